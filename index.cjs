@@ -1,0 +1,2 @@
+// The package for `require`: the same modules as for `import`, so both share one state.
+module.exports = require('./dist/lib/index.js');

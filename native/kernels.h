@@ -1,0 +1,126 @@
+// Every kernel, once. This list declares it on both devices, binds it to JavaScript, and makes the stub of a build
+// without CUDA.
+//
+// The contract: a kernel writes its `Out`s completely, reads its `In`s, trusts what lib/ops checked, and allocates
+// nothing but scratch from its device. Sums are f32 or better whatever the tensors' formats. Floating-point arguments
+// may each have their own format unless a comment says otherwise. "contiguous" is the rule, strided the exception.
+// An argument marked `?` may be left out.
+#pragma once
+#include "view.h"
+
+// clang-format off
+#define KERNELS(KERNEL)                                                                                                \
+  /* copy: strided in and out; formats may differ */                                                                   \
+  KERNEL(copy, Out out, In x)                                                                                          \
+  KERNEL(fill, Out out, double value)                                                                                  \
+  /* out[i][j][k] = x[i][index[i][j][k]][k] for axis 1, and so on; all strided; scatterAdd adds src into out */        \
+  KERNEL(gather, Out out, In x, In index, int axis)                                                                    \
+  KERNEL(scatterAdd, Out out, In src, In index, int axis)                                                              \
+  /* random: Philox4x32-10, key = seed, counter = offset + element / 4 */                                              \
+  KERNEL(uniform, Out out, double seed, double offset, float low, float high)                                          \
+  KERNEL(normal, Out out, double seed, double offset, float mean, float deviation)                                     \
+  KERNEL(dropout, Out out, In x, double seed, double offset, float probability)                                        \
+  /* elementwise: contiguous unary; binary broadcasts by strides (a stride of 0 repeats) */                            \
+  KERNEL(neg, Out out, In x)                                                                                           \
+  KERNEL(exp, Out out, In x)                                                                                           \
+  KERNEL(log, Out out, In x)                                                                                           \
+  KERNEL(sqrt, Out out, In x)                                                                                          \
+  KERNEL(rsqrt, Out out, In x)                                                                                         \
+  KERNEL(abs, Out out, In x)                                                                                           \
+  KERNEL(sin, Out out, In x)                                                                                           \
+  KERNEL(cos, Out out, In x)                                                                                           \
+  KERNEL(tanh, Out out, In x)                                                                                          \
+  KERNEL(sigmoid, Out out, In x)                                                                                       \
+  KERNEL(relu, Out out, In x)                                                                                          \
+  KERNEL(silu, Out out, In x)                                                                                          \
+  KERNEL(gelu, Out out, In x)                                                                                          \
+  KERNEL(geluTanh, Out out, In x)                                                                                      \
+  KERNEL(siluBackward, Out dx, In dout, In x)                                                                          \
+  KERNEL(geluBackward, Out dx, In dout, In x)                                                                          \
+  KERNEL(geluTanhBackward, Out dx, In dout, In x)                                                                      \
+  KERNEL(affine, Out out, In x, float scale, float shift)                                                              \
+  KERNEL(power, Out out, In x, float exponent)                                                                         \
+  KERNEL(clamp, Out out, In x, float low, float high)                                                                  \
+  KERNEL(add, Out out, In a, In b)                                                                                     \
+  KERNEL(sub, Out out, In a, In b)                                                                                     \
+  KERNEL(mul, Out out, In a, In b)                                                                                     \
+  KERNEL(div, Out out, In a, In b)                                                                                     \
+  KERNEL(maximum, Out out, In a, In b)                                                                                 \
+  KERNEL(minimum, Out out, In a, In b)                                                                                 \
+  KERNEL(equal, Out out, In a, In b)                                                                                   \
+  KERNEL(less, Out out, In a, In b)                                                                                    \
+  KERNEL(lessEqual, Out out, In a, In b)                                                                               \
+  KERNEL(where, Out out, In condition, In a, In b)                                                                     \
+  KERNEL(swiglu, Out out, In gate, In up)                                                                              \
+  KERNEL(swigluBackward, Out dgate, Out dup, In dout, In gate, In up)                                                  \
+  KERNEL(geglu, Out out, In gate, In up)                                                                               \
+  KERNEL(gegluBackward, Out dgate, Out dup, In dout, In gate, In up)                                                   \
+  /* reduce: `out` has x's rank, with size 1 on each reduced axis; arg* reduce the last axis to i32 */                 \
+  KERNEL(sum, Out out, In x)                                                                                           \
+  KERNEL(max, Out out, In x)                                                                                           \
+  KERNEL(min, Out out, In x)                                                                                           \
+  KERNEL(argmax, Out out, In x)                                                                                        \
+  KERNEL(argmin, Out out, In x)                                                                                        \
+  /* matmul: out [.., M, N] (+)= a [.., M, K] x b [.., K, N] (+ bias? [N]); a and b strided, batch strides may be 0 */ \
+  KERNEL(matmul, Out out, In a, In b, In bias, bool accumulate)                                                        \
+  /* softmax: last axis */                                                                                             \
+  KERNEL(softmax, Out out, In x)                                                                                       \
+  KERNEL(softmaxBackward, Out dx, In dout, In out)                                                                     \
+  KERNEL(logSoftmax, Out out, In x)                                                                                    \
+  KERNEL(logSoftmaxBackward, Out dx, In dout, In out)                                                                  \
+  /* norm: last axis; the scale is weight + shift (shift 1 for Gemma); dweight?, dbias? */                             \
+  KERNEL(rmsNorm, Out out, In x, In weight, float eps, float shift)                                                    \
+  KERNEL(rmsNormBackward, Out dx, Out dweight, In dout, In x, In weight, float eps, float shift)                       \
+  KERNEL(layerNorm, Out out, In x, In weight, In bias, float eps)                                                      \
+  KERNEL(layerNormBackward, Out dx, Out dweight, Out dbias, In dout, In x, In weight, float eps)                       \
+  /* rope: x [tokens, heads, headDim] (token and head strided), positions i32 [tokens], frequencies f32 [rotary / 2];  \
+     angles times `sign` (-1 is the gradient), cos and sin times `factor` */                                           \
+  KERNEL(rope, Out out, In x, In positions, In frequencies, float factor, float sign, bool interleaved)                \
+  /* attention: q [tokens, heads, d], k and v [tokens, kvHeads, d] (token and head strided), boundaries i32 [seqs + 1];\
+     lse f32 [heads, tokens]; window 0 is none, else a query sees itself and window - 1 keys before; softcap 0 is none */ \
+  KERNEL(attention, Out out, Out lse, In q, In k, In v, In boundaries, float scale, bool causal, int window, float softcap) \
+  KERNEL(attentionBackward, Out dq, Out dk, Out dv, In dout, In q, In k, In v, In out, In lse, In boundaries, float scale, bool causal, int window, float softcap) \
+  /* paged KV: caches [blocks, kvHeads, blockSize, d]; slots i32 [tokens] = block * blockSize + place, < 0 skips;      \
+     blockTables i32 [seqs, maxBlocks]; lengths i32 [seqs] count the keys, the new ones included; causal always */     \
+  KERNEL(pagedAppend, Out kCache, Out vCache, In k, In v, In slots)                                                    \
+  KERNEL(pagedAttention, Out out, In q, In kCache, In vCache, In blockTables, In boundaries, In lengths, float scale, int window, float softcap) \
+  /* embedding: out [tokens, dim] = weight[ids]; the gradient is added into dweight */                                 \
+  KERNEL(embedding, Out out, In weight, In ids)                                                                        \
+  KERNEL(embeddingBackward, Out dweight, In dout, In ids)                                                              \
+  /* loss: logits = softcap(x [tokens, dim] x weight [vocab, dim] transposed), never stored whole; targets i32, < 0 are left out;  \
+     losses, lse f32 [tokens]; dx? is the gradient of the plain sum of losses; the backward adds into dweight */       \
+  KERNEL(linearCrossEntropy, Out losses, Out lse, Out dx, In x, In weight, In targets, float softcap)                  \
+  KERNEL(linearCrossEntropyBackward, Out dweight, In dlosses, In x, In weight, In targets, In lse, float softcap)      \
+  /* lora: out = x W' + bias? + scaling (x A') B'; hidden [tokens, r] = x A'; W [out, in], A [r, in], B [out, r] */    \
+  KERNEL(loraLinear, Out out, Out hidden, In x, In weight, In bias, In a, In b, float scaling)                         \
+  KERNEL(loraLinearBackward, Out dx, Out da, Out db, In dout, In x, In weight, In a, In b, In hidden, float scaling)   \
+  KERNEL(loraMerge, Out weight, In a, In b, float scaling)                                                             \
+  /* quant: block formats to a floating-point one */                                                                   \
+  KERNEL(dequantize, Out out, In x)                                                                                    \
+  /* sample: options f32 [rows, 4] = temperature (0 is greedy), top-k (0 is off), top-p, min-p; seeds i32 [rows, 2];   \
+     steps i32 [rows] is the random counter; penalize divides or multiplies the logits of seen tokens (< 0 is padding) */ \
+  KERNEL(sample, Out tokens, In logits, In options, In seeds, In steps)                                                \
+  KERNEL(penalize, Out logits, In tokens, In penalties)                                                                \
+  /* adamw: all tensors of one step in one call; gradients are multiplied by min(1, maxNorm / norm) when norm? given */\
+  KERNEL(squaredNorm, Out out, Ins tensors)                                                                            \
+  KERNEL(adamw, Outs parameters, Outs moments, Outs variances, Ins gradients, In norm, float maxNorm, float learningRate, float beta1, float beta2, float eps, float weightDecay, double step)
+// clang-format on
+
+#define DECLARE_KERNEL(name, ...) void name(Device&, __VA_ARGS__);
+
+// The CPU's kernels are compiled once per instruction set, each time in a namespace of that name.
+namespace cpu {
+struct Device;
+#ifdef CPU_ISA
+namespace CPU_ISA {
+KERNELS(DECLARE_KERNEL)
+}
+#endif
+}  // namespace cpu
+
+namespace cuda {
+struct Device;
+KERNELS(DECLARE_KERNEL)
+}  // namespace cuda
+
+#undef DECLARE_KERNEL

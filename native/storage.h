@@ -1,0 +1,68 @@
+// Storage: bytes on one device, and the pool that they return to.
+//
+// The bytes of a Storage are taken from the pool when the first queued call touches it, and go back when the last
+// reference is gone. Both happen in the order of the queue, so a step never holds more than its own order needs,
+// however far JavaScript runs ahead.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+struct Place {
+  enum Kind : uint8_t { cpu, cuda } kind = cpu;
+  uint8_t index = 0;
+  bool operator==(const Place&) const = default;
+};
+
+// What a device holds: bytes in live storages, the highest that figure has been, and freed bytes kept for reuse.
+struct MemoryUse {
+  int64_t used = 0, peak = 0, pooled = 0;
+};
+
+// The CPU's pool. Blocks are aligned to 64 bytes, rounded up to a size class, and reused by class. Safe on any thread.
+namespace pool {
+void* take(size_t bytes);  // throws std::runtime_error that names the sizes when there is no memory
+void give(void* bytes, size_t size);
+void trim();  // frees the blocks kept for reuse
+MemoryUse memory();
+void resetPeak();
+}  // namespace pool
+
+class Storage {
+ public:
+  Storage(Place place, size_t size) : place(place), size(size) {}
+  // Bytes that belong to somebody else (a mapped file), kept alive by `owner`.
+  Storage(Place place, size_t size, void* bytes, std::shared_ptr<void> owner)
+      : place(place), size(size), bytes_(bytes), owner_(std::move(owner)) {}
+  Storage(const Storage&) = delete;
+  ~Storage();
+
+  void* bytes();  // takes them from the pool at the first call
+  bool mapped() const { return owner_ != nullptr; }
+
+  const Place place;
+  const size_t size;
+
+  // Why the bytes are not what they should be: set when the call that had to write them failed. Read and written by
+  // the queue's thread only. A call that reads such a Storage is skipped and hands the failure on.
+  std::shared_ptr<const std::string> failure;
+
+ private:
+  void* bytes_ = nullptr;
+  std::shared_ptr<void> owner_;
+};
+
+// A file mapped read-only into memory.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::string& path);  // throws std::runtime_error with the system's reason
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  const uint8_t* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  const uint8_t* data_ = nullptr;
+  size_t size_ = 0;
+};

@@ -1,0 +1,46 @@
+// Sequences in a packed batch: `boundaries` as spans of tokens, and the tokens that no sequence holds.
+#pragma once
+#include <stdexcept>
+#include <string>
+#include <vector>
+#include "attention-tile.h"
+
+namespace cpu::CPU_ISA {
+
+// Boundaries are data, which lib/ops cannot check: wrong ones would read and write outside the tensors.
+inline void checkBoundaries(const View& boundaries, int64_t tokens) {
+  const int32_t* b = boundaries.data<int32_t>();
+  for (int64_t s = 0; s < boundaries.size(); s++)
+    if (b[s] < (s > 0 ? b[s - 1] : 0) || b[s] > tokens)
+      throw std::runtime_error("boundaries must rise from 0 to at most " + std::to_string(tokens) + " tokens, got " +
+                               std::to_string(b[s]) + " at " + std::to_string(s));
+}
+
+// The sequences that have tokens.
+inline std::vector<Span> packedSpans(const View& boundaries, int64_t tokens) {
+  checkBoundaries(boundaries, tokens);
+  const int32_t* b = boundaries.data<int32_t>();
+  std::vector<Span> spans;
+  for (int64_t s = 0; s + 1 < boundaries.size(); s++)
+    if (b[s + 1] > b[s]) spans.push_back({b[s], b[s + 1] - b[s], b[s + 1] - b[s]});
+  return spans;
+}
+
+// Runs body(begin, end) for each stretch of tokens outside all spans.
+template <class Body>
+void eachGap(const std::vector<Span>& spans, int64_t tokens, Body&& body) {
+  int64_t at = 0;
+  for (const Span& span : spans) {
+    if (span.token > at) body(at, span.token);
+    at = span.token + span.queries;
+  }
+  if (at < tokens) body(at, tokens);
+}
+
+// Zeros for the tokens outside all spans; x is [tokens, ...] and contiguous.
+inline void clearOutside(const View& x, const std::vector<Span>& spans) {
+  const int64_t row = x.dim(1) * x.dim(2) * format(x.dtype).blockBytes;
+  eachGap(spans, x.dim(0), [&](int64_t begin, int64_t end) { std::memset(x.data<char>() + begin * row, 0, size_t((end - begin) * row)); });
+}
+
+}  // namespace cpu::CPU_ISA

@@ -1,0 +1,180 @@
+// Reverse-mode differentiation. An op records its inputs beside the rules for their gradients; backward() walks the
+// records from the result to the leaves.
+//
+// A rule takes the gradient of the op's output and gives the gradient of its input, in the input's shape and format: a
+// new tensor, a view, or the gradient itself.
+// Inputs that need no gradient are dropped when the op is recorded, so a frozen weight costs nothing.
+import { kernels } from './native.js';
+import { keep, scope } from './scope.js';
+import { empty, type Shape, type Tensor, viewOf } from './tensor.js';
+
+export type Rule = (grad: Tensor) => Tensor;
+
+export interface History {
+  inputs: readonly Tensor[];
+  /** The gradients of `inputs`, in their order; an undefined one counts as zero. */
+  rule: (grad: Tensor) => readonly (Tensor | undefined)[];
+}
+
+let recording = true;
+
+/** Whether ops record what `backward` needs. */
+export const gradEnabled = (): boolean => recording;
+
+/** Runs `body` without recording: its results have no gradient. `body` is synchronous. */
+export function noGrad<T>(body: () => T): T {
+  return withRecording(false, body);
+}
+
+function withRecording<T>(value: boolean, body: () => T): T {
+  const before = recording;
+  recording = value;
+  try {
+    return body();
+  } finally {
+    recording = before;
+  }
+}
+
+const needsGrad = (x: Tensor): boolean => x.requiresGrad || x.history !== undefined;
+
+/** Whether an op on these inputs will be recorded: kernels that keep something for the backward ask. */
+export function willRecord(...inputs: (Tensor | undefined)[]): boolean {
+  return recording && inputs.some((x) => x !== undefined && needsGrad(x));
+}
+
+/** Remembers how `out` was made: each input beside the rule for its gradient. */
+export function record(out: Tensor, ...pairs: readonly (readonly [input: Tensor, rule: Rule])[]): Tensor {
+  if (!recording) return out;
+  const needed = pairs.filter(([input]) => needsGrad(input));
+  if (needed.length > 0) {
+    out.history = { inputs: needed.map(([input]) => input), rule: (grad) => needed.map(([, rule]) => rule(grad)) };
+  }
+  return out;
+}
+
+/**
+ * The same for an op whose gradients come from one kernel. `rule` learns which inputs need theirs, and may leave the
+ * others undefined.
+ */
+export function recordJoint<const T extends readonly Tensor[]>(
+  out: Tensor,
+  inputs: T,
+  rule: (grad: Tensor, needed: { readonly [K in keyof T]: boolean }) => readonly (Tensor | undefined)[],
+): Tensor {
+  if (!recording) return out;
+  const needed = inputs.map(needsGrad) as unknown as { readonly [K in keyof T]: boolean };
+  if (inputs.some(needsGrad)) out.history = { inputs, rule: (grad) => rule(grad, needed) };
+  return out;
+}
+
+/**
+ * Adds d root / d leaf to the `grad` of every leaf (a tensor with `requiresGrad`) that `root` was made from.
+ *
+ * `grad` is the gradient of `root`, default 1 for a tensor of one element. The records are dropped on the way, so a
+ * second call needs a second forward pass.
+ *
+ * @throws RangeError if `root` has more than one element and no `grad` is given, or if `grad` has another shape.
+ */
+export function backward(root: Tensor, grad?: Tensor): void {
+  if (!grad && root.size !== 1) throw new RangeError(`backward: takes one element or a gradient, got [${root.shape}]`);
+  if (grad && !sameShape(grad.shape, root.shape)) {
+    throw new RangeError(`backward: a gradient [${grad.shape}] for a tensor [${root.shape}]`);
+  }
+  noGrad(() => walk(root, grad ?? filled(root, 1)));
+}
+
+function walk(root: Tensor, seed: Tensor): void {
+  const gradients = new Map<Tensor, Tensor>([[root, seed]]);
+  // A rule may hand its gradient on as it is, so one tensor can be waiting under several names.
+  const drop = (gradient: Tensor): void => {
+    if (gradient === seed) return;
+    for (const other of gradients.values()) if (other === gradient) return;
+    gradient.dispose();
+  };
+  for (const x of topological(root)) {
+    const gradient = gradients.get(x);
+    const history = x.history;
+    x.history = undefined;
+    if (!gradient) continue;
+    gradients.delete(x);
+    if (x.requiresGrad) addToLeaf(x, gradient);
+    const results = history?.rule(gradient) ?? [];
+    history?.inputs.forEach((input, i) => {
+      const result = results[i];
+      if (!result) return;
+      const before = gradients.get(input);
+      gradients.set(input, before ? sumOf(before, result) : result);
+      if (before) {
+        drop(before);
+        if (result !== gradient) drop(result);
+      }
+    });
+    drop(gradient);
+  }
+}
+
+function sumOf(a: Tensor, b: Tensor): Tensor {
+  const sum = empty(a.shape, { dtype: a.dtype, device: a.device });
+  kernels.add(sum.handle, a.handle, b.handle);
+  return sum;
+}
+
+function addToLeaf(leaf: Tensor, value: Tensor): void {
+  if (leaf.grad) {
+    kernels.add(leaf.grad.handle, leaf.grad.handle, value.handle);
+    return;
+  }
+  const grad = keep(empty(leaf.shape, { dtype: leaf.dtype, device: leaf.device }));
+  kernels.copy(grad.handle, value.handle);
+  leaf.grad = grad;
+}
+
+function filled(like: Tensor, value: number): Tensor {
+  const out = empty(like.shape, { dtype: like.dtype, device: like.device });
+  kernels.fill(out.handle, value);
+  return out;
+}
+
+// Every tensor before those that it was made from. An explicit stack, because a deep model would overflow the engine's.
+function topological(root: Tensor): Tensor[] {
+  const order: Tensor[] = [];
+  const seen = new Set<Tensor>([root]);
+  const stack: { x: Tensor; next: number }[] = [{ x: root, next: 0 }];
+  while (stack.length > 0) {
+    const top = stack[stack.length - 1]!;
+    const input = top.x.history?.inputs[top.next++];
+    if (input === undefined) {
+      order.push(top.x);
+      stack.pop();
+    } else if (!seen.has(input) && needsGrad(input)) {
+      seen.add(input);
+      stack.push({ x: input, next: 0 });
+    }
+  }
+  return order.reverse();
+}
+
+const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((size, i) => size === b[i]);
+
+/**
+ * Runs `body(...inputs)` without keeping what it makes on the way; the backward pass runs it again. Gradients reach the
+ * inputs and every leaf that `body` uses. `body` must compute the same both times.
+ */
+export function checkpoint(body: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
+  if (!recording) return body(...inputs);
+  const out = scope(() => noGrad(() => body(...inputs)));
+  out.history = {
+    inputs,
+    rule: (grad) => {
+      const again = inputs.map((input) => {
+        const x = viewOf(input, input.shape, input.strides);
+        x.requiresGrad = needsGrad(input);
+        return x;
+      });
+      scope(() => walk(withRecording(true, () => body(...again)), grad));
+      return again.map((x) => x.grad);
+    },
+  };
+  return out;
+}

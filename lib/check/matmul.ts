@@ -1,0 +1,143 @@
+// Cases of matmul and linear.
+import type { DType } from '../dtype.js';
+import { linear, matmul } from '../ops/matmul.js';
+import { transpose } from '../ops/view.js';
+import type { Shape } from '../tensor.js';
+import { type Case, defineCase, type Numbers, numbers } from './case.js';
+
+/** `[.., m, k] × [.., k, n]`, axes broadcast, either matrix read transposed. */
+export function product(a: Numbers, b: Numbers, transposeA = false, transposeB = false): Numbers {
+  const size = (x: Numbers, axis: number, swap: boolean): number => x.shape.at(swap ? -3 - axis : axis)!;
+  const [m, k, n] = [size(a, -2, transposeA), size(a, -1, transposeA), size(b, -1, transposeB)];
+  const rank = Math.max(a.shape.length, b.shape.length) - 2;
+  // Leading axes, those that are missing as 1.
+  const leading = (x: Numbers): number[] => [
+    ...new Array<number>(rank + 2 - x.shape.length).fill(1),
+    ...x.shape.slice(0, -2),
+  ];
+  const [leadingA, leadingB] = [leading(a), leading(b)];
+  const batch = leadingA.map((size, axis) => (size === 1 ? leadingB[axis]! : size));
+  const out = numbers([...batch, m, n]);
+  const batches = batch.reduce((x, y) => x * y, 1);
+  const place = (sizes: readonly number[], index: number): number => {
+    let [matrix, step, rest] = [0, 1, index];
+    for (let axis = rank - 1; axis >= 0; axis--) {
+      if (sizes[axis] !== 1) matrix += (rest % batch[axis]!) * step;
+      rest = Math.floor(rest / batch[axis]!);
+      step *= sizes[axis]!;
+    }
+    return matrix;
+  };
+  for (let i = 0; i < batches; i++) {
+    const [startA, startB] = [place(leadingA, i) * m * k, place(leadingB, i) * k * n];
+    for (let row = 0; row < m; row++) {
+      for (let col = 0; col < n; col++) {
+        let sum = 0;
+        for (let j = 0; j < k; j++) {
+          const x = a.data[startA + (transposeA ? j * m + row : row * k + j)]!;
+          const y = b.data[startB + (transposeB ? col * k + j : j * n + col)]!;
+          sum += x * y;
+        }
+        out.data[(i * m + row) * n + col] = sum;
+      }
+    }
+  }
+  return out;
+}
+
+export function withBias(x: Numbers, bias: Numbers | undefined): Numbers {
+  if (!bias) return x;
+  return numbers(
+    x.shape,
+    x.data.map((value, i) => value + bias.data[i % bias.data.length]!),
+  );
+}
+
+interface Variant {
+  a?: DType;
+  b?: DType;
+  out?: DType;
+  transposeA?: boolean;
+  transposeB?: boolean;
+  bias?: DType;
+  /** The operands are transposed by views instead of by the options. */
+  views?: boolean;
+}
+
+function mm(a: Shape, b: Shape, variant: Variant = {}): Case {
+  const { transposeA = false, transposeB = false, views = false } = variant;
+  const cols = b.at(transposeB ? -2 : -1)!;
+  const inner = a.at(transposeA ? -2 : -1)!;
+  const formats = [variant.a ?? 'f32', variant.b ?? 'f32'] as const;
+  const how = [transposeA && "a'", transposeB && "b'", views && 'views', variant.bias && `${variant.bias} bias`].filter(
+    Boolean,
+  );
+  const inputs: Case['inputs'] = { a: { shape: a, dtype: formats[0] }, b: { shape: b, dtype: formats[1] } };
+  if (variant.bias) inputs.bias = { shape: [cols], dtype: variant.bias };
+  return defineCase({
+    name: `matmul ${formats[0]} [${a}] × ${formats[1]} [${b}] ${how.join(', ')}${variant.out ? ` → ${variant.out}` : ''}`.trim(),
+    inputs,
+    run: ({ a, b, bias }) => {
+      const options = { bias, ...(variant.out ? { dtype: variant.out } : {}) };
+      if (!views) return matmul(a!, b!, { ...options, transposeA, transposeB });
+      return matmul(transposeA ? transpose(a!) : a!, transposeB ? transpose(b!) : b!, options);
+    },
+    reference: ({ a, b, bias }) => withBias(product(a!, b!, transposeA, transposeB), bias),
+    gradients: variant.bias ? ['a', 'b', 'bias'] : ['a', 'b'],
+    terms: inner,
+    flops: (2 * inner * cols * a.reduce((x, y) => x * y, 1)) / Math.max(inner, 1),
+  });
+}
+
+function layer(x: Shape, weight: Shape, dtype: DType, frozen: DType, bias: boolean): Case {
+  const inputs: Case['inputs'] = { x: { shape: x, dtype }, weight: { shape: weight, dtype: frozen } };
+  if (bias) inputs.bias = { shape: [weight[0]!], dtype: frozen };
+  return defineCase({
+    name: `linear ${dtype} [${x}], ${frozen} weight [${weight}]${bias ? ' and bias' : ''}`,
+    inputs,
+    run: ({ x, weight, bias }) => linear(x!, weight!, bias),
+    reference: ({ x, weight, bias }) => withBias(product(x!, weight!, false, true), bias),
+    gradients: bias ? ['x', 'weight', 'bias'] : ['x', 'weight'],
+    terms: weight[1]!,
+    flops: 2 * x.reduce((p, q) => p * q, 1) * weight[0]!,
+  });
+}
+
+// Sizes around the blocks of the CPU's kernels: 1..8 rows are streamed, tiles have 14 (or 6) rows and 32 (or 16)
+// columns, a block of k has 256.
+export const cases: Case[] = [
+  mm([0, 3], [3, 4]),
+  mm([2, 0], [0, 3], { bias: 'f32' }),
+  mm([2, 3], [3, 0]),
+  mm([1, 1], [1, 1]),
+  mm([2, 3], [3, 4], { bias: 'f32' }),
+  mm([1, 70], [70, 33]),
+  mm([1, 70], [33, 70], { transposeB: true, b: 'bf16' }),
+  mm([3, 65], [130, 65], { transposeB: true, b: 'bf16', bias: 'bf16' }),
+  mm([8, 31], [40, 31], { transposeB: true, a: 'bf16', b: 'f16' }),
+  mm([40, 17], [17, 5], { a: 'f16' }),
+  mm([17, 40], [17, 5], { transposeA: true }),
+  mm([7, 20], [20, 150], { b: 'f16', bias: 'f16' }),
+  mm([9, 33], [33, 31]),
+  mm([14, 16], [16, 32]),
+  mm([15, 17], [17, 33], { transposeA: false, a: 'bf16', b: 'bf16' }),
+  mm([17, 15], [17, 33], { transposeA: true, a: 'bf16', b: 'bf16', views: true }),
+  mm([29, 47], [65, 47], { transposeB: true, views: true }),
+  mm([47, 29], [65, 47], { transposeA: true, transposeB: true, b: 'bf16' }),
+  mm([13, 257], [257, 31], { a: 'bf16', b: 'bf16', out: 'f32' }),
+  mm([30, 600], [34, 600], { transposeB: true, a: 'bf16', b: 'bf16' }),
+  mm([20, 513], [513, 20], { out: 'f16' }),
+  mm([180, 20], [20, 270]),
+  mm([2, 3, 4], [2, 4, 5]),
+  mm([2, 3, 4], [4, 5], { bias: 'f32' }),
+  mm([3, 4], [2, 4, 5]),
+  mm([2, 1, 3, 4], [5, 4, 3], { transposeA: false, b: 'bf16' }),
+  mm([2, 4, 3], [1, 5, 4], { transposeA: true, transposeB: true, views: true }),
+  mm([3, 1, 20], [20, 33]),
+  mm([0, 3, 4], [4, 5]),
+  mm([6, 10, 12], [6, 20, 12], { transposeB: true, a: 'f16', b: 'f16' }),
+  layer([1, 64], [48, 64], 'f32', 'bf16', false),
+  layer([2, 3, 33], [17, 33], 'f32', 'f32', true),
+  layer([40, 65], [31, 65], 'bf16', 'bf16', true),
+  layer([40, 65], [31, 65], 'f32', 'bf16', false),
+];

@@ -1,0 +1,192 @@
+// Model: what a user holds. Loading, forward, generation, chat, fine-tuning and adapters, each a few lines over the part
+// of the library that does it.
+import { existsSync, statSync } from 'node:fs';
+import { cp } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { noGrad } from './autograd.js';
+import { device as deviceOf } from './device.js';
+import type { DType } from './dtype.js';
+import { writeAtomic, writeFolderAtomic } from './files/atomic.js';
+import { openGguf } from './files/gguf.js';
+import { type ResolveOptions, resolveModel } from './files/hub.js';
+import { check, readJson } from './files/json.js';
+import { type SavedTensor, saveSafetensors } from './files/safetensors.js';
+import { Adapter } from './lora/adapter.js';
+import { mergedWeights } from './lora/merge.js';
+import { Decoder, packed } from './models/decoder.js';
+import { loadDecoder } from './models/load.js';
+import { scope } from './scope.js';
+import { Stream } from './stream.js';
+import type { Tensor } from './tensor.js';
+import { type Generated, generate, type Piece } from './text/generate.js';
+import { type GenerateOptions, type GenerationDefaults, generationConfigSchema, generationDefaults, settingsOf } from './text/options.js';
+import type { ChatMessage } from './text/template.js';
+import { Tokenizer } from './text/tokenizer.js';
+import { type Finetune, finetune } from './train/finetune.js';
+import type { FinetuneOptions } from './train/options.js';
+
+export interface LoadModelOptions {
+  /** The weights' format. Default: the file's own, used in place where possible; bf16 for a quantised file. */
+  dtype?: 'f32' | 'bf16' | 'f16';
+  /** Default `'auto'`. */
+  device?: string;
+  signal?: AbortSignal;
+  /** Called while files come from the hub. */
+  onProgress?: ResolveOptions['onProgress'];
+}
+
+export type Generation = Stream<Piece, Generated>;
+
+export class Model {
+  /** @internal Made by `loadModel`. */
+  constructor(
+    /** What `loadModel` was given. */
+    readonly name: string,
+    /** Where the model's files are: a folder or a GGUF file. */
+    readonly path: string,
+    readonly decoder: Decoder,
+    private readonly textTokenizer: Tokenizer | undefined,
+    private readonly defaults: GenerationDefaults,
+  ) {}
+
+  get dtype(): DType {
+    return this.decoder.dtype;
+  }
+
+  /** @throws Error if the model came without a tokenizer, with what is missing. */
+  get tokenizer(): Tokenizer {
+    if (!this.textTokenizer) throw new Error(`${this.path}: has no tokenizer.json, so the model takes and gives token ids only`);
+    return this.textTokenizer;
+  }
+
+  get hasTokenizer(): boolean {
+    return this.textTokenizer !== undefined;
+  }
+
+  /** Logits for every position of one sequence: f32 `[tokens, vocab]`. The caller disposes of it. */
+  forward(ids: readonly number[], options: { adapter?: Adapter } = {}): Tensor {
+    this.#checkIds('forward', ids);
+    return scope(() => noGrad(() => this.decoder.logits(this.decoder.hidden(packed([ids], this.decoder.device), options))));
+  }
+
+  /**
+   * Continues a text or a list of token ids: an AsyncIterable of pieces, and a promise of the whole.
+   *
+   * @throws RangeError for an option outside its range, or a prompt that is empty or too long; TypeError for an option
+   *   that is not known; Error for a text without a tokenizer.
+   */
+  generate(prompt: string | readonly number[], options: GenerateOptions = {}): Generation {
+    return this.#start(typeof prompt === 'string' ? this.tokenizer.encode(prompt) : prompt, options, true);
+  }
+
+  #start(ids: readonly number[], options: GenerateOptions, continues: boolean): Generation {
+    const settings = settingsOf(options, this.defaults);
+    this.#checkIds('generate', ids);
+    if (settings.stop.length > 0 && !this.textTokenizer) throw new Error(`generate: 'stop' needs a tokenizer: ${this.path} has none`);
+    const { decoder, textTokenizer, defaults } = this;
+    return new Stream((signal) => generate(decoder, textTokenizer, ids, settings, defaults.endIds, signal, continues), options.signal);
+  }
+
+  /**
+   * Answers a conversation through the model's chat template: the same as `generate` on its text.
+   *
+   * @throws Error if the model has no chat template, or the template refuses the messages.
+   */
+  chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): Generation {
+    const text = this.tokenizer.applyChatTemplate(messages, { addGenerationPrompt: true });
+    return this.#start(this.tokenizer.encode(text, { addSpecialTokens: false }), options, false);
+  }
+
+  /**
+   * Trains a LoRA adapter on rows of text: an AsyncIterable of steps, and a promise of the adapter.
+   *
+   * @throws Error that names the option that is wrong. Bad rows reject, with the file and the line.
+   */
+  finetune(options: FinetuneOptions): Finetune {
+    return finetune(this.decoder, this.textTokenizer, options, this.name);
+  }
+
+  /** Loads an adapter in PEFT's format for this model. Any number may be loaded; each call names the one it uses. */
+  loadAdapter(folder: string): Promise<Adapter> {
+    return Adapter.load(folder, this.decoder);
+  }
+
+  /** A model with the adapter's products added into its weights. Unchanged weights are shared with this one. */
+  mergeAdapter(adapter: Adapter): Model {
+    const { config, device, dtype, weights } = this.decoder;
+    const decoder = new Decoder(config, mergedWeights(weights, adapter), device, dtype);
+    return new Model(this.name, this.path, decoder, this.textTokenizer, this.defaults);
+  }
+
+  /** Writes a Hugging Face folder: weights, config and tokenizer files. Only for a model loaded from such a folder. */
+  async save(folder: string): Promise<void> {
+    if (!statSync(this.path).isDirectory()) throw new Error(`save: ${this.path} is not a Hugging Face folder, so its config and tokenizer cannot be copied`);
+    const dtypes: Record<string, SavedTensor['dtype']> = { f32: 'F32', bf16: 'BF16', f16: 'F16' };
+    const tensors = new Map<string, SavedTensor>();
+    for (const [name, weight] of this.decoder.weights) {
+      tensors.set(name, { dtype: dtypes[weight.dtype]!, shape: weight.shape, bytes: await weight.bytes() });
+    }
+    await writeFolderAtomic(folder, async (inside) => {
+      for (const file of copied) {
+        if (existsSync(join(this.path, file))) await cp(join(this.path, file), join(inside, file));
+      }
+      const config = { ...readJson(join(this.path, 'config.json')), tie_word_embeddings: this.decoder.config.tied };
+      await writeAtomic(join(inside, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+      await saveSafetensors(join(inside, 'model.safetensors'), tensors, { format: 'pt' });
+    });
+  }
+
+  /** Frees the weights. Adapters are disposed of on their own. */
+  dispose(): void {
+    this.decoder.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #checkIds(op: string, ids: readonly number[]): void {
+    const { vocabSize, contextLength } = this.decoder.config;
+    if (ids.length === 0) throw new RangeError(`${op}: the prompt is empty`);
+    if (ids.length > contextLength) {
+      throw new RangeError(`${op}: the prompt has ${ids.length} tokens, more than the model's context of ${contextLength}`);
+    }
+    const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+    if (wrong !== undefined) throw new RangeError(`${op}: token ${wrong} is outside the vocabulary of ${vocabSize}`);
+  }
+}
+
+const copied = ['generation_config.json', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'chat_template.jinja', 'chat_template.json'];
+
+/**
+ * Loads a model: a Hugging Face folder, a GGUF file, or a hub name such as `'HuggingFaceTB/SmolLM2-135M-Instruct'`.
+ *
+ * @throws Error (as a rejection) that names the file, the tensor or the field, and what was expected.
+ */
+export async function loadModel(nameOrPath: string, options: LoadModelOptions = {}): Promise<Model> {
+  const device = deviceOf(options.device ?? 'auto');
+  const { signal, onProgress, dtype } = options;
+  const path = await resolveModel(nameOrPath, { ...(signal ? { signal } : {}), ...(onProgress ? { onProgress } : {}) });
+  const decoder = await loadDecoder(path, { device, dtype, signal });
+  try {
+    const folder = statSync(path).isDirectory();
+    const tokenizer = folder ? await Tokenizer.fromFolder(path) : ggufTokenizer(path);
+    const file = join(path, 'generation_config.json');
+    const json = folder && existsSync(file) ? readJson(file) : {};
+    const ends = [...decoder.config.eosIds, ...(tokenizer?.endIds ?? [])];
+    const name = existsSync(nameOrPath) ? basename(path) : nameOrPath;
+    return new Model(name, path, decoder, tokenizer, generationDefaults(check(file, generationConfigSchema, json), ends));
+  } catch (error) {
+    decoder.dispose();
+    throw error;
+  }
+}
+
+function ggufTokenizer(path: string): Tokenizer | undefined {
+  const gguf = openGguf(path);
+  try {
+    return gguf.metadata.has('tokenizer.ggml.model') ? Tokenizer.fromGguf(gguf.metadata) : undefined;
+  } finally {
+    gguf.close();
+  }
+}

@@ -1,0 +1,150 @@
+// Matrix products: batched, broadcast, with transposed operands as views. Sums are f32 whatever the formats.
+import { type Rule, record } from '../autograd.js';
+import { type DType, widerFloat } from '../dtype.js';
+import { kernels } from '../native.js';
+import { empty, type Shape, sizeOf, type Tensor, viewOf } from '../tensor.js';
+import { describe, floats, sameDevice, sameShape } from './checks.js';
+import { contiguous } from './copy.js';
+import { sumTo } from './reduce.js';
+
+export interface MatmulOptions {
+  /** `[n]`, added to every row. */
+  bias?: Tensor | undefined;
+  /** Takes `a` as `[.., k, m]`. */
+  transposeA?: boolean;
+  /** Takes `b` as `[.., n, k]`. */
+  transposeB?: boolean;
+  /** The result's format. Default: the operands' if they agree, else f32. */
+  dtype?: DType;
+}
+
+/**
+ * Matrix product: `[.., m, k] × [.., k, n] → [.., m, n]`. The leading axes are broadcast against each other.
+ *
+ * @throws RangeError if the inner sizes differ, if the leading axes do not match, or if `bias` is not `[n]`.
+ */
+export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  const { bias, transposeA = false, transposeB = false } = options;
+  const device = sameDevice('matmul', a, b, bias);
+  floats('matmul', a, b, bias);
+  if (a.rank < 2 || b.rank < 2) {
+    throw new RangeError(`matmul: takes matrices, got ${describe(a.shape)} × ${describe(b.shape)}`);
+  }
+  const left = transposeA ? transposed(a) : a;
+  const right = transposeB ? transposed(b) : b;
+  if (left.dim(-1) !== right.dim(-2)) {
+    throw new RangeError(`matmul: inner sizes differ: ${describe(left.shape)} × ${describe(right.shape)}`);
+  }
+  const rows = left.dim(-2);
+  const cols = right.dim(-1);
+  if (bias && !sameShape(bias.shape, [cols])) {
+    throw new RangeError(`matmul: bias must be [${cols}], got ${describe(bias.shape)}`);
+  }
+  const shape = [...broadcast(left.shape, right.shape), rows, cols];
+  const out = empty(shape, { dtype: options.dtype ?? widerFloat(a.dtype, b.dtype), device });
+  multiply(out, left, right, bias);
+  release(a, left);
+  release(b, right);
+
+  return record(
+    out,
+    // With c = a b: da = dc b' and db = a' dc, or those transposed where the operand was.
+    [a, (grad) => (transposeA ? gradientOf(a, b, grad, transposeB, true) : gradientOf(a, grad, b, false, !transposeB))],
+    [b, (grad) => (transposeB ? gradientOf(b, grad, a, true, transposeA) : gradientOf(b, a, grad, !transposeA, false))],
+    ...(bias ? [[bias, (grad) => sumTo(grad, bias)] as const satisfies readonly [Tensor, Rule]] : []),
+  );
+}
+
+/**
+ * A linear layer: `x [.., in]`, `weight [out, in]`, `bias [out]` → `[.., out]`.
+ *
+ * @throws RangeError if the sizes do not match.
+ */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  if (x.rank < 2 || weight.rank !== 2 || x.dim(-1) !== weight.dim(-1)) {
+    throw new RangeError(`linear: x ${describe(x.shape)} does not fit a weight [out,in] of ${describe(weight.shape)}`);
+  }
+  return matmul(x, weight, { transposeB: true, bias });
+}
+
+/** The product of `left` and `right`, summed over what was broadcast, in the shape and format of `like`. */
+function gradientOf(
+  like: Tensor,
+  left: Tensor,
+  right: Tensor,
+  transposeLeft: boolean,
+  transposeRight: boolean,
+): Tensor {
+  const own = like.shape.slice(0, -2);
+  const sameBatch = sameShape(left.shape.slice(0, -2), right.shape.slice(0, -2));
+  // One matrix met all the batches (a layer's weight): the sum over batches is a product with a longer inner axis.
+  const joined = transposeLeft && !transposeRight && sameBatch && sizeOf(own) === 1;
+  const x = joined ? rowsOf(left) : left;
+  const y = joined ? rowsOf(right) : right;
+  const a = transposeLeft ? transposed(x) : x;
+  const b = transposeRight ? transposed(y) : y;
+  const batch = broadcast(a.shape, b.shape);
+  let out: Tensor;
+  if (joined || sameShape(batch, own)) {
+    out = empty(like.shape, { dtype: like.dtype, device: like.device });
+    multiply(out, a, b);
+  } else {
+    using full = empty([...batch, ...like.shape.slice(-2)], { device: like.device });
+    multiply(full, a, b);
+    out = sumTo(full, like);
+  }
+  release(x, a);
+  release(y, b);
+  release(left, x);
+  release(right, y);
+  return out;
+}
+
+// [batch.., m, n] as [batch.. m, n].
+function rowsOf(x: Tensor): Tensor {
+  if (x.rank === 2) return x;
+  const source = contiguous(x);
+  const rows = viewOf(source, [sizeOf(x.shape.slice(0, -1)), x.dim(-1)], [x.dim(-1), 1]);
+  release(x, source);
+  return rows;
+}
+
+function multiply(out: Tensor, a: Tensor, b: Tensor, bias?: Tensor): void {
+  if (out.size === 0) return;
+  const left = expanded(a, out.shape);
+  const right = expanded(b, out.shape);
+  kernels.matmul(out.handle, left.handle, right.handle, bias?.handle ?? null, false);
+  release(a, left);
+  release(b, right);
+}
+
+// A view with the batch axes of `shape`, repeating by strides of 0.
+function expanded(x: Tensor, shape: Shape): Tensor {
+  const batch = shape.slice(0, -2);
+  if (sameShape(x.shape.slice(0, -2), batch)) return x;
+  const missing = shape.length - x.rank;
+  const strides = batch.map((_, i) => (i < missing || x.shape[i - missing] === 1 ? 0 : x.strides[i - missing]!));
+  return viewOf(x, [...batch, x.dim(-2), x.dim(-1)], [...strides, ...x.strides.slice(-2)]);
+}
+
+function transposed(x: Tensor): Tensor {
+  const swap = (list: Shape): number[] => [...list.slice(0, -2), list.at(-1)!, list.at(-2)!];
+  return viewOf(x, swap(x.shape), swap(x.strides));
+}
+
+// Views made on the way hold the storage: drop each as soon as the call that needed it is queued.
+function release(original: Tensor, view: Tensor): void {
+  if (view !== original) view.dispose();
+}
+
+function broadcast(a: Shape, b: Shape): number[] {
+  const rank = Math.max(a.length, b.length) - 2;
+  return Array.from({ length: rank }, (_, i) => {
+    const x = a[i + a.length - 2 - rank] ?? 1;
+    const y = b[i + b.length - 2 - rank] ?? 1;
+    if (x !== y && x !== 1 && y !== 1) {
+      throw new RangeError(`matmul: leading axes do not match: ${describe(a)} × ${describe(b)}`);
+    }
+    return x === 1 ? y : x;
+  });
+}

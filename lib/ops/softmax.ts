@@ -1,0 +1,38 @@
+// Softmax and its logarithm, over the last axis.
+import { record } from '../autograd.js';
+import { kernels } from '../native.js';
+import { empty, type Tensor } from '../tensor.js';
+import { floats } from './checks.js';
+import { contiguous } from './copy.js';
+
+type Kernel = 'softmax' | 'logSoftmax';
+
+function over(op: Kernel, x: Tensor): Tensor {
+  floats(op, x);
+  if (x.rank === 0) throw new RangeError(`${op}: takes a tensor of at least one axis, got a scalar`);
+  const { dtype, device } = x;
+  const out = empty(x.shape, { dtype, device });
+  kernels[op](out.handle, contiguous(x).handle);
+  return record(out, [
+    x,
+    (grad) => {
+      const dx = empty(x.shape, { dtype, device });
+      kernels[`${op}Backward`](dx.handle, contiguous(grad).handle, out.handle);
+      return dx;
+    },
+  ]);
+}
+
+/**
+ * `exp(x) / Σ exp(x)` over the last axis, without overflow. A row of nothing but `-Infinity` gives NaN.
+ *
+ * @throws RangeError for a scalar.
+ */
+export const softmax = (x: Tensor): Tensor => over('softmax', x);
+
+/**
+ * The natural logarithm of `softmax(x)`, without its underflow.
+ *
+ * @throws RangeError for a scalar.
+ */
+export const logSoftmax = (x: Tensor): Tensor => over('logSoftmax', x);

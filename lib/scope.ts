@@ -1,0 +1,79 @@
+// scope(): frees the tensors that were made inside it.
+//
+// The open scope follows the asynchronous call chain, so scopes of concurrent calls do not see each other's tensors.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Tensor } from './tensor.js';
+
+interface Scope {
+  made: Set<Tensor>;
+  parent: Scope | undefined;
+}
+
+const open = new AsyncLocalStorage<Scope | undefined>();
+let current: Scope | undefined; // the scope of a synchronous stretch, which needs no look-up
+
+/**
+ * Runs `body` and disposes of every tensor made inside, except those that it returns (directly, in an array, or as
+ * values of a plain object) and those passed to `keep`. Works for synchronous and asynchronous bodies.
+ */
+export function scope<T>(body: () => T): T {
+  const parent = current ?? open.getStore();
+  const scope: Scope = { made: new Set(), parent };
+  const before = current;
+  let result: T;
+  try {
+    current = scope;
+    result = open.run(scope, body);
+  } catch (error) {
+    close(scope, undefined);
+    throw error;
+  } finally {
+    current = before;
+  }
+  if (result instanceof Promise) {
+    return result.then(
+      (value) => {
+        close(scope, value);
+        return value;
+      },
+      (error) => {
+        close(scope, undefined);
+        throw error;
+      },
+    ) as T;
+  }
+  close(scope, result);
+  return result;
+}
+
+/** Takes a tensor out of every open scope: it lives until its own `dispose()`. */
+export function keep<T extends Tensor>(tensor: T): T {
+  for (let s = current ?? open.getStore(); s; s = s.parent) s.made.delete(tensor);
+  return tensor;
+}
+
+/** Called by Tensor's constructor. */
+export function made(tensor: Tensor): void {
+  (current ?? open.getStore())?.made.add(tensor);
+}
+
+function close(scope: Scope, result: unknown): void {
+  for (const tensor of tensorsIn(result)) {
+    if (scope.made.delete(tensor)) scope.parent?.made.add(tensor);
+  }
+  for (const tensor of scope.made) tensor.dispose();
+  scope.made.clear();
+}
+
+function* tensorsIn(value: unknown): Generator<Tensor> {
+  if (value === null || typeof value !== 'object') return;
+  if (isTensor(value)) yield value;
+  else if (Array.isArray(value)) for (const item of value) yield* tensorsIn(item);
+  else if (value instanceof Map || value instanceof Set) for (const item of value.values()) yield* tensorsIn(item);
+  else if (Object.getPrototypeOf(value) === Object.prototype) for (const item of Object.values(value)) yield* tensorsIn(item);
+}
+
+// Not `instanceof`: tensor.ts imports this file.
+function isTensor(value: object): value is Tensor {
+  return 'handle' in value && 'dtype' in value && 'dispose' in value;
+}

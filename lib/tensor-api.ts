@@ -1,0 +1,26 @@
+// The public names of `helvetia/tensor`: tensors, ops with gradients, devices and memory.
+export { backward, checkpoint, noGrad } from './autograd.js';
+export { cpuInfo, cudaAbsence, Device, device, memory, resetPeak, trimMemory } from './device.js';
+export type { BlockDType, DType } from './dtype.js';
+export type { MemoryUse } from './native.js';
+export * from './ops/adamw.js';
+export { type AttentionOptions, attention } from './ops/attention.js';
+export { cast, concat, contiguous, gather, scatterAdd, stack, zerosLike } from './ops/copy.js';
+export * from './ops/elementwise.js';
+export { embedding } from './ops/embedding.js';
+export { geglu, swiglu } from './ops/gated.js';
+export { loraLinear } from './ops/lora.js';
+export { crossEntropy, linearCrossEntropy } from './ops/loss.js';
+export { linear, matmul } from './ops/matmul.js';
+export { layerNorm, rmsNorm } from './ops/norm.js';
+export { pagedAppend, pagedAttention } from './ops/paged.js';
+export { dequantize } from './ops/quant.js';
+export * from './ops/random.js';
+export { argmax, argmin, max, mean, min, sum, variance } from './ops/reduce.js';
+export { rope } from './ops/rope.js';
+export * from './ops/sample.js';
+export { logSoftmax, softmax } from './ops/softmax.js';
+export { expand, permute, reshape, select, slice, split, squeeze, transpose, unsqueeze } from './ops/view.js';
+export { Recording, recordCalls } from './recording.js';
+export { keep, scope } from './scope.js';
+export { empty, Tensor, type TensorOptions, tensor } from './tensor.js';

@@ -1,0 +1,139 @@
+// Files and folders that are written whole or not at all: the content goes to a temporary sibling, is forced to disk,
+// and is renamed into place.
+//
+// A file is replaced by one rename. A folder can't be (no system call that Node offers swaps two folders), so its
+// replacement takes two renames with complete folders beside it, `.NAME.old` and `.NAME.new`; settleFolder finishes
+// what a crash between the two left, and whoever reads such a folder calls it first. Two processes must not replace
+// the same folder at the same time; within one process they wait for each other.
+
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { fileError } from './json.js';
+
+export type Write = (chunk: Uint8Array | string) => Promise<void>;
+
+/**
+ * Writes a file so that it holds its old content or the new one, whatever happens on the way.
+ *
+ * `content` may be a function that is handed `write` and calls it as often as it likes, so that a large file need not
+ * lie in memory.
+ */
+export async function writeAtomic(
+  path: string,
+  content: Uint8Array | string | ((write: Write) => Promise<void>),
+): Promise<void> {
+  const temporary = sibling(path, `${randomUUID()}.tmp`);
+  try {
+    const file = await open(temporary, 'wx');
+    try {
+      const write: Write = (chunk) => file.writeFile(chunk);
+      if (typeof content === 'function') await content(write);
+      else await write(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+    await sync(dirname(path));
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw fileError(path, error);
+  }
+}
+
+const underWay = new Map<string, Promise<void>>();
+
+/**
+ * Writes a whole folder: `fill` is handed an empty temporary folder, which then takes the place of whatever folder was
+ * at `path`. Parent folders are made as needed.
+ */
+export async function writeFolderAtomic(path: string, fill: (folder: string) => Promise<void>): Promise<void> {
+  const key = resolve(path);
+  const previous = underWay.get(key) ?? Promise.resolve();
+  const turn = previous.catch(() => {}).then(() => replaceFolder(key, fill));
+  underWay.set(key, turn);
+  try {
+    await turn;
+  } finally {
+    if (underWay.get(key) === turn) underWay.delete(key);
+  }
+}
+
+/**
+ * Ends a replacement of the folder `path` that a crash cut short, so that the old or the new folder is in place. Does
+ * nothing where nothing was cut short.
+ */
+export async function settleFolder(path: string): Promise<void> {
+  // A replacement of our own that is still under way isn't a crash.
+  await underWay.get(resolve(path))?.catch(() => {});
+  await settle(resolve(path));
+}
+
+async function settle(path: string): Promise<void> {
+  const newer = sibling(path, 'new');
+  const older = sibling(path, 'old');
+  if (!existsSync(path)) {
+    const complete = [newer, older].find((folder) => existsSync(folder));
+    if (complete === undefined) return;
+    await rename(complete, path);
+    await sync(dirname(path));
+  }
+  await rm(newer, { recursive: true, force: true });
+  await rm(older, { recursive: true, force: true });
+}
+
+async function replaceFolder(path: string, fill: (folder: string) => Promise<void>): Promise<void> {
+  const temporary = sibling(path, `${randomUUID()}.tmp`);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await settle(path);
+    if (existsSync(path) && !(await stat(path)).isDirectory())
+      throw new Error(`${path}: is a file, not a folder`);
+    await mkdir(temporary);
+    await fill(temporary);
+    await syncTree(temporary);
+    if (existsSync(path)) {
+      const newer = sibling(path, 'new');
+      const older = sibling(path, 'old');
+      await rename(temporary, newer);
+      await rename(path, older);
+      await rename(newer, path);
+      await sync(dirname(path));
+      await rm(older, { recursive: true, force: true });
+    } else {
+      await rename(temporary, path);
+      await sync(dirname(path));
+    }
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    await settle(path).catch(() => {});
+    throw fileError(path, error);
+  }
+}
+
+// In the same folder, because a rename is atomic only within one file system.
+function sibling(path: string, ending: string): string {
+  return join(dirname(path), `.${basename(path)}.${ending}`);
+}
+
+async function syncTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await syncTree(path);
+    else if (entry.isFile()) await sync(path);
+  }
+  await sync(folder);
+}
+
+async function sync(path: string): Promise<void> {
+  // Windows can neither open a folder nor flush a file that is open for reading only.
+  if (process.platform === 'win32') return;
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,140 @@
+// Adapter: the trainable low-rank pairs of a LoRA fine-tune, made, loaded and saved in PEFT's format.
+import { join } from 'node:path';
+import type { Device } from '../device.js';
+import { settleFolder, writeAtomic, writeFolderAtomic } from '../files/atomic.js';
+import { readJson } from '../files/json.js';
+import { openSafetensors, type SavedTensor, saveSafetensors } from '../files/safetensors.js';
+import type { LowRank } from '../nn/linear.js';
+import { cast } from '../ops/copy.js';
+import { uniform, zeros } from '../ops/random.js';
+import { keep, scope } from '../scope.js';
+import type { Tensor } from '../tensor.js';
+import { type LoraConfig, type LoraOptions, loraConfig, matches, peftConfig, rankAndScaling, readPeftConfig } from './config.js';
+
+/** What an adapter must know of the model that it is for. */
+export interface AdapterBase {
+  readonly device: Device;
+  readonly weights: ReadonlyMap<string, Tensor>;
+  linearPaths(): string[];
+}
+
+const prefix = 'base_model.model.';
+
+export class Adapter {
+  /** @internal Made by `create` and `load`. */
+  constructor(
+    readonly config: LoraConfig,
+    /** By module path, in the order of the model's layers. */
+    readonly pairs: ReadonlyMap<string, LowRank>,
+  ) {}
+
+  /**
+   * A fresh adapter, which changes nothing yet: A is uniform in ±1/√in as PEFT draws it, B is zero.
+   *
+   * @throws Error if no layer is targeted, or naming the option that is wrong.
+   */
+  static create(base: AdapterBase, options: LoraOptions, seed: number, baseModel?: string): Adapter {
+    const config = loraConfig(options, baseModel);
+    const { device } = base;
+    const pairs = new Map<string, LowRank>();
+    targets(base, config).forEach((path, i) => {
+      const [out, from] = base.weights.get(`${path}.weight`)!.shape as [number, number];
+      const { r, scaling } = rankAndScaling(config, path);
+      const bound = 1 / Math.sqrt(from);
+      const a = keep(uniform([r, from], { low: -bound, high: bound, seed: seed + 7919 * (i + 1), device }));
+      pairs.set(path, { a, b: keep(zeros([out, r], { device })), scaling });
+    });
+    if (pairs.size === 0) {
+      throw new Error(`lora: targetModules ${JSON.stringify(config.targetModules)} fits none of the model's linear layers, such as '${base.linearPaths()[0]}'`);
+    }
+    return new Adapter({ ...config, targetModules: config.targetModules === 'all-linear' ? endings(pairs.keys()) : config.targetModules }, pairs);
+  }
+
+  /**
+   * Loads a folder in PEFT's format: adapter_config.json and adapter_model.safetensors.
+   *
+   * @throws Error that names the file and the tensor or field: missing, of a wrong shape, for a layer that the model
+   *   does not have, or a feature that is not supported.
+   */
+  static async load(folder: string, base: AdapterBase): Promise<Adapter> {
+    await settleFolder(folder);
+    const configFile = join(folder, 'adapter_config.json');
+    const config = readPeftConfig(configFile, readJson(configFile));
+    const file = openSafetensors(join(folder, 'adapter_model.safetensors'));
+    const pairs = new Map<string, LowRank>();
+    try {
+      const known = new Set(base.linearPaths());
+      const found = new Set<string>();
+      for (const name of file.tensors.keys()) {
+        const path = /^base_model\.model\.(.+)\.lora_[AB]\.weight$/.exec(name)?.[1];
+        if (path === undefined) throw new Error(`${file.path}: tensor '${name}' is not a LoRA weight that is supported`);
+        if (!known.has(path)) throw new Error(`${file.path}: tensor '${name}' is for a layer that this model does not have`);
+        found.add(path);
+      }
+      if (found.size === 0) throw new Error(`${file.path}: holds no LoRA weights`);
+      for (const path of base.linearPaths()) {
+        if (!found.has(path)) continue;
+        const [out, from] = base.weights.get(`${path}.weight`)!.shape as [number, number];
+        const { r, scaling } = rankAndScaling(config, path);
+        const read = (which: 'A' | 'B', shape: number[]): Tensor => {
+          const name = `${prefix}${path}.lora_${which}.weight`;
+          const info = file.tensors.get(name);
+          if (!info) throw new Error(`${file.path}: tensor '${name}' is missing`);
+          if (info.shape.join() !== shape.join()) {
+            throw new Error(`${file.path}: tensor '${name}' is [${info.shape}], expected [${shape}] for rank ${r}`);
+          }
+          // Copied, because training writes it, and because the file may be replaced while the adapter is in use.
+          return keep(scope(() => cast(file.tensor(name), 'f32', { copy: true })));
+        };
+        pairs.set(path, { a: read('A', [r, from]), b: read('B', [out, r]), scaling });
+      }
+      await base.device.idle();
+      return new Adapter(config, pairs);
+    } catch (error) {
+      for (const { a, b } of pairs.values()) [a, b].forEach((x) => x.dispose());
+      throw error;
+    } finally {
+      file.close();
+    }
+  }
+
+  /** Writes the folder in PEFT's format, or replaces it, in one step: a reader sees the old or the new one. */
+  async save(folder: string): Promise<void> {
+    const tensors = await this.tensors();
+    await writeFolderAtomic(folder, async (inside) => {
+      await writeAtomic(join(inside, 'adapter_config.json'), `${JSON.stringify(peftConfig(this.config), null, 2)}\n`);
+      await saveSafetensors(join(inside, 'adapter_model.safetensors'), tensors, { format: 'pt' });
+    });
+  }
+
+  /** The weights by PEFT's names, copied from the device. */
+  async tensors(): Promise<Map<string, SavedTensor>> {
+    const out = new Map<string, SavedTensor>();
+    for (const [path, { a, b }] of this.pairs) {
+      out.set(`${prefix}${path}.lora_A.weight`, { dtype: 'F32', shape: a.shape, bytes: await a.bytes() });
+      out.set(`${prefix}${path}.lora_B.weight`, { dtype: 'F32', shape: b.shape, bytes: await b.bytes() });
+    }
+    return out;
+  }
+
+  /** Each pair's A and B, in the order of the model's layers. */
+  parameters(): Tensor[] {
+    return [...this.pairs.values()].flatMap(({ a, b }) => [a, b]);
+  }
+
+  dispose(): void {
+    for (const x of this.parameters()) x.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+function targets(base: AdapterBase, config: LoraConfig): string[] {
+  const { targetModules, excludeModules } = config;
+  return base.linearPaths().filter((path) => matches(targetModules, path) && !(excludeModules && matches(excludeModules, path)));
+}
+
+// Spelled out, because not every reader of the format knows 'all-linear'.
+const endings = (paths: Iterable<string>): string[] => [...new Set([...paths].map((path) => path.slice(path.lastIndexOf('.') + 1)))];

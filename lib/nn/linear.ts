@@ -1,0 +1,56 @@
+// A linear layer: a weight with its place in the model, and perhaps a low-rank adapter beside it.
+import { dropout } from '../ops/random.js';
+import { add } from '../ops/elementwise.js';
+import { linear } from '../ops/matmul.js';
+import { loraLinear, loraLinearPath } from '../ops/lora.js';
+import type { Tensor } from '../tensor.js';
+
+/** A pair of matrices whose product, times `scaling`, is added to a frozen weight. */
+export interface LowRank {
+  /** `[r, in]` */
+  a: Tensor;
+  /** `[out, r]` */
+  b: Tensor;
+  scaling: number;
+}
+
+/** The adapter's pairs by module path, as a layer sees them. */
+export interface LowRankSet {
+  readonly pairs: ReadonlyMap<string, LowRank>;
+  readonly config: { readonly loraDropout: number };
+}
+
+export interface Linear {
+  /** The module's path in the checkpoint, e.g. `model.layers.0.self_attn.q_proj`. */
+  path: string;
+  /** `[out, in]` */
+  weight: Tensor;
+  /** `[out]` */
+  bias?: Tensor | undefined;
+}
+
+/** Draws dropout masks one after the other, the same ones again for the same seed. */
+export class DropoutStream {
+  #offset = 0;
+
+  constructor(readonly seed: number) {}
+
+  next(size: number): number {
+    const offset = this.#offset;
+    this.#offset += Math.ceil(size / 4);
+    return offset;
+  }
+}
+
+/** `x [tokens, in] → [tokens, out]`, through the adapter's pair if it has one for this layer. */
+export function applyLinear(layer: Linear, x: Tensor, adapter?: LowRankSet, masks?: DropoutStream): Tensor {
+  const pair = adapter?.pairs.get(layer.path);
+  if (!pair || !adapter) return linear(x, layer.weight, layer.bias);
+  const { a, b, scaling } = pair;
+  const probability = masks ? adapter.config.loraDropout : 0;
+  if (!masks || probability === 0) {
+    return loraLinear(x, layer.weight, a, b, { scaling, ...(layer.bias ? { bias: layer.bias } : {}) });
+  }
+  const thinned = dropout(x, { probability, seed: masks.seed, offset: masks.next(x.size) });
+  return add(linear(x, layer.weight, layer.bias), loraLinearPath(thinned, a, b, scaling));
+}

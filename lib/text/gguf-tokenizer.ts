@@ -1,0 +1,194 @@
+// A GGUF file's tokenizer as the parts of a tokenizer.json.
+//
+// Two kinds are supported. `tokenizer.ggml.model` "gpt2": byte-level pairs by a merge list, with the word pattern that
+// `tokenizer.ggml.pre` names. "llama": SentencePiece's pairs by score, with byte tokens and a space put in front.
+// Token types: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
+
+import { splitOn, wholeWordFirst, wordPatterns } from './pretokenizer.js';
+import type { AddedTokenJson, TokenizerConfig, TokenizerParts } from './tokenizer.js';
+
+type Metadata = ReadonlyMap<string, unknown>;
+
+const unknown = 2;
+const control = 3;
+const userDefined = 4;
+const byte = 6;
+
+/** Tokens that end a turn, by name: files seldom say, and some converters leave their type "normal". */
+const turnEnds = new Set([
+  '<|eot_id|>',
+  '<|im_end|>',
+  '<|end|>',
+  '<|return|>',
+  '<|call|>',
+  '<end_of_turn>',
+  '<|endoftext|>',
+  '<|eom_id|>',
+  '<|end_of_text|>',
+  '<end_of_utterance>',
+  '<EOT>',
+  '[EOT]',
+  '[EOS]',
+  '<｜end▁of▁sentence｜>',
+]);
+
+/** @throws Error naming the field, and what is supported. */
+export function tokenizerFromGguf(metadata: Metadata): TokenizerParts {
+  const kind = metadata.get('tokenizer.ggml.model');
+  if (kind !== 'gpt2' && kind !== 'llama') {
+    const found = typeof kind === 'string' ? `"${kind}" is not supported` : 'is missing';
+    throw new Error(
+      `gguf: tokenizer.ggml.model ${found}: expected "gpt2" (byte-level pairs) or "llama" (SentencePiece)`,
+    );
+  }
+  const tokens = tokenTexts(metadata);
+  const vocab = new Map(tokens.map((token, id) => [token, id]));
+  const types = numbers(metadata, 'token_type', tokens.length) ?? new Array<number>(tokens.length).fill(1);
+  const endIds = endOfTurn(metadata, tokens);
+  const added = addedTokens(metadata, tokens, types, endIds);
+  const config = configOf(metadata, tokens, kind);
+  const shared = { config, endIds, templates: templatesOf(metadata), source: 'gguf' };
+  return kind === 'gpt2'
+    ? { ...shared, ...byteLevel(metadata, vocab, added) }
+    : { ...shared, ...sentencePiece(metadata, vocab, types, added, tokens) };
+}
+
+type Built = Pick<TokenizerParts, 'json' | 'bytePairs'>;
+
+function byteLevel(metadata: Metadata, vocab: Map<string, number>, added: AddedTokenJson[]): Built {
+  const pre = metadata.get('tokenizer.ggml.pre') ?? 'default';
+  const patterns = typeof pre === 'string' ? wordPatterns.get(pre) : undefined;
+  if (!patterns) {
+    const names = [...wordPatterns.keys()].join(', ');
+    throw new Error(`gguf: tokenizer.ggml.pre "${String(pre)}" is not supported: expected one of ${names}`);
+  }
+  const merges = metadata.get('tokenizer.ggml.merges');
+  if (!isStrings(merges)) throw new Error('gguf: tokenizer.ggml.merges is missing: expected a list of strings');
+  const json = {
+    model: { type: 'BPE' },
+    added_tokens: added,
+    pre_tokenizer: {
+      type: 'Sequence',
+      pretokenizers: [...patterns.map(splitOn), { type: 'ByteLevel', add_prefix_space: false, use_regex: false }],
+    },
+    decoder: { type: 'ByteLevel' },
+  };
+  return { json, bytePairs: { vocab, merges, ignoreMerges: wholeWordFirst.has(String(pre)) } };
+}
+
+function sentencePiece(
+  metadata: Metadata,
+  vocab: Map<string, number>,
+  types: ArrayLike<number>,
+  added: AddedTokenJson[],
+  tokens: readonly string[],
+): Built {
+  const scores = numbers(metadata, 'scores', tokens.length);
+  if (!scores) throw new Error('gguf: tokenizer.ggml.scores is missing: expected a score for each token');
+  const prefix = metadata.get('tokenizer.ggml.add_space_prefix') !== false;
+  const unkId = metadata.get('tokenizer.ggml.unknown_token_id') ?? 0;
+  const spaces = { type: 'Replace', pattern: { String: ' ' }, content: '▁' };
+  const json = {
+    model: { type: 'BPE' },
+    added_tokens: added,
+    normalizer: { type: 'Sequence', normalizers: [...(prefix ? [{ type: 'Prepend', prepend: '▁' }] : []), spaces] },
+    decoder: {
+      type: 'Sequence',
+      decoders: [
+        { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
+        { type: 'ByteFallback' },
+        { type: 'Fuse' },
+        ...(prefix ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : []),
+      ],
+    },
+  };
+  const unjoinable = new Set(tokens.keys());
+  for (const id of tokens.keys()) if (types[id] !== byte && types[id] !== control) unjoinable.delete(id);
+  const unkToken = tokens[Number(unkId)];
+  return { json, bytePairs: { vocab, scores, unjoinable, byteFallback: true, fuseUnk: true, unkToken } };
+}
+
+function tokenTexts(metadata: Metadata): string[] {
+  const tokens = metadata.get('tokenizer.ggml.tokens');
+  if (!isStrings(tokens)) throw new Error('gguf: tokenizer.ggml.tokens is missing: expected a list of strings');
+  return tokens.map((token, id) => (token === '' ? `[EMPTY_${id}]` : token));
+}
+
+function numbers(metadata: Metadata, field: string, count: number): ArrayLike<number> | undefined {
+  const values = metadata.get(`tokenizer.ggml.${field}`);
+  if (values === undefined) return undefined;
+  const list = values as ArrayLike<number>;
+  if (typeof values !== 'object' || typeof list?.length !== 'number' || list.length < count) {
+    throw new Error(`gguf: tokenizer.ggml.${field} has ${list?.length ?? 'no'} entries: expected ${count}`);
+  }
+  return list;
+}
+
+function isStrings(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((entry) => typeof entry === 'string');
+}
+
+function idAt(metadata: Metadata, name: string, count: number): number | undefined {
+  const id = metadata.get(`tokenizer.ggml.${name}_token_id`);
+  return typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < count ? id : undefined;
+}
+
+function endOfTurn(metadata: Metadata, tokens: readonly string[]): number[] {
+  const named = ['eos', 'eot', 'eom'].map((name) => idAt(metadata, name, tokens.length));
+  const ids = new Set(named.filter((id) => id !== undefined));
+  tokens.forEach((token, id) => {
+    if (turnEnds.has(token)) ids.add(id);
+  });
+  // gpt-oss closes each of its messages with <|end|>, and its turns with <|return|> or <|call|>.
+  const [end, ...turn] = ['<|end|>', '<|return|>', '<|call|>'].map((token) => tokens.indexOf(token));
+  if (turn.every((id) => id >= 0)) ids.delete(end!);
+  return [...ids];
+}
+
+function addedTokens(
+  metadata: Metadata,
+  tokens: readonly string[],
+  types: ArrayLike<number>,
+  endIds: readonly number[],
+): AddedTokenJson[] {
+  const ends = new Set(endIds);
+  // Phi-3's control tokens swallow the white space behind them, which no field of the file says.
+  const phi3 = /phi-?3/i.test(String(metadata.get('general.name') ?? ''));
+  const keepsSpace = new Set(['<unk>', '<s>', '<|endoftext|>']);
+  const added: AddedTokenJson[] = [];
+  tokens.forEach((content, id) => {
+    const type = types[id];
+    const special = type === control || type === unknown || ends.has(id);
+    if (!special && type !== userDefined) return;
+    added.push({ id, content, special, normalized: false, rstrip: phi3 && !keepsSpace.has(content) });
+  });
+  return added;
+}
+
+function configOf(metadata: Metadata, tokens: readonly string[], kind: 'gpt2' | 'llama'): TokenizerConfig {
+  const llama = kind === 'llama';
+  const text = (name: string, preset?: number): string | undefined =>
+    tokens[idAt(metadata, name, tokens.length) ?? preset ?? -1];
+  const flag = (name: string, preset: boolean): boolean => {
+    const value = metadata.get(`tokenizer.ggml.add_${name}_token`);
+    return typeof value === 'boolean' ? value : preset;
+  };
+  return {
+    bos_token: text('bos', llama ? 1 : undefined),
+    eos_token: text('eos', llama ? 2 : undefined),
+    pad_token: text('padding'),
+    unk_token: text('unknown', llama ? 0 : undefined),
+    add_bos_token: flag('bos', llama || wholeWordFirst.has(String(metadata.get('tokenizer.ggml.pre')))),
+    add_eos_token: flag('eos', false),
+  };
+}
+
+/** `tokenizer.chat_template`, and `tokenizer.chat_template.NAME` for others. */
+function templatesOf(metadata: Metadata): Map<string, string> {
+  const templates = new Map<string, string>();
+  for (const [key, value] of metadata) {
+    if (typeof value !== 'string' || !key.startsWith('tokenizer.chat_template')) continue;
+    templates.set(key.slice('tokenizer.chat_template.'.length) || 'default', value);
+  }
+  return templates;
+}

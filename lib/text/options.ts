@@ -1,0 +1,107 @@
+// The options of generation: validated at the call, completed from the model's own defaults.
+import { z } from 'zod';
+import type { Adapter } from '../lora/adapter.js';
+
+export interface GenerateOptions {
+  /** Default 512, and never beyond the model's context. */
+  maxNewTokens?: number;
+  /** 0 always takes the likeliest token. Default: what generation_config.json says, else 0. */
+  temperature?: number;
+  /** Draws among this many likeliest tokens only; 0 is off. */
+  topK?: number;
+  /** Draws among the likeliest tokens that together reach this probability; 1 is off. */
+  topP?: number;
+  /** Drops tokens less likely than this share of the likeliest; 0 is off. */
+  minP?: number;
+  /** Divides the logits of tokens that were already there; 1 is off. */
+  repetitionPenalty?: number;
+  /** The same seed, prompt and options give the same text. Default: a random one. */
+  seed?: number;
+  /** Ends the text before any of these. */
+  stop?: string | readonly string[];
+  /** Goes on after the model's end tokens. */
+  ignoreEos?: boolean;
+  signal?: AbortSignal;
+  adapter?: Adapter;
+}
+
+const schema = z.strictObject({
+  maxNewTokens: z.number().int().min(0).optional(),
+  temperature: z.number().min(0).optional(),
+  topK: z.number().int().min(0).optional(),
+  topP: z.number().gt(0).max(1).optional(),
+  minP: z.number().min(0).max(1).optional(),
+  repetitionPenalty: z.number().positive().optional(),
+  seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+  stop: z.union([z.string().min(1), z.array(z.string().min(1))]).optional(),
+  ignoreEos: z.boolean().optional(),
+  signal: z.instanceof(AbortSignal).optional(),
+  adapter: z.custom<Adapter>((value) => typeof value === 'object' && value !== null && 'pairs' in value).optional(),
+});
+
+/** What generation_config.json may set. */
+export interface GenerationDefaults {
+  temperature: number;
+  topK: number;
+  topP: number;
+  minP: number;
+  repetitionPenalty: number;
+  endIds: readonly number[];
+}
+
+const number = z.number().nullish();
+const generationConfig = z.looseObject({
+  do_sample: z.boolean().nullish(),
+  temperature: number,
+  top_k: number,
+  top_p: number,
+  min_p: number,
+  repetition_penalty: number,
+  eos_token_id: z.union([z.number().int(), z.array(z.number().int())]).nullish(),
+});
+
+export const generationConfigSchema = generationConfig;
+
+/** Sampling settings count only where the file asks to sample, as in transformers. */
+export function generationDefaults(json: z.infer<typeof generationConfig>, endIds: readonly number[]): GenerationDefaults {
+  const sampled = json.do_sample === true;
+  return {
+    temperature: sampled ? (json.temperature ?? 1) : 0,
+    topK: sampled ? (json.top_k ?? 50) : 0,
+    topP: sampled ? (json.top_p ?? 1) : 1,
+    minP: sampled ? (json.min_p ?? 0) : 0,
+    repetitionPenalty: json.repetition_penalty ?? 1,
+    endIds: [...new Set([...[json.eos_token_id ?? []].flat(), ...endIds])],
+  };
+}
+
+export interface Settings extends Required<Omit<GenerateOptions, 'signal' | 'adapter' | 'stop'>> {
+  stop: readonly string[];
+  adapter: Adapter | undefined;
+}
+
+/** @throws Error that names the option and what it must be. */
+export function settingsOf(options: GenerateOptions, defaults: GenerationDefaults): Settings {
+  const result = schema.safeParse(options);
+  if (!result.success) {
+    const issue = result.error.issues[0]!;
+    if (issue.code === 'unrecognized_keys') {
+      throw new TypeError(`generate: option '${issue.keys[0]}' is not known; known: ${Object.keys(schema.shape).join(', ')}`);
+    }
+    throw new RangeError(`generate: option '${issue.path.join('.')}': ${issue.message}`);
+  }
+  const given = result.data;
+  const temperature = given.temperature ?? defaults.temperature;
+  return {
+    maxNewTokens: given.maxNewTokens ?? 512,
+    temperature,
+    topK: given.topK ?? defaults.topK,
+    topP: given.topP ?? defaults.topP,
+    minP: given.minP ?? defaults.minP,
+    repetitionPenalty: given.repetitionPenalty ?? defaults.repetitionPenalty,
+    seed: given.seed ?? (temperature === 0 ? 0 : Math.floor(Math.random() * 2 ** 48)),
+    stop: given.stop === undefined ? [] : [given.stop].flat(),
+    ignoreEos: given.ignoreEos ?? false,
+    adapter: options.adapter,
+  };
+}

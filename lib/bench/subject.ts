@@ -1,0 +1,74 @@
+// The decoder to be timed: a model from disk, or seeded random weights of a named shape.
+import { freemem } from 'node:os';
+import type { Device } from '../device.js';
+import { bytesOf, type DType } from '../dtype.js';
+import { resolveModel } from '../files/hub.js';
+import { decoderConfig } from '../models/architectures.js';
+import type { DecoderConfig } from '../models/config.js';
+import type { Decoder } from '../models/decoder.js';
+import { loadDecoder, randomDecoder, weightShapes } from '../models/load.js';
+import { type ShapeName, shapes } from '../models/shapes.js';
+import { sizeOf } from '../tensor.js';
+
+export interface SubjectOptions {
+  /** A folder, a GGUF file or a hub name; else `shape` says what to make. */
+  model?: string;
+  shape?: ShapeName;
+  dtype?: DType;
+  device: Device;
+  seed?: number;
+  signal?: AbortSignal;
+}
+
+/** @throws Error if the random weights would not fit into the memory that is free. */
+export async function subject(options: SubjectOptions): Promise<Decoder> {
+  const { model, shape = 'smollm2-135m', dtype, device, seed = 1, signal } = options;
+  if (model !== undefined) {
+    return loadDecoder(await resolveModel(model, signal ? { signal } : {}), { device, dtype, signal });
+  }
+  const config = decoderConfig(shape, shapes[shape]);
+  const format = dtype ?? 'bf16';
+  checkMemory(shape, config, format, process.availableMemory?.() ?? freemem());
+  const decoder = randomDecoder(config, { device, dtype: format, seed, deviation: 0.02 });
+  await device.idle();
+  return decoder;
+}
+
+/** Activations, the KV cache and one weight in f32 on its way to the format come on top of the weights. */
+const spareBytes = 1e9;
+
+/** @throws Error that names the shape, what it takes and what is free. */
+export function checkMemory(shape: string, config: DecoderConfig, dtype: DType, free: number): void {
+  const weights = weightBytes(config, dtype);
+  const needed = weights + (weights > spareBytes ? spareBytes : 0);
+  if (needed <= free) return;
+  const gb = (bytes: number): string => (bytes / 1e9).toFixed(1);
+  throw new Error(`${shape} takes ${gb(needed)} GB in ${dtype}, but only ${gb(free)} GB of memory are free`);
+}
+
+export function weightBytes(config: DecoderConfig, dtype: DType): number {
+  return bytesOf(dtype, parameters(config));
+}
+
+export function parameters(config: DecoderConfig): number {
+  let sum = 0;
+  for (const shape of weightShapes(config).values()) sum += sizeOf(shape);
+  return sum;
+}
+
+/** Multiplications and additions of the linear layers, for one token. */
+export function linearFlops(config: DecoderConfig): number {
+  let sum = 0;
+  for (const [name, shape] of weightShapes(config)) {
+    if (shape.length === 2 && name.startsWith('model.layers.')) sum += 2 * sizeOf(shape);
+  }
+  return sum;
+}
+
+/** The same of the output projection. */
+export const headFlops = (config: DecoderConfig): number => 2 * config.vocabSize * config.hiddenSize;
+
+/** Of causal attention over one sequence, forward only. */
+export function attentionFlops(config: DecoderConfig, tokens: number): number {
+  return 2 * config.layers * config.heads * config.headDim * tokens * (tokens + 1);
+}

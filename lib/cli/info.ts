@@ -1,0 +1,195 @@
+// helvetia info: what a model, an adapter or a file of weights is, from its headers; no weight is read.
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { openGguf } from '../files/gguf.js';
+import { ggufConfig } from '../files/gguf-names.js';
+import { resolveModel } from '../files/hub.js';
+import { readJson } from '../files/json.js';
+import { openSafetensors } from '../files/safetensors.js';
+import { openWeights, type Weights } from '../files/weights.js';
+import { readPeftConfig } from '../lora/config.js';
+import { decoderConfig } from '../models/architectures.js';
+import type { DecoderConfig } from '../models/config.js';
+import { Tokenizer } from '../text/tokenizer.js';
+import { bytes, count, plural } from './format.js';
+import { type Context, styleFor } from './terminal.js';
+
+type Fields = Record<string, unknown>;
+/** For machines, and the same in lines for people. */
+interface Report {
+  json: Fields;
+  title: string;
+  lines: [name: string, value: string][];
+}
+
+export function addInfo(program: Command, context: Context): void {
+  program
+    .command('info')
+    .summary('say what a model, an adapter or a file is')
+    .description('Says what a model, an adapter or a file of weights is: architecture, parameters, formats, sizes, context, tokenizer. Reads headers only.')
+    .argument('<path>', 'a model (folder, .gguf file or ORG/NAME), an adapter folder, or a .safetensors file')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', `
+Examples:
+  $ helvetia info model.gguf
+  $ helvetia info adapters/support --json`)
+    .action((path: string, flags: { json?: boolean }) => info(context, path, flags));
+}
+
+async function info(context: Context, path: string, flags: { json?: boolean }): Promise<void> {
+  const { stdout, env } = context.terminal;
+  const report = await inspect(path, context.interrupts.signal);
+  if (flags.json) {
+    stdout.write(`${JSON.stringify(report.json)}\n`);
+    return;
+  }
+  const style = styleFor(stdout, env);
+  const widest = Math.max(...report.lines.map(([name]) => name.length));
+  stdout.write(`${style.bold(path)}: ${report.title}\n`);
+  for (const [name, value] of report.lines) stdout.write(`  ${style.dim(name.padEnd(widest))}  ${value}\n`);
+}
+
+async function inspect(name: string, signal: AbortSignal): Promise<Report> {
+  if (existsSync(join(name, 'adapter_config.json'))) return adapterReport(name);
+  if (name.endsWith('.safetensors')) return safetensorsReport(name);
+  const path = await resolveModel(name, { signal });
+  return statSync(path).isDirectory() ? folderReport(path) : ggufReport(path);
+}
+
+const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
+
+interface Contents {
+  tensors: number;
+  parameters: number;
+  bytes: number;
+  /** Tensors by format. */
+  formats: Record<string, number>;
+}
+
+function contents(weights: Weights): Contents {
+  const out: Contents = { tensors: 0, parameters: 0, bytes: 0, formats: {} };
+  for (const { dtype, shape, bytes } of weights.tensors.values()) {
+    const format = dtype.toLowerCase();
+    out.tensors++;
+    out.parameters += elements(shape);
+    out.bytes += bytes;
+    out.formats[format] = (out.formats[format] ?? 0) + 1;
+  }
+  return out;
+}
+
+function contentLines(found: Contents): Report['lines'] {
+  const formats = Object.entries(found.formats).sort(([, a], [, b]) => b - a);
+  const kinds = formats.length === 1 ? formats[0]![0] : formats.map(([format, n]) => `${n} ${format}`).join(', ');
+  return [
+    ['parameters', `${count(found.parameters)} (${found.parameters.toLocaleString('en-US')})`],
+    ['weights', `${plural(found.tensors, 'tensor')}, ${bytes(found.bytes)}: ${kinds}`],
+  ];
+}
+
+interface Architecture {
+  type: string;
+  config?: DecoderConfig;
+  /** Why the model cannot be run. */
+  unsupported?: string;
+}
+
+function architecture(type: unknown, read: () => DecoderConfig): Architecture {
+  try {
+    const config = read();
+    return { type: config.modelType, config };
+  } catch (error) {
+    return { type: typeof type === 'string' ? type : 'unknown', unsupported: (error as Error).message };
+  }
+}
+
+function modelReport(title: string, path: string, found: Contents, kind: Architecture, tokenizer: Tokenizer | undefined, more: Fields = {}): Report {
+  const { config } = kind;
+  const lines: Report['lines'] = [['architecture', config ? kind.type : `${kind.type}, which does not run here: ${kind.unsupported}`]];
+  if (config) {
+    const { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize, contextLength, tied } = config;
+    const grouped = kvHeads === heads ? '' : ` (${kvHeads} for keys and values)`;
+    lines.push(
+      ['layers', `${layers} of width ${hiddenSize}, feed-forward ${intermediateSize}`],
+      ['attention', `${plural(heads, 'head')}${grouped} of ${headDim}`],
+      ['vocabulary', `${plural(vocabSize, 'token')}${tied ? ', embedding and output tied' : ''}`],
+      ['context', plural(contextLength, 'token')],
+    );
+  }
+  lines.push(
+    ...contentLines(found),
+    ['tokenizer', tokenizer ? plural(tokenizer.vocabSize, 'token') : 'none: takes and gives token ids only'],
+    ['chat template', tokenizer?.chatTemplate === undefined ? 'no' : 'yes'],
+  );
+  return {
+    title,
+    lines,
+    json: {
+      kind: 'model',
+      path,
+      architecture: kind.type,
+      supported: config !== undefined,
+      ...(kind.unsupported === undefined ? {} : { reason: kind.unsupported }),
+      ...(config ? shapeFields(config) : {}),
+      ...found,
+      tokenizer: tokenizer !== undefined,
+      chatTemplate: tokenizer?.chatTemplate !== undefined,
+      ...more,
+    },
+  };
+}
+
+function shapeFields(config: DecoderConfig): Fields {
+  const { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize, contextLength, tied } = config;
+  return { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize, contextLength, tied };
+}
+
+async function folderReport(path: string): Promise<Report> {
+  const file = join(path, 'config.json');
+  const json = readJson(file);
+  using weights = openWeights(path);
+  const kind = architecture(json.model_type, () => decoderConfig(file, json));
+  return modelReport('a Hugging Face model', path, contents(weights), kind, await Tokenizer.fromFolder(path));
+}
+
+function ggufReport(path: string): Report {
+  using gguf = openGguf(path);
+  const kind = architecture(gguf.metadata.get('general.architecture'), () => decoderConfig(path, ggufConfig(gguf)));
+  const tokenizer = gguf.metadata.has('tokenizer.ggml.model') ? Tokenizer.fromGguf(gguf.metadata) : undefined;
+  const name = gguf.metadata.get('general.name');
+  const title = typeof name === 'string' ? `a GGUF model, ${name}` : 'a GGUF model';
+  return modelReport(title, path, contents(gguf), kind, tokenizer, { ggufVersion: gguf.version });
+}
+
+function adapterReport(path: string): Report {
+  const file = join(path, 'adapter_config.json');
+  const config = readPeftConfig(file, readJson(file));
+  using weights = openSafetensors(join(path, 'adapter_model.safetensors'));
+  const found = contents(weights);
+  const { r, loraAlpha, loraDropout, targetModules, useRslora, baseModel } = config;
+  const targets = typeof targetModules === 'string' ? targetModules : targetModules.join(', ');
+  return {
+    title: 'a LoRA adapter',
+    lines: [
+      ['base model', baseModel ?? 'not named'],
+      ['rank', `${r}, alpha ${loraAlpha}${useRslora ? ' (divided by the square root of the rank)' : ''}`],
+      ['dropout', String(loraDropout)],
+      ['targets', targets],
+      ...contentLines(found),
+    ],
+    json: { kind: 'adapter', path, baseModel: baseModel ?? null, r, loraAlpha, loraDropout, useRslora, targetModules, ...found },
+  };
+}
+
+function safetensorsReport(path: string): Report {
+  using weights = openSafetensors(path);
+  const found = contents(weights);
+  const metadata = Object.fromEntries(weights.metadata);
+  const told = Object.entries(metadata).map(([key, value]): [string, string] => [key, value.length > 100 ? `${value.slice(0, 99)}…` : value]);
+  return {
+    title: 'a safetensors file',
+    lines: [...contentLines(found), ...told],
+    json: { kind: 'safetensors', path, ...found, metadata },
+  };
+}

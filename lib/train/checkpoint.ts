@@ -1,0 +1,212 @@
+// Checkpoints of a run: one folder for each, written whole or not at all, with everything that decides the next step.
+//
+//   step-000120/
+//     adapter_config.json, adapter_model.safetensors    the adapter in PEFT's format, usable as it is;
+//     or model.safetensors                               where all weights are trained
+//     optimizer.safetensors                              AdamW's moments and variances, f32
+//     state.json                                         the step, the place in the data, what the run was made of
+//
+// Random numbers follow from the seed and the step, so they need no state.
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { writeAtomic, writeFolderAtomic } from '../files/atomic.js';
+import { check, fileError, readJson } from '../files/json.js';
+import { openSafetensors, type Safetensors, type SavedTensor, saveSafetensors } from '../files/safetensors.js';
+import type { Tensor } from '../tensor.js';
+
+const stateFile = 'state.json';
+const optimizerFile = 'optimizer.safetensors';
+const format = 1;
+
+const stateSchema = z.looseObject({
+  format: z.literal(format),
+  step: z.number().int().min(0),
+  steps: z.number().int().min(0),
+  position: z.object({ epoch: z.number().int().min(0), row: z.number().int().min(0) }),
+  base: z.string(),
+  data: z.string(),
+  options: z.record(z.string(), z.unknown()),
+});
+
+export interface RunState {
+  /** Steps done. */
+  step: number;
+  /** Steps in all. */
+  steps: number;
+  position: { epoch: number; row: number };
+  /** The base model's fingerprint. */
+  base: string;
+  /** The data's; empty where the data is read as it comes. */
+  data: string;
+  /** The options that decide how the run goes. */
+  options: Record<string, unknown>;
+}
+
+/** The tensors of a run by the names that they have in a checkpoint. */
+export interface RunTensors {
+  /** `adapter_model.safetensors` or `model.safetensors`. */
+  weightsFile: string;
+  weights: ReadonlyMap<string, Tensor>;
+  optimizer: ReadonlyMap<string, Tensor>;
+  /** Other files, by name. */
+  texts: Readonly<Record<string, string>>;
+}
+
+const folderName = (step: number): string => `step-${String(step).padStart(6, '0')}`;
+const folderPattern = /^step-(\d{6,})$/;
+const leftoverPattern = /^\.step-\d{6,}\..*\.tmp$/;
+
+/** The checkpoints in a folder, newest first. */
+export async function listCheckpoints(directory: string): Promise<{ step: number; path: string }[]> {
+  if (!existsSync(directory)) return [];
+  const found: { step: number; path: string }[] = [];
+  for (const name of await entries(directory)) {
+    const step = folderPattern.exec(name)?.[1];
+    if (step !== undefined) found.push({ step: Number(step), path: join(directory, name) });
+  }
+  return found.sort((a, b) => b.step - a.step);
+}
+
+async function entries(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    throw fileError(directory, error);
+  }
+}
+
+/** Makes the folder, and removes what a killed run left half written in it. */
+export async function openCheckpoints(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true });
+  } catch (error) {
+    throw fileError(directory, error);
+  }
+  for (const name of await entries(directory)) {
+    if (leftoverPattern.test(name)) await rm(join(directory, name), { recursive: true, force: true });
+  }
+}
+
+/** Writes a checkpoint, then removes all but the newest `kept`. */
+export async function saveCheckpoint(directory: string, state: RunState, tensors: RunTensors, kept = 2): Promise<void> {
+  const weights = await bytesOf(tensors.weights);
+  const optimizer = await bytesOf(tensors.optimizer);
+  await writeFolderAtomic(join(directory, folderName(state.step)), async (folder) => {
+    for (const [name, text] of Object.entries(tensors.texts)) await writeAtomic(join(folder, name), text);
+    await saveSafetensors(join(folder, tensors.weightsFile), weights, { format: 'pt' });
+    await saveSafetensors(join(folder, optimizerFile), optimizer);
+    await writeAtomic(join(folder, stateFile), `${JSON.stringify({ format, ...state }, null, 2)}\n`);
+  });
+  for (const { step, path } of (await listCheckpoints(directory)).slice(kept)) {
+    // Renamed first: half a checkpoint must never look like a whole one.
+    const doomed = join(directory, `.${folderName(step)}.old.tmp`);
+    await rm(doomed, { recursive: true, force: true });
+    await rename(path, doomed);
+    await rm(doomed, { recursive: true, force: true });
+  }
+}
+
+async function bytesOf(tensors: ReadonlyMap<string, Tensor>): Promise<Map<string, SavedTensor>> {
+  const out = new Map<string, SavedTensor>();
+  for (const [name, x] of tensors) out.set(name, { dtype: 'F32', shape: x.shape, bytes: await x.bytes() });
+  return out;
+}
+
+/**
+ * Puts the newest complete checkpoint of `directory` into the tensors; undefined if there is none at all. A broken one
+ * is passed over with a warning as long as an older one is whole.
+ *
+ * @throws Error that names the checkpoint: broken, of another model or data, or of a run with other options.
+ */
+export async function resumeCheckpoint(
+  directory: string,
+  expected: Pick<RunState, 'base' | 'data' | 'options'>,
+  tensors: Omit<RunTensors, 'texts'>,
+  warn: (message: string) => void,
+): Promise<RunState | undefined> {
+  const found = await listCheckpoints(directory);
+  let failure: Error | undefined;
+  for (const { path, step } of found) {
+    const broken = restore(path, step, expected, tensors);
+    if (!(broken instanceof BrokenCheckpoint)) {
+      if (failure) warn(`${failure.message}; the run goes on from ${path}`);
+      return broken;
+    }
+    failure ??= broken;
+  }
+  if (failure) throw new Error(`${failure.message}; no older checkpoint is whole`, { cause: failure });
+  return undefined;
+}
+
+class BrokenCheckpoint extends Error {}
+
+function restore(
+  path: string,
+  step: number,
+  expected: Pick<RunState, 'base' | 'data' | 'options'>,
+  tensors: Omit<RunTensors, 'texts'>,
+): RunState | BrokenCheckpoint {
+  const open: Safetensors[] = [];
+  try {
+    const file = join(path, stateFile);
+    const state = attempt(() => check(file, stateSchema, readJson(file)));
+    if (state.step !== step)
+      throw new BrokenCheckpoint(`${file}: field 'step' must be ${step} in this folder, got ${state.step}`);
+    sameRun(path, state, expected);
+    const wanted = [
+      [tensors.weightsFile, tensors.weights],
+      [optimizerFile, tensors.optimizer],
+    ] as const;
+    const files = wanted.map(([name, list]) => {
+      const file = attempt(() => openSafetensors(join(path, name)));
+      open.push(file);
+      attempt(() => sameTensors(file, list));
+      return { file, list };
+    });
+    // Everything is checked: only now are the tensors touched.
+    for (const { file, list } of files) for (const [name, x] of list) x.write(floats(file.read(name)));
+    return state;
+  } catch (error) {
+    if (error instanceof BrokenCheckpoint) return error;
+    throw error;
+  } finally {
+    for (const file of open) file.close();
+  }
+}
+
+function attempt<T>(body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw new BrokenCheckpoint(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+function sameTensors(file: Safetensors, list: ReadonlyMap<string, Tensor>): void {
+  for (const [name, x] of list) {
+    const info = file.tensors.get(name);
+    if (!info) throw new Error(`${file.path}: tensor '${name}' is missing`);
+    if (info.dtype !== 'F32' || info.shape.join() !== x.shape.join()) {
+      throw new Error(`${file.path}: tensor '${name}' is ${info.dtype} [${info.shape}], expected F32 [${x.shape}]`);
+    }
+  }
+}
+
+const floats = (bytes: Uint8Array): Float32Array =>
+  bytes.byteOffset % 4 === 0
+    ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)
+    : new Float32Array(bytes.slice().buffer);
+
+function sameRun(path: string, state: RunState, expected: Pick<RunState, 'base' | 'data' | 'options'>): void {
+  const advice = 'resume with what it was made with, or choose another checkpointDir';
+  if (state.base !== expected.base)
+    throw new Error(`${path}: is of another base model (${state.base}, not ${expected.base}); ${advice}`);
+  for (const name of new Set([...Object.keys(state.options), ...Object.keys(expected.options)])) {
+    const [then, now] = [state.options[name], expected.options[name]].map((value) => JSON.stringify(value) ?? 'unset');
+    if (then !== now) throw new Error(`${path}: was made with ${name} ${then}, this run has ${now}; ${advice}`);
+  }
+  if (state.data !== expected.data)
+    throw new Error(`${path}: was made with other data (${state.data}, not ${expected.data}); ${advice}`);
+}

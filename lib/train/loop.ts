@@ -1,0 +1,364 @@
+// The training loop that adapters and whole models share.
+//
+// One step: the losses of all its micro-batches, each gradient divided by the count of targets in the whole step; the
+// norm of the gradients; AdamW. JavaScript waits for the device once in a step, for the losses and the norm, before the
+// parameters move: so a loss that is not a number never reaches them.
+import { noGrad } from '../autograd.js';
+import type { Adapter } from '../lora/adapter.js';
+import { type Decoder, packed } from '../models/decoder.js';
+import { full } from '../ops/random.js';
+import { scope } from '../scope.js';
+import { type Tensor, type TypedArray, tensor } from '../tensor.js';
+import type { Tokenizer } from '../text/tokenizer.js';
+import { backwardInSlices } from './backward.js';
+import { Batches, type Position, stepsInEpoch, targetsOf } from './batches.js';
+import { listCheckpoints, openCheckpoints, type RunState, resumeCheckpoint, saveCheckpoint } from './checkpoint.js';
+import {
+  Breather,
+  type Data,
+  DataReport,
+  dataName,
+  isPath,
+  LoadedSource,
+  type Source,
+  StreamedSource,
+} from './dataset.js';
+import { AdamW } from './optimizer.js';
+import type { Settings } from './options.js';
+import { mix } from './random.js';
+import type { Example } from './rows.js';
+import { rateFactor, type Schedule, warmupLength } from './schedule.js';
+
+/** One optimizer step. */
+export interface TrainStep {
+  /** From 1. */
+  step: number;
+  /** Steps in the whole run. */
+  steps: number;
+  /** Passes over the data so far, with their fraction where the data's length is known. */
+  epoch: number;
+  /** Mean cross-entropy of the step's targets, in nats, before the step changed anything. */
+  loss: number;
+  /** Norm of all gradients, before they were scaled down to `maxGradNorm`. */
+  gradNorm: number;
+  learningRate: number;
+  /** Tokens in the step, those included that are only read. */
+  tokens: number;
+  tokensPerSecond: number;
+  /** Mean cross-entropy over `evalData` after the step, where it was measured. */
+  evalLoss?: number;
+}
+
+/** What is trained. */
+export interface Trainee {
+  decoder: Decoder;
+  adapter: Adapter | undefined;
+  /** By the names that they have in a checkpoint. */
+  parameters: ReadonlyMap<string, Tensor>;
+  /** The name of the parameters' file in a checkpoint. */
+  weightsFile: string;
+  /** Other files of a checkpoint, by name. */
+  texts: Readonly<Record<string, string>>;
+  /** Fingerprint of what stays as it is. */
+  base: string;
+  /** More options that a resumed run must share. */
+  options: Readonly<Record<string, unknown>>;
+}
+
+/** Trains `trainee` in place. */
+export async function* train(
+  trainee: Trainee,
+  tokenizer: Tokenizer | undefined,
+  settings: Settings,
+  signal: AbortSignal,
+): AsyncGenerator<TrainStep, void, void> {
+  const run = new Run(trainee, tokenizer, settings, signal);
+  try {
+    yield* run.steps();
+  } finally {
+    await run.dispose();
+  }
+}
+
+class Run {
+  readonly #optimizer: AdamW;
+  readonly #report = new DataReport();
+  #source: Source | undefined;
+  #evalBatches: Example[][] = [];
+  #schedule: Schedule;
+  #done: Pick<RunState, 'step' | 'position'> = { step: 0, position: { epoch: 0, row: 0 } };
+  #saved = 0;
+
+  constructor(
+    private readonly trainee: Trainee,
+    private readonly tokenizer: Tokenizer | undefined,
+    private readonly settings: Settings,
+    private readonly signal: AbortSignal,
+  ) {
+    this.#optimizer = new AdamW(trainee.parameters, settings);
+    this.#schedule = { name: settings.schedule, warmupSteps: 0, totalSteps: 0 };
+  }
+
+  async *steps(): AsyncGenerator<TrainStep, void, void> {
+    const { settings, signal } = this;
+    signal.throwIfAborted();
+    if (settings.checkpointDir !== undefined) await openCheckpoints(settings.checkpointDir);
+    this.#source = await this.#openData();
+    const total = await this.#totalSteps(this.#source);
+    this.#schedule = { name: settings.schedule, warmupSteps: warmupLength(settings.warmup, total), totalSteps: total };
+    if (settings.evalData !== undefined) await this.#openEvalData(settings.evalData);
+    await this.#resume(total);
+
+    const evalEvery = settings.evalEvery ?? Math.max(1, Math.ceil(total / 10));
+    const checkpointEvery = settings.checkpointEvery ?? Math.min(500, Math.max(1, Math.ceil(total / 10)));
+    const batches = new Batches(this.#source, settings.size, this.#done.position);
+    try {
+      for (let step = this.#done.step + 1; step <= total; step++) {
+        const result = await this.#step(step, batches);
+        const last = step === total;
+        const measured = this.#evalBatches.length > 0 && (last || step % evalEvery === 0);
+        yield measured ? { ...result, evalLoss: await this.#evaluate() } : result;
+        if (last || step % checkpointEvery === 0) await this.#save();
+      }
+    } catch (error) {
+      if (signal.aborted) await this.#save();
+      throw error;
+    }
+    if (this.#source instanceof StreamedSource) this.#warn(settings.data, this.#report);
+    await this.trainee.decoder.device.idle();
+  }
+
+  async dispose(): Promise<void> {
+    this.#optimizer.dispose();
+    if (this.#source instanceof StreamedSource) await this.#source.close();
+  }
+
+  async #step(step: number, batches: Batches): Promise<TrainStep> {
+    const { settings, signal } = this;
+    const began = performance.now();
+    signal.throwIfAborted();
+    const micro = await batches.step(settings.gradientAccumulation);
+    const targets = micro.map(targetsOf);
+    const count = targets.reduce((sum, part) => sum + part.count, 0);
+    const tokens = targets.reduce((sum, part) => sum + part.tokens, 0);
+    const learningRate = settings.learningRate * rateFactor(this.#schedule, step - 1);
+
+    this.#optimizer.clear();
+    const reads: Promise<TypedArray>[] = [];
+    for (const [i, batch] of micro.entries()) {
+      signal.throwIfAborted();
+      const { read } = await this.#forwardBackward(batch, targets[i]!.targets, 1 / count, mix(settings.seed, step, i));
+      reads.push(read);
+    }
+    signal.throwIfAborted();
+    const norm = scope(() => this.#optimizer.squaredNorm());
+    try {
+      const [losses, squares] = await Promise.all([Promise.all(reads), norm.data()]);
+      const loss = losses.reduce((sum, part, i) => sum + sumOf(part, targets[i]!.targets), 0) / count;
+      const gradNorm = Math.sqrt(squares[0]!);
+      this.#checkFinite(step, loss, gradNorm, learningRate);
+      this.#optimizer.step(step, learningRate, norm);
+      const { position } = batches;
+      this.#done = { step, position };
+      const seconds = (performance.now() - began) / 1000;
+      const { totalSteps: steps } = this.#schedule;
+      return {
+        step,
+        steps,
+        epoch: this.#epochs(position),
+        loss,
+        gradNorm,
+        learningRate,
+        tokens,
+        tokensPerSecond: tokens / seconds,
+      };
+    } finally {
+      norm.dispose();
+    }
+  }
+
+  /** Queues one micro-batch, and gives its losses to come. */
+  #forwardBackward(
+    batch: readonly Example[],
+    targets: Int32Array,
+    share: number,
+    seed: number,
+  ): Promise<{ read: Promise<TypedArray> }> {
+    const { decoder, adapter } = this.trainee;
+    // Each block adds its number to the seed: spread them, so that no two micro-batches share a mask.
+    const dropoutSeed = adapter && adapter.config.loraDropout > 0 ? seed * 2 ** 16 : undefined;
+    const { device } = decoder;
+    return scope(async () => {
+      const losses = decoder.losses(inputOf(batch, decoder), tensor(targets, { device }), {
+        adapter,
+        dropoutSeed,
+        checkpointing: this.settings.gradientCheckpointing,
+      });
+      const read = losses.data();
+      read.catch(() => {}); // looked at later, unless the run ends before
+      await breath();
+      await backwardInSlices(losses, full(losses.shape, share, { device }));
+      // In an object: the scope, and with it all activations, would wait for the promise itself.
+      return { read };
+    });
+  }
+
+  async #evaluate(): Promise<number> {
+    const { decoder, adapter } = this.trainee;
+    let sum = 0;
+    let total = 0;
+    for (const batch of this.#evalBatches) {
+      this.signal.throwIfAborted();
+      const { targets, count } = targetsOf(batch);
+      const { read } = scope(() => {
+        const at = tensor(targets, { device: decoder.device });
+        return { read: noGrad(() => decoder.losses(inputOf(batch, decoder), at, { adapter })).data() };
+      });
+      sum += sumOf(await read, targets);
+      total += count;
+    }
+    return sum / total;
+  }
+
+  #checkFinite(step: number, loss: number, gradNorm: number, learningRate: number): void {
+    if (Number.isFinite(loss) && Number.isFinite(gradNorm)) return;
+    const what = Number.isFinite(loss) ? `gradient norm is ${gradNorm}` : `loss is ${loss}`;
+    const clip = this.settings.maxGradNorm > 0 ? '' : ' or set maxGradNorm: 1';
+    const advice =
+      step === 1
+        ? 'the model gives it before anything was learned: check its weights and dtype'
+        : `lower learningRate (${learningRate.toPrecision(3)} in this step)${clip}, or use a longer warm-up`;
+    throw new Error(`the ${what} at step ${step}: ${advice}; the weights are as step ${step - 1} left them`);
+  }
+
+  async #openData(): Promise<Source> {
+    const { settings, signal } = this;
+    const { data, shuffle, steps, seed } = settings;
+    if (!shuffle && steps !== undefined && !isPath(data) && !Array.isArray(data)) {
+      return new StreamedSource(data, this.#encoding(), this.#report, signal);
+    }
+    const source = await LoadedSource.load(data, this.#encoding(), this.#report, signal, shuffle ? seed : undefined);
+    this.#warn(data, this.#report);
+    return source;
+  }
+
+  async #openEvalData(data: Data): Promise<void> {
+    const report = new DataReport();
+    const source = await LoadedSource.load(data, this.#encoding(), report, this.signal, undefined);
+    this.#evalBatches = await new Batches(source, this.settings.size).step(Number.POSITIVE_INFINITY);
+    this.#warn(data, report);
+  }
+
+  #encoding(): { tokenizer: Tokenizer | undefined; vocabSize: number; seqLength: number } {
+    return {
+      tokenizer: this.tokenizer,
+      vocabSize: this.trainee.decoder.config.vocabSize,
+      seqLength: this.settings.seqLength,
+    };
+  }
+
+  #warn(data: Data, report: DataReport): void {
+    for (const warning of report.warnings(dataName(data), this.settings.seqLength)) this.settings.onWarning(warning);
+  }
+
+  async #totalSteps(source: Source): Promise<number> {
+    const { steps, epochs, size, gradientAccumulation } = this.settings;
+    if (steps !== undefined) return steps;
+    const breather = new Breather();
+    let total = 0;
+    for (let epoch = 0; epoch < epochs!; epoch++) {
+      total += await stepsInEpoch(source, size, gradientAccumulation, epoch, breather);
+    }
+    return total;
+  }
+
+  #epochs({ epoch, row }: Position): number {
+    const size = this.#source?.size;
+    return size === undefined ? epoch : epoch + row / size;
+  }
+
+  #state(): Pick<RunState, 'base' | 'data' | 'options'> {
+    const { size, seqLength, seed, shuffle, learningRate, schedule, weightDecay, betas, eps, maxGradNorm } =
+      this.settings;
+    const { warmupSteps } = this.#schedule;
+    const { gradientAccumulation } = this.settings;
+    return {
+      base: this.trainee.base,
+      data: this.#source instanceof LoadedSource ? this.#source.fingerprint : '',
+      options: {
+        ...size,
+        seqLength,
+        seed,
+        shuffle,
+        gradientAccumulation,
+        learningRate,
+        schedule,
+        warmupSteps,
+        weightDecay,
+        betas,
+        eps,
+        maxGradNorm,
+        ...this.trainee.options,
+      },
+    };
+  }
+
+  #tensors(): Parameters<typeof resumeCheckpoint>[2] {
+    return {
+      weightsFile: this.trainee.weightsFile,
+      weights: this.trainee.parameters,
+      optimizer: this.#optimizer.state(),
+    };
+  }
+
+  async #resume(total: number): Promise<void> {
+    const { checkpointDir, resume, onWarning, schedule } = this.settings;
+    if (checkpointDir === undefined) return;
+    if (!resume) {
+      const [newest] = await listCheckpoints(checkpointDir);
+      if (newest)
+        throw new Error(
+          `${newest.path}: is there already; resume: true goes on from it, or choose another checkpointDir`,
+        );
+      return;
+    }
+    const state = await resumeCheckpoint(checkpointDir, this.#state(), this.#tensors(), onWarning);
+    if (!state) return;
+    if (state.steps !== total && schedule !== 'constant') {
+      onWarning(
+        `the run had ${state.steps} steps in all and now has ${total}: the ${schedule} schedule goes on as of the new length`,
+      );
+    }
+    this.#done = { step: state.step, position: state.position };
+    this.#saved = state.step;
+  }
+
+  async #save(): Promise<void> {
+    const { checkpointDir } = this.settings;
+    if (checkpointDir === undefined || this.#saved === this.#done.step) return;
+    await saveCheckpoint(
+      checkpointDir,
+      { ...this.#done, steps: this.#schedule.totalSteps, ...this.#state() },
+      { ...this.#tensors(), texts: this.trainee.texts },
+    );
+    this.#saved = this.#done.step;
+  }
+}
+
+// Twice: the first may come before the timers that are due.
+async function breath(): Promise<void> {
+  for (let i = 0; i < 2; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+const inputOf = (batch: readonly Example[], { device }: Decoder): ReturnType<typeof packed> =>
+  packed(
+    batch.map(({ ids }) => Array.from(ids)),
+    device,
+  );
+
+// In double precision and in order, so that the figure does not depend on how rows were packed.
+function sumOf(losses: TypedArray, targets: Int32Array): number {
+  let sum = 0;
+  for (let t = 0; t < targets.length; t++) if (targets[t]! >= 0) sum += losses[t]!;
+  return sum;
+}

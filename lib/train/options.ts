@@ -1,0 +1,300 @@
+// The options of training: checked at the call, completed with defaults.
+import { existsSync } from 'node:fs';
+import type { Adapter } from '../lora/adapter.js';
+import { type LoraOptions, loraConfig } from '../lora/config.js';
+import type { BatchSize } from './batches.js';
+import { type Data, isPath, pathOf } from './dataset.js';
+import { type ScheduleName, scheduleNames } from './schedule.js';
+
+export interface TrainOptions {
+  /** A JSONL file's path, or rows: an array or any iterable, async ones too. An endless one needs `shuffle: false` and `steps`. */
+  data: Data;
+  /** Passes over the data. Default 1, unless `steps` is given. */
+  epochs?: number | undefined;
+  /** Optimizer steps, instead of `epochs`; the data is repeated as often as needed. */
+  steps?: number | undefined;
+  /** Tokens that a micro-batch holds at most, of whole rows. Default 2048, or `seqLength` if that is more. */
+  batchTokens?: number | undefined;
+  /** Rows in a micro-batch, instead of `batchTokens`. */
+  batchSize?: number | undefined;
+  /** Rows are cut to this many tokens. Default 1024, or the model's context if that is less. */
+  seqLength?: number | undefined;
+  /** The peak. Default 2e-4 for an adapter, 2e-5 for all weights. */
+  learningRate?: number | undefined;
+  /** How the rate goes on after the warm-up. Default `'linear'`, down to 0 at the end. */
+  schedule?: ScheduleName | undefined;
+  /** Steps in which the rate rises from 0. Default 0. */
+  warmupSteps?: number | undefined;
+  /** The same as a share of all steps. */
+  warmupRatio?: number | undefined;
+  /** AdamW's. Default 0. */
+  weightDecay?: number | undefined;
+  /** AdamW's. Default `[0.9, 0.999]`. */
+  betas?: readonly [number, number] | undefined;
+  /** AdamW's. Default 1e-8. */
+  eps?: number | undefined;
+  /** Gradients are scaled down to this norm. Default 1; 0 leaves them alone. */
+  maxGradNorm?: number | undefined;
+  /** Micro-batches in a step. Default 1. */
+  gradientAccumulation?: number | undefined;
+  /** Saves memory: activations are computed again in the backward pass. Default false. */
+  gradientCheckpointing?: boolean | undefined;
+  /** Rows whose loss is measured, never learned from. */
+  evalData?: Data | undefined;
+  /** Steps between two measurements. Default: ten in a run. */
+  evalEvery?: number | undefined;
+  /** The same seed, data and options give the same run. Default 0. */
+  seed?: number | undefined;
+  /** Ends the run at its next safe point, with a checkpoint if there is a `checkpointDir`. */
+  signal?: AbortSignal | undefined;
+  /** Where checkpoints go; the last two are kept. */
+  checkpointDir?: string | undefined;
+  /** Steps between two checkpoints. Default: ten in a run, at most 500 apart. */
+  checkpointEvery?: number | undefined;
+  /** Goes on from the newest checkpoint in `checkpointDir`, if there is one. */
+  resume?: boolean | undefined;
+  /** Default true: another order in each epoch. */
+  shuffle?: boolean | undefined;
+  /** Takes warnings, each one sentence. Default: `process.emitWarning`. */
+  onWarning?: ((message: string) => void) | undefined;
+}
+
+export interface FinetuneOptions extends TrainOptions {
+  /** The fresh adapter's settings. */
+  lora?: LoraOptions | undefined;
+  /** Trains a copy of this adapter on instead of a fresh one. */
+  adapter?: Adapter | undefined;
+}
+
+type Given<Name extends keyof TrainOptions> = { [K in Name]: NonNullable<TrainOptions[K]> };
+
+/** The same, complete and checked. */
+export interface Settings
+  extends Given<
+    | 'data'
+    | 'seqLength'
+    | 'learningRate'
+    | 'schedule'
+    | 'weightDecay'
+    | 'betas'
+    | 'eps'
+    | 'maxGradNorm'
+    | 'gradientAccumulation'
+    | 'gradientCheckpointing'
+    | 'seed'
+    | 'resume'
+    | 'shuffle'
+    | 'onWarning'
+  > {
+  size: BatchSize;
+  /** Set unless `steps` is. */
+  epochs: number | undefined;
+  steps: number | undefined;
+  warmup: { warmupSteps?: number; warmupRatio?: number };
+  evalData: Data | undefined;
+  evalEvery: number | undefined;
+  checkpointDir: string | undefined;
+  checkpointEvery: number | undefined;
+}
+
+type Rule = readonly [test: (value: unknown) => boolean, words: string];
+
+const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) > 0;
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+const isIterable = (value: unknown): boolean =>
+  isObject(value) && (Symbol.iterator in value || Symbol.asyncIterator in value);
+
+const count: Rule = [isCount, 'a positive integer'];
+const flag: Rule = [(value) => typeof value === 'boolean', 'true or false'];
+const data: Rule = [
+  (value) => (typeof value === 'string' && value !== '') || value instanceof URL || isIterable(value),
+  'the path of a JSONL file, an array or an iterable of rows',
+];
+const share: Rule = [(value) => isNumber(value) && value >= 0 && value < 1, 'a number from 0 to below 1'];
+const positive: Rule = [(value) => isNumber(value) && value > 0, 'a positive number'];
+const notNegative: Rule = [(value) => isNumber(value) && value >= 0, 'a number, 0 or more'];
+
+const rules: { readonly [K in keyof FinetuneOptions]-?: Rule } = {
+  data,
+  epochs: count,
+  steps: count,
+  batchTokens: count,
+  batchSize: count,
+  seqLength: [(value) => isCount(value) && (value as number) > 1, 'an integer, 2 or more'],
+  learningRate: positive,
+  schedule: [(value) => scheduleNames.includes(value as ScheduleName), `one of ${scheduleNames.join(', ')}`],
+  warmupSteps: [(value) => value === 0 || isCount(value), 'an integer, 0 or more'],
+  warmupRatio: share,
+  weightDecay: notNegative,
+  betas: [
+    (value) => Array.isArray(value) && value.length === 2 && value.every(share[0]),
+    'two numbers from 0 to below 1',
+  ],
+  eps: positive,
+  maxGradNorm: notNegative,
+  gradientAccumulation: count,
+  gradientCheckpointing: flag,
+  evalData: data,
+  evalEvery: count,
+  seed: [(value) => value === 0 || isCount(value), 'an integer, 0 or more'],
+  signal: [(value) => value instanceof AbortSignal, 'an AbortSignal'],
+  checkpointDir: [(value) => typeof value === 'string' && value !== '', 'the path of a folder'],
+  checkpointEvery: count,
+  resume: flag,
+  shuffle: flag,
+  onWarning: [(value) => typeof value === 'function', 'a function'],
+  lora: [(value) => isObject(value) && !Array.isArray(value), 'an object, such as { r: 16, alpha: 32 }'],
+  adapter: [(value) => isObject(value) && 'pairs' in value && 'parameters' in value, 'an Adapter'],
+};
+
+const loraOnly: readonly string[] = ['lora', 'adapter'];
+
+/**
+ * Checks and completes options.
+ *
+ * @throws TypeError if an option is not known or of a wrong type, RangeError if its value is out of range, Error if the
+ *   data's file is missing; each names the option.
+ */
+export function trainSettings(
+  caller: 'finetune' | 'trainFull',
+  given: FinetuneOptions,
+  defaults: { learningRate: number; contextLength: number },
+): Settings {
+  if (!isObject(given)) throw new TypeError(`${caller}: takes options, at least { data }, got ${String(given)}`);
+  const known = Object.keys(rules).filter((name) => caller === 'finetune' || !loraOnly.includes(name));
+  for (const [name, value] of Object.entries(given)) {
+    if (!known.includes(name)) throw new TypeError(`${caller}: there is no option '${name}'${suggestion(name, known)}`);
+    const [test, words] = rules[name as keyof FinetuneOptions];
+    if (value === undefined || test(value)) continue;
+    const comparable = name === 'schedule' || (typeof value === 'number' && /number|integer/.test(words));
+    const Failure = comparable ? RangeError : TypeError;
+    throw new Failure(`${caller}: option '${name}' must be ${words}, got ${shown(value)}`);
+  }
+  if (given.data === undefined) throw new TypeError(`${caller}: option 'data' must be ${data[1]}, but is missing`);
+  for (const pair of exclusive) {
+    const [a, b] = pair;
+    if (given[a] !== undefined && given[b] !== undefined)
+      throw new TypeError(`${caller}: give '${a}' or '${b}', not both`);
+  }
+  if (given.resume && given.checkpointDir === undefined)
+    throw new TypeError(`${caller}: 'resume' needs a 'checkpointDir'`);
+  if (given.lora) loraConfig(given.lora);
+  for (const option of ['data', 'evalData'] as const) {
+    const path = given[option];
+    if (path !== undefined && isPath(path) && !existsSync(pathOf(path)))
+      throw new Error(`${caller}: ${option}: ${pathOf(path)}: no such file`);
+  }
+  return completed(caller, given, defaults);
+}
+
+const exclusive = [
+  ['epochs', 'steps'],
+  ['batchTokens', 'batchSize'],
+  ['warmupSteps', 'warmupRatio'],
+  ['lora', 'adapter'],
+] as const;
+
+function completed(
+  caller: string,
+  given: TrainOptions,
+  defaults: { learningRate: number; contextLength: number },
+): Settings {
+  const { contextLength } = defaults;
+  const seqLength = given.seqLength ?? Math.min(1024, given.batchTokens ?? contextLength, contextLength);
+  if (seqLength > contextLength) {
+    throw new RangeError(
+      `${caller}: seqLength ${seqLength} is more than the model's context of ${contextLength} tokens`,
+    );
+  }
+  if (given.batchTokens !== undefined && seqLength > given.batchTokens) {
+    throw new RangeError(`${caller}: rows of seqLength ${seqLength} don't fit batchTokens ${given.batchTokens}`);
+  }
+  const size =
+    given.batchSize === undefined
+      ? { batchTokens: given.batchTokens ?? Math.max(2048, seqLength) }
+      : { batchSize: given.batchSize };
+  return {
+    data: given.data,
+    seqLength,
+    size,
+    epochs: given.steps === undefined ? (given.epochs ?? 1) : undefined,
+    steps: given.steps,
+    learningRate: given.learningRate ?? defaults.learningRate,
+    schedule: given.schedule ?? 'linear',
+    warmup: {
+      ...(given.warmupSteps === undefined ? {} : { warmupSteps: given.warmupSteps }),
+      ...(given.warmupRatio === undefined ? {} : { warmupRatio: given.warmupRatio }),
+    },
+    weightDecay: given.weightDecay ?? 0,
+    betas: given.betas ?? [0.9, 0.999],
+    eps: given.eps ?? 1e-8,
+    maxGradNorm: given.maxGradNorm ?? 1,
+    gradientAccumulation: given.gradientAccumulation ?? 1,
+    gradientCheckpointing: given.gradientCheckpointing ?? false,
+    evalData: given.evalData,
+    evalEvery: given.evalEvery,
+    seed: given.seed ?? 0,
+    checkpointDir: given.checkpointDir,
+    checkpointEvery: given.checkpointEvery,
+    resume: given.resume ?? false,
+    shuffle: given.shuffle ?? true,
+    onWarning: given.onWarning ?? ((message) => process.emitWarning(message, 'HelvetiaWarning')),
+  };
+}
+
+// What other trainers call these options.
+const aliases: Readonly<Record<string, string>> = {
+  lr: 'learningRate',
+  numtrainepochs: 'epochs',
+  maxsteps: 'steps',
+  iters: 'steps',
+  perdevicetrainbatchsize: 'batchSize',
+  maxlength: 'seqLength',
+  maxseqlength: 'seqLength',
+  lrschedulertype: 'schedule',
+  warmup: 'warmupRatio',
+  adambetas: 'betas',
+  gradientaccumulationsteps: 'gradientAccumulation',
+  traindataset: 'data',
+  evaldataset: 'evalData',
+  evalsteps: 'evalEvery',
+  savesteps: 'checkpointEvery',
+  outputdir: 'checkpointDir',
+  resumefromcheckpoint: 'resume',
+  peftconfig: 'lora',
+  clip: 'maxGradNorm',
+  r: 'lora',
+  alpha: 'lora',
+  rank: 'lora',
+  dropout: 'lora',
+  targetmodules: 'lora',
+};
+
+function suggestion(name: string, known: readonly string[]): string {
+  const plain = (text: string): string => text.toLowerCase().replace(/[^a-z]/g, '');
+  const alias = aliases[plain(name)];
+  const scored = known.map((other) => ({ other, distance: editDistance(plain(name), plain(other)) }));
+  const nearest = scored.sort((a, b) => a.distance - b.distance)[0]!;
+  const found =
+    alias && known.includes(alias) ? alias : nearest.distance <= name.length / 3 ? nearest.other : undefined;
+  return found === undefined ? `; there are ${known.join(', ')}` : `: did you mean '${found}'?`;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'number') return String(value);
+  const text = JSON.stringify(value) ?? typeof value;
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}

@@ -1,0 +1,249 @@
+// Training rows as token ids with labels. A row has one of four forms:
+//
+//   { messages, tools? }       OpenAI's chat form; the assistant's messages are learned, but for those of weight 0
+//   { prompt, completion }     two strings, or two lists of messages; the completion is learned
+//   { text }                   all of it is learned
+//   { input_ids, labels? }     tokens; labels lie beside the ids as in Hugging Face, -100 where nothing is learned
+//
+// Other fields of a row are left alone.
+import { renderChat } from '../text/chat-mask.js';
+import type { ChatMessage } from '../text/template.js';
+import type { Tokenizer } from '../text/tokenizer.js';
+
+/** A chat, as OpenAI's fine-tuning takes it. */
+export interface ChatRow {
+  messages: readonly ChatMessage[];
+  tools?: readonly unknown[] | null;
+}
+
+export interface CompletionRow {
+  prompt: string | readonly ChatMessage[];
+  completion: string | readonly ChatMessage[];
+  tools?: readonly unknown[] | null;
+}
+
+export interface TextRow {
+  text: string;
+}
+
+export interface TokenRow {
+  input_ids: ArrayLike<number>;
+  /** Default: all ids. */
+  labels?: ArrayLike<number>;
+  /** Tokens where it is 0 are padding and left out. */
+  attention_mask?: ArrayLike<number>;
+}
+
+export type Row = ChatRow | CompletionRow | TextRow | TokenRow;
+
+/** One row's tokens. Position t learns `labels[t + 1]`, unless that is negative. */
+export interface Example {
+  ids: Int32Array;
+  labels: Int32Array;
+}
+
+export const ignored = -100;
+
+export interface EncodeOptions {
+  tokenizer: Tokenizer | undefined;
+  vocabSize: number;
+  /** Tokens of a row beyond this are cut off. */
+  seqLength: number;
+}
+
+export interface Encoded {
+  example: Example;
+  truncated: boolean;
+  warning?: string | undefined;
+}
+
+/**
+ * Turns a row into tokens.
+ *
+ * @throws Error that begins with `where` (the file and line) and names the field and what was expected.
+ */
+export function encodeRow(row: unknown, where: string, options: EncodeOptions): Encoded {
+  const wrong = (what: string): never => {
+    throw new Error(`${where}: ${what}`);
+  };
+  if (!isObject(row)) return wrong(`a row must be an object, got ${kind(row)}`);
+  const { ids, labels, warning } = tokens(row, wrong, options);
+  if (ids.length !== labels.length) {
+    wrong(`'input_ids' and 'labels' must be of one length, got ${ids.length} and ${labels.length}`);
+  }
+  checkIds(ids, labels, options.vocabSize, wrong);
+  const length = Math.min(ids.length, options.seqLength);
+  const example = { ids: Int32Array.from(ids.slice(0, length)), labels: Int32Array.from(labels.slice(0, length)) };
+  return { example, truncated: ids.length > length, warning };
+}
+
+/** How many positions have something to learn. */
+export function learned({ labels }: Example): number {
+  let count = 0;
+  for (let t = 1; t < labels.length; t++) if (labels[t]! >= 0) count++;
+  return count;
+}
+
+type Wrong = (what: string) => never;
+
+interface Tokens {
+  ids: number[];
+  labels: number[];
+  warning?: string | undefined;
+}
+
+function tokens(row: Record<string, unknown>, wrong: Wrong, options: EncodeOptions): Tokens {
+  if (row.input_ids !== undefined) return given(row, wrong);
+  const form = ['messages', 'prompt', 'completion', 'text'].find((field) => row[field] !== undefined);
+  if (form === undefined) {
+    const found = Object.keys(row)
+      .slice(0, 5)
+      .map((key) => `'${key}'`)
+      .join(', ');
+    return wrong(
+      `a row must have 'messages', 'prompt' and 'completion', 'text' or 'input_ids', got ${found || 'no fields'}`,
+    );
+  }
+  const { tokenizer } = options;
+  if (!tokenizer) {
+    return wrong(`this model has no tokenizer, so rows must be tokens ('input_ids', 'labels'), got '${form}'`);
+  }
+  if (form === 'text') return text(row.text, tokenizer, wrong, options.seqLength);
+  const tools = row.tools ?? undefined;
+  if (tools !== undefined && !Array.isArray(tools)) wrong(`'tools' must be a list, got ${kind(tools)}`);
+  if (form === 'messages') return chat(messages(row.messages, 'messages', wrong), tools, tokenizer, wrong);
+  return completion(row, tools, tokenizer, wrong);
+}
+
+function text(value: unknown, tokenizer: Tokenizer, wrong: Wrong, seqLength: number): Tokens {
+  if (typeof value !== 'string') return wrong(`'text' must be a string, got ${kind(value)}`);
+  const ids = closed(once(encodeStart(value, tokenizer, seqLength), tokenizer), tokenizer);
+  return { ids, labels: ids };
+}
+
+// A book as one row would hold the event loop up for seconds, and only its first tokens are used. The cut is far enough
+// behind them that they can't differ.
+function encodeStart(value: string, tokenizer: Tokenizer, seqLength: number): number[] {
+  const reach = 12 * seqLength + 256;
+  if (value.length > 2 * reach) {
+    const ids = tokenizer.encode(value.slice(0, reach));
+    if (ids.length > seqLength + 64) return ids;
+  }
+  return tokenizer.encode(value);
+}
+
+/** Text that begins with the token that `encode` puts in front has it only once. */
+function once(ids: number[], { bosId }: Tokenizer): number[] {
+  return bosId !== undefined && ids[0] === bosId && ids[1] === bosId ? ids.slice(1) : ids;
+}
+
+/** With the end-of-text token behind, which tells the model to stop. */
+function closed(ids: number[], { eosId }: Tokenizer): number[] {
+  return eosId === undefined || ids.at(-1) === eosId ? ids : [...ids, eosId];
+}
+
+function chat(list: readonly ChatMessage[], tools: unknown[] | undefined, tokenizer: Tokenizer, wrong: Wrong): Tokens {
+  try {
+    const { ids, mask, warning } = renderChat(tokenizer, list, tools ? { tools } : {});
+    return { ids, labels: ids.map((id, t) => (mask[t] ? id : ignored)), warning };
+  } catch (error) {
+    return wrong(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function completion(
+  row: Record<string, unknown>,
+  tools: unknown[] | undefined,
+  tokenizer: Tokenizer,
+  wrong: Wrong,
+): Tokens {
+  const { prompt, completion } = row;
+  if (prompt === undefined) wrong(`a row with a 'completion' must have a 'prompt'`);
+  if (completion === undefined) wrong(`a row with a 'prompt' must have a 'completion'`);
+  if (typeof prompt === 'string' && typeof completion === 'string') {
+    const before = promptIds(prompt, tokenizer);
+    const whole = once(tokenizer.encode(prompt + completion), tokenizer);
+    // Where a token would run across the border, the two are encoded apart: generation sees the prompt alone too.
+    const joined = before.every((id, t) => id === whole[t])
+      ? whole
+      : [...before, ...tokenizer.encode(completion, { addSpecialTokens: false })];
+    const ids = closed(joined, tokenizer);
+    return { ids, labels: ids.map((id, t) => (t < before.length ? ignored : id)) };
+  }
+  if (typeof prompt === 'string' || typeof completion === 'string') {
+    wrong(`'prompt' and 'completion' must both be strings or both lists of messages`);
+  }
+  const asked = messages(prompt, 'prompt', wrong).map((message) => ({ ...message, weight: 0 }));
+  return chat([...asked, ...messages(completion, 'completion', wrong)], tools, tokenizer, wrong);
+}
+
+function promptIds(prompt: string, tokenizer: Tokenizer): number[] {
+  const ids = once(tokenizer.encode(prompt), tokenizer);
+  const plain = tokenizer.encode(prompt, { addSpecialTokens: false });
+  const addsEos = ids.at(-1) === tokenizer.eosId && plain.at(-1) !== tokenizer.eosId && ids.length > 0;
+  return addsEos ? ids.slice(0, -1) : ids;
+}
+
+function given(row: Record<string, unknown>, wrong: Wrong): Tokens {
+  const ids = integers(row.input_ids, 'input_ids', wrong);
+  const labels = row.labels === undefined ? ids : integers(row.labels, 'labels', wrong);
+  if (row.attention_mask === undefined) return { ids, labels };
+  const mask = integers(row.attention_mask, 'attention_mask', wrong);
+  if (mask.length !== ids.length) {
+    wrong(`'input_ids' and 'attention_mask' must be of one length, got ${ids.length} and ${mask.length}`);
+  }
+  const real = (_: number, t: number): boolean => mask[t] !== 0;
+  return { ids: ids.filter(real), labels: labels.length === ids.length ? labels.filter(real) : labels };
+}
+
+function integers(value: unknown, field: string, wrong: Wrong): number[] {
+  const list = Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
+  if (!list) return wrong(`'${field}' must be a list of integers, got ${kind(value)}`);
+  const out: number[] = Array.from(value as unknown as ArrayLike<number>);
+  const bad = out.findIndex((x) => !Number.isInteger(x));
+  if (bad >= 0) wrong(`'${field}[${bad}]' must be an integer, got ${kind(out[bad])}`);
+  return out;
+}
+
+function checkIds(ids: readonly number[], labels: readonly number[], vocabSize: number, wrong: Wrong): void {
+  const outside = (id: number): boolean => id < 0 || id >= vocabSize;
+  const badId = ids.findIndex(outside);
+  if (badId >= 0) wrong(`token ${badId} is ${ids[badId]}, outside the model's vocabulary of ${vocabSize}`);
+  const badLabel = labels.findIndex((id) => id !== ignored && outside(id));
+  if (badLabel >= 0) {
+    wrong(`label ${badLabel} is ${labels[badLabel]}, neither ${ignored} nor in the model's vocabulary of ${vocabSize}`);
+  }
+}
+
+function messages(value: unknown, field: string, wrong: Wrong): ChatMessage[] {
+  if (!Array.isArray(value) || value.length === 0)
+    return wrong(`'${field}' must be a list of messages, got ${kind(value)}`);
+  return value.map((message: unknown, i) => {
+    const at = `'${field}[${i}]`;
+    if (!isObject(message)) return wrong(`${at}' must be an object, got ${kind(message)}`);
+    const { role, content, weight, tool_calls: calls } = message;
+    if (typeof role !== 'string') wrong(`${at}.role' must be a string, got ${kind(role)}`);
+    if (weight !== undefined && weight !== 0 && weight !== 1)
+      wrong(`${at}.weight' must be 0 or 1, got ${kind(weight)}`);
+    if (calls !== undefined && calls !== null && !Array.isArray(calls))
+      wrong(`${at}.tool_calls' must be a list, got ${kind(calls)}`);
+    if (Array.isArray(content)) {
+      const odd = content.findIndex((part) => !isObject(part) || typeof part.text !== 'string');
+      if (odd >= 0) wrong(`${at}.content[${odd}]' must be a text part: only text can be trained on`);
+    } else if (content !== undefined && content !== null && typeof content !== 'string') {
+      wrong(`${at}.content' must be a string or a list of text parts, got ${kind(content)}`);
+    }
+    return message as ChatMessage;
+  });
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function kind(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
+  if (typeof value === 'object' && value !== null) return 'an object';
+  const shown = JSON.stringify(value) ?? String(value);
+  return shown.length > 40 ? `${shown.slice(0, 37)}…` : shown;
+}

@@ -1,0 +1,125 @@
+// Keeps the laws of the layout: who may include or import whom, one declaration per kernel, and small files.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const root = join(import.meta.dirname, '..');
+const read = (file: string): string => readFileSync(join(root, file), 'utf8');
+
+function files(folder: string, extension: RegExp): string[] {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && extension.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
+    .sort();
+}
+
+const native = files('native', /\.(h|cc|cu|cuh)$/);
+const lib = files('lib', /\.ts$/);
+const tests = files('test', /\.ts$/);
+
+/** The rooms of lib/, lowest first. A file may import from its own room and from lower ones. */
+const rooms: readonly (readonly string[])[] = [
+  ['dtype', 'native', 'device', 'scope', 'tensor', 'autograd', 'recording', 'stream'],
+  ['files'],
+  ['ops'],
+  ['nn'],
+  ['lora'],
+  ['models'],
+  ['text'],
+  ['train'],
+  ['model', 'check'],
+  ['bench', 'index', 'tensor-api'],
+  ['cli'],
+];
+
+const roomOf = (file: string): number => {
+  const name = file.split('/')[1]!.replace(/\.ts$/, '');
+  return rooms.findIndex((room) => room.includes(name));
+};
+
+describe('lib', () => {
+  it.each(lib)('%s imports only from its own room and lower ones', (file) => {
+    const own = roomOf(file);
+    expect(own, `${file} is in no room of the layout`).toBeGreaterThanOrEqual(0);
+    for (const [, target] of read(file).matchAll(/from '(\.[^']+)'/g)) {
+      const imported = join(file, '..', target!).replace(/\.js$/, '.ts');
+      expect(existsSync(join(root, imported)), `${file} imports ${imported}`).toBe(true);
+      expect(roomOf(imported), `${file} imports ${imported}`).toBeLessThanOrEqual(own);
+    }
+  });
+
+  it('knows the addon only through lib/native.ts', () => {
+    const others = lib.filter((file) => file !== 'lib/native.ts' && /node-gyp-build|\.node'/.test(read(file)));
+    expect(others).toEqual([]);
+  });
+});
+
+describe('native', () => {
+  it('knows Node only in native/binding', () => {
+    expect(native.filter((file) => !file.startsWith('native/binding/') && /napi|node_api/.test(read(file)))).toEqual([]);
+  });
+
+  it('knows CUDA only in native/cuda', () => {
+    expect(native.filter((file) => !file.startsWith('native/cuda/') && /#include.*cuda(_runtime)?\.h|cuda_runtime/.test(read(file)))).toEqual([]);
+  });
+
+  it('keeps the two devices apart', () => {
+    expect(native.filter((file) => file.startsWith('native/cpu/') && /#include "\.\.\/(cuda|binding)/.test(read(file)))).toEqual([]);
+    expect(native.filter((file) => file.startsWith('native/cuda/') && /#include "\.\.\/(cpu|binding)/.test(read(file)))).toEqual([]);
+  });
+
+  it('has no kernel that could end the process', () => {
+    expect(native.filter((file) => /\b(abort|exit|assert)\s*\(/.test(read(file)))).toEqual([]);
+  });
+});
+
+describe('kernels', () => {
+  const declared = new Map(
+    [...read('native/kernels.h').matchAll(/^ {2}KERNEL\((\w+), (.*?)\)\s*\\?$/gm)].map(([, name, list]) => [name!, list!.split(',').length]),
+  );
+  const typed = new Map(
+    [...read('lib/native.ts').matchAll(/^ {2}(\w+)\((.*)\): void;$/gm)].map(([, name, list]) => [name!, list!.split(',').length] as const),
+  );
+  const written = files('native/cpu', /\.cc$/).map(read).join('\n');
+
+  it('are declared', () => {
+    expect(declared.size).toBeGreaterThan(60);
+  });
+
+  it.each([...declared])('%s has its line in lib/native.ts, with %d arguments', (name, count) => {
+    expect(typed.get(name)).toBe(count);
+  });
+
+  it('have a caller in lib', () => {
+    const callers = lib.filter((file) => file !== 'lib/native.ts').map(read).join('\n');
+    // Members of a family are also called by name through a table: kernels[name].
+    const unused = [...declared.keys()].filter((name) => !new RegExp(`kernels\\.${name}\\b|'${name}'`).test(callers));
+    expect(unused).toEqual([]);
+  });
+
+  it('have no stand-ins left', () => {
+    expect(written).not.toMatch(/__attribute__\(\(weak\)\)/);
+  });
+});
+
+describe('files', () => {
+  const own = [...native, ...lib, ...tests, ...files('scripts', /\.(ts|mjs)$/)];
+
+  it.each(own)('%s opens with a comment and is one idea long', (file) => {
+    const text = read(file);
+    expect(text.replace(/^#!.*\n/, '').startsWith('//') || text.startsWith('/*'), 'the first line says what the file is').toBe(true);
+    expect(text.split('\n').length).toBeLessThanOrEqual(450);
+  });
+
+  it('have names that say what they hold', () => {
+    const vague = own.filter((file) => /^(utils?|helpers?|common|manager|base|misc)\b/.test(basename(file)));
+    expect(vague).toEqual([]);
+  });
+
+  it('hold each family under one stem', () => {
+    const families = files('lib/ops', /\.ts$/).map((file) => basename(file, '.ts')).filter((stem) => stem !== 'checks');
+    for (const stem of families) {
+      expect(existsSync(join(root, `test/ops/${stem}.test.ts`)), `test/ops/${stem}.test.ts`).toBe(true);
+    }
+  });
+});

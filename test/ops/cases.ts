@@ -1,0 +1,22 @@
+// Runs a family's case list: forward against the reference, and gradients against finite differences.
+import { describe, expect, it } from 'vitest';
+import { type Case, checkForward, checkGradients } from '../../lib/check/case.js';
+import { device } from '../../lib/device.js';
+
+/** The devices that the suite runs on. */
+export const devices = ['cpu'];
+
+export function runCases(family: string, cases: readonly Case[]): void {
+  describe.each(devices)(`${family} on %s`, (name) => {
+    it.each(cases.map((spec) => [spec.name, spec] as const))('%s', async (_, spec) => {
+      const forward = await checkForward(spec, device(name));
+      expect(forward.worst, forward.message).toBeLessThanOrEqual(1);
+    });
+    const differentiable = cases.filter((spec) => spec.gradients?.length);
+    if (differentiable.length === 0) return;
+    it.each(differentiable.map((spec) => [spec.name, spec] as const))('gradients of %s', async (_, spec) => {
+      const gradients = await checkGradients(spec, device(name));
+      expect(gradients.worst, gradients.message).toBeLessThanOrEqual(1);
+    });
+  });
+}

@@ -1,0 +1,76 @@
+// loraLinear: the case list, what gets a gradient, merging, views, and misuse.
+import { describe, expect, it } from 'vitest';
+import { backward } from '../../lib/autograd.js';
+import { cases } from '../../lib/check/lora.js';
+import { kernels } from '../../lib/native.js';
+import { contiguous } from '../../lib/ops/copy.js';
+import { loraLinear, loraLinearPath } from '../../lib/ops/lora.js';
+import { linear, matmul } from '../../lib/ops/matmul.js';
+import { randn, zeros } from '../../lib/ops/random.js';
+import { sum } from '../../lib/ops/reduce.js';
+import { transpose } from '../../lib/ops/view.js';
+import { runCases } from './cases.js';
+
+runCases('lora', cases);
+
+const device = 'cpu';
+
+describe('lora', () => {
+  it('gives the weight and the bias no gradient, and x only where it is asked', () => {
+    const a = randn([2, 8], { device, seed: 1, requiresGrad: true });
+    const b = randn([6, 2], { device, seed: 2, requiresGrad: true });
+    const weight = randn([6, 8], { device, seed: 3, requiresGrad: true });
+    const bias = randn([6], { device, seed: 4, requiresGrad: true });
+    const x = randn([3, 8], { device, seed: 5 });
+    backward(sum(loraLinear(x, weight, a, b, { scaling: 1, bias })));
+    expect([x, weight, bias].map((t) => t.grad)).toEqual([undefined, undefined, undefined]);
+    expect([a, b].map((t) => t.grad?.shape)).toEqual([
+      [2, 8],
+      [6, 2],
+    ]);
+  });
+
+  it('is the frozen layer plus the path', async () => {
+    const [x, weight] = [randn([20, 33], { device, seed: 1 }), randn([17, 33], { device, seed: 2 })];
+    const [a, b] = [randn([4, 33], { device, seed: 3 }), randn([17, 4], { device, seed: 4 })];
+    const [whole, frozen, path] = await Promise.all(
+      [loraLinear(x, weight, a, b, { scaling: 3 }), linear(x, weight), loraLinearPath(x, a, b, 3)].map((t) => t.data()),
+    );
+    for (const [i, value] of whole!.entries()) expect(value).toBeCloseTo(frozen![i]! + path![i]!, 3);
+  });
+
+  it('merges by adding scaling · B A to the weight', async () => {
+    const [a, b] = [randn([3, 20], { device, seed: 1 }), randn([33, 3], { device, seed: 2 })];
+    const weight = randn([33, 20], { device, seed: 3, dtype: 'bf16' });
+    const [before, change] = await Promise.all([weight.data(), matmul(b, a).data()]);
+    kernels.loraMerge(weight.handle, a.handle, b.handle, 0.25);
+    const after = await weight.data();
+    after.forEach((value, i) => {
+      const exact = before[i]! + 0.25 * change[i]!;
+      expect(Math.abs(value - exact)).toBeLessThanOrEqual(2 ** -8 * Math.abs(exact) + 1e-7);
+    });
+  });
+
+  it('takes views', async () => {
+    const [xt, weight] = [randn([8, 5], { device, seed: 1 }), randn([6, 8], { device, seed: 2 })];
+    const [a, b] = [randn([2, 8], { device, seed: 3 }), zeros([6, 2], { device })];
+    const x = transpose(xt);
+    const [viewed, copied] = [loraLinear(x, weight, a, b, { scaling: 1 }), linear(contiguous(x), weight)];
+    expect(await viewed.data()).toEqual(await copied.data());
+  });
+
+  it('refuses what does not fit', () => {
+    const [x, weight] = [zeros([3, 8], { device }), zeros([6, 8], { device })];
+    const [a, b] = [zeros([2, 8], { device }), zeros([6, 2], { device })];
+    expect(() => loraLinear(x, weight, b, a, { scaling: 1 })).toThrow(
+      new RangeError('loraLinear: x [..,in], a [r,in] and b [out,r] do not fit: [3,8], [6,2], [2,8]'),
+    );
+    expect(() => loraLinear(x, zeros([5, 8], { device }), a, b, { scaling: 1 })).toThrow(
+      new RangeError('loraLinear: weight must be [6,8], got [5,8]'),
+    );
+    expect(() => loraLinear(x, weight, a, b, { scaling: 1, bias: zeros([5], { device }) })).toThrow(
+      new RangeError('loraLinear: bias must be [6], got [5]'),
+    );
+    expect(() => loraLinear(x, zeros([6, 8], { device, dtype: 'i32' }), a, b, { scaling: 1 })).toThrow(TypeError);
+  });
+});

@@ -1,0 +1,69 @@
+// matmul and linear: the case list, which gradients are made, one result for every number of rows, and misuse.
+import { describe, expect, it } from 'vitest';
+import { backward } from '../../lib/autograd.js';
+import { cases } from '../../lib/check/matmul.js';
+import { linear, matmul } from '../../lib/ops/matmul.js';
+import { zeros } from '../../lib/ops/random.js';
+import { slice } from '../../lib/ops/view.js';
+import { tensor } from '../../lib/tensor.js';
+import { runCases } from './cases.js';
+
+runCases('matmul', cases);
+
+const device = 'cpu';
+
+describe('matmul', () => {
+  it('gives a frozen operand no gradient', () => {
+    const a = tensor([[1, 2]], { device, requiresGrad: true });
+    const b = tensor([[3], [4]], { device });
+    backward(matmul(a, b));
+    expect(a.grad?.shape).toEqual([1, 2]);
+    expect(b.grad).toBeUndefined();
+  });
+
+  it('reads slices where they lie', async () => {
+    const x = tensor(
+      Float32Array.from({ length: 60 }, (_, i) => i),
+      { shape: [6, 10], device },
+    );
+    const a = slice(slice(x, 0, 1, 3), 1, 2, 5);
+    const b = slice(slice(x, 0, 3, 6), 1, 7, 9);
+    expect([...(await matmul(a, b).data())]).toEqual([
+      12 * 37 + 13 * 47 + 14 * 57,
+      12 * 38 + 13 * 48 + 14 * 58,
+      22 * 37 + 23 * 47 + 24 * 57,
+      22 * 38 + 23 * 48 + 24 * 58,
+    ]);
+  });
+
+  it('hands NaN and infinity on', async () => {
+    const a = tensor(
+      [
+        [1, Number.NaN],
+        [1, Number.POSITIVE_INFINITY],
+        [1, 2],
+      ],
+      { device },
+    );
+    const b = tensor([[1], [1]], { device });
+    expect([...(await matmul(a, b).data())]).toEqual([Number.NaN, Number.POSITIVE_INFINITY, 3]);
+  });
+
+  it('refuses what does not fit', () => {
+    const x = zeros([2, 3], { device });
+    expect(() => matmul(x, x)).toThrow(new RangeError('matmul: inner sizes differ: [2,3] × [2,3]'));
+    expect(() => matmul(x, zeros([3], { device }))).toThrow(new RangeError('matmul: takes matrices, got [2,3] × [3]'));
+    expect(() => matmul(zeros([2, 2, 3], { device }), zeros([3, 3, 4], { device }))).toThrow(
+      new RangeError('matmul: leading axes do not match: [2,2,3] × [3,3,4]'),
+    );
+    expect(() => matmul(x, zeros([3, 4], { device }), { bias: zeros([3], { device }) })).toThrow(
+      new RangeError('matmul: bias must be [4], got [3]'),
+    );
+    expect(() => matmul(x, tensor(new Int32Array(3), { shape: [3, 1], device }))).toThrow(
+      new TypeError('matmul: takes floating-point tensors, got i32'),
+    );
+    expect(() => linear(x, zeros([4, 2], { device }))).toThrow(
+      new RangeError('linear: x [2,3] does not fit a weight [out,in] of [4,2]'),
+    );
+  });
+});

@@ -1,0 +1,32 @@
+// softmax and logSoftmax: the case list, and misuse.
+import { describe, expect, it } from 'vitest';
+import { cases } from '../../lib/check/softmax.js';
+import { logSoftmax, softmax } from '../../lib/ops/softmax.js';
+import { tensor } from '../../lib/tensor.js';
+import { runCases } from './cases.js';
+
+runCases('softmax', cases);
+
+describe('softmax', () => {
+  it('sums to 1 far from zero', async () => {
+    const out = await softmax(
+      tensor(
+        [
+          [-1e30, -1e30],
+          [3e38, 3e38],
+        ],
+        { device: 'cpu' },
+      ),
+    ).data();
+    expect([...out]).toEqual([0.5, 0.5, 0.5, 0.5]);
+  });
+
+  it('refuses what it cannot take', () => {
+    expect(() => softmax(tensor(1, { device: 'cpu' }))).toThrow(
+      'softmax: takes a tensor of at least one axis, got a scalar',
+    );
+    expect(() => logSoftmax(tensor([1, 2], { dtype: 'i32', device: 'cpu' }))).toThrow(
+      'logSoftmax: takes floating-point tensors, got i32',
+    );
+  });
+});

@@ -77,14 +77,30 @@ export function recordJoint<const T extends readonly Tensor[]>(
  * @throws RangeError if `root` has more than one element and no `grad` is given, or if `grad` has another shape.
  */
 export function backward(root: Tensor, grad?: Tensor): void {
+  const seed = seedOf(root, grad);
+  noGrad(() => {
+    for (const _ of walk(root, seed)) continue;
+  });
+}
+
+/**
+ * The same with a pause between any two records: a deep model's backward pass is thousands of calls, which would hold
+ * the event loop for tens of milliseconds if they were made in one stretch.
+ */
+export async function backwardPaced(root: Tensor, pause: () => Promise<void> | undefined, grad?: Tensor): Promise<void> {
+  const steps = walk(root, seedOf(root, grad));
+  while (!noGrad(() => steps.next()).done) await pause();
+}
+
+function seedOf(root: Tensor, grad: Tensor | undefined): Tensor {
   if (!grad && root.size !== 1) throw new RangeError(`backward: takes one element or a gradient, got [${root.shape}]`);
   if (grad && !sameShape(grad.shape, root.shape)) {
     throw new RangeError(`backward: a gradient [${grad.shape}] for a tensor [${root.shape}]`);
   }
-  noGrad(() => walk(root, grad ?? filled(root, 1)));
+  return grad ?? filled(root, 1);
 }
 
-function walk(root: Tensor, seed: Tensor): void {
+function* walk(root: Tensor, seed: Tensor): Generator<void, void, void> {
   const gradients = new Map<Tensor, Tensor>([[root, seed]]);
   // A rule may hand its gradient on as it is, so one tensor can be waiting under several names.
   const drop = (gradient: Tensor): void => {
@@ -111,6 +127,7 @@ function walk(root: Tensor, seed: Tensor): void {
       }
     });
     drop(gradient);
+    yield;
   }
 }
 
@@ -172,7 +189,7 @@ export function checkpoint(body: (...inputs: Tensor[]) => Tensor, ...inputs: Ten
         x.requiresGrad = needsGrad(input);
         return x;
       });
-      scope(() => walk(withRecording(true, () => body(...again)), grad));
+      scope(() => backward(withRecording(true, () => body(...again)), grad));
       return again.map((x) => x.grad);
     },
   };

@@ -131,6 +131,9 @@ export const cases: Case[] = [
   one({ heads: [4, 2], headDim: 16, boundaries: [0, 33], softcap: 2, window: 9, scale: 0.3 }),
   one({ heads: [2, 1], headDim: 80, boundaries: [0, 9] }),
   one({ heads: [5, 1], headDim: 96, boundaries: [0, 9] }),
+  // Five heads to a group: a tile's rows end within a query, and at keys that fill no block.
+  one({ heads: [5, 1], headDim: 16, boundaries: [0, 33] }),
+  one({ heads: [7, 1], headDim: 8, boundaries: [0, 40], window: 11 }),
   one({ heads: [2, 2], headDim: 128, boundaries: [0, 9] }),
   one({ heads: [2, 1], headDim: 256, boundaries: [0, 9] }),
   one({ heads: [2, 1], headDim: 32, boundaries: [0, 15, 30], dtypes: ['bf16', 'bf16', 'bf16'] }),

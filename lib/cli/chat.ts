@@ -162,9 +162,9 @@ class Conversation {
     });
     return new Promise((resolve) => {
       const end = (line: string | undefined): void => {
+        resolve(line); // before close(), whose event comes here again and must find the line settled
         interrupts.signal.removeEventListener('abort', leave);
         reader.close();
-        resolve(line);
       };
       const leave = (): void => {
         terminal.stdout.write('\n');

@@ -5,9 +5,10 @@ import { empty, type Tensor } from '../tensor.js';
 import { floats } from './checks.js';
 import { contiguous } from './copy.js';
 
-type Kernel = 'softmax' | 'logSoftmax';
+type Forward = 'softmax' | 'logSoftmax';
+type Backward = 'softmaxBackward' | 'logSoftmaxBackward';
 
-function over(op: Kernel, x: Tensor): Tensor {
+function over(op: Forward, backward: Backward, x: Tensor): Tensor {
   floats(op, x);
   if (x.rank === 0) throw new RangeError(`${op}: takes a tensor of at least one axis, got a scalar`);
   const { dtype, device } = x;
@@ -17,7 +18,7 @@ function over(op: Kernel, x: Tensor): Tensor {
     x,
     (grad) => {
       const dx = empty(x.shape, { dtype, device });
-      kernels[`${op}Backward`](dx.handle, contiguous(grad).handle, out.handle);
+      kernels[backward](dx.handle, contiguous(grad).handle, out.handle);
       return dx;
     },
   ]);
@@ -28,11 +29,11 @@ function over(op: Kernel, x: Tensor): Tensor {
  *
  * @throws RangeError for a scalar.
  */
-export const softmax = (x: Tensor): Tensor => over('softmax', x);
+export const softmax = (x: Tensor): Tensor => over('softmax', 'softmaxBackward', x);
 
 /**
  * The natural logarithm of `softmax(x)`, without its underflow.
  *
  * @throws RangeError for a scalar.
  */
-export const logSoftmax = (x: Tensor): Tensor => over('logSoftmax', x);
+export const logSoftmax = (x: Tensor): Tensor => over('logSoftmax', 'logSoftmaxBackward', x);

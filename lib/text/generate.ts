@@ -182,7 +182,10 @@ class Sequence {
   /** The token of step `index`, once the device has it. */
   async token(index: number): Promise<number> {
     const token = await this.#reads.shift()!;
-    if (this.#seen) viewOf(this.#seen, [1], [1], this.prompt.length + index).write(Int32Array.of(token));
+    if (this.#seen) {
+      using place = viewOf(this.#seen, [1], [1], this.prompt.length + index);
+      place.write(Int32Array.of(token));
+    }
     return token;
   }
 

@@ -3,14 +3,13 @@
 // One step: the losses of all its micro-batches, each gradient divided by the count of targets in the whole step; the
 // norm of the gradients; AdamW. JavaScript waits for the device once in a step, for the losses and the norm, before the
 // parameters move: so a loss that is not a number never reaches them.
-import { noGrad } from '../autograd.js';
+import { backwardPaced, noGrad } from '../autograd.js';
 import type { Adapter } from '../lora/adapter.js';
 import { type Decoder, packed } from '../models/decoder.js';
 import { full } from '../ops/random.js';
 import { scope } from '../scope.js';
 import { type Tensor, type TypedArray, tensor } from '../tensor.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import { backwardInSlices } from './backward.js';
 import { Batches, type Position, stepsInEpoch, targetsOf } from './batches.js';
 import { listCheckpoints, openCheckpoints, type RunState, resumeCheckpoint, saveCheckpoint } from './checkpoint.js';
 import {
@@ -197,7 +196,8 @@ class Run {
       const read = losses.data();
       read.catch(() => {}); // looked at later, unless the run ends before
       await breath();
-      await backwardInSlices(losses, full(losses.shape, share, { device }));
+      const breather = new Breather();
+      await backwardPaced(losses, () => breather.pause(), full(losses.shape, share, { device }));
       // In an object: the scope, and with it all activations, would wait for the promise itself.
       return { read };
     });

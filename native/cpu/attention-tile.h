@@ -120,10 +120,12 @@ struct QueryTile {
     allFirst = first[rows - 1];
     allEnd = last[0] + 1;
   }
-  // How many of `count` keys from `key` on are worth a look: those after the last row's end are not.
+  // How many of `count` keys from `key` on are worth a look: none after the last row's end, but for those that fill a
+  // block. Products write whole blocks, and what they write for keys that nobody looked at must not reach a gradient.
   int64_t seen(int64_t key, int64_t count) const {
     if (key >= endKey || key + count <= firstKey) return 0;
-    return key + count <= endKey ? count : endKey - key;
+    const int64_t most = (endKey - key + blockRows - 1) / blockRows * blockRows;
+    return count < most ? count : most;
   }
   bool seesAll(int64_t key, int64_t count) const { return key >= allFirst && key + count <= allEnd; }
 };

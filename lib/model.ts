@@ -83,8 +83,9 @@ export class Model {
     const settings = settingsOf(options, this.defaults);
     this.#checkIds('generate', ids);
     if (settings.stop.length > 0 && !this.textTokenizer) throw new Error(`generate: 'stop' needs a tokenizer: ${this.path} has none`);
-    const { decoder, textTokenizer, defaults } = this;
-    return new Stream((signal) => generate(decoder, textTokenizer, ids, settings, defaults.endIds, signal, continues), options.signal);
+    const { decoder, textTokenizer: tokenizer } = this;
+    const request = { decoder, tokenizer, prompt: ids, settings, endIds: this.defaults.endIds, continues };
+    return new Stream((signal) => generate(request, signal), options.signal);
   }
 
   /**

@@ -16,10 +16,11 @@ export function randomIds(vocabSize: number, length: number, seed: number): numb
 /** Runs one greedy generation; milliseconds to the first token and to the last. */
 async function timeGeneration(decoder: Decoder, prompt: readonly number[], tokens: number, signal: AbortSignal): Promise<{ first: number; last: number }> {
   const settings = settingsOf({ maxNewTokens: tokens, ignoreEos: true }, greedy);
+  const request = { decoder, tokenizer: undefined, prompt, settings, endIds: [], continues: true };
   const started = performance.now();
   let first = 0;
   let last = 0;
-  for await (const _ of generate(decoder, undefined, prompt, settings, [], signal)) {
+  for await (const _ of generate(request, signal)) {
     last = performance.now() - started;
     if (first === 0) first = last;
   }

@@ -35,26 +35,27 @@ export interface Generated {
 // Long enough for matrix products to run at full speed, short enough to be cancelled soon.
 const promptChunk = 256;
 
-/**
- * Generates after `prompt`. Without a tokenizer the pieces' texts are empty.
- *
- * @throws RangeError if the prompt is empty, does not fit the context, or holds an id outside the vocabulary.
- */
-export async function* generate(
-  decoder: Decoder,
-  tokenizer: Tokenizer | undefined,
-  prompt: readonly number[],
-  settings: Settings,
-  endIds: readonly number[],
-  signal: AbortSignal,
+export interface Request {
+  decoder: Decoder;
+  /** Without one the pieces' texts are empty. */
+  tokenizer: Tokenizer | undefined;
+  /** Token ids: at least one, and no more than the model's context. */
+  prompt: readonly number[];
+  settings: Settings;
+  /** Tokens that end the text. */
+  endIds: readonly number[];
   /** Whether the text goes on where the prompt ended, so that a first space belongs to it. */
-  continues = true,
-): AsyncGenerator<Piece, Generated, void> {
+  continues: boolean;
+}
+
+/** Generates one sequence. The request was checked before: see Model.generate. */
+export async function* generate(request: Request, signal: AbortSignal): AsyncGenerator<Piece, Generated, void> {
+  const { decoder, tokenizer, prompt, settings } = request;
   const room = decoder.config.contextLength - prompt.length;
   const most = Math.min(settings.maxNewTokens, room);
-  const ends = new Set(settings.ignoreEos ? [] : endIds);
+  const ends = new Set(settings.ignoreEos ? [] : request.endIds);
   const stops = new StopStrings(settings.stop);
-  const detokenizer = tokenizer?.stream({ continues });
+  const detokenizer = tokenizer?.stream({ continues: request.continues });
   const tokens: number[] = [];
   let text = '';
   const finished = (finishReason: FinishReason): Generated => ({

@@ -25,7 +25,7 @@ const home = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', 'mo
 
 const { values } = parseArgs({
   options: {
-    steps: { type: 'string', default: '2500' },
+    steps: { type: 'string', default: '6000' },
     out: { type: 'string', default: home },
     checkpoints: { type: 'string' },
   },

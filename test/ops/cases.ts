@@ -1,13 +1,16 @@
 // Runs a family's case list: forward against the reference, and gradients against finite differences.
 import { describe, expect, it } from 'vitest';
 import { type Case, checkForward, checkGradients } from '../../lib/check/case.js';
-import { device } from '../../lib/device.js';
+import { cpuInfo, device } from '../../lib/device.js';
 
 /** The devices that the suite runs on. */
 export const devices = ['cpu'];
 
 export function runCases(family: string, cases: readonly Case[]): void {
   describe.each(devices)(`${family} on %s`, (name) => {
+    it.runIf(process.env.HELVETIA_CPU)('runs on the CPU path that was asked for', () => {
+      expect(cpuInfo().path).toBe(process.env.HELVETIA_CPU);
+    });
     it.each(cases.map((spec) => [spec.name, spec] as const))('%s', async (_, spec) => {
       const forward = await checkForward(spec, device(name));
       expect(forward.worst, forward.message).toBeLessThanOrEqual(1);

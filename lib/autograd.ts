@@ -79,7 +79,7 @@ export function recordJoint<const T extends readonly Tensor[]>(
 export function backward(root: Tensor, grad?: Tensor): void {
   const seed = seedOf(root, grad);
   noGrad(() => {
-    for (const _ of walk(root, seed)) continue;
+    for (const _ of walk(root, seed));
   });
 }
 
@@ -87,7 +87,11 @@ export function backward(root: Tensor, grad?: Tensor): void {
  * The same with a pause between any two records: a deep model's backward pass is thousands of calls, which would hold
  * the event loop for tens of milliseconds if they were made in one stretch.
  */
-export async function backwardPaced(root: Tensor, pause: () => Promise<void> | undefined, grad?: Tensor): Promise<void> {
+export async function backwardPaced(
+  root: Tensor,
+  pause: () => Promise<void> | undefined,
+  grad?: Tensor,
+): Promise<void> {
   const steps = walk(root, seedOf(root, grad));
   while (!noGrad(() => steps.next()).done) await pause();
 }
@@ -189,7 +193,12 @@ export function checkpoint(body: (...inputs: Tensor[]) => Tensor, ...inputs: Ten
         x.requiresGrad = needsGrad(input);
         return x;
       });
-      scope(() => backward(withRecording(true, () => body(...again)), grad));
+      scope(() =>
+        backward(
+          withRecording(true, () => body(...again)),
+          grad,
+        ),
+      );
       return again.map((x) => x.grad);
     },
   };

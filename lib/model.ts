@@ -19,7 +19,13 @@ import { scope } from './scope.js';
 import { Stream } from './stream.js';
 import type { Tensor } from './tensor.js';
 import { type Generated, generate, type Piece } from './text/generate.js';
-import { type GenerateOptions, type GenerationDefaults, generationConfigSchema, generationDefaults, settingsOf } from './text/options.js';
+import {
+  type GenerateOptions,
+  type GenerationDefaults,
+  generationConfigSchema,
+  generationDefaults,
+  settingsOf,
+} from './text/options.js';
 import type { ChatMessage } from './text/template.js';
 import { Tokenizer } from './text/tokenizer.js';
 import { type Finetune, finetune } from './train/finetune.js';
@@ -55,7 +61,8 @@ export class Model {
 
   /** @throws Error if the model came without a tokenizer, with what is missing. */
   get tokenizer(): Tokenizer {
-    if (!this.textTokenizer) throw new Error(`${this.path}: has no tokenizer.json, so the model takes and gives token ids only`);
+    if (!this.textTokenizer)
+      throw new Error(`${this.path}: has no tokenizer.json, so the model takes and gives token ids only`);
     return this.textTokenizer;
   }
 
@@ -66,7 +73,9 @@ export class Model {
   /** Logits for every position of one sequence: f32 `[tokens, vocab]`. The caller disposes of it. */
   forward(ids: readonly number[], options: { adapter?: Adapter } = {}): Tensor {
     this.#checkIds('forward', ids);
-    return scope(() => noGrad(() => this.decoder.logits(this.decoder.hidden(packed([ids], this.decoder.device), options))));
+    return scope(() =>
+      noGrad(() => this.decoder.logits(this.decoder.hidden(packed([ids], this.decoder.device), options))),
+    );
   }
 
   /**
@@ -82,7 +91,8 @@ export class Model {
   #start(ids: readonly number[], options: GenerateOptions, continues: boolean): Generation {
     const settings = settingsOf(options, this.defaults);
     this.#checkIds('generate', ids);
-    if (settings.stop.length > 0 && !this.textTokenizer) throw new Error(`generate: 'stop' needs a tokenizer: ${this.path} has none`);
+    if (settings.stop.length > 0 && !this.textTokenizer)
+      throw new Error(`generate: 'stop' needs a tokenizer: ${this.path} has none`);
     const { decoder, textTokenizer: tokenizer } = this;
     const request = { decoder, tokenizer, prompt: ids, settings, endIds: this.defaults.endIds, continues };
     return new Stream((signal) => generate(request, signal), options.signal);
@@ -121,7 +131,8 @@ export class Model {
 
   /** Writes a Hugging Face folder: weights, config and tokenizer files. Only for a model loaded from such a folder. */
   async save(folder: string): Promise<void> {
-    if (!statSync(this.path).isDirectory()) throw new Error(`save: ${this.path} is not a Hugging Face folder, so its config and tokenizer cannot be copied`);
+    if (!statSync(this.path).isDirectory())
+      throw new Error(`save: ${this.path} is not a Hugging Face folder, so its config and tokenizer cannot be copied`);
     const dtypes: Record<string, SavedTensor['dtype']> = { f32: 'F32', bf16: 'BF16', f16: 'F16' };
     const tensors = new Map<string, SavedTensor>();
     for (const [name, weight] of this.decoder.weights) {
@@ -150,14 +161,23 @@ export class Model {
     const { vocabSize, contextLength } = this.decoder.config;
     if (ids.length === 0) throw new RangeError(`${op}: the prompt is empty`);
     if (ids.length > contextLength) {
-      throw new RangeError(`${op}: the prompt has ${ids.length} tokens, more than the model's context of ${contextLength}`);
+      throw new RangeError(
+        `${op}: the prompt has ${ids.length} tokens, more than the model's context of ${contextLength}`,
+      );
     }
     const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
     if (wrong !== undefined) throw new RangeError(`${op}: token ${wrong} is outside the vocabulary of ${vocabSize}`);
   }
 }
 
-const copied = ['generation_config.json', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'chat_template.jinja', 'chat_template.json'];
+const copied = [
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+  'chat_template.json',
+];
 
 /**
  * Loads a model: a Hugging Face folder, a GGUF file, or a hub name such as `'HuggingFaceTB/SmolLM2-135M-Instruct'`.
@@ -176,7 +196,13 @@ export async function loadModel(nameOrPath: string, options: LoadModelOptions = 
     const json = folder && existsSync(file) ? readJson(file) : {};
     const ends = [...decoder.config.eosIds, ...(tokenizer?.endIds ?? [])];
     const name = existsSync(nameOrPath) ? basename(path) : nameOrPath;
-    return new Model(name, path, decoder, tokenizer, generationDefaults(check(file, generationConfigSchema, json), ends));
+    return new Model(
+      name,
+      path,
+      decoder,
+      tokenizer,
+      generationDefaults(check(file, generationConfigSchema, json), ends),
+    );
   } catch (error) {
     decoder.dispose();
     throw error;

@@ -70,7 +70,8 @@ function* tensorsIn(value: unknown): Generator<Tensor> {
   if (isTensor(value)) yield value;
   else if (Array.isArray(value)) for (const item of value) yield* tensorsIn(item);
   else if (value instanceof Map || value instanceof Set) for (const item of value.values()) yield* tensorsIn(item);
-  else if (Object.getPrototypeOf(value) === Object.prototype) for (const item of Object.values(value)) yield* tensorsIn(item);
+  else if (Object.getPrototypeOf(value) === Object.prototype)
+    for (const item of Object.values(value)) yield* tensorsIn(item);
 }
 
 // Not `instanceof`: tensor.ts imports this file.

@@ -59,7 +59,10 @@ export class Stream<T, R> implements AsyncIterable<T>, Promise<R> {
   }
 
   // biome-ignore lint/suspicious/noThenProperty: being awaitable is what this class is for.
-  then<A = R, B = never>(onResult?: ((result: R) => A | PromiseLike<A>) | null, onError?: ((error: unknown) => B | PromiseLike<B>) | null): Promise<A | B> {
+  then<A = R, B = never>(
+    onResult?: ((result: R) => A | PromiseLike<A>) | null,
+    onError?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
     return this.#result.then(onResult, onError);
   }
 

@@ -1,6 +1,6 @@
 // Tensor: a shaped view of numbers on one device. Making one costs no bytes until an op writes it.
 import type { History } from './autograd.js';
-import { Device, device as deviceOf } from './device.js';
+import { type Device, device as deviceOf } from './device.js';
 import { type AnyDType, bytesOf, type DType, dtypeCode, isFloat } from './dtype.js';
 import { type Handle, kernels, native } from './native.js';
 import { made } from './scope.js';
@@ -222,7 +222,12 @@ function shapeOf(values: Nested): number[] {
 
 function flatten(values: Nested, shape: Shape, dtype: DType): TypedArray {
   const size = sizeOf(shape);
-  const flat = dtype === 'i32' ? new Int32Array(size) : dtype === 'u8' || dtype === 'bool' ? new Uint8Array(size) : new Float32Array(size);
+  const flat =
+    dtype === 'i32'
+      ? new Int32Array(size)
+      : dtype === 'u8' || dtype === 'bool'
+        ? new Uint8Array(size)
+        : new Float32Array(size);
   let at = 0;
   const visit = (value: Nested, depth: number): void => {
     if (Array.isArray(value)) {

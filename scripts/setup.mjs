@@ -33,12 +33,20 @@ function step(name, inputs, output, commands) {
   console.log(`setup: ${name} …`);
   for (const [command, ...args] of commands) {
     const quiet = process.env.HELVETIA_VERBOSE ? 'inherit' : 'pipe';
-    const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', quiet, quiet], encoding: 'utf8', shell: process.platform === 'win32' });
+    const result = spawnSync(command, args, {
+      cwd: root,
+      stdio: ['ignore', quiet, quiet],
+      encoding: 'utf8',
+      shell: process.platform === 'win32',
+    });
     if (result.status === 0) continue;
     process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}`);
     const why = result.error ? `: ${result.error.message}` : '';
     console.error(`setup: ${name} failed in: ${[command, ...args].join(' ')}${why}`);
-    if (name === 'native') console.error('setup: the addon needs CMake 3.19 or newer and a C++20 compiler (Debian: apt-get install cmake g++)');
+    if (name === 'native')
+      console.error(
+        'setup: the addon needs CMake 3.19 or newer and a C++20 compiler (Debian: apt-get install cmake g++)',
+      );
     process.exit(1);
   }
   mkdirSync(stamps, { recursive: true });
@@ -53,5 +61,12 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 step('packages', ['package-lock.json'], 'node_modules', [['npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund']]);
-step('native', ['native', 'CMakeLists.txt', 'package-lock.json'], 'build/Release/helvetia.node', [['npx', '--no-install', 'cmake-js', 'build', '--out', 'build/cmake', '--config', 'Release']]);
-step('typescript', ['lib', 'scripts', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'], 'dist/lib/index.js', [['npx', '--no-install', 'tsc', '-p', 'tsconfig.build.json']]);
+step('native', ['native', 'CMakeLists.txt', 'package-lock.json'], 'build/Release/helvetia.node', [
+  ['npx', '--no-install', 'cmake-js', 'build', '--out', 'build/cmake', '--config', 'Release'],
+]);
+step(
+  'typescript',
+  ['lib', 'scripts', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'],
+  'dist/lib/index.js',
+  [['npx', '--no-install', 'tsc', '-p', 'tsconfig.build.json']],
+);

@@ -56,16 +56,26 @@ describe('lib', () => {
 
 describe('native', () => {
   it('knows Node only in native/binding', () => {
-    expect(native.filter((file) => !file.startsWith('native/binding/') && /napi|node_api/.test(read(file)))).toEqual([]);
+    expect(native.filter((file) => !file.startsWith('native/binding/') && /napi|node_api/.test(read(file)))).toEqual(
+      [],
+    );
   });
 
   it('knows CUDA only in native/cuda', () => {
-    expect(native.filter((file) => !file.startsWith('native/cuda/') && /#include.*cuda(_runtime)?\.h|cuda_runtime/.test(read(file)))).toEqual([]);
+    expect(
+      native.filter(
+        (file) => !file.startsWith('native/cuda/') && /#include.*cuda(_runtime)?\.h|cuda_runtime/.test(read(file)),
+      ),
+    ).toEqual([]);
   });
 
   it('keeps the two devices apart', () => {
-    expect(native.filter((file) => file.startsWith('native/cpu/') && /#include "\.\.\/(cuda|binding)/.test(read(file)))).toEqual([]);
-    expect(native.filter((file) => file.startsWith('native/cuda/') && /#include "\.\.\/(cpu|binding)/.test(read(file)))).toEqual([]);
+    expect(
+      native.filter((file) => file.startsWith('native/cpu/') && /#include "\.\.\/(cuda|binding)/.test(read(file))),
+    ).toEqual([]);
+    expect(
+      native.filter((file) => file.startsWith('native/cuda/') && /#include "\.\.\/(cpu|binding)/.test(read(file))),
+    ).toEqual([]);
   });
 
   it('has no kernel that could end the process', () => {
@@ -75,10 +85,15 @@ describe('native', () => {
 
 describe('kernels', () => {
   const declared = new Map(
-    [...read('native/kernels.h').matchAll(/^ {2}KERNEL\((\w+), (.*?)\)\s*\\?$/gm)].map(([, name, list]) => [name!, list!.split(',').length]),
+    [...read('native/kernels.h').matchAll(/^ {2}KERNEL\((\w+), (.*?)\)\s*\\?$/gm)].map(([, name, list]) => [
+      name!,
+      list!.split(',').length,
+    ]),
   );
   const typed = new Map(
-    [...read('lib/native.ts').matchAll(/^ {2}(\w+)\((.*)\): void;$/gm)].map(([, name, list]) => [name!, list!.split(',').length] as const),
+    [...read('lib/native.ts').matchAll(/^ {2}(\w+)\((.*)\): void;$/gm)].map(
+      ([, name, list]) => [name!, list!.split(',').length] as const,
+    ),
   );
   const written = files('native/cpu', /\.cc$/).map(read).join('\n');
 
@@ -91,7 +106,10 @@ describe('kernels', () => {
   });
 
   it('have a caller in lib', () => {
-    const callers = lib.filter((file) => file !== 'lib/native.ts').map(read).join('\n');
+    const callers = lib
+      .filter((file) => file !== 'lib/native.ts')
+      .map(read)
+      .join('\n');
     // Members of a family are also called by name through a table: kernels[name].
     const unused = [...declared.keys()].filter((name) => !new RegExp(`kernels\\.${name}\\b|'${name}'`).test(callers));
     expect(unused).toEqual([]);
@@ -107,7 +125,10 @@ describe('files', () => {
 
   it.each(own)('%s opens with a comment and is one idea long', (file) => {
     const text = read(file);
-    expect(text.replace(/^#!.*\n/, '').startsWith('//') || text.startsWith('/*'), 'the first line says what the file is').toBe(true);
+    expect(
+      text.replace(/^#!.*\n/, '').startsWith('//') || text.startsWith('/*'),
+      'the first line says what the file is',
+    ).toBe(true);
     expect(text.split('\n').length).toBeLessThanOrEqual(450);
   });
 
@@ -117,7 +138,9 @@ describe('files', () => {
   });
 
   it('hold each family under one stem', () => {
-    const families = files('lib/ops', /\.ts$/).map((file) => basename(file, '.ts')).filter((stem) => stem !== 'checks');
+    const families = files('lib/ops', /\.ts$/)
+      .map((file) => basename(file, '.ts'))
+      .filter((stem) => stem !== 'checks');
     for (const stem of families) {
       expect(existsSync(join(root, `test/ops/${stem}.test.ts`)), `test/ops/${stem}.test.ts`).toBe(true);
     }

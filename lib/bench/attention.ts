@@ -6,7 +6,7 @@ import { attention } from '../ops/attention.js';
 import { randn } from '../ops/random.js';
 import { scope } from '../scope.js';
 import { tensor } from '../tensor.js';
-import { repeat, type Repeats, seconds, type Spread } from './measure.js';
+import { type Repeats, repeat, type Spread, seconds } from './measure.js';
 
 export interface AttentionShape {
   sequences: number;
@@ -19,7 +19,10 @@ export interface AttentionShape {
 }
 
 /** GFLOP/s, counting only the scores that causality leaves. The backward pass computes five products, the forward two. */
-export async function timeAttention(shape: AttentionShape, options: Repeats): Promise<{ forward: Spread; backward: Spread }> {
+export async function timeAttention(
+  shape: AttentionShape,
+  options: Repeats,
+): Promise<{ forward: Spread; backward: Spread }> {
   const { sequences, seqLength, heads, kvHeads, headDim, dtype, device } = shape;
   const total = sequences * seqLength;
   const scale = headDim ** -0.5;
@@ -27,7 +30,10 @@ export async function timeAttention(shape: AttentionShape, options: Repeats): Pr
   return scope(async () => {
     const draw = (count: number, seed: number) => randn([total, count, headDim], { seed, dtype, device });
     const [q, k, v, grad] = [draw(heads, 1), draw(kvHeads, 2), draw(kvHeads, 3), draw(heads, 4)];
-    const boundaries = tensor(Int32Array.from({ length: sequences + 1 }, (_, i) => i * seqLength), { device });
+    const boundaries = tensor(
+      Int32Array.from({ length: sequences + 1 }, (_, i) => i * seqLength),
+      { device },
+    );
     const forward = await repeat(options, async () => {
       const taken = await seconds(() => {
         scope(() => noGrad(() => void attention(q, k, v, { boundaries, scale })));

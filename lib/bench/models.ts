@@ -4,7 +4,7 @@ import type { Decoder } from '../models/decoder.js';
 import { generate } from '../text/generate.js';
 import { type GenerationDefaults, settingsOf } from '../text/options.js';
 import { finetune } from '../train/finetune.js';
-import { repeat, type Repeats, type Spread, spread } from './measure.js';
+import { type Repeats, repeat, type Spread, spread } from './measure.js';
 
 const greedy: GenerationDefaults = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, endIds: [] };
 
@@ -14,7 +14,12 @@ export function randomIds(vocabSize: number, length: number, seed: number): numb
 }
 
 /** Runs one greedy generation; milliseconds to the first token and to the last. */
-async function timeGeneration(decoder: Decoder, prompt: readonly number[], tokens: number, signal: AbortSignal): Promise<{ first: number; last: number }> {
+async function timeGeneration(
+  decoder: Decoder,
+  prompt: readonly number[],
+  tokens: number,
+  signal: AbortSignal,
+): Promise<{ first: number; last: number }> {
   const settings = settingsOf({ maxNewTokens: tokens, ignoreEos: true }, greedy);
   const request = { decoder, tokenizer: undefined, prompt, settings, endIds: [], continues: true };
   const started = performance.now();
@@ -28,7 +33,10 @@ async function timeGeneration(decoder: Decoder, prompt: readonly number[], token
 }
 
 /** New tokens per second after a prompt, for one sequence. */
-export function timeDecode(decoder: Decoder, options: Repeats & { promptTokens: number; tokens: number }): Promise<Spread> {
+export function timeDecode(
+  decoder: Decoder,
+  options: Repeats & { promptTokens: number; tokens: number },
+): Promise<Spread> {
   const signal = options.signal ?? new AbortController().signal;
   const prompt = randomIds(decoder.config.vocabSize, options.promptTokens, 1);
   return repeat(options, async () => {

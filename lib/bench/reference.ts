@@ -7,7 +7,7 @@ import { cast } from '../ops/copy.js';
 import { linear } from '../ops/matmul.js';
 import { randn } from '../ops/random.js';
 import { scope } from '../scope.js';
-import { repeat, seconds, type Spread } from './measure.js';
+import { repeat, type Spread, seconds } from './measure.js';
 
 export interface Reference {
   /** What was measured, in words. */

@@ -125,8 +125,15 @@ export interface Difference {
  * Compares outputs element by element. Allowed: `slack` roundings of the output's format, and `slack` f32 roundings for
  * each √terms, relative to the number and to the outputs' root mean square.
  */
-export function compare(got: ArrayLike<number>, want: ArrayLike<number>, dtype: string, terms: number, slack: number): Difference {
-  if (got.length !== want.length) return { worst: Number.NaN, message: `${got.length} numbers instead of ${want.length}` };
+export function compare(
+  got: ArrayLike<number>,
+  want: ArrayLike<number>,
+  dtype: string,
+  terms: number,
+  slack: number,
+): Difference {
+  if (got.length !== want.length)
+    return { worst: Number.NaN, message: `${got.length} numbers instead of ${want.length}` };
   let squares = 0;
   let finite = 0;
   for (let i = 0; i < want.length; i++) {
@@ -202,7 +209,8 @@ export async function checkGradients(spec: Case, device: Device, seed = 1): Prom
       }
       const got = await grad.data();
       grad.dispose();
-      if (got.length !== x.length) return { worst: Number.NaN, message: `the gradient of ${name} has ${got.length} elements` };
+      if (got.length !== x.length)
+        return { worst: Number.NaN, message: `the gradient of ${name} has ${got.length} elements` };
       const chosen = x.length <= 24 ? [...x.keys()] : Array.from({ length: 24 }, () => Math.floor(random() * x.length));
       const numeric = chosen.map((i) => {
         const kept = x[i]!;
@@ -215,7 +223,9 @@ export async function checkGradients(spec: Case, device: Device, seed = 1): Prom
         return (above - below) / (2 * step);
       });
       // The differences themselves are good to about 1e-9 of the loss; the ops' own rounding dominates.
-      const lowest = [...Object.values(spec.inputs)].some((input) => roundoff((input as Input).dtype ?? 'f32') > 2 ** -20);
+      const lowest = [...Object.values(spec.inputs)].some(
+        (input) => roundoff((input as Input).dtype ?? 'f32') > 2 ** -20,
+      );
       const next = compare(
         chosen.map((i) => got[i]!),
         numeric,

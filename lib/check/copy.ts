@@ -19,12 +19,18 @@ function casting(from: DType, to: DType): Case {
   const shape = [3, 37];
   const length = 111;
   const pick = (i: number): number => awkward[i % awkward.length]!;
-  const values = Array.from({ length }, (_, i) => (range[from] || from === 'bool' ? converted(pick(i), from) : pick(i)));
+  const values = Array.from({ length }, (_, i) =>
+    range[from] || from === 'bool' ? converted(pick(i), from) : pick(i),
+  );
   return defineCase({
     name: `cast ${from} to ${to}`,
     inputs: { x: { shape, dtype: from, values } },
     run: ({ x }) => cast(x, to, { copy: true }),
-    reference: ({ x }) => numbers(shape, x.data.map((value) => converted(value, to))),
+    reference: ({ x }) =>
+      numbers(
+        shape,
+        x.data.map((value) => converted(value, to)),
+      ),
   });
 }
 
@@ -71,7 +77,8 @@ function joined(parts: readonly Numbers[], axis: number, shape: number[]): Numbe
   const outer = shape.slice(0, axis).reduce((a, b) => a * b, 1);
   const values: number[] = [];
   for (let row = 0; row < outer; row++) {
-    for (const { data } of parts) values.push(...data.subarray((row * data.length) / outer, ((row + 1) * data.length) / outer));
+    for (const { data } of parts)
+      values.push(...data.subarray((row * data.length) / outer, ((row + 1) * data.length) / outer));
   }
   return numbers(shape, values);
 }
@@ -88,7 +95,12 @@ function concatenation(first: number[], second: number[], axis: number, dtype: D
 }
 
 /** Calls visit(place in the indexed tensor, place in the index) for every element of the index. */
-function eachIndex(shape: readonly number[], index: Numbers, axis: number, visit: (x: number, i: number) => void): void {
+function eachIndex(
+  shape: readonly number[],
+  index: Numbers,
+  axis: number,
+  visit: (x: number, i: number) => void,
+): void {
   for (let i = 0; i < index.data.length; i++) {
     let rest = i;
     let place = 0;
@@ -119,7 +131,13 @@ function gathering(shape: number[], axis: number, indexShape: number[], dtype: D
   });
 }
 
-function scattering(shape: number[], axis: number, indexShape: number[], dtype: DType = 'f32', sourceType = dtype): Case {
+function scattering(
+  shape: number[],
+  axis: number,
+  indexShape: number[],
+  dtype: DType = 'f32',
+  sourceType = dtype,
+): Case {
   return defineCase({
     name: `scatterAdd ${dtype} [${shape}] along ${axis} of ${sourceType} [${indexShape}]`,
     inputs: {

@@ -11,13 +11,14 @@ function erf(x: number): number {
   if (Math.abs(x) > 6) return Math.sign(x);
   let sum = 0;
   for (let term = x, n = 0; Math.abs(term) > 1e-18 * Math.abs(sum); n++, term *= (2 * x * x) / (2 * n + 1)) sum += term;
-  return ((2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum) || 0;
+  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum || 0;
 }
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 
 export const gelu = (x: number): number => 0.5 * x * (1 + erf(x / Math.SQRT2));
-export const geluTanh = (x: number): number => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+export const geluTanh = (x: number): number =>
+  0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
 export const silu = (x: number): number => x * sigmoid(x);
 
 interface Unary {
@@ -61,7 +62,11 @@ function unary(name: string, shape: number[], dtype: DType = 'f32'): Case {
 }
 
 /** Runs through `shape`, giving each input's number at that place. */
-export function broadcasting(shape: readonly number[], inputs: readonly Numbers[], of: (...values: number[]) => number): Numbers {
+export function broadcasting(
+  shape: readonly number[],
+  inputs: readonly Numbers[],
+  of: (...values: number[]) => number,
+): Numbers {
   const out = numbers(shape);
   for (let i = 0; i < out.data.length; i++) {
     out.data[i] = of(
@@ -118,33 +123,65 @@ function pair(name: string, a: Input, b: Input, shape: number[]): Case {
 }
 
 const shapes: [number[], number[], number[]][] = [
-  [[0, 3], [0, 3], [0, 3]],
+  [
+    [0, 3],
+    [0, 3],
+    [0, 3],
+  ],
   [[], [], []],
   [[1], [1], [1]],
   [[37], [37], [37]],
   [[5, 70], [], [5, 70]],
   [[5, 70], [70], [5, 70]],
-  [[5, 70], [5, 1], [5, 70]],
-  [[5, 1], [1, 9], [5, 9]],
-  [[3, 1, 4, 1], [2, 1, 5], [3, 2, 4, 5]],
-  [[3, 700], [3, 700], [3, 700]],
+  [
+    [5, 70],
+    [5, 1],
+    [5, 70],
+  ],
+  [
+    [5, 1],
+    [1, 9],
+    [5, 9],
+  ],
+  [
+    [3, 1, 4, 1],
+    [2, 1, 5],
+    [3, 2, 4, 5],
+  ],
+  [
+    [3, 700],
+    [3, 700],
+    [3, 700],
+  ],
 ];
 
 const integers = (shape: number[]): Input => ({ shape, dtype: 'i32', values: { below: 5 } });
 
 export const cases: Case[] = [
-  ...Object.keys(unaries).flatMap((name) => [unary(name, [0]), unary(name, []), unary(name, [7, 131]), unary(name, [65], 'bf16'), unary(name, [3, 33], 'f16')]),
+  ...Object.keys(unaries).flatMap((name) => [
+    unary(name, [0]),
+    unary(name, []),
+    unary(name, [7, 131]),
+    unary(name, [65], 'bf16'),
+    unary(name, [3, 33], 'f16'),
+  ]),
   ...Object.keys(arithmetic).flatMap((name) => [
     ...shapes.map(([a, b, out]) => pair(name, { shape: a }, { shape: b }, out)),
     pair(name, { shape: [4, 65], dtype: 'bf16' }, { shape: [65], dtype: 'bf16' }, [4, 65]),
     pair(name, { shape: [4, 65], dtype: 'f16' }, { shape: [4, 1], dtype: 'f32' }, [4, 65]),
     pair(name, { shape: [2, 3], dtype: 'bf16' }, { shape: [2, 3], dtype: 'f16' }, [2, 3]),
   ]),
-  ...['add', 'sub', 'mul', 'maximum', 'minimum', ...Object.keys(comparisons)].map((name) => pair(name, integers([3, 70]), integers([70]), [3, 70])),
+  ...['add', 'sub', 'mul', 'maximum', 'minimum', ...Object.keys(comparisons)].map((name) =>
+    pair(name, integers([3, 70]), integers([70]), [3, 70]),
+  ),
   ...Object.keys(comparisons).map((name) => pair(name, { shape: [3, 1] }, { shape: [1, 40] }, [3, 40])),
   defineCase({
     name: 'where f32 [4,33], bf16 [33], by [4,1]',
-    inputs: { c: { shape: [4, 1], dtype: 'bool', values: { below: 2 } }, a: { shape: [4, 33] }, b: { shape: [33], dtype: 'bf16' } },
+    inputs: {
+      c: { shape: [4, 1], dtype: 'bool', values: { below: 2 } },
+      a: { shape: [4, 33] },
+      b: { shape: [33], dtype: 'bf16' },
+    },
     run: ({ c, a, b }) => binary.where(c, a, b),
     reference: ({ c, a, b }) => broadcasting([4, 33], [c, a, b], (c, a, b) => (c ? a! : b!)),
     gradients: ['a', 'b'],
@@ -153,21 +190,33 @@ export const cases: Case[] = [
     name: 'mul of a transposed view',
     inputs: { a: { shape: [40, 3] }, b: { shape: [3, 40] } },
     run: ({ a, b }) => binary.mul(transpose(a), b),
-    reference: ({ a, b }) => numbers([3, 40], b.data.map((value, i) => value * a.data[(i % 40) * 3 + Math.floor(i / 40)]!)),
+    reference: ({ a, b }) =>
+      numbers(
+        [3, 40],
+        b.data.map((value, i) => value * a.data[(i % 40) * 3 + Math.floor(i / 40)]!),
+      ),
     gradients: ['a', 'b'],
   }),
   defineCase({
     name: 'silu of a transposed view',
     inputs: { x: { shape: [40, 3] } },
     run: ({ x }) => ops.silu(transpose(x)),
-    reference: ({ x }) => numbers([3, 40], Float64Array.from({ length: 120 }, (_, i) => silu(x.data[(i % 40) * 3 + Math.floor(i / 40)]!))),
+    reference: ({ x }) =>
+      numbers(
+        [3, 40],
+        Float64Array.from({ length: 120 }, (_, i) => silu(x.data[(i % 40) * 3 + Math.floor(i / 40)]!)),
+      ),
     gradients: ['x'],
   }),
   defineCase({
     name: 'numbers on either side',
     inputs: { x: { shape: [50], values: 'positive' } },
     run: ({ x }) => binary.sub(2, binary.div(1, binary.add(binary.mul(x, 3), 0.5))),
-    reference: ({ x }) => numbers([50], x.data.map((value) => 2 - 1 / (3 * value + 0.5))),
+    reference: ({ x }) =>
+      numbers(
+        [50],
+        x.data.map((value) => 2 - 1 / (3 * value + 0.5)),
+      ),
     gradients: ['x'],
   }),
 ];

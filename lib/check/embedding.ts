@@ -9,7 +9,13 @@ function looking(vocab: number, dim: number, ids: number[], dtype: DType = 'f32'
     inputs: { weight: { shape: [vocab, dim], dtype }, ids: { shape: ids, dtype: 'i32', values: { below: vocab } } },
     run: ({ weight, ids }) => embedding(weight, ids, { dtype: out }),
     reference: ({ weight, ids: which }) =>
-      numbers([...ids, dim], Float64Array.from({ length: which.data.length * dim }, (_, i) => weight.data[which.data[Math.floor(i / dim)]! * dim + (i % dim)]!)),
+      numbers(
+        [...ids, dim],
+        Float64Array.from(
+          { length: which.data.length * dim },
+          (_, i) => weight.data[which.data[Math.floor(i / dim)]! * dim + (i % dim)]!,
+        ),
+      ),
     gradients: ['weight'],
     terms: ids.reduce((a, b) => a * b, 1),
   });

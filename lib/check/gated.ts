@@ -12,7 +12,11 @@ function gated(name: keyof typeof gates, shape: number[], gateType: DType = 'f32
     name: `${name} [${shape}], ${gateType} and ${upType}`,
     inputs: { gate: { shape, dtype: gateType }, up: { shape, dtype: upType } },
     run: ({ gate, up }) => op(gate, up),
-    reference: ({ gate, up }) => numbers(shape, gate.data.map((value, i) => of(value) * up.data[i]!)),
+    reference: ({ gate, up }) =>
+      numbers(
+        shape,
+        gate.data.map((value, i) => of(value) * up.data[i]!),
+      ),
     gradients: ['gate', 'up'],
   });
 }

@@ -1,7 +1,7 @@
 // Cases of the paged key-value cache.
 import type { DType } from '../dtype.js';
 import { pagedAppend, pagedAttention } from '../ops/paged.js';
-import { type Rules, attendRow, rowOf } from './attention.js';
+import { attendRow, type Rules, rowOf } from './attention.js';
 import { type Case, defineCase, type Numbers, numbers, seeded } from './case.js';
 
 interface Settings extends Rules {

@@ -19,4 +19,5 @@ const low = (n: bigint): number => Number(n & 0xffffffffn);
 const halves = (n: number): [number, number] => [n >>> 0, Math.floor(n / 2 ** 32) >>> 0];
 
 /** The same for a whole number as seed and one as counter. */
-export const philoxWords = (seed: number, counter: number): number[] => philoxBlock([...halves(counter), 0, 0], halves(seed));
+export const philoxWords = (seed: number, counter: number): number[] =>
+  philoxBlock([...halves(counter), 0, 0], halves(seed));

@@ -17,7 +17,8 @@ export function drawBlocks(dtype: BlockDType, shape: number[], seed = 1): { byte
   const size = bytesOf(dtype, 32);
   const bytes = new Uint8Array(blocks * size);
   const random = seeded(seed);
-  const number = (): number => ((1024 + Math.floor(random() * 1024)) * 2 ** -Math.floor(10 + random() * 8)) * (random() < 0.3 ? -1 : 1);
+  const number = (): number =>
+    (1024 + Math.floor(random() * 1024)) * 2 ** -Math.floor(10 + random() * 8) * (random() < 0.3 ? -1 : 1);
   for (let block = 0; block < blocks; block++) {
     const at = new DataView(bytes.buffer, block * size, size);
     const scale = number();
@@ -28,7 +29,8 @@ export function drawBlocks(dtype: BlockDType, shape: number[], seed = 1): { byte
     for (let i = first; i < size; i++) at.setUint8(i, Math.floor(random() * 256));
     for (let i = 0; i < 32; i++) {
       const byte = at.getUint8(first + (i % 16));
-      const q = dtype === 'q8_0' ? at.getInt8(first + i) : (i < 16 ? byte & 15 : byte >> 4) - (dtype === 'q4_0' ? 8 : 0);
+      const q =
+        dtype === 'q8_0' ? at.getInt8(first + i) : (i < 16 ? byte & 15 : byte >> 4) - (dtype === 'q4_0' ? 8 : 0);
       values.data[block * 32 + i] = Math.fround(scale * q + minimum);
     }
   }

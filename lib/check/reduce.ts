@@ -67,9 +67,18 @@ const places: [number[], number[] | undefined][] = [
   [[700, 3], [0]],
   [[3, 700], [1]],
   [[4, 5, 6], [1]],
-  [[4, 5, 6], [0, 2]],
-  [[2, 3, 4, 5], [1, 2]],
-  [[3, 90, 5], [1, 2]],
+  [
+    [4, 5, 6],
+    [0, 2],
+  ],
+  [
+    [2, 3, 4, 5],
+    [1, 2],
+  ],
+  [
+    [3, 90, 5],
+    [1, 2],
+  ],
 ];
 
 function argument(name: 'argmax' | 'argmin', shape: number[], dtype: DType, values: Input['values'] = 'normal'): Case {
@@ -79,7 +88,9 @@ function argument(name: 'argmax' | 'argmin', shape: number[], dtype: DType, valu
     inputs: { x: { shape, dtype, values } },
     run: ({ x }) => (name === 'argmax' ? argmax(x) : argmin(x)),
     reference: ({ x }) =>
-      grouped(x, [shape.length - 1], (row) => row.reduce((best, value, i) => (better(value, row[best]!) ? i : best), 0)),
+      grouped(x, [shape.length - 1], (row) =>
+        row.reduce((best, value, i) => (better(value, row[best]!) ? i : best), 0),
+      ),
   });
 }
 
@@ -89,7 +100,10 @@ export const cases: Case[] = [
   ...names.flatMap((name) =>
     places
       // One number has no variance.
-      .filter(([shape, axes]) => name !== 'variance' || (axes ?? [...shape.keys()]).reduce((n, axis) => n * shape[axis]!, 1) > 1)
+      .filter(
+        ([shape, axes]) =>
+          name !== 'variance' || (axes ?? [...shape.keys()]).reduce((n, axis) => n * shape[axis]!, 1) > 1,
+      )
       .map(([shape, axes]) => reduction(name, { shape }, axes)),
   ),
   ...names.flatMap((name) => [
@@ -110,7 +124,10 @@ export const cases: Case[] = [
     run: ({ x }) => sum(permute(x, [2, 0, 1]), 1),
     reference: ({ x }) => {
       const turned = grouped(x, [0], total); // [40, 5]
-      return numbers([5, 40], Float64Array.from({ length: 200 }, (_, i) => turned.data[(i % 40) * 5 + Math.floor(i / 40)]!));
+      return numbers(
+        [5, 40],
+        Float64Array.from({ length: 200 }, (_, i) => turned.data[(i % 40) * 5 + Math.floor(i / 40)]!),
+      );
     },
     gradients: ['x'],
     terms: 6,

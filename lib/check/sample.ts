@@ -43,14 +43,28 @@ export function referenceToken(logits: ArrayLike<number>, options: SamplingOptio
   });
 }
 
-function choosing(rows: number, vocab: number, options: SamplingOptions, spread = 2, dtype: 'f32' | 'bf16' = 'f32'): Case {
+function choosing(
+  rows: number,
+  vocab: number,
+  options: SamplingOptions,
+  spread = 2,
+  dtype: 'f32' | 'bf16' = 'f32',
+): Case {
   const each = Array.from({ length: rows }, (_, row) => ({ ...options, seed: 1000 * row + 17, step: row }));
   return defineCase({
     name: `sample ${dtype} [${rows},${vocab}] ${JSON.stringify(options)} spread ${spread}`,
     inputs: { logits: { shape: [rows, vocab], dtype } },
     run: ({ logits }) => cast(sample(affine(logits, spread, 0), each), 'f32'),
     reference: ({ logits }) =>
-      numbers([rows], each.map((row, i) => referenceToken(logits.data.slice(i * vocab, (i + 1) * vocab).map((x) => x * spread), row))),
+      numbers(
+        [rows],
+        each.map((row, i) =>
+          referenceToken(
+            logits.data.slice(i * vocab, (i + 1) * vocab).map((x) => x * spread),
+            row,
+          ),
+        ),
+      ),
   });
 }
 
@@ -59,7 +73,11 @@ function penalizing(rows: number, vocab: number, count: number, dtype: 'f32' | '
     name: `penalize ${dtype} [${rows},${vocab}] by ${count} tokens`,
     inputs: {
       logits: { shape: [rows, vocab], dtype },
-      tokens: { shape: [rows, count], dtype: 'i32', values: Array.from({ length: rows * count }, (_, i) => ((i * 7) % (vocab + 1)) - 1) },
+      tokens: {
+        shape: [rows, count],
+        dtype: 'i32',
+        values: Array.from({ length: rows * count }, (_, i) => ((i * 7) % (vocab + 1)) - 1),
+      },
       penalties: { shape: [rows], values: 'positive' },
     },
     run: ({ logits, tokens, penalties }) => penalize(cast(logits, dtype, { copy: true }), tokens, penalties),

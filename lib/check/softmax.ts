@@ -1,6 +1,7 @@
 // Cases of softmax and logSoftmax.
-import { logSoftmax, softmax } from '../ops/softmax.js';
+
 import type { DType } from '../dtype.js';
+import { logSoftmax, softmax } from '../ops/softmax.js';
 import { type Case, defineCase, type Numbers, numbers } from './case.js';
 
 function reference({ shape, data }: Numbers, log: boolean): Numbers {

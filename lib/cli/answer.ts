@@ -35,7 +35,15 @@ export async function follow(generation: Generation, write: (text: string) => vo
 /** The object that `--json` prints. */
 export function asJson(model: string, result: Measured): string {
   const { text, tokens, finishReason, usage, tokensPerSecond, promptSeconds } = result;
-  return JSON.stringify({ model, text, tokens, finishReason, usage, tokensPerSecond: rounded(tokensPerSecond), promptSeconds: rounded(promptSeconds) });
+  return JSON.stringify({
+    model,
+    text,
+    tokens,
+    finishReason,
+    usage,
+    tokensPerSecond: rounded(tokensPerSecond),
+    promptSeconds: rounded(promptSeconds),
+  });
 }
 
 const rounded = (value: number): number => Number(value.toFixed(4));

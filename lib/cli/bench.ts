@@ -48,14 +48,19 @@ export function addBench(program: Command, context: Context): void {
   const bench = program
     .command('bench')
     .summary('measure speeds')
-    .description('Measures speeds: medians over repeats after a warm-up, with the facts of the machine and, as a yardstick, what its matrix products and copies reach.')
-    .addHelpText('after', `
+    .description(
+      'Measures speeds: medians over repeats after a warm-up, with the facts of the machine and, as a yardstick, what its matrix products and copies reach.',
+    )
+    .addHelpText(
+      'after',
+      `
 Examples:
   $ helvetia bench decode model.gguf
   $ helvetia bench lora --shape smollm2-135m --dtype f32 --json
-  $ helvetia bench matmul --sizes 512,1024,2048 --dtype bf16`);
+  $ helvetia bench matmul --sizes 512,1024,2048 --dtype bf16`,
+    );
 
-  modelBench(bench, context, 'decode', 'new tokens per second, one sequence')
+  modelBench(bench, 'decode', 'new tokens per second, one sequence')
     .option('--tokens <n>', 'new tokens', atLeastTwo, 64)
     .option('--prompt-tokens <n>', 'prompt tokens before them', positiveInteger, 32)
     .action((model: string | undefined, flags: ModelFlags & { tokens: number; promptTokens: number }) =>
@@ -63,41 +68,76 @@ Examples:
         const timing = await timeDecode(decoder, { ...repeats, ...flags });
         // Each weight is read once for a token; of an embedding that is not the output too, one row.
         const { config, dtype, device } = decoder;
-        const bytes = weightBytes(config, dtype) * (config.tied ? 1 : 1 - (config.vocabSize * config.hiddenSize) / parameters(config));
+        const bytes =
+          weightBytes(config, dtype) *
+          (config.tied ? 1 : 1 - (config.vocabSize * config.hiddenSize) / parameters(config));
         const reference = await copyBandwidth(device, repeats.signal);
-        return { timing, unit: 'tokens/s', rate: (timing.median * bytes) / 1e9, reference, more: { tokens: flags.tokens, promptTokens: flags.promptTokens } };
+        return {
+          timing,
+          unit: 'tokens/s',
+          rate: (timing.median * bytes) / 1e9,
+          reference,
+          more: { tokens: flags.tokens, promptTokens: flags.promptTokens },
+        };
       }),
     );
-  modelBench(bench, context, 'prefill', 'prompt tokens per second, up to the first new token')
+  modelBench(bench, 'prefill', 'prompt tokens per second, up to the first new token')
     .option('--tokens <n>', 'prompt tokens', positiveInteger, 512)
     .action((model: string | undefined, flags: ModelFlags & { tokens: number }) =>
       onModel(context, 'prefill', model, flags, async (decoder, repeats) => {
         const { config, dtype, device } = decoder;
         const timing = await timePrefill(decoder, { ...repeats, tokens: flags.tokens });
         const flops = linearFlops(config) + (attentionFlops(config, flags.tokens) + headFlops(config)) / flags.tokens;
-        return { timing, unit: 'tokens/s', rate: (timing.median * flops) / 1e9, reference: await bestProduct(dtype, device, repeats.signal), more: { tokens: flags.tokens } };
+        return {
+          timing,
+          unit: 'tokens/s',
+          rate: (timing.median * flops) / 1e9,
+          reference: await bestProduct(dtype, device, repeats.signal),
+          more: { tokens: flags.tokens },
+        };
       }),
     );
-  modelBench(bench, context, 'lora', 'tokens per second of whole LoRA training steps, all linear layers')
+  modelBench(bench, 'lora', 'tokens per second of whole LoRA training steps, all linear layers')
     .option('--rows <n>', 'rows in a step', positiveInteger, 4)
     .option('--seq-length <n>', 'tokens in a row', atLeastTwo, 128)
     .option('--rank <r>', "the adapter's rank", positiveInteger, 8)
     .option('--gradient-checkpointing', 'compute activations twice to save memory')
-    .action((model: string | undefined, flags: ModelFlags & { rows: number; seqLength: number; rank: number; gradientCheckpointing?: boolean }) =>
-      onModel(context, 'lora', model, flags, async (decoder, repeats) => {
-        const { rows, seqLength, rank } = flags;
-        const { config, dtype, device } = decoder;
-        const checkpointing = flags.gradientCheckpointing === true;
-        const timing = await timeLora(decoder, { ...repeats, rows, seqLength, rank, checkpointing });
-        // Forward, and the gradient of the inputs; frozen weights have none. Attention's backward is 2.5 forwards.
-        const flops = 2 * (linearFlops(config) + headFlops(config)) + (3.5 * attentionFlops(config, seqLength)) / seqLength;
-        return { timing, unit: 'tokens/s', rate: (timing.median * flops) / 1e9, reference: await bestProduct(dtype, device, repeats.signal), more: { rows, seqLength, rank, checkpointing } };
-      }),
+    .action(
+      (
+        model: string | undefined,
+        flags: ModelFlags & { rows: number; seqLength: number; rank: number; gradientCheckpointing?: boolean },
+      ) =>
+        onModel(context, 'lora', model, flags, async (decoder, repeats) => {
+          const { rows, seqLength, rank } = flags;
+          const { config, dtype, device } = decoder;
+          const checkpointing = flags.gradientCheckpointing === true;
+          const timing = await timeLora(decoder, { ...repeats, rows, seqLength, rank, checkpointing });
+          // Forward, and the gradient of the inputs; frozen weights have none. Attention's backward is 2.5 forwards.
+          const flops =
+            2 * (linearFlops(config) + headFlops(config)) + (3.5 * attentionFlops(config, seqLength)) / seqLength;
+          return {
+            timing,
+            unit: 'tokens/s',
+            rate: (timing.median * flops) / 1e9,
+            reference: await bestProduct(dtype, device, repeats.signal),
+            more: { rows, seqLength, rank, checkpointing },
+          };
+        }),
     );
-  common(bench.command('matmul').summary('GFLOP/s of square matrix products').description('GFLOP/s of x · Wᵀ, both square, the form of a linear layer.'))
+  common(
+    bench
+      .command('matmul')
+      .summary('GFLOP/s of square matrix products')
+      .description('GFLOP/s of x · Wᵀ, both square, the form of a linear layer.'),
+  )
     .option('--sizes <list>', 'sizes, separated by commas', sizes, [512, 1024, 2048])
     .action((flags: CommonFlags & { sizes: number[] }) => matmulBench(context, flags));
-  common(bench.command('attention').summary('GFLOP/s of causal attention').description('GFLOP/s of causal attention, forward and backward, counting the scores that causality leaves.'))
+  common(
+    bench
+      .command('attention')
+      .summary('GFLOP/s of causal attention')
+      .description('GFLOP/s of causal attention, forward and backward, counting the scores that causality leaves.'),
+  )
     .option('--seq-length <list>', 'tokens in a sequence; several, separated by commas', sizes, [256, 1024])
     .option('--sequences <n>', 'sequences in the batch', positiveInteger, 1)
     .option('--heads <n>', 'query heads', positiveInteger, 9)
@@ -116,13 +156,17 @@ function common(command: Command): Command {
   return addDevice(addDType(command));
 }
 
-function modelBench(bench: Command, context: Context, name: string, what: string): Command {
+function modelBench(bench: Command, name: string, what: string): Command {
   const command = bench
     .command(name)
     .summary(what)
     .description(`Measures ${what}.`)
     .argument('[model]', 'a folder, a .gguf file or ORG/NAME (default: random weights of --shape)')
-    .addOption(new Option('--shape <name>', 'random weights of this shape, bf16 unless --dtype says otherwise').choices(shapeNames));
+    .addOption(
+      new Option('--shape <name>', 'random weights of this shape, bf16 unless --dtype says otherwise').choices(
+        shapeNames,
+      ),
+    );
   return common(command);
 }
 
@@ -134,12 +178,24 @@ interface Timed {
   more: Record<string, unknown>;
 }
 
-async function onModel(context: Context, bench: string, model: string | undefined, flags: ModelFlags, time: (decoder: Decoder, repeats: Repeats) => Promise<Timed>): Promise<void> {
+async function onModel(
+  context: Context,
+  bench: string,
+  model: string | undefined,
+  flags: ModelFlags,
+  time: (decoder: Decoder, repeats: Repeats) => Promise<Timed>,
+): Promise<void> {
   const { signal } = context.interrupts;
   const device = deviceOf(flags.device);
   const shape = model === undefined ? (flags.shape ?? 'smollm2-135m') : undefined;
   wait(context, flags, shape ? `making random weights of ${shape}` : `loading ${model}`);
-  const decoder = await subject({ device, signal, ...(model === undefined ? {} : { model }), ...(shape ? { shape } : {}), ...(flags.dtype ? { dtype: flags.dtype } : {}) });
+  const decoder = await subject({
+    device,
+    signal,
+    ...(model === undefined ? {} : { model }),
+    ...(shape ? { shape } : {}),
+    ...(flags.dtype ? { dtype: flags.dtype } : {}),
+  });
   try {
     wait(context, flags, `measuring ${bench}`);
     // One step of a training run at least is never counted: it reads the data.
@@ -148,8 +204,16 @@ async function onModel(context: Context, bench: string, model: string | undefine
     const name = model ?? shape!;
     finish(context, flags, device, {
       bench,
-      subject: { model: name, random: model === undefined, dtype: decoder.dtype, parameters: parameters(decoder.config), ...more },
-      measurements: [{ name: `${bench} ${name} ${decoder.dtype}`, unit, ...timing, rate, share: rate / reference.value }],
+      subject: {
+        model: name,
+        random: model === undefined,
+        dtype: decoder.dtype,
+        parameters: parameters(decoder.config),
+        ...more,
+      },
+      measurements: [
+        { name: `${bench} ${name} ${decoder.dtype}`, unit, ...timing, rate, share: rate / reference.value },
+      ],
       references: [reference],
     });
   } finally {
@@ -169,10 +233,21 @@ async function matmulBench(context: Context, flags: CommonFlags & { sizes: numbe
     references.push(reference);
     for (const size of flags.sizes) {
       const timing = await timeProduct(size, dtype, device, { repeats: flags.repeats, warmup: flags.warmup, signal });
-      measurements.push({ name: `matmul ${size} ${dtype}`, unit: 'GFLOP/s', ...timing, rate: timing.median, share: timing.median / reference.value });
+      measurements.push({
+        name: `matmul ${size} ${dtype}`,
+        unit: 'GFLOP/s',
+        ...timing,
+        rate: timing.median,
+        share: timing.median / reference.value,
+      });
     }
   }
-  finish(context, flags, device, { bench: 'matmul', subject: { sizes: flags.sizes, dtypes }, measurements, references });
+  finish(context, flags, device, {
+    bench: 'matmul',
+    subject: { sizes: flags.sizes, dtypes },
+    measurements,
+    references,
+  });
 }
 
 interface AttentionFlags extends CommonFlags {
@@ -191,16 +266,31 @@ async function attentionBench(context: Context, flags: AttentionFlags): Promise<
   const reference = await bestProduct(dtype, device, signal);
   const measurements: Measurement[] = [];
   for (const seqLength of flags.seqLength) {
-    const timed = await timeAttention({ sequences, seqLength, heads, kvHeads, headDim, dtype, device }, { repeats, warmup, signal });
+    const timed = await timeAttention(
+      { sequences, seqLength, heads, kvHeads, headDim, dtype, device },
+      { repeats, warmup, signal },
+    );
     for (const [direction, timing] of Object.entries(timed)) {
-      measurements.push({ name: `attention ${direction} ${seqLength} ${dtype}`, unit: 'GFLOP/s', ...timing, rate: timing.median, share: timing.median / reference.value });
+      measurements.push({
+        name: `attention ${direction} ${seqLength} ${dtype}`,
+        unit: 'GFLOP/s',
+        ...timing,
+        rate: timing.median,
+        share: timing.median / reference.value,
+      });
     }
   }
-  finish(context, flags, device, { bench: 'attention', subject: { sequences, seqLengths: flags.seqLength, heads, kvHeads, headDim, dtype }, measurements, references: [reference] });
+  finish(context, flags, device, {
+    bench: 'attention',
+    subject: { sequences, seqLengths: flags.seqLength, heads, kvHeads, headDim, dtype },
+    measurements,
+    references: [reference],
+  });
 }
 
 function wait({ terminal }: Context, flags: CommonFlags, what: string): void {
-  if (terminal.stderr.isTTY === true && !flags.json) terminal.stderr.write(`\r\x1b[K${styleFor(terminal.stderr, terminal.env).dim(`${what} …`)}`);
+  if (terminal.stderr.isTTY === true && !flags.json)
+    terminal.stderr.write(`\r\x1b[K${styleFor(terminal.stderr, terminal.env).dim(`${what} …`)}`);
 }
 
 function finish({ terminal }: Context, flags: CommonFlags, device: Device, report: Report): void {
@@ -208,7 +298,9 @@ function finish({ terminal }: Context, flags: CommonFlags, device: Device, repor
   const facts: Machine = machine();
   if (flags.json) {
     const commandLine = ['helvetia', ...process.argv.slice(2)].join(' ');
-    stdout.write(`${JSON.stringify({ ...report, device: String(device), commandLine, machine: facts, time: new Date().toISOString() })}\n`);
+    stdout.write(
+      `${JSON.stringify({ ...report, device: String(device), commandLine, machine: facts, time: new Date().toISOString() })}\n`,
+    );
     return;
   }
   if (stderr.isTTY === true) stderr.write('\r\x1b[K');
@@ -225,8 +317,13 @@ function finish({ terminal }: Context, flags: CommonFlags, device: Device, repor
   ]);
   const [title = '', ...lines] = table([head, ...rows]);
   stdout.write(`${[style.dim(title), ...lines].join('\n')}\n`);
-  for (const { name, value, unit } of report.references) stdout.write(style.dim(`  share of ${digits(value)} ${unit}: ${name}\n`));
+  for (const { name, value, unit } of report.references)
+    stdout.write(style.dim(`  share of ${digits(value)} ${unit}: ${name}\n`));
   const params = report.subject.parameters;
   const size = typeof params === 'number' ? `${count(params)} parameters, ` : '';
-  stdout.write(style.dim(`  ${size}median of ${flags.repeats} on ${facts.cpu}, ${facts.path}, ${facts.threads} threads, Node ${facts.node}\n`));
+  stdout.write(
+    style.dim(
+      `  ${size}median of ${flags.repeats} on ${facts.cpu}, ${facts.path}, ${facts.threads} threads, Node ${facts.node}\n`,
+    ),
+  );
 }

@@ -5,7 +5,14 @@ import type { Model } from '../model.js';
 import type { ChatMessage } from '../text/template.js';
 import { asJson, follow, type Measured, summary } from './answer.js';
 import { open } from './open.js';
-import { addModelOptions, addSampling, modelArgument, type ModelFlags, type SamplingFlags, samplingOf } from './options.js';
+import {
+  addModelOptions,
+  addSampling,
+  type ModelFlags,
+  modelArgument,
+  type SamplingFlags,
+  samplingOf,
+} from './options.js';
 import { given, someText } from './parse.js';
 import { type Context, exitCodes, readAll, styleFor, UsageError } from './terminal.js';
 
@@ -19,14 +26,18 @@ export function addChat(program: Command, context: Context): void {
   const command = program
     .command('chat')
     .summary('talk to a chat model')
-    .description('Talks to a chat model through its chat template: a conversation on a terminal; with --message, or with the message on standard input, one answer.')
+    .description(
+      'Talks to a chat model through its chat template: a conversation on a terminal; with --message, or with the message on standard input, one answer.',
+    )
     .argument('<model>', modelArgument)
     .option('--system <text>', 'instructions that stand before the conversation', someText)
     .option('--message <text>', 'answer this message and leave', someText)
     .option('--adapter <folder>', 'a LoRA adapter to answer with')
     .option('--json', 'print one JSON object instead of text (with one message only)');
   addModelOptions(addSampling(command))
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 In a conversation:
   /help  /reset  /system TEXT  /exit
   Ctrl-C stops an answer; at the prompt it leaves, as Ctrl-D does.
@@ -34,14 +45,16 @@ In a conversation:
 Examples:
   $ helvetia chat model.gguf
   $ helvetia chat model.gguf --adapter adapters/support --message "Who are you?"
-  $ echo "Write a haiku" | helvetia chat ORG/NAME --temperature 0.7 --json`)
+  $ echo "Write a haiku" | helvetia chat ORG/NAME --temperature 0.7 --json`,
+    )
     .action((model: string, flags: Flags) => chat(context, model, flags));
 }
 
 async function chat(context: Context, name: string, flags: Flags): Promise<void> {
   const { stdin, stdout } = context.terminal;
   const interactive = flags.message === undefined && stdin.isTTY === true;
-  if (interactive && flags.json) throw new UsageError('--json gives one answer: give the message by --message or on standard input');
+  if (interactive && flags.json)
+    throw new UsageError('--json gives one answer: give the message by --message or on standard input');
   const message = flags.message ?? (interactive ? '' : (await readAll(stdin)).trim());
   if (!interactive && message === '') throw new UsageError('the message is empty');
   using opened = await open(context, name, flags, { quiet: flags.json === true });
@@ -49,8 +62,11 @@ async function chat(context: Context, name: string, flags: Flags): Promise<void>
   if (model.tokenizer.chatTemplate === undefined) {
     throw new Error(`${model.path}: has no chat template, so it cannot chat; helvetia generate continues a text`);
   }
-  const answer = (messages: readonly ChatMessage[], signal: AbortSignal, write: (text: string) => void): Promise<Measured> =>
-    follow(model.chat(messages, { ...samplingOf(flags), ...given({ adapter }), signal }), write);
+  const answer = (
+    messages: readonly ChatMessage[],
+    signal: AbortSignal,
+    write: (text: string) => void,
+  ): Promise<Measured> => follow(model.chat(messages, { ...samplingOf(flags), ...given({ adapter }), signal }), write);
   if (interactive) {
     await new Conversation(context, model, answer, flags.system).run();
     return;
@@ -66,9 +82,14 @@ async function chat(context: Context, name: string, flags: Flags): Promise<void>
   summary(context, result);
 }
 
-const systemMessage = (text: string | undefined): ChatMessage[] => (text === undefined ? [] : [{ role: 'system', content: text }]);
+const systemMessage = (text: string | undefined): ChatMessage[] =>
+  text === undefined ? [] : [{ role: 'system', content: text }];
 
-type Answer = (messages: readonly ChatMessage[], signal: AbortSignal, write: (text: string) => void) => Promise<Measured>;
+type Answer = (
+  messages: readonly ChatMessage[],
+  signal: AbortSignal,
+  write: (text: string) => void,
+) => Promise<Measured>;
 
 const help = `  /help          this list
   /reset         begin a new conversation
@@ -90,7 +111,9 @@ class Conversation {
   async run(): Promise<void> {
     const { stdout, env } = this.context.terminal;
     const style = styleFor(stdout, env);
-    stdout.write(`${style.bold(this.model.name)} ${style.dim('Type a message; /help lists the commands, Ctrl-D leaves.')}\n`);
+    stdout.write(
+      `${style.bold(this.model.name)} ${style.dim('Type a message; /help lists the commands, Ctrl-D leaves.')}\n`,
+    );
     for (;;) {
       const line = await this.#ask();
       if (line === undefined) return;
@@ -126,10 +149,14 @@ class Conversation {
     const messages = [...this.#messages, { role: 'user', content: text }];
     let written = '';
     try {
-      const result = await this.answer([...systemMessage(this.system), ...messages], AbortSignal.any([stopped.signal, interrupts.signal]), (piece) => {
-        written += piece;
-        stdout.write(piece);
-      });
+      const result = await this.answer(
+        [...systemMessage(this.system), ...messages],
+        AbortSignal.any([stopped.signal, interrupts.signal]),
+        (piece) => {
+          written += piece;
+          stdout.write(piece);
+        },
+      );
       stdout.write('\n');
       summary(this.context, result);
     } catch (error) {

@@ -5,10 +5,10 @@ import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import type { Command } from 'commander';
+import { parameters } from '../bench/subject.js';
 import { cpuInfo } from '../device.js';
 import type { Adapter } from '../lora/adapter.js';
 import type { Model } from '../model.js';
-import { parameters } from '../bench/subject.js';
 import { finetune } from '../train/finetune.js';
 import type { FinetuneOptions } from '../train/options.js';
 import { MetricsFile } from '../train/report.js';
@@ -50,18 +50,26 @@ async function demo(context: Context, name: string | undefined, flags: ModelFlag
   }
   const plan = name === undefined ? await planForOwn() : planForOthers;
   const { path, threads } = cpuInfo();
-  say(style.bold(`Helvetia runs ${model.name} in this process: ${count(parameters(model.decoder.config))} parameters, ${model.dtype}, ${path}, ${plural(threads, 'thread')}.`));
+  say(
+    style.bold(
+      `Helvetia runs ${model.name} in this process: ${count(parameters(model.decoder.config))} parameters, ${model.dtype}, ${path}, ${plural(threads, 'thread')}.`,
+    ),
+  );
   say();
 
   heading(say, style, '1', 'The model answers as it came.');
-  const before = await answers(context, model, undefined, plan, (prompt, text) => conversation(say, style, stdout, prompt, text));
+  const before = await answers(context, model, undefined, plan, (prompt, text) =>
+    conversation(say, style, stdout, prompt, text),
+  );
 
   heading(say, style, '2', `It is fine-tuned by LoRA on ${relative(process.cwd(), plan.data) || plan.data}.`);
   const folder = await place();
   const { adapter, watched } = await train(context, model, plan, folder);
   using _ = adapter;
   const steps = watched.metrics.steps;
-  say(`   The loss fell from ${steps[0]?.loss.toFixed(2)} to ${watched.last?.loss.toFixed(2)}; ${adapter.pairs.size} layers have a pair of rank ${adapter.config.r} beside their frozen weights.`);
+  say(
+    `   The loss fell from ${steps[0]?.loss.toFixed(2)} to ${watched.last?.loss.toFixed(2)}; ${adapter.pairs.size} layers have a pair of rank ${adapter.config.r} beside their frozen weights.`,
+  );
   say();
 
   heading(say, style, '3', 'It answers again with the adapter, at once, in the same process.');
@@ -73,7 +81,10 @@ async function demo(context: Context, name: string | undefined, flags: ModelFlag
   heading(say, style, '4', `The adapter is saved in PEFT's format, and loaded back.`);
   using loaded = await model.loadAdapter(adapterFolder);
   const [again] = await answers(context, model, loaded, { ...plan, prompts: plan.prompts.slice(0, 1) }, () => {});
-  if (again !== after[0]) throw new Error(`${adapterFolder}: the adapter that was loaded back answers otherwise than the one that was trained`);
+  if (again !== after[0])
+    throw new Error(
+      `${adapterFolder}: the adapter that was loaded back answers otherwise than the one that was trained`,
+    );
   const shown = shortest(adapterFolder);
   say(`   ${shown}: loaded back, it gives the same answer. The plot of the loss is in ${join(shown, 'loss.svg')}.`);
   say();
@@ -89,7 +100,14 @@ async function planForOwn(): Promise<Plan> {
   return {
     data: join(examples, 'demo.jsonl'),
     prompts: JSON.parse(await readFile(join(examples, 'demo-prompts.json'), 'utf8')) as string[],
-    training: { epochs: 8, batchTokens: 1024, learningRate: 3e-3, schedule: 'cosine', warmupSteps: 4, lora: { r: 16, alpha: 32 } },
+    training: {
+      epochs: 8,
+      batchTokens: 1024,
+      learningRate: 3e-3,
+      schedule: 'cosine',
+      warmupSteps: 4,
+      lora: { r: 16, alpha: 32 },
+    },
     maxNewTokens: 80,
   };
 }
@@ -97,13 +115,21 @@ async function planForOwn(): Promise<Plan> {
 const planForOthers: Plan = {
   data: join(examples, 'parcel-smollm.jsonl'),
   prompts: ['Where is my parcel?', 'Who are you?', 'Can you send a cake to my brother?'],
-  training: { epochs: 8, batchTokens: 512, learningRate: 1e-3, schedule: 'cosine', warmupSteps: 2, lora: { r: 8, alpha: 16 } },
+  training: {
+    epochs: 8,
+    batchTokens: 512,
+    learningRate: 1e-3,
+    schedule: 'cosine',
+    warmupSteps: 2,
+    lora: { r: 8, alpha: 16 },
+  },
   maxNewTokens: 60,
 };
 
 /** Under the package's build folder when that is where we are, else in the system's temporary folder. */
 async function place(): Promise<string> {
-  if (process.cwd() === packageRoot && existsSync(join(packageRoot, 'CMakeLists.txt'))) return join(packageRoot, 'build', 'demo');
+  if (process.cwd() === packageRoot && existsSync(join(packageRoot, 'CMakeLists.txt')))
+    return join(packageRoot, 'build', 'demo');
   return mkdtemp(join(tmpdir(), 'helvetia-demo-'));
 }
 
@@ -113,7 +139,12 @@ function shortest(path: string): string {
   return near !== '' && !near.startsWith('..') ? near : path;
 }
 
-async function train(context: Context, model: Model, plan: Plan, folder: string): Promise<{ adapter: Adapter; watched: Watched }> {
+async function train(
+  context: Context,
+  model: Model,
+  plan: Plan,
+  folder: string,
+): Promise<{ adapter: Adapter; watched: Watched }> {
   const { stdout, env } = context.terminal;
   const run = finetune(
     model.decoder,
@@ -133,7 +164,13 @@ async function train(context: Context, model: Model, plan: Plan, folder: string)
   }
 }
 
-async function answers(context: Context, model: Model, adapter: Adapter | undefined, plan: Plan, onAnswer: (prompt: string, text: string) => void): Promise<string[]> {
+async function answers(
+  context: Context,
+  model: Model,
+  adapter: Adapter | undefined,
+  plan: Plan,
+  onAnswer: (prompt: string, text: string) => void,
+): Promise<string[]> {
   const texts: string[] = [];
   for (const prompt of plan.prompts) {
     const { text } = await model.chat([{ role: 'user', content: prompt }], {
@@ -154,13 +191,26 @@ function heading(say: Say, style: Style, number: string, text: string): void {
   say(`${style.cyan(`${number}.`)} ${style.bold(text)}`);
 }
 
-function conversation(say: Say, style: Style, stdout: Context['terminal']['stdout'], prompt: string, text: string): void {
+function conversation(
+  say: Say,
+  style: Style,
+  stdout: Context['terminal']['stdout'],
+  prompt: string,
+  text: string,
+): void {
   say(`   ${style.green('>')} ${prompt}`);
   for (const line of wrap(text.replace(/\s+/g, ' '), Math.min(widthOf(stdout), 100) - 5)) say(`     ${line}`);
   say();
 }
 
-function compared(say: Say, style: Style, stdout: Context['terminal']['stdout'], prompt: string, before: string, after: string): void {
+function compared(
+  say: Say,
+  style: Style,
+  stdout: Context['terminal']['stdout'],
+  prompt: string,
+  before: string,
+  after: string,
+): void {
   say(`   ${style.green('>')} ${prompt}`);
   const flat = (text: string): string => text.replace(/\s+/g, ' ');
   const lines = sideBySide(['before', flat(before)], ['after', flat(after)], Math.min(widthOf(stdout), 110) - 5);

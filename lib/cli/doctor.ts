@@ -33,16 +33,21 @@ export function addDoctor(program: Command, context: Context): void {
   const command = program
     .command('doctor')
     .summary('say what works on this machine')
-    .description('Says what was found (versions, instruction set, threads, memory, CUDA or why not), then checks every op against its reference, forward and gradients. Takes less than half a minute.')
+    .description(
+      'Says what was found (versions, instruction set, threads, memory, CUDA or why not), then checks every op against its reference, forward and gradients. Takes less than half a minute.',
+    )
     .option('--json', 'print one JSON object');
   addDevice(command)
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 HELVETIA_CPU=avx2 chooses another of the CPU paths, HELVETIA_THREADS=1 another
 number of threads.
 
 Examples:
   $ helvetia doctor
-  $ HELVETIA_CPU=avx2 helvetia doctor --json`)
+  $ HELVETIA_CPU=avx2 helvetia doctor --json`,
+    )
     .action((flags: Flags) => doctor(context, flags));
 }
 
@@ -55,8 +60,12 @@ async function doctor(context: Context, flags: Flags): Promise<void> {
     if (!flags.json) stdout.write(`${line}\n`);
   };
   say(`${style.bold('Helvetia')} ${found.version}, Node ${found.node}, ${found.platform}`);
-  say(`  ${style.dim('CPU   ')}  ${found.cpu}, ${found.cores} cores, ${bytes(found.memoryBytes)} memory (${bytes(found.freeBytes)} free)`);
-  say(`  ${style.dim('path  ')}  ${found.path} with ${found.threads} threads; this machine runs ${found.paths.join(', ')}`);
+  say(
+    `  ${style.dim('CPU   ')}  ${found.cpu}, ${found.cores} cores, ${bytes(found.memoryBytes)} memory (${bytes(found.freeBytes)} free)`,
+  );
+  say(
+    `  ${style.dim('path  ')}  ${found.path} with ${found.threads} threads; this machine runs ${found.paths.join(', ')}`,
+  );
   say(`  ${style.dim('CUDA  ')}  ${found.cuda}`);
   say(`  ${style.dim('device')}  ${device}`);
   say('');
@@ -67,17 +76,26 @@ async function doctor(context: Context, flags: Flags): Promise<void> {
     const result = await checkFamily(family, cases, device, context.interrupts.signal);
     results.push(result);
     const mark = result.failures.length === 0 ? style.green('ok  ') : style.red('FAIL');
-    const worst = Number.isNaN(result.worst) ? 'not a number' : `worst error ${Math.round(100 * result.worst)} % of the allowed`;
-    say(`  ${mark}  ${family.padEnd(12)} ${String(result.passed).padStart(3)} of ${String(result.cases).padStart(3)} cases   ${worst.padEnd(33)} ${duration(result.seconds)}`);
+    const worst = Number.isNaN(result.worst)
+      ? 'not a number'
+      : `worst error ${Math.round(100 * result.worst)} % of the allowed`;
+    say(
+      `  ${mark}  ${family.padEnd(12)} ${String(result.passed).padStart(3)} of ${String(result.cases).padStart(3)} cases   ${worst.padEnd(33)} ${duration(result.seconds)}`,
+    );
     for (const failure of result.failures.slice(0, 5)) say(`        ${failure.case}: ${failure.message}`);
     if (result.failures.length > 5) say(`        and ${result.failures.length - 5} more`);
   }
   const failed = results.filter((result) => result.failures.length > 0);
   const seconds = (performance.now() - started) / 1000;
   const ok = failed.length === 0;
-  if (flags.json) stdout.write(`${JSON.stringify({ ok, ...found, device: String(device), seconds, families: results })}\n`);
+  if (flags.json)
+    stdout.write(`${JSON.stringify({ ok, ...found, device: String(device), seconds, families: results })}\n`);
   say('');
-  say(ok ? `All ops agree with their references (${duration(seconds)}).` : `Wrong results in: ${failed.map(({ family }) => family).join(', ')}. Do not trust this machine's output.`);
+  say(
+    ok
+      ? `All ops agree with their references (${duration(seconds)}).`
+      : `Wrong results in: ${failed.map(({ family }) => family).join(', ')}. Do not trust this machine's output.`,
+  );
   if (!ok) context.exitCode = exitCodes.failure;
 }
 
@@ -99,7 +117,12 @@ function facts() {
   };
 }
 
-async function checkFamily(family: string, cases: readonly Case[], device: Device, signal: AbortSignal): Promise<FamilyResult> {
+async function checkFamily(
+  family: string,
+  cases: readonly Case[],
+  device: Device,
+  signal: AbortSignal,
+): Promise<FamilyResult> {
   const started = performance.now();
   const result: FamilyResult = { family, cases: cases.length, passed: 0, worst: 0, seconds: 0, failures: [] };
   for (const spec of cases) {

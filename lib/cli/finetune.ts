@@ -7,10 +7,10 @@ import { listCheckpoints } from '../train/checkpoint.js';
 import { type Finetune, finetune } from '../train/finetune.js';
 import type { FinetuneOptions } from '../train/options.js';
 import { MetricsFile } from '../train/report.js';
-import { duration, plural, quoted } from './format.js';
 import { adapterFolder, checkTarget, isInside } from './folders.js';
+import { duration, plural, quoted } from './format.js';
 import { type Opened, open } from './open.js';
-import { addModelOptions, modelArgument, type ModelFlags } from './options.js';
+import { addModelOptions, type ModelFlags, modelArgument } from './options.js';
 import { given, nonNegative, positive, positiveInteger, shareBelowOne, targetModules, wholeNumber } from './parse.js';
 import { Progress } from './progress.js';
 import { type Context, styleFor, UsageError } from './terminal.js';
@@ -74,10 +74,15 @@ export function addFinetune(program: Command, context: Context): void {
     .description(description)
     .argument('<model>', modelArgument)
     .argument('<data>', 'a JSONL file')
-    .requiredOption('--out <folder>', "where the adapter goes, with metrics.jsonl and loss.svg; an adapter there is replaced")
+    .requiredOption(
+      '--out <folder>',
+      'where the adapter goes, with metrics.jsonl and loss.svg; an adapter there is replaced',
+    )
     .option('--force', 'replace the folder even if it holds something else; forget an interrupted run')
     .option('--json', 'print one JSON object per step, and one at the end')
-    .addOption(new Option('--metrics <format>', "format of the steps' figures").choices(['jsonl', 'csv']).default('jsonl'));
+    .addOption(
+      new Option('--metrics <format>', "format of the steps' figures").choices(['jsonl', 'csv']).default('jsonl'),
+    );
   addLora(command);
   addSchedule(command);
   addRun(command);
@@ -93,29 +98,63 @@ function addLora(command: Command): void {
     .optionsGroup('Adapter:')
     .option('--rank <r>', 'rank of the low-rank pairs (default: 8)', positiveInteger)
     .option('--alpha <a>', 'their products are scaled by alpha / rank (default: twice the rank)', positive)
-    .option('--dropout <p>', "probability that one of a pair's inputs is left out in training (default: 0)", shareBelowOne)
-    .option('--target-modules <names>', "layers to train: 'all-linear', endings such as q_proj,v_proj, or a regular expression (default: all-linear)", targetModules)
+    .option(
+      '--dropout <p>',
+      "probability that one of a pair's inputs is left out in training (default: 0)",
+      shareBelowOne,
+    )
+    .option(
+      '--target-modules <names>',
+      "layers to train: 'all-linear', endings such as q_proj,v_proj, or a regular expression (default: all-linear)",
+      targetModules,
+    )
     .option('--rslora', 'scale by alpha / √rank instead')
-    .addOption(new Option('--adapter <folder>', 'train a copy of this adapter on instead of a fresh one').conflicts(freshOnly));
+    .addOption(
+      new Option('--adapter <folder>', 'train a copy of this adapter on instead of a fresh one').conflicts(freshOnly),
+    );
 }
 
 function addSchedule(command: Command): void {
   command
     .optionsGroup('Training:')
-    .addOption(new Option('--epochs <n>', 'passes over the data (default: 1)').argParser(positiveInteger).conflicts('steps'))
+    .addOption(
+      new Option('--epochs <n>', 'passes over the data (default: 1)').argParser(positiveInteger).conflicts('steps'),
+    )
     .option('--steps <n>', 'optimizer steps, instead of epochs', positiveInteger)
-    .addOption(new Option('--batch-tokens <n>', 'tokens in a micro-batch at most, of whole rows (default: 2048)').argParser(positiveInteger).conflicts('batchSize'))
+    .addOption(
+      new Option('--batch-tokens <n>', 'tokens in a micro-batch at most, of whole rows (default: 2048)')
+        .argParser(positiveInteger)
+        .conflicts('batchSize'),
+    )
     .option('--batch-size <n>', 'rows in a micro-batch, instead of tokens', positiveInteger)
-    .option('--seq-length <n>', "rows are cut to this many tokens (default: 1024, or the model's context)", positiveInteger)
+    .option(
+      '--seq-length <n>',
+      "rows are cut to this many tokens (default: 1024, or the model's context)",
+      positiveInteger,
+    )
     .option('--gradient-accumulation <n>', 'micro-batches in a step (default: 1)', positiveInteger)
     .option('--gradient-checkpointing', 'compute activations twice to save memory')
     .option('--no-shuffle', "keep the rows' order")
     .option('--learning-rate <x>', 'the peak (default: 2e-4)', positive)
-    .addOption(new Option('--schedule <name>', 'how the rate goes on after the warm-up (default: linear, down to 0)').choices(['constant', 'linear', 'cosine']))
-    .addOption(new Option('--warmup-steps <n>', 'steps in which the rate rises from 0 (default: 0)').argParser(wholeNumber).conflicts('warmupRatio'))
+    .addOption(
+      new Option('--schedule <name>', 'how the rate goes on after the warm-up (default: linear, down to 0)').choices([
+        'constant',
+        'linear',
+        'cosine',
+      ]),
+    )
+    .addOption(
+      new Option('--warmup-steps <n>', 'steps in which the rate rises from 0 (default: 0)')
+        .argParser(wholeNumber)
+        .conflicts('warmupRatio'),
+    )
     .option('--warmup-ratio <x>', 'the same as a share of all steps, 0 to 1', shareBelowOne)
     .option('--weight-decay <x>', "AdamW's (default: 0)", nonNegative)
-    .option('--max-grad-norm <x>', 'gradients are scaled down to this norm; 0 leaves them alone (default: 1)', nonNegative)
+    .option(
+      '--max-grad-norm <x>',
+      'gradients are scaled down to this norm; 0 leaves them alone (default: 1)',
+      nonNegative,
+    )
     .option('--seed <n>', 'the same seed, data and options give the same run (default: 0)', wholeNumber);
 }
 
@@ -125,7 +164,11 @@ function addRun(command: Command): void {
     .option('--eval-data <file>', 'a JSONL file whose loss is measured on the way, never learned from')
     .option('--eval-every <n>', 'steps between two measurements (default: ten in a run)', positiveInteger)
     .option('--checkpoint-dir <folder>', 'where checkpoints go (default: beside --out, removed at the end)')
-    .option('--checkpoint-every <n>', 'steps between two checkpoints (default: ten in a run, at most 500)', positiveInteger)
+    .option(
+      '--checkpoint-every <n>',
+      'steps between two checkpoints (default: ten in a run, at most 500)',
+      positiveInteger,
+    )
     .option('--resume', 'go on from the newest checkpoint, if there is one');
 }
 
@@ -135,9 +178,15 @@ async function run(context: Context, name: string, data: string, flags: Flags): 
   using opened = await open(context, name, flags, { quiet: flags.json === true });
   const { stderr, env } = context.terminal;
   const progress = flags.json ? undefined : new Progress(stderr, { label: 'finetune', env });
-  const watched: Watched = { last: undefined, metrics: new MetricsFile(join(checkpointDir, `metrics.${flags.metrics}`)) };
+  const watched: Watched = {
+    last: undefined,
+    metrics: new MetricsFile(join(checkpointDir, `metrics.${flags.metrics}`)),
+  };
   const started = performance.now();
-  const save = async (result: Finetune['adapter'], title = `Fine-tuning ${basename(opened.model.name)}`): Promise<void> => {
+  const save = async (
+    result: Finetune['adapter'],
+    title = `Fine-tuning ${basename(opened.model.name)}`,
+  ): Promise<void> => {
     if (result) await saveRun(flags.out, result, watched.metrics, title);
   };
   const warn = (message: string): void => {
@@ -147,7 +196,12 @@ async function run(context: Context, name: string, data: string, flags: Flags): 
   };
   const training = start(context, opened, data, checkpointDir, flags, warn);
   try {
-    const adapter = await watch(training, watched, progress, flags.json ? (step) => print(context, { type: 'step', ...step }) : undefined);
+    const adapter = await watch(
+      training,
+      watched,
+      progress,
+      flags.json ? (step) => print(context, { type: 'step', ...step }) : undefined,
+    );
     progress?.end();
     await save(adapter);
   } catch (error) {
@@ -172,23 +226,45 @@ async function checkPaths(data: string, checkpointDir: string, flags: Flags): Pr
   }
   checkTarget(flags.out, adapterFolder, flags.force === true);
   if (isInside(checkpointDir, flags.out)) {
-    throw new UsageError(`--checkpoint-dir ${checkpointDir}: must not lie in --out ${flags.out}, which is replaced whole`);
+    throw new UsageError(
+      `--checkpoint-dir ${checkpointDir}: must not lie in --out ${flags.out}, which is replaced whole`,
+    );
   }
-  if (isInside(data, flags.out)) throw new UsageError(`--out ${flags.out}: holds the data ${data}, and writing would replace it`);
+  if (isInside(data, flags.out))
+    throw new UsageError(`--out ${flags.out}: holds the data ${data}, and writing would replace it`);
   if (flags.resume || (await listCheckpoints(checkpointDir)).length === 0) return;
   if (!flags.force) {
-    throw new UsageError(`${checkpointDir}: holds the checkpoints of an earlier run; --resume goes on from them, --force starts over`);
+    throw new UsageError(
+      `${checkpointDir}: holds the checkpoints of an earlier run; --resume goes on from them, --force starts over`,
+    );
   }
   await clear(checkpointDir);
 }
 
-function start(context: Context, { model, adapter }: Opened, data: string, checkpointDir: string, flags: Flags, onWarning: (message: string) => void): Finetune {
+function start(
+  context: Context,
+  { model, adapter }: Opened,
+  data: string,
+  checkpointDir: string,
+  flags: Flags,
+  onWarning: (message: string) => void,
+): Finetune {
   const { rank: r, alpha, dropout, targetModules, rslora } = flags;
-  const { epochs, steps, batchTokens, batchSize, seqLength, gradientAccumulation, gradientCheckpointing, shuffle } = flags;
+  const { epochs, steps, batchTokens, batchSize, seqLength, gradientAccumulation, gradientCheckpointing, shuffle } =
+    flags;
   const { learningRate, schedule, warmupSteps, warmupRatio, weightDecay, maxGradNorm, seed } = flags;
   const { evalData, evalEvery, checkpointEvery, resume } = flags;
   const options: FinetuneOptions = {
-    ...given({ epochs, steps, batchTokens, batchSize, seqLength, gradientAccumulation, gradientCheckpointing, shuffle }),
+    ...given({
+      epochs,
+      steps,
+      batchTokens,
+      batchSize,
+      seqLength,
+      gradientAccumulation,
+      gradientCheckpointing,
+      shuffle,
+    }),
     ...given({ learningRate, schedule, warmupSteps, warmupRatio, weightDecay, maxGradNorm, seed }),
     ...given({ evalData, evalEvery, checkpointDir, checkpointEvery, resume }),
     ...(adapter ? { adapter } : { lora: given({ r, alpha, dropout, targetModules, rslora }) }),
@@ -199,7 +275,8 @@ function start(context: Context, { model, adapter }: Opened, data: string, check
   try {
     return finetune(model.decoder, model.hasTokenizer ? model.tokenizer : undefined, options, model.name);
   } catch (error) {
-    if (error instanceof RangeError || error instanceof TypeError) throw new UsageError(error.message, { cause: error });
+    if (error instanceof RangeError || error instanceof TypeError)
+      throw new UsageError(error.message, { cause: error });
     throw error;
   }
 }
@@ -216,7 +293,15 @@ function print({ terminal }: Context, value: object): void {
 }
 
 /** Says what there is now, and what to type next. */
-function finish(context: Context, flags: Flags, { model }: Opened, name: string, watched: Watched, started: number, interruptedIn?: string): void {
+function finish(
+  context: Context,
+  flags: Flags,
+  { model }: Opened,
+  name: string,
+  watched: Watched,
+  started: number,
+  interruptedIn?: string,
+): void {
   const { stdout } = context.terminal;
   const { last, metrics } = watched;
   const seconds = (performance.now() - started) / 1000;
@@ -244,7 +329,9 @@ function finish(context: Context, flags: Flags, { model }: Opened, name: string,
     lines.push(`saved ${flags.out}: the adapter, metrics.${flags.metrics} and loss.svg`);
     lines.push(`try it: helvetia ${talk} ${quoted(name)} --adapter ${quoted(flags.out)}`);
   } else if (last) {
-    lines.push(`stopped after step ${last.step} of ${last.steps}; the adapter so far is in ${flags.out}, the checkpoint in ${interruptedIn}`);
+    lines.push(
+      `stopped after step ${last.step} of ${last.steps}; the adapter so far is in ${flags.out}, the checkpoint in ${interruptedIn}`,
+    );
     lines.push('the same command with --resume goes on from there');
   } else lines.push('stopped before the first step; nothing was saved');
   stdout.write(`${lines.join('\n')}\n`);

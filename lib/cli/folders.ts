@@ -15,7 +15,7 @@ export const adapterFolder: Kind = { name: 'an adapter', mark: 'adapter_config.j
 /** Whether `inner` is `outer` or lies in it. */
 export function isInside(inner: string, outer: string): boolean {
   const path = relative(resolve(outer), resolve(inner));
-  return path === '' || !/^\.\.([/\\]|$)/.test(path) && !/^([A-Za-z]:|[/\\])/.test(path);
+  return path === '' || (!/^\.\.([/\\]|$)/.test(path) && !/^([A-Za-z]:|[/\\])/.test(path));
 }
 
 /**
@@ -32,5 +32,7 @@ export function checkTarget(folder: string, kind: Kind | undefined, force: boole
   if (force || readdirSync(folder).length === 0) return;
   if (kind === undefined) throw new UsageError(`--out ${folder}: is not empty; --force replaces it`);
   if (existsSync(join(folder, kind.mark))) return;
-  throw new UsageError(`--out ${folder}: is not empty and not ${kind.name} folder (it has no ${kind.mark}); --force replaces it`);
+  throw new UsageError(
+    `--out ${folder}: is not empty and not ${kind.name} folder (it has no ${kind.mark}); --force replaces it`,
+  );
 }

@@ -1,13 +1,15 @@
 // Numbers and texts as people read them: sizes, times, rates, wrapped lines.
 
-const steps = (units: readonly string[], base: number) => (value: number): string => {
-  let unit = 0;
-  while (value >= base * 0.9995 && unit < units.length - 1) {
-    value /= base;
-    unit++;
-  }
-  return `${unit === 0 ? String(Math.round(value)) : digits(value)} ${units[unit]}`.trim();
-};
+const steps =
+  (units: readonly string[], base: number) =>
+  (value: number): string => {
+    let unit = 0;
+    while (value >= base * 0.9995 && unit < units.length - 1) {
+      value /= base;
+      unit++;
+    }
+    return `${unit === 0 ? String(Math.round(value)) : digits(value)} ${units[unit]}`.trim();
+  };
 
 /** Bytes in decimal units: `98.4 MB`. */
 export const bytes: (value: number) => string = steps(['bytes', 'kB', 'MB', 'GB', 'TB'], 1000);
@@ -39,7 +41,8 @@ export function duration(seconds: number): string {
 export const plural = (n: number, one: string, many = `${one}s`): string => `${n} ${n === 1 ? one : many}`;
 
 /** A path or a name as a shell takes it. */
-export const quoted = (text: string): string => (/^[\w@%+=:,./~-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+export const quoted = (text: string): string =>
+  /^[\w@%+=:,./~-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 
 /** Breaks a text into lines of at most `width` characters, at spaces where there are any. */
 export function wrap(text: string, width: number): string[] {
@@ -64,7 +67,11 @@ export function wrap(text: string, width: number): string[] {
 }
 
 /** Two texts beside each other, each under its title, `width` characters in all. */
-export function sideBySide(left: readonly [title: string, text: string], right: readonly [title: string, text: string], width: number): string[] {
+export function sideBySide(
+  left: readonly [title: string, text: string],
+  right: readonly [title: string, text: string],
+  width: number,
+): string[] {
   const column = Math.floor((width - 3) / 2);
   const columns = [left, right].map(([title, text]) => [title, '-'.repeat([...title].length), ...wrap(text, column)]);
   const height = Math.max(...columns.map((lines) => lines.length));
@@ -78,9 +85,16 @@ export function sideBySide(left: readonly [title: string, text: string], right: 
 export function table(rows: readonly (readonly (string | number)[])[], indent = '  '): string[] {
   const text = rows.map((row) => row.map(String));
   const widths: number[] = [];
-  for (const row of text) row.forEach((cell, i) => { widths[i] = Math.max(widths[i] ?? 0, cell.length); });
+  for (const row of text)
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, cell.length);
+    });
   return text.map((row, r) => {
-    const cells = row.map((cell, i) => (typeof rows[r]![i] === 'number' || i > 0 && /^[\d.,]+( |$)/.test(cell) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)));
+    const cells = row.map((cell, i) =>
+      typeof rows[r]![i] === 'number' || (i > 0 && /^[\d.,]+( |$)/.test(cell))
+        ? cell.padStart(widths[i]!)
+        : cell.padEnd(widths[i]!),
+    );
     return `${indent}${cells.join('  ')}`.trimEnd();
   });
 }

@@ -9,7 +9,9 @@ function end(code: number): void {
 }
 
 import('./program.js')
-  .then(({ run }) => run(process.argv.slice(2), { stdin, stdout, stderr, env, signals: process, exit: (code) => process.exit(code) }))
+  .then(({ run }) =>
+    run(process.argv.slice(2), { stdin, stdout, stderr, env, signals: process, exit: (code) => process.exit(code) }),
+  )
   .then(end, (error: unknown) => {
     stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
     if (env.HELVETIA_DEBUG === '1' && error instanceof Error) stderr.write(`${error.stack}\n`);

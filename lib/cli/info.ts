@@ -27,13 +27,18 @@ export function addInfo(program: Command, context: Context): void {
   program
     .command('info')
     .summary('say what a model, an adapter or a file is')
-    .description('Says what a model, an adapter or a file of weights is: architecture, parameters, formats, sizes, context, tokenizer. Reads headers only.')
+    .description(
+      'Says what a model, an adapter or a file of weights is: architecture, parameters, formats, sizes, context, tokenizer. Reads headers only.',
+    )
     .argument('<path>', 'a model (folder, .gguf file or ORG/NAME), an adapter folder, or a .safetensors file')
     .option('--json', 'print one JSON object')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   $ helvetia info model.gguf
-  $ helvetia info adapters/support --json`)
+  $ helvetia info adapters/support --json`,
+    )
     .action((path: string, flags: { json?: boolean }) => info(context, path, flags));
 }
 
@@ -104,9 +109,18 @@ function architecture(type: unknown, read: () => DecoderConfig): Architecture {
   }
 }
 
-function modelReport(title: string, path: string, found: Contents, kind: Architecture, tokenizer: Tokenizer | undefined, more: Fields = {}): Report {
+function modelReport(
+  title: string,
+  path: string,
+  found: Contents,
+  kind: Architecture,
+  tokenizer: Tokenizer | undefined,
+  more: Fields = {},
+): Report {
   const { config } = kind;
-  const lines: Report['lines'] = [['architecture', config ? kind.type : `${kind.type}, which does not run here: ${kind.unsupported}`]];
+  const lines: Report['lines'] = [
+    ['architecture', config ? kind.type : `${kind.type}, which does not run here: ${kind.unsupported}`],
+  ];
   if (config) {
     const { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize, contextLength, tied } = config;
     const grouped = kvHeads === heads ? '' : ` (${kvHeads} for keys and values)`;
@@ -178,7 +192,17 @@ function adapterReport(path: string): Report {
       ['targets', targets],
       ...contentLines(found),
     ],
-    json: { kind: 'adapter', path, baseModel: baseModel ?? null, r, loraAlpha, loraDropout, useRslora, targetModules, ...found },
+    json: {
+      kind: 'adapter',
+      path,
+      baseModel: baseModel ?? null,
+      r,
+      loraAlpha,
+      loraDropout,
+      useRslora,
+      targetModules,
+      ...found,
+    },
   };
 }
 
@@ -186,7 +210,10 @@ function safetensorsReport(path: string): Report {
   using weights = openSafetensors(path);
   const found = contents(weights);
   const metadata = Object.fromEntries(weights.metadata);
-  const told = Object.entries(metadata).map(([key, value]): [string, string] => [key, value.length > 100 ? `${value.slice(0, 99)}…` : value]);
+  const told = Object.entries(metadata).map(([key, value]): [string, string] => [
+    key,
+    value.length > 100 ? `${value.slice(0, 99)}…` : value,
+  ]);
   return {
     title: 'a safetensors file',
     lines: [...contentLines(found), ...told],

@@ -16,15 +16,20 @@ export function addMerge(program: Command, context: Context): void {
   const command = program
     .command('merge')
     .summary('add an adapter into the weights')
-    .description("Writes a Hugging Face folder whose weights hold the adapter's product, so that it runs anywhere without the adapter. The model must be such a folder too.")
+    .description(
+      "Writes a Hugging Face folder whose weights hold the adapter's product, so that it runs anywhere without the adapter. The model must be such a folder too.",
+    )
     .argument('<model>', `the adapter's base model: a Hugging Face folder or name (ORG/NAME)`)
     .argument('<adapter>', "a LoRA adapter in PEFT's format")
     .requiredOption('--out <folder>', 'where the merged model goes')
     .option('--force', 'replace the folder even if it is not empty');
   addModelOptions(command)
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Example:
-  $ helvetia merge models/helvetia-small adapters/support --out merged`)
+  $ helvetia merge models/helvetia-small adapters/support --out merged`,
+    )
     .action((model: string, adapter: string, flags: Flags) => merge(context, model, adapter, flags));
 }
 

@@ -13,7 +13,12 @@ export interface Opened extends Disposable {
 }
 
 /** @throws Error that names the file and what is wrong with it. */
-export async function open(context: Context, name: string, flags: ModelFlags, options: { quiet?: boolean } = {}): Promise<Opened> {
+export async function open(
+  context: Context,
+  name: string,
+  flags: ModelFlags,
+  options: { quiet?: boolean } = {},
+): Promise<Opened> {
   const { terminal, interrupts } = context;
   const { stderr } = terminal;
   const shown = stderr.isTTY === true && !options.quiet;

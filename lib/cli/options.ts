@@ -13,8 +13,10 @@ export const modelArgument = 'a folder, a .gguf file, or a Hugging Face name (OR
 
 export function addDType(command: Command): Command {
   return command.addOption(
-    new Option('--dtype <format>', "format of the weights (default: the file's own; bf16 where it is quantised)")
-      .choices(['f32', 'bf16', 'f16']),
+    new Option(
+      '--dtype <format>',
+      "format of the weights (default: the file's own; bf16 where it is quantised)",
+    ).choices(['f32', 'bf16', 'f16']),
   );
 }
 
@@ -43,7 +45,11 @@ export function addSampling(command: Command): Command {
   return command
     .optionsGroup('Generation:')
     .option('--max-new-tokens <n>', 'stop after this many tokens (default: 512)', wholeNumber)
-    .option('--temperature <t>', "0 takes the likeliest token, 1 draws as the model thinks (default: the model's own, else 0)", nonNegative)
+    .option(
+      '--temperature <t>',
+      "0 takes the likeliest token, 1 draws as the model thinks (default: the model's own, else 0)",
+      nonNegative,
+    )
     .option('--top-k <n>', 'draw among the n likeliest tokens; 0 is off', wholeNumber)
     .option('--top-p <p>', 'draw among the likeliest tokens that together reach p (0 to 1)', positiveShare)
     .option('--min-p <p>', "drop tokens below p times the likeliest one's probability (0 to 1)", share)
@@ -55,6 +61,15 @@ export function addSampling(command: Command): Command {
 
 export function samplingOf(flags: SamplingFlags): GenerateOptions {
   const { maxNewTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop, ignoreEos } = flags;
-  return given({ maxNewTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop, ignoreEos }) as GenerateOptions;
+  return given({
+    maxNewTokens,
+    temperature,
+    topK,
+    topP,
+    minP,
+    repetitionPenalty,
+    seed,
+    stop,
+    ignoreEos,
+  }) as GenerateOptions;
 }
-

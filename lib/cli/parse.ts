@@ -3,7 +3,8 @@ import { InvalidArgumentError } from 'commander';
 
 function number(text: string, expected: string, fits: (value: number) => boolean): number {
   const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value) || !fits(value)) throw new InvalidArgumentError(`Expected ${expected}.`);
+  if (text.trim() === '' || !Number.isFinite(value) || !fits(value))
+    throw new InvalidArgumentError(`Expected ${expected}.`);
   return value;
 }
 
@@ -19,9 +20,11 @@ export const nonNegative = (text: string): number => number(text, 'a number of 0
 
 export const share = (text: string): number => number(text, 'a number from 0 to 1', (n) => n >= 0 && n <= 1);
 
-export const positiveShare = (text: string): number => number(text, 'a number above 0, at most 1', (n) => n > 0 && n <= 1);
+export const positiveShare = (text: string): number =>
+  number(text, 'a number above 0, at most 1', (n) => n > 0 && n <= 1);
 
-export const shareBelowOne = (text: string): number => number(text, 'a number from 0 to below 1', (n) => n >= 0 && n < 1);
+export const shareBelowOne = (text: string): number =>
+  number(text, 'a number from 0 to below 1', (n) => n >= 0 && n < 1);
 
 export const someText = (text: string): string => {
   if (text === '') throw new InvalidArgumentError('Expected a text that is not empty.');
@@ -44,12 +47,17 @@ export function sizes(text: string): number[] {
 export function targetModules(text: string): string | string[] {
   if (text === 'all-linear') return text;
   if (/^[\w.,\s-]+$/.test(text) && !/\.\*/.test(text)) {
-    return text.split(',').map((name) => name.trim()).filter((name) => name !== '');
+    return text
+      .split(',')
+      .map((name) => name.trim())
+      .filter((name) => name !== '');
   }
   try {
     new RegExp(text);
   } catch (error) {
-    throw new InvalidArgumentError(`Expected all-linear, names separated by commas, or a regular expression (${(error as Error).message}).`);
+    throw new InvalidArgumentError(
+      `Expected all-linear, names separated by commas, or a regular expression (${(error as Error).message}).`,
+    );
   }
   return text;
 }

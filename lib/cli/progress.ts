@@ -125,7 +125,8 @@ export class Progress {
     };
     // The bar takes what the words leave; where that is too little, details go first, then the label, then the bar.
     const room = (name: string, details: readonly string[]): number =>
-      width - [name, position, ...details, time].filter((part) => part !== '').reduce((sum, part) => sum + part.length + 2, 0);
+      width -
+      [name, position, ...details, time].filter((part) => part !== '').reduce((sum, part) => sum + part.length + 2, 0);
     let name = label;
     while (words.length > 0 && room(name, words) < shortestBar) words.pop();
     if (room(name, words) < shortestBar) name = '';

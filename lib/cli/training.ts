@@ -5,7 +5,7 @@ import { writeAtomic } from '../files/atomic.js';
 import type { Adapter } from '../lora/adapter.js';
 import type { Finetune } from '../train/finetune.js';
 import type { TrainStep } from '../train/loop.js';
-import { lossPlot, MetricsFile } from '../train/report.js';
+import { lossPlot, type MetricsFile } from '../train/report.js';
 import { digits } from './format.js';
 import type { Progress } from './progress.js';
 
@@ -17,7 +17,12 @@ export interface Watched {
 }
 
 /** Follows a fine-tune to its end or its failure, and keeps its figures in `metrics` as they come. */
-export async function watch(run: Finetune, watched: Watched, progress: Progress | undefined, onStep?: (step: TrainStep) => void): Promise<Adapter> {
+export async function watch(
+  run: Finetune,
+  watched: Watched,
+  progress: Progress | undefined,
+  onStep?: (step: TrainStep) => void,
+): Promise<Adapter> {
   await mkdir(dirname(watched.metrics.path), { recursive: true });
   progress?.wait('reading the data');
   for await (const step of run) {
@@ -25,7 +30,10 @@ export async function watch(run: Finetune, watched: Watched, progress: Progress 
     const { steps: _, ...figures } = step;
     await watched.metrics.add(figures);
     onStep?.(step);
-    progress?.update(step.step, step.steps, [`loss ${step.loss.toFixed(3)}`, `${digits(step.tokensPerSecond)} tokens/s`]);
+    progress?.update(step.step, step.steps, [
+      `loss ${step.loss.toFixed(3)}`,
+      `${digits(step.tokensPerSecond)} tokens/s`,
+    ]);
     if (step.evalLoss !== undefined) progress?.note(`step ${step.step}: eval loss ${step.evalLoss.toFixed(4)}`);
   }
   return run;

@@ -89,8 +89,7 @@ async function replaceFolder(path: string, fill: (folder: string) => Promise<voi
   try {
     await mkdir(dirname(path), { recursive: true });
     await settle(path);
-    if (existsSync(path) && !(await stat(path)).isDirectory())
-      throw new Error(`${path}: is a file, not a folder`);
+    if (existsSync(path) && !(await stat(path)).isDirectory()) throw new Error(`${path}: is a file, not a folder`);
     await mkdir(temporary);
     await fill(temporary);
     await syncTree(temporary);

@@ -112,9 +112,7 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
   const rotary = size(key('rope.dimension_count'), optional(key('attention.key_length')) ?? hidden / heads);
   const headDim = size(key('attention.key_length'), rotary);
   if (rotary !== headDim) {
-    throw new Error(
-      `${path}: ${key('rope.dimension_count')} is ${rotary}, but must be the head size ${headDim}`,
-    );
+    throw new Error(`${path}: ${key('rope.dimension_count')} is ${rotary}, but must be the head size ${headDim}`);
   }
   if (size(key('attention.value_length'), headDim) !== headDim) {
     throw new Error(
@@ -202,9 +200,7 @@ function llama3Scaling(gguf: Gguf, theta: number, headDim: number): Record<strin
   const info = gguf.tensors.get('rope_freqs.weight');
   const half = headDim / 2;
   if (info?.dtype !== 'f32' || info.bytes !== half * 4) {
-    throw new Error(
-      `${path}: tensor "rope_freqs.weight" must be F32 [${half}], got ${info?.dtype} [${info?.shape}]`,
-    );
+    throw new Error(`${path}: tensor "rope_freqs.weight" must be F32 [${half}], got ${info?.dtype} [${info?.shape}]`);
   }
   const divisors = new Float32Array(new Uint8Array(gguf.read('rope_freqs.weight')).buffer);
   const scaling = {
@@ -214,12 +210,7 @@ function llama3Scaling(gguf: Gguf, theta: number, headDim: number): Record<strin
     high_freq_factor: 4,
     original_max_position_embeddings: 8192,
   };
-  const {
-    factor,
-    low_freq_factor: low,
-    high_freq_factor: high,
-    original_max_position_embeddings: original,
-  } = scaling;
+  const { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = scaling;
   const follows = divisors.every((divisor, i) => {
     const turns = original / (2 * Math.PI * theta ** ((2 * i) / headDim));
     const blend = Math.min(1, Math.max(0, (turns - low) / (high - low)));
@@ -227,9 +218,7 @@ function llama3Scaling(gguf: Gguf, theta: number, headDim: number): Record<strin
     return Math.abs(divisor - expected) <= 1e-3 * expected;
   });
   if (!follows) {
-    throw new Error(
-      `${path}: tensor "rope_freqs.weight" doesn't follow Llama 3's rule, and no other is supported`,
-    );
+    throw new Error(`${path}: tensor "rope_freqs.weight" doesn't follow Llama 3's rule, and no other is supported`);
   }
   return scaling;
 }

@@ -53,8 +53,7 @@ export function openGguf(path: string): Gguf {
 export function readGguf(file: MappedFile): Gguf {
   const { path } = file;
   const cursor = new GgufCursor(file);
-  if (file.bytes < 4 || cursor.u32('the magic') !== MAGIC)
-    cursor.fail(`not a GGUF file: it doesn't begin with "GGUF"`);
+  if (file.bytes < 4 || cursor.u32('the magic') !== MAGIC) cursor.fail(`not a GGUF file: it doesn't begin with "GGUF"`);
   const version = readVersion(cursor);
   // The smallest entries: a name's length, a type and one byte; a name's length, dimensions, a type and an offset.
   const tensorCount = cursor.count(24, 'the number of tensors');
@@ -123,20 +122,14 @@ function readAlignment(cursor: GgufCursor, metadata: ReadonlyMap<string, GgufVal
   return alignment;
 }
 
-function readTensors(
-  file: MappedFile,
-  cursor: GgufCursor,
-  count: number,
-  alignment: number,
-): Map<string, GgufInfo> {
+function readTensors(file: MappedFile, cursor: GgufCursor, count: number, alignment: number): Map<string, GgufInfo> {
   const tensors = new Map<string, GgufInfo>();
   for (let i = 0; i < count; i++) {
     const name = cursor.name(`the name of tensor ${i}`);
     if (tensors.has(name)) cursor.fail(`tensor ${shown(name)} is there twice`);
     const what = `tensor ${shown(name)}`;
     const rank = cursor.u32(what);
-    if (rank > MAX_DIMENSIONS)
-      cursor.fail(`${what} has ${rank} dimensions, at most ${MAX_DIMENSIONS} are possible`);
+    if (rank > MAX_DIMENSIONS) cursor.fail(`${what} has ${rank} dimensions, at most ${MAX_DIMENSIONS} are possible`);
     const shape = Array.from({ length: rank }, () => cursor.size(`a dimension of ${what}`)).reverse();
     const number = cursor.u32(what);
     const offset = cursor.size(`the offset of ${what}`);

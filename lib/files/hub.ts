@@ -77,9 +77,7 @@ export async function resolveModel(nameOrPath: string, options: ResolveOptions =
     throw new Error(`${nameOrPath}: a model is a folder or a .gguf file, and this is neither`);
   }
   if (!isHubId(nameOrPath)) {
-    const reason = looksLikePath(nameOrPath)
-      ? 'no such file or folder'
-      : 'no such folder, and not a hub id (ORG/NAME)';
+    const reason = looksLikePath(nameOrPath) ? 'no such file or folder' : 'no such folder, and not a hub id (ORG/NAME)';
     throw new Error(`${nameOrPath}: ${reason}`);
   }
   const revision = options.revision ?? 'main';
@@ -93,8 +91,7 @@ export async function resolveModel(nameOrPath: string, options: ResolveOptions =
   const absent = snapshot === undefined ? undefined : missingFile(snapshot);
   if (snapshot !== undefined && absent === undefined) return snapshot;
   if (isOffline()) {
-    const cached =
-      absent === undefined ? `it is not in the cache ${cacheFolder()}` : `the cache lacks its ${absent}`;
+    const cached = absent === undefined ? `it is not in the cache ${cacheFolder()}` : `the cache lacks its ${absent}`;
     throw new Error(`${nameOrPath}: no such folder, ${cached}, and HF_HUB_OFFLINE forbids a download`);
   }
   return download(repository, options);
@@ -102,8 +99,7 @@ export async function resolveModel(nameOrPath: string, options: ResolveOptions =
 
 function isHubId(name: string): boolean {
   return (
-    /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9_][\w.-]{0,95}$/.test(name) &&
-    !/\.\.|--|\.(gguf|safetensors)$/.test(name)
+    /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9_][\w.-]{0,95}$/.test(name) && !/\.\.|--|\.(gguf|safetensors)$/.test(name)
   );
 }
 
@@ -160,8 +156,7 @@ async function download(repository: Repository, options: ResolveOptions): Promis
   };
   try {
     const { sha } = await hub.modelInfo({ ...access, name: id, revision, additionalFields: ['sha'] });
-    if (!/^[0-9a-f]{40}$/.test(sha))
-      throw new Error(`the hub's commit for ${revision} is malformed: ${shown(sha)}`);
+    if (!/^[0-9a-f]{40}$/.test(sha)) throw new Error(`the hub's commit for ${revision} is malformed: ${shown(sha)}`);
     const listed: RemoteFile[] = [];
     for await (const entry of hub.listFiles({ ...access, repo: id, revision: sha })) {
       if (entry.type === 'file') listed.push(entry);
@@ -201,9 +196,7 @@ function wanted(id: string, listed: readonly RemoteFile[]): RemoteFile[] {
   if (!names.has('config.json')) {
     const gguf = [...names].find((name) => name.endsWith('.gguf'));
     throw new Error(
-      gguf
-        ? `${id} holds GGUF files: download one, such as ${gguf}, and give its path`
-        : 'it has no config.json',
+      gguf ? `${id} holds GGUF files: download one, such as ${gguf}, and give its path` : 'it has no config.json',
     );
   }
   const small = listed.filter(({ path }) => SMALL_FILES.has(path));
@@ -223,8 +216,7 @@ async function store(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const hash = file.lfs?.oid ?? file.oid;
-  if (hash === undefined || !/^[0-9a-f]{40,64}$/.test(hash))
-    throw new Error(`the hub gives no hash for ${file.path}`);
+  if (hash === undefined || !/^[0-9a-f]{40,64}$/.test(hash)) throw new Error(`the hub gives no hash for ${file.path}`);
   const blob = join(folder, 'blobs', hash);
   if (!existsSync(blob)) {
     await mkdir(join(folder, 'blobs'), { recursive: true });

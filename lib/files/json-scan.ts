@@ -119,9 +119,7 @@ export class JsonScanner {
         }
       } else if (c === '"') {
         this.string();
-      } else if (
-        this.#match(/-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null/y) === undefined
-      ) {
+      } else if (this.#match(/-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null/y) === undefined) {
         this.fail(c === '' ? 'the text ends too early' : `unexpected '${c}'`);
       }
       // A value has ended: so may the brackets around it.

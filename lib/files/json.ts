@@ -57,11 +57,7 @@ export function readText(path: string, { maxBytes = MAX_BYTES } = {}): string {
  * @throws Error such as `config.json: field 'hidden_size' must be a positive integer, got "x"`, about the first wrong
  *   field; `file` is what the sentence begins with.
  */
-export function check<Schema extends z.ZodType>(
-  file: string,
-  schema: Schema,
-  value: unknown,
-): z.output<Schema> {
+export function check<Schema extends z.ZodType>(file: string, schema: Schema, value: unknown): z.output<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
@@ -69,15 +65,10 @@ export function check<Schema extends z.ZodType>(
   const at = fieldName(issue.path);
   const subject = at === '' ? '' : `field '${at}' `;
   if (issue.code === 'unrecognized_keys') {
-    throw new Error(
-      `${file}: ${subject}must not have the key ${issue.keys.map((key) => shown(key)).join(', ')}`,
-    );
+    throw new Error(`${file}: ${subject}must not have the key ${issue.keys.map((key) => shown(key)).join(', ')}`);
   }
   if (issue.code === 'custom') throw new Error(`${file}: ${subject}${issue.message}`);
-  const found = issue.path.reduce<unknown>(
-    (inside, key) => (inside as JsonObject | undefined)?.[key as string],
-    value,
-  );
+  const found = issue.path.reduce<unknown>((inside, key) => (inside as JsonObject | undefined)?.[key as string], value);
   const wanted = expected(schema, issue.path) ?? issue.message;
   throw new Error(
     `${file}: ${subject}must be ${wanted}, ${found === undefined ? 'but is missing' : `got ${shown(found)}`}`,

@@ -36,10 +36,18 @@ export class MappedFile {
     checkShape(this.path, shape);
     const size = sizeOf(shape);
     if (size % blockElements(dtype) !== 0) {
-      throw new RangeError(`${this.path}: a ${dtype} tensor [${shape}] does not fill its blocks of ${blockElements(dtype)}`);
+      throw new RangeError(
+        `${this.path}: a ${dtype} tensor [${shape}] does not fill its blocks of ${blockElements(dtype)}`,
+      );
     }
     const handle = this.#check(offset, bytesOf(dtype, size));
-    return new Tensor(native.mappedTensor(handle, offset, dtypeCode(dtype), ...shape), shape, stridesOf(shape), dtype, device('cpu'));
+    return new Tensor(
+      native.mappedTensor(handle, offset, dtypeCode(dtype), ...shape),
+      shape,
+      stridesOf(shape),
+      dtype,
+      device('cpu'),
+    );
   }
 
   /** Gives the mapping up. Tensors made from it keep it alive until they are disposed of. */
@@ -50,8 +58,16 @@ export class MappedFile {
 
   #check(offset: number, length: number): FileHandle {
     if (!this.#handle) throw new Error(`${this.path}: used after close()`);
-    if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || offset + length > this.bytes) {
-      throw new RangeError(`${this.path}: bytes ${offset} to ${offset + length} are outside the file of ${this.bytes} bytes`);
+    if (
+      !Number.isSafeInteger(offset) ||
+      !Number.isSafeInteger(length) ||
+      offset < 0 ||
+      length < 0 ||
+      offset + length > this.bytes
+    ) {
+      throw new RangeError(
+        `${this.path}: bytes ${offset} to ${offset + length} are outside the file of ${this.bytes} bytes`,
+      );
     }
     return this.#handle;
   }

@@ -101,9 +101,7 @@ export function readSafetensors(file: MappedFile): Safetensors {
       const { dtype, shape, offset } = info(name);
       if (!isComputed(dtype)) {
         const supported = Object.keys(COMPUTED).join(', ');
-        throw new Error(
-          `${path}: tensor ${shown(name)} is ${dtype}, which can't be loaded; supported: ${supported}`,
-        );
+        throw new Error(`${path}: tensor ${shown(name)} is ${dtype}, which can't be loaded; supported: ${supported}`);
       }
       if (shape.length > MAX_AXES) {
         throw new Error(
@@ -205,9 +203,7 @@ function readHeader(file: MappedFile): {
     if (!isDType(dtype)) throw new Error(`${tensor} has the unknown dtype ${shown(dtype)}`);
     if (begin > end) throw new Error(`${tensor} begins at byte ${begin}, after its end at ${end}`);
     if (end > file.bytes - dataStart) {
-      throw new Error(
-        `${tensor} ends at byte ${end}, but the file has ${file.bytes - dataStart} bytes of data`,
-      );
+      throw new Error(`${tensor} ends at byte ${end}, but the file has ${file.bytes - dataStart} bytes of data`);
     }
     const expected = byteCount(dtype, shape);
     if (end - begin !== expected) {
@@ -227,8 +223,7 @@ function checkCover(path: string, tensors: Map<string, SafetensorsInfo>, start: 
   let previous = '';
   for (const [name, { offset, bytes }] of sorted) {
     if (offset < at) throw new Error(`${path}: tensors ${shown(previous)} and ${shown(name)} overlap`);
-    if (offset > at)
-      throw new Error(`${path}: ${offset - at} bytes before tensor ${shown(name)} belong to no tensor`);
+    if (offset > at) throw new Error(`${path}: ${offset - at} bytes before tensor ${shown(name)} belong to no tensor`);
     at = offset + bytes;
     previous = name;
   }
@@ -260,13 +255,7 @@ function parseHeader(text: string): Header {
       else json.skip();
     });
     const [begin, end, ...more] = offsets ?? [];
-    if (
-      dtype === undefined ||
-      shape === undefined ||
-      begin === undefined ||
-      end === undefined ||
-      more.length > 0
-    ) {
+    if (dtype === undefined || shape === undefined || begin === undefined || end === undefined || more.length > 0) {
       json.fail(`tensor ${shown(name)} needs a dtype, a shape and two data_offsets`);
     }
     entries.set(name, { dtype, shape, begin, end });

@@ -48,9 +48,7 @@ export function openWeights(folder: string): Weights {
   if (existsSync(index)) return openShards(folder, index);
   const pickled =
     existsSync(join(folder, 'pytorch_model.bin')) || existsSync(join(folder, 'pytorch_model.bin.index.json'));
-  const reason = pickled
-    ? '; pytorch_model.bin is not read, because it can hold code: convert it to safetensors'
-    : '';
+  const reason = pickled ? '; pytorch_model.bin is not read, because it can hold code: convert it to safetensors' : '';
   throw new Error(`${folder}: neither ${SINGLE} nor ${INDEX} is there${reason}`);
 }
 

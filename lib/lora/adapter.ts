@@ -9,7 +9,15 @@ import { cast } from '../ops/copy.js';
 import { uniform, zeros } from '../ops/random.js';
 import { keep, scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
-import { type LoraConfig, type LoraOptions, loraConfig, matches, peftConfig, rankAndScaling, readPeftConfig } from './config.js';
+import {
+  type LoraConfig,
+  type LoraOptions,
+  loraConfig,
+  matches,
+  peftConfig,
+  rankAndScaling,
+  readPeftConfig,
+} from './config.js';
 
 /** What an adapter must know of the model that it is for. */
 export interface AdapterBase {
@@ -45,9 +53,17 @@ export class Adapter {
       pairs.set(path, { a, b: keep(zeros([out, r], { device })), scaling });
     });
     if (pairs.size === 0) {
-      throw new Error(`lora: targetModules ${JSON.stringify(config.targetModules)} fits none of the model's linear layers, such as '${base.linearPaths()[0]}'`);
+      throw new Error(
+        `lora: targetModules ${JSON.stringify(config.targetModules)} fits none of the model's linear layers, such as '${base.linearPaths()[0]}'`,
+      );
     }
-    return new Adapter({ ...config, targetModules: config.targetModules === 'all-linear' ? endings(pairs.keys()) : config.targetModules }, pairs);
+    return new Adapter(
+      {
+        ...config,
+        targetModules: config.targetModules === 'all-linear' ? endings(pairs.keys()) : config.targetModules,
+      },
+      pairs,
+    );
   }
 
   /**
@@ -67,8 +83,10 @@ export class Adapter {
       const found = new Set<string>();
       for (const name of file.tensors.keys()) {
         const path = /^base_model\.model\.(.+)\.lora_[AB]\.weight$/.exec(name)?.[1];
-        if (path === undefined) throw new Error(`${file.path}: tensor '${name}' is not a LoRA weight that is supported`);
-        if (!known.has(path)) throw new Error(`${file.path}: tensor '${name}' is for a layer that this model does not have`);
+        if (path === undefined)
+          throw new Error(`${file.path}: tensor '${name}' is not a LoRA weight that is supported`);
+        if (!known.has(path))
+          throw new Error(`${file.path}: tensor '${name}' is for a layer that this model does not have`);
         found.add(path);
       }
       if (found.size === 0) throw new Error(`${file.path}: holds no LoRA weights`);
@@ -133,8 +151,12 @@ export class Adapter {
 
 function targets(base: AdapterBase, config: LoraConfig): string[] {
   const { targetModules, excludeModules } = config;
-  return base.linearPaths().filter((path) => matches(targetModules, path) && !(excludeModules && matches(excludeModules, path)));
+  return base
+    .linearPaths()
+    .filter((path) => matches(targetModules, path) && !(excludeModules && matches(excludeModules, path)));
 }
 
 // Spelled out, because not every reader of the format knows 'all-linear'.
-const endings = (paths: Iterable<string>): string[] => [...new Set([...paths].map((path) => path.slice(path.lastIndexOf('.') + 1)))];
+const endings = (paths: Iterable<string>): string[] => [
+  ...new Set([...paths].map((path) => path.slice(path.lastIndexOf('.') + 1))),
+];

@@ -104,7 +104,8 @@ const stored = z.looseObject({
  */
 export function readPeftConfig(file: string, json: Record<string, unknown>): LoraConfig {
   const given = check(file, stored, json);
-  if (given.peft_type !== 'LORA') throw new Error(`${file}: field 'peft_type' must be "LORA", got "${given.peft_type}"`);
+  if (given.peft_type !== 'LORA')
+    throw new Error(`${file}: field 'peft_type' must be "LORA", got "${given.peft_type}"`);
   for (const [field, allowed] of Object.entries(neutral)) {
     const value = json[field];
     if (value !== undefined && !allowed.includes(value) && !isEmpty(value)) {

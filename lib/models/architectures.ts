@@ -10,10 +10,13 @@ const architectures: Record<string, (file: string, json: Record<string, unknown>
 /** @throws Error that names the file, and lists what is supported if `model_type` is not. */
 export function decoderConfig(file: string, json: Record<string, unknown>): DecoderConfig {
   const type = json.model_type;
-  if (typeof type !== 'string') throw new Error(`${file}: field 'model_type' must be a string, got ${JSON.stringify(type)}`);
+  if (typeof type !== 'string')
+    throw new Error(`${file}: field 'model_type' must be a string, got ${JSON.stringify(type)}`);
   const make = Object.hasOwn(architectures, type) ? architectures[type] : undefined;
   if (!make) {
-    throw new Error(`${file}: model_type '${type}' is not supported; supported: ${Object.keys(architectures).join(', ')}`);
+    throw new Error(
+      `${file}: model_type '${type}' is not supported; supported: ${Object.keys(architectures).join(', ')}`,
+    );
   }
   return make(file, json);
 }

@@ -38,7 +38,12 @@ export class SequenceCache {
     const layer = (): Tensor => keep(empty(shape, { dtype, device }));
     this.keys = Array.from({ length: config.layers }, layer);
     this.values = Array.from({ length: config.layers }, layer);
-    this.blockTables = keep(tensor(Int32Array.from({ length: blocks }, (_, i) => i), { shape: [1, blocks], device }));
+    this.blockTables = keep(
+      tensor(
+        Int32Array.from({ length: blocks }, (_, i) => i),
+        { shape: [1, blocks], device },
+      ),
+    );
   }
 
   /** The step that adds tokens `from` to `to` (exclusive). */

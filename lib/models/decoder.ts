@@ -67,7 +67,11 @@ export function packed(sequences: readonly (readonly number[])[], device: Device
     tokens.set(ids, boundaries[i]);
     for (let n = 0; n < ids.length; n++) positions[boundaries[i]! + n] = n;
   });
-  return { tokens: tensor(tokens, { device }), positions: tensor(positions, { device }), boundaries: tensor(boundaries, { device }) };
+  return {
+    tokens: tensor(tokens, { device }),
+    positions: tensor(positions, { device }),
+    boundaries: tensor(boundaries, { device }),
+  };
 }
 
 export class Decoder {
@@ -108,7 +112,9 @@ export class Decoder {
 
   /** Every linear layer's module path, the output projection left out. */
   linearPaths(): string[] {
-    return this.#blocks.flatMap(({ q, k, v, o, gate, up, down }) => [q, k, v, o, gate, up, down].map(({ path }) => path));
+    return this.#blocks.flatMap(({ q, k, v, o, gate, up, down }) =>
+      [q, k, v, o, gate, up, down].map(({ path }) => path),
+    );
   }
 
   /** The hidden states after the final norm: `[total, hidden]`. */
@@ -143,7 +149,14 @@ export class Decoder {
     this.#frequencies.dispose();
   }
 
-  #block(block: Block, index: number, x: Tensor, batch: Packed, options: ForwardOptions, masks?: DropoutStream): Tensor {
+  #block(
+    block: Block,
+    index: number,
+    x: Tensor,
+    batch: Packed,
+    options: ForwardOptions,
+    masks?: DropoutStream,
+  ): Tensor {
     const { normEps: eps } = this.config;
     const { adapter } = options;
     const mixed = this.#attention(block, index, rmsNorm(x, block.inputNorm, { eps }), batch, options, masks);
@@ -153,7 +166,14 @@ export class Decoder {
     return add(middle, applyLinear(block.down, gated, adapter, masks));
   }
 
-  #attention(block: Block, index: number, x: Tensor, batch: Packed, options: ForwardOptions, masks?: DropoutStream): Tensor {
+  #attention(
+    block: Block,
+    index: number,
+    x: Tensor,
+    batch: Packed,
+    options: ForwardOptions,
+    masks?: DropoutStream,
+  ): Tensor {
     const { heads, kvHeads, headDim, attentionScale: scale, rope: settings } = this.config;
     const total = x.dim(0);
     const project = (layer: Linear, count: number): Tensor =>
@@ -170,6 +190,9 @@ export class Decoder {
     const values = cache.values[index]!;
     pagedAppend(keys, values, k, v, cache.slots);
     const { blockTables, lengths } = cache;
-    return reshape(pagedAttention(q, keys, values, { blockTables, boundaries, lengths, scale }), [total, heads * headDim]);
+    return reshape(pagedAttention(q, keys, values, { blockTables, boundaries, lengths, scale }), [
+      total,
+      heads * headDim,
+    ]);
   }
 }

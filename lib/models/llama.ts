@@ -53,11 +53,14 @@ export function llamaConfig(file: string, json: z.infer<typeof llamaSchema>): De
     throw new Error(`${file}: num_attention_heads (${heads}) must be a multiple of num_key_value_heads (${kvHeads})`);
   }
   if (!json.head_dim && json.hidden_size % heads !== 0) {
-    throw new Error(`${file}: hidden_size (${json.hidden_size}) must be a multiple of num_attention_heads (${heads}) where head_dim is not given`);
+    throw new Error(
+      `${file}: hidden_size (${json.hidden_size}) must be a multiple of num_attention_heads (${heads}) where head_dim is not given`,
+    );
   }
   const headDim = json.head_dim ?? json.hidden_size / heads;
   if (headDim % 2 !== 0) throw new Error(`${file}: head_dim must be even, got ${headDim}`);
-  if ((json.hidden_act ?? 'silu') !== 'silu') throw new Error(`${file}: hidden_act must be 'silu', got '${json.hidden_act}'`);
+  if ((json.hidden_act ?? 'silu') !== 'silu')
+    throw new Error(`${file}: hidden_act must be 'silu', got '${json.hidden_act}'`);
 
   const settings = json.rope_parameters ?? json.rope_scaling ?? {};
   const present = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null));

@@ -129,10 +129,15 @@ async function assemble(
     let since = performance.now();
     for (const name of shapes.keys()) {
       options.signal?.throwIfAborted();
-      weights.set(name, keep(scope(() => {
-        const x = read(name);
-        return options.dtype && x.dtype !== options.dtype ? cast(x, options.dtype) : x;
-      })));
+      weights.set(
+        name,
+        keep(
+          scope(() => {
+            const x = read(name);
+            return options.dtype && x.dtype !== options.dtype ? cast(x, options.dtype) : x;
+          }),
+        ),
+      );
       if (performance.now() - since > 5) {
         await new Promise((resolve) => setImmediate(resolve));
         since = performance.now();
@@ -148,13 +153,19 @@ async function assemble(
 }
 
 /** A decoder of seeded random weights, as for the first step of training: N(0, `deviation`²), norms 1, biases 0. */
-export function randomDecoder(config: DecoderConfig, options: LoadOptions & { seed?: number; deviation?: number }): Decoder {
+export function randomDecoder(
+  config: DecoderConfig,
+  options: LoadOptions & { seed?: number; deviation?: number },
+): Decoder {
   const { device, dtype = 'f32', seed = 0, deviation = 0.02 } = options;
   const weights = new Map<string, Tensor>();
   let index = 0;
   for (const [name, shape] of weightShapes(config)) {
     const drawn = (): Tensor => randn(shape, { seed: seed + 7919 * ++index, deviation, dtype, device });
-    weights.set(name, keep(shape.length === 2 ? drawn() : full(shape, name.endsWith('.bias') ? 0 : 1, { dtype, device })));
+    weights.set(
+      name,
+      keep(shape.length === 2 ? drawn() : full(shape, name.endsWith('.bias') ? 0 : 1, { dtype, device })),
+    );
   }
   return new Decoder(config, weights, device, dtype);
 }

@@ -44,7 +44,15 @@ export function ropeFrequencies(where: string, settings: RopeSettings, headDim: 
     case 'linear':
       return made(plain.map((f) => f / need('factor')));
     case 'llama3':
-      return made(llama3(plain, need('factor'), need('low_freq_factor'), need('high_freq_factor'), need('original_max_position_embeddings')));
+      return made(
+        llama3(
+          plain,
+          need('factor'),
+          need('low_freq_factor'),
+          need('high_freq_factor'),
+          need('original_max_position_embeddings'),
+        ),
+      );
     case 'yarn':
       return yarn(plain, settings, need('factor'), need('original_max_position_embeddings'), rotary, made);
     default:
@@ -72,7 +80,8 @@ function yarn(
   made: (frequencies: number[], factor: number) => RopeConfig,
 ): RopeConfig {
   // The index of the pair that turns `n` times over the original context.
-  const pairOf = (n: number): number => (rotary * Math.log(original / (2 * Math.PI * n))) / (2 * Math.log(settings.rope_theta));
+  const pairOf = (n: number): number =>
+    (rotary * Math.log(original / (2 * Math.PI * n))) / (2 * Math.log(settings.rope_theta));
   let low = pairOf(settings.beta_fast ?? 32);
   let high = pairOf(settings.beta_slow ?? 1);
   if (settings.truncate ?? true) {

@@ -1,8 +1,9 @@
 // A linear layer: a weight with its place in the model, and perhaps a low-rank adapter beside it.
-import { dropout } from '../ops/random.js';
+
 import { add } from '../ops/elementwise.js';
-import { linear } from '../ops/matmul.js';
 import { loraLinear, loraLinearPath } from '../ops/lora.js';
+import { linear } from '../ops/matmul.js';
+import { dropout } from '../ops/random.js';
 import type { Tensor } from '../tensor.js';
 
 /** A pair of matrices whose product, times `scaling`, is added to a frozen weight. */

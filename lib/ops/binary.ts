@@ -36,7 +36,8 @@ function broadcast(op: string, shape: Shape, tensors: readonly Tensor[], kernel:
 /** A number as a tensor of no axes beside `like`. */
 function scalar(op: string, value: number, like: Tensor): Tensor {
   // In f32 beside 16-bit tensors too: the number is exact and the result keeps their format.
-  if (!isFloat(like.dtype) && !Number.isInteger(value)) throw new TypeError(`${op}: ${value} beside a tensor of ${like.dtype}`);
+  if (!isFloat(like.dtype) && !Number.isInteger(value))
+    throw new TypeError(`${op}: ${value} beside a tensor of ${like.dtype}`);
   const out = empty([], { dtype: isFloat(like.dtype) ? 'f32' : 'i32', device: like.device });
   kernels.fill(out.handle, value);
   return out;
@@ -52,7 +53,10 @@ function commonType(op: string, a: Tensor, b: Tensor): AnyDType {
   throw new TypeError(`${op}: takes floating-point tensors, or i32 with i32, got ${a.dtype} and ${b.dtype}`);
 }
 
-type Rules = readonly [left: (grad: Tensor, a: Tensor, b: Tensor) => Tensor, right: (grad: Tensor, a: Tensor, b: Tensor) => Tensor];
+type Rules = readonly [
+  left: (grad: Tensor, a: Tensor, b: Tensor) => Tensor,
+  right: (grad: Tensor, a: Tensor, b: Tensor) => Tensor,
+];
 
 function binary(op: Arithmetic, left: Tensor | number, right: Tensor | number, rules: Rules): Tensor {
   const { a, b, drop } = operands(op, left, right);
@@ -71,7 +75,11 @@ function binary(op: Arithmetic, left: Tensor | number, right: Tensor | number, r
 }
 
 /** Both sides as tensors; `drop` frees those made of numbers, which only a gradient needs after the call. */
-function operands(op: string, left: Tensor | number, right: Tensor | number): { a: Tensor; b: Tensor; drop: () => void } {
+function operands(
+  op: string,
+  left: Tensor | number,
+  right: Tensor | number,
+): { a: Tensor; b: Tensor; drop: () => void } {
   if (typeof left === 'number' && typeof right === 'number') throw new TypeError(`${op}: takes at least one tensor`);
   const a = typeof left === 'number' ? scalar(op, left, right as Tensor) : left;
   const b = typeof right === 'number' ? scalar(op, right, a) : right;
@@ -108,12 +116,10 @@ export const mul = (a: Tensor | number, b: Tensor | number): Tensor =>
  */
 export function div(a: Tensor | number, b: Tensor | number): Tensor {
   for (const x of [a, b]) {
-    if (typeof x !== 'number' && !isFloat(x.dtype)) throw new TypeError(`div: takes floating-point tensors, got ${x.dtype}`);
+    if (typeof x !== 'number' && !isFloat(x.dtype))
+      throw new TypeError(`div: takes floating-point tensors, got ${x.dtype}`);
   }
-  return binary('div', a, b, [
-    (grad, _, b) => div(grad, b),
-    (grad, a, b) => negated(div(mul(grad, a), mul(b, b))),
-  ]);
+  return binary('div', a, b, [(grad, _, b) => div(grad, b), (grad, a, b) => negated(div(mul(grad, a), mul(b, b)))]);
 }
 
 // Where `upper` is above `lower`, the gradient; where both are equal, half of it.

@@ -33,7 +33,8 @@ export function sameShape(a: Shape, b: Shape): boolean {
 
 /** @throws RangeError unless both have one shape. */
 export function equalShapes(op: string, a: Tensor, b: Tensor): void {
-  if (!sameShape(a.shape, b.shape)) throw new RangeError(`${op}: shapes differ: ${describe(a.shape)} and ${describe(b.shape)}`);
+  if (!sameShape(a.shape, b.shape))
+    throw new RangeError(`${op}: shapes differ: ${describe(a.shape)} and ${describe(b.shape)}`);
 }
 
 /** The axis counted from the first. @throws RangeError if there is no such axis. */

@@ -66,7 +66,9 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
   for (const x of tensors) {
     if (x.dtype !== first.dtype) throw new TypeError(`concat: formats differ: ${first.dtype} and ${x.dtype}`);
     if (x.rank !== first.rank || x.shape.some((size, i) => i !== along && size !== first.shape[i])) {
-      throw new RangeError(`concat: shapes differ off axis ${along}: ${describe(first.shape)} and ${describe(x.shape)}`);
+      throw new RangeError(
+        `concat: shapes differ off axis ${along}: ${describe(first.shape)} and ${describe(x.shape)}`,
+      );
     }
     total += x.shape[along]!;
   }
@@ -117,7 +119,8 @@ function checkIndex(op: string, x: Tensor, index: Tensor, along: number): void {
   integers(op, 'index', index);
   plain(op, x);
   const fits = index.rank === x.rank && index.shape.every((size, i) => i === along || size <= x.shape[i]!);
-  if (!fits) throw new RangeError(`${op}: an index ${describe(index.shape)} into ${describe(x.shape)} along axis ${along}`);
+  if (!fits)
+    throw new RangeError(`${op}: an index ${describe(index.shape)} into ${describe(x.shape)} along axis ${along}`);
 }
 
 /**
@@ -151,11 +154,16 @@ export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tenso
   const along = axisOf('scatterAdd', x, axis);
   checkIndex('scatterAdd', x, index, along);
   sameDevice('scatterAdd', x, source);
-  if (isFloat(x.dtype) !== isFloat(source.dtype) || !(isFloat(x.dtype) || (x.dtype === 'i32' && source.dtype === 'i32'))) {
+  if (
+    isFloat(x.dtype) !== isFloat(source.dtype) ||
+    !(isFloat(x.dtype) || (x.dtype === 'i32' && source.dtype === 'i32'))
+  ) {
     throw new TypeError(`scatterAdd: adds floats to floats or i32 to i32, got ${source.dtype} to ${x.dtype}`);
   }
   if (describe(index.shape) !== describe(source.shape)) {
-    throw new RangeError(`scatterAdd: shapes differ: index ${describe(index.shape)} and source ${describe(source.shape)}`);
+    throw new RangeError(
+      `scatterAdd: shapes differ: index ${describe(index.shape)} and source ${describe(source.shape)}`,
+    );
   }
   const out = copied(x, x.dtype as DType);
   kernels.scatterAdd(out.handle, source.handle, index.handle, along);

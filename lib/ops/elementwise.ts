@@ -7,9 +7,34 @@ import { less, lessEqual, mul, where } from './binary.js';
 import { floats } from './checks.js';
 import { contiguous } from './copy.js';
 
-export { add, div, equal, greater, greaterEqual, less, lessEqual, maximum, minimum, mul, sub, where } from './binary.js';
+export {
+  add,
+  div,
+  equal,
+  greater,
+  greaterEqual,
+  less,
+  lessEqual,
+  maximum,
+  minimum,
+  mul,
+  sub,
+  where,
+} from './binary.js';
 
-type Unary = 'exp' | 'log' | 'sqrt' | 'rsqrt' | 'sin' | 'cos' | 'tanh' | 'sigmoid' | 'relu' | 'silu' | 'gelu' | 'geluTanh';
+type Unary =
+  | 'exp'
+  | 'log'
+  | 'sqrt'
+  | 'rsqrt'
+  | 'sin'
+  | 'cos'
+  | 'tanh'
+  | 'sigmoid'
+  | 'relu'
+  | 'silu'
+  | 'gelu'
+  | 'geluTanh';
 type UnaryBackward = 'siluBackward' | 'geluBackward' | 'geluTanhBackward';
 
 function mapped(x: Tensor, kernel: (out: Handle, x: Handle) => void): Tensor {
@@ -28,7 +53,9 @@ function unary(kernel: Unary, input: Tensor, slope: (x: Tensor, out: Tensor, gra
 
 /** An activation whose slope has a kernel of its own. */
 function activation(kernel: Unary, backward: UnaryBackward, input: Tensor): Tensor {
-  return unary(kernel, input, (x, _, grad) => mapped(x, (dx, handle) => kernels[backward](dx, contiguous(grad).handle, handle)));
+  return unary(kernel, input, (x, _, grad) =>
+    mapped(x, (dx, handle) => kernels[backward](dx, contiguous(grad).handle, handle)),
+  );
 }
 
 /** `-x`; of floating-point or i32 numbers. */
@@ -52,10 +79,12 @@ export const exp = (x: Tensor): Tensor => unary('exp', x, (_, out, grad) => mul(
 export const log = (x: Tensor): Tensor => unary('log', x, (x, _, grad) => mul(grad, power(x, -1)));
 
 /** The square root; NaN below 0. */
-export const sqrt = (x: Tensor): Tensor => unary('sqrt', x, (_, out, grad) => mul(affine(grad, 0.5, 0), power(out, -1)));
+export const sqrt = (x: Tensor): Tensor =>
+  unary('sqrt', x, (_, out, grad) => mul(affine(grad, 0.5, 0), power(out, -1)));
 
 /** `1 / √x`. */
-export const rsqrt = (x: Tensor): Tensor => unary('rsqrt', x, (_, out, grad) => mul(affine(grad, -0.5, 0), power(out, 3)));
+export const rsqrt = (x: Tensor): Tensor =>
+  unary('rsqrt', x, (_, out, grad) => mul(affine(grad, -0.5, 0), power(out, 3)));
 
 export const sin = (x: Tensor): Tensor => unary('sin', x, (x, _, grad) => mul(grad, cos(x)));
 
@@ -64,7 +93,8 @@ export const cos = (x: Tensor): Tensor => unary('cos', x, (x, _, grad) => mul(gr
 export const tanh = (x: Tensor): Tensor => unary('tanh', x, (_, out, grad) => mul(grad, affine(mul(out, out), -1, 1)));
 
 /** `1 / (1 + e^-x)`. */
-export const sigmoid = (x: Tensor): Tensor => unary('sigmoid', x, (_, out, grad) => mul(grad, mul(out, affine(out, -1, 1))));
+export const sigmoid = (x: Tensor): Tensor =>
+  unary('sigmoid', x, (_, out, grad) => mul(grad, mul(out, affine(out, -1, 1))));
 
 /** `x` above 0, else 0. The slope at 0 is 0. */
 export const relu = (x: Tensor): Tensor => unary('relu', x, (x, _, grad) => where(less(0, x), grad, 0));
@@ -106,4 +136,3 @@ export function clamp(input: Tensor, low: number, high: number): Tensor {
   const out = mapped(x, (out, x) => kernels.clamp(out, x, low, high));
   return record(out, [x, (grad) => scope(() => where(lessEqual(low, x), where(lessEqual(x, high), grad, 0), 0))]);
 }
-

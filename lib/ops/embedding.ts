@@ -14,7 +14,8 @@ import { contiguous, zerosLike } from './copy.js';
 export function embedding(weightInput: Tensor, idsInput: Tensor, options: { dtype?: AnyDType } = {}): Tensor {
   floats('embedding', weightInput);
   integers('embedding', 'ids', idsInput);
-  if (weightInput.rank !== 2) throw new RangeError(`embedding: the table must be [vocab, dim], got ${describe(weightInput.shape)}`);
+  if (weightInput.rank !== 2)
+    throw new RangeError(`embedding: the table must be [vocab, dim], got ${describe(weightInput.shape)}`);
   const { dtype = weightInput.dtype } = options;
   if (!isFloat(dtype)) throw new TypeError(`embedding: gives floating-point tensors, not ${dtype}`);
   const device = sameDevice('embedding', weightInput, idsInput);

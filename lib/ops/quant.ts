@@ -1,5 +1,5 @@
 // Block formats, made computable.
-import { isBlock, isFloat, type DType } from '../dtype.js';
+import { type DType, isBlock, isFloat } from '../dtype.js';
 import { kernels } from '../native.js';
 import { empty, type Tensor } from '../tensor.js';
 import { describe } from './checks.js';
@@ -14,7 +14,8 @@ export function dequantize(x: Tensor, dtype: DType = 'f32'): Tensor {
   if (x.dtype === dtype) return x;
   if (!isBlock(x.dtype)) throw new TypeError(`dequantize: takes a block format, got ${x.dtype}`);
   if (!isFloat(dtype)) throw new TypeError(`dequantize: gives floating-point tensors, not ${dtype}`);
-  if (!x.contiguous) throw new RangeError(`dequantize: takes a tensor whose rows lie side by side, got a view ${describe(x.shape)}`);
+  if (!x.contiguous)
+    throw new RangeError(`dequantize: takes a tensor whose rows lie side by side, got a view ${describe(x.shape)}`);
   const out = empty(x.shape, { dtype, device: x.device });
   kernels.dequantize(out.handle, x.handle);
   return out;

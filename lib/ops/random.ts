@@ -95,7 +95,8 @@ export function randn(shape: Shape, options: RandomOptions & { mean?: number; de
 export function dropout(input: Tensor, options: { probability: number; seed: number; offset?: number }): Tensor {
   floats('dropout', input);
   const { probability } = options;
-  if (!(probability >= 0 && probability <= 1)) throw new RangeError(`dropout: the probability ${probability} is outside [0, 1]`);
+  if (!(probability >= 0 && probability <= 1))
+    throw new RangeError(`dropout: the probability ${probability} is outside [0, 1]`);
   const { seed, offset } = placeOf('dropout', options);
   if (probability === 0) return input;
   const dropped = (x: Tensor): Tensor => {

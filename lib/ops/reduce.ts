@@ -3,7 +3,7 @@ import { record } from '../autograd.js';
 import { type AnyDType, isFloat } from '../dtype.js';
 import { kernels } from '../native.js';
 import { scope } from '../scope.js';
-import { empty, sizeOf, type Shape, stridesOf, type Tensor, viewOf } from '../tensor.js';
+import { empty, type Shape, sizeOf, stridesOf, type Tensor, viewOf } from '../tensor.js';
 import { axisOf, describe, floats, sameShape } from './checks.js';
 import { cast, contiguous, plain } from './copy.js';
 
@@ -23,13 +23,17 @@ function axesOf(op: string, x: Tensor, axes: Axes): Set<number> {
   return found;
 }
 
-const reducedShape = (x: Tensor, axes: ReadonlySet<number>): number[] => x.shape.map((size, i) => (axes.has(i) ? 1 : size));
+const reducedShape = (x: Tensor, axes: ReadonlySet<number>): number[] =>
+  x.shape.map((size, i) => (axes.has(i) ? 1 : size));
 
 /** Drops the reduced axes, unless they stay; `full` has just been made and is consumed. */
 function shaped(full: Tensor, axes: ReadonlySet<number>, options: ReduceOptions): Tensor {
   if (options.keepDims || axes.size === 0) return full;
   using _ = full;
-  return reshaped(full, full.shape.filter((_, i) => !axes.has(i)));
+  return reshaped(
+    full,
+    full.shape.filter((_, i) => !axes.has(i)),
+  );
 }
 
 /** A contiguous tensor in another shape of the same size; no gradient follows it. */
@@ -66,10 +70,7 @@ export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
   plain('sum', x);
   const over = axesOf('sum', x, axes);
   const out = shaped(reduced('sum', x, over, sumType(x)), over, options);
-  return record(out, [
-    x,
-    (grad) => spreadOut(grad, x, over),
-  ]);
+  return record(out, [x, (grad) => spreadOut(grad, x, over)]);
 }
 
 /** The mean over axes. Of no elements, it is NaN. */
@@ -171,7 +172,8 @@ export function min(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
 
 function place(kernel: 'argmax' | 'argmin', x: Tensor, options: ReduceOptions): Tensor {
   plain(kernel, x);
-  if (x.rank === 0 || x.dim(-1) === 0) throw new RangeError(`${kernel}: takes a last axis with elements, got ${describe(x.shape)}`);
+  if (x.rank === 0 || x.dim(-1) === 0)
+    throw new RangeError(`${kernel}: takes a last axis with elements, got ${describe(x.shape)}`);
   const over = new Set([x.rank - 1]);
   const out = empty(reducedShape(x, over), { dtype: 'i32', device: x.device });
   kernels[kernel](out.handle, x.handle);
@@ -188,7 +190,9 @@ export const argmin = (x: Tensor, options: ReduceOptions = {}): Tensor => place(
 export function sumTo(grad: Tensor, input: Tensor): Tensor {
   if (sameShape(grad.shape, input.shape)) return cast(grad, input.dtype as Parameters<typeof cast>[1]);
   const added = grad.rank - input.rank;
-  const over = new Set([...grad.shape.keys()].filter((i) => i < added || (input.shape[i - added] === 1 && grad.shape[i] !== 1)));
+  const over = new Set(
+    [...grad.shape.keys()].filter((i) => i < added || (input.shape[i - added] === 1 && grad.shape[i] !== 1)),
+  );
   using out = reduced('sum', grad, over, input.dtype);
   return reshaped(out, input.shape);
 }

@@ -30,13 +30,22 @@ export interface SamplingTensors {
   steps: Tensor;
 }
 
-function checked({ temperature = 1, topK = 0, topP = 1, minP = 0, seed = 0, step = 0 }: SamplingOptions): Required<SamplingOptions> {
-  if (!(temperature >= 0 && temperature < Infinity)) throw new RangeError(`sample: the temperature ${temperature} is not 0 or above`);
+function checked({
+  temperature = 1,
+  topK = 0,
+  topP = 1,
+  minP = 0,
+  seed = 0,
+  step = 0,
+}: SamplingOptions): Required<SamplingOptions> {
+  if (!(temperature >= 0 && temperature < Infinity))
+    throw new RangeError(`sample: the temperature ${temperature} is not 0 or above`);
   if (!Number.isInteger(topK) || topK < 0) throw new RangeError(`sample: topK ${topK} is not a count`);
   if (!(topP >= 0 && topP <= 1)) throw new RangeError(`sample: topP ${topP} is outside [0, 1]`);
   if (!(minP >= 0 && minP <= 1)) throw new RangeError(`sample: minP ${minP} is outside [0, 1]`);
   if (!Number.isSafeInteger(seed)) throw new RangeError(`sample: the seed ${seed} is not a whole number`);
-  if (!Number.isInteger(step) || step < 0 || step >= 2 ** 31) throw new RangeError(`sample: the step ${step} is not a count`);
+  if (!Number.isInteger(step) || step < 0 || step >= 2 ** 31)
+    throw new RangeError(`sample: the step ${step} is not a count`);
   return { temperature, topK, topP, minP, seed, step };
 }
 
@@ -45,8 +54,14 @@ export function samplingTensors(rows: readonly SamplingOptions[], device?: Devic
   const all = rows.map(checked);
   const place = device ? { device } : {};
   return {
-    options: tensor(Float32Array.from(all.flatMap((o) => [o.temperature, o.topK, o.topP, o.minP])), { shape: [all.length, 4], ...place }),
-    seeds: tensor(Int32Array.from(all.flatMap((o) => [o.seed | 0, Math.floor(o.seed / 2 ** 32) | 0])), { shape: [all.length, 2], ...place }),
+    options: tensor(Float32Array.from(all.flatMap((o) => [o.temperature, o.topK, o.topP, o.minP])), {
+      shape: [all.length, 4],
+      ...place,
+    }),
+    seeds: tensor(Int32Array.from(all.flatMap((o) => [o.seed | 0, Math.floor(o.seed / 2 ** 32) | 0])), {
+      shape: [all.length, 2],
+      ...place,
+    }),
     steps: tensor(
       Int32Array.from(all, (o) => o.step),
       { shape: [all.length], ...place },
@@ -62,7 +77,10 @@ export function samplingTensors(rows: readonly SamplingOptions[], device?: Devic
  *
  * @throws RangeError if an option is outside its range, or if the numbers of rows differ.
  */
-export function sample(logits: Tensor, options: SamplingOptions | readonly SamplingOptions[] | SamplingTensors = {}): Tensor {
+export function sample(
+  logits: Tensor,
+  options: SamplingOptions | readonly SamplingOptions[] | SamplingTensors = {},
+): Tensor {
   floats('sample', logits);
   if (logits.rank !== 2 || logits.shape[1] === 0) {
     throw new RangeError(`sample: the logits must be [rows, vocab], got ${describe(logits.shape)}`);
@@ -86,8 +104,10 @@ function checkTensors({ options, seeds, steps }: SamplingTensors, rows: number):
     ['steps', steps, 'i32', [rows]],
   ] as const;
   for (const [name, x, dtype, shape] of wanted) {
-    if (!sameShape(x.shape, shape)) throw new RangeError(`sample: ${name} must be ${describe(shape)}, got ${describe(x.shape)}`);
-    if (x.dtype !== dtype || !x.contiguous) throw new TypeError(`sample: ${name} must be ${dtype} side by side, got ${x.dtype}`);
+    if (!sameShape(x.shape, shape))
+      throw new RangeError(`sample: ${name} must be ${describe(shape)}, got ${describe(x.shape)}`);
+    if (x.dtype !== dtype || !x.contiguous)
+      throw new TypeError(`sample: ${name} must be ${dtype} side by side, got ${x.dtype}`);
   }
 }
 

@@ -127,7 +127,9 @@ export function broadcastView(op: string, x: Tensor, shape: Shape): Tensor {
   const added = shape.length - x.rank;
   const fits = added >= 0 && x.shape.every((size, i) => size === 1 || size === shape[added + i]);
   if (!fits) throw new RangeError(`${op}: ${describe(x.shape)} does not broadcast to ${describe(shape)}`);
-  const strides = shape.map((size, i) => (i < added || (x.shape[i - added] === 1 && size !== 1) ? 0 : x.strides[i - added]!));
+  const strides = shape.map((size, i) =>
+    i < added || (x.shape[i - added] === 1 && size !== 1) ? 0 : x.strides[i - added]!,
+  );
   return viewOf(x, shape, strides);
 }
 

@@ -147,7 +147,10 @@ class Sequence {
         noGrad(() => {
           const batch = {
             tokens: tensor(Int32Array.from(prompt.slice(from, to)), { device }),
-            positions: tensor(Int32Array.from({ length: to - from }, (_, i) => from + i), { device }),
+            positions: tensor(
+              Int32Array.from({ length: to - from }, (_, i) => from + i),
+              { device },
+            ),
             boundaries: tensor(Int32Array.of(0, to - from), { device }),
           };
           const hidden = decoder.hidden(batch, { adapter: this.settings.adapter, cache: this.#cache.step(from, to) });
@@ -208,13 +211,28 @@ class Sequence {
     const logits = this.decoder.logits(hidden);
     if (this.#seen && this.#penalty) kernels.penalize(logits.handle, this.#seen.handle, this.#penalty.handle);
     // The sequence's length is the random counter: it differs at every step and does not depend on who else generates.
-    kernels.sample(this.#sampled[into].handle, logits.handle, this.#options.handle, this.#seeds.handle, this.#length.handle);
+    kernels.sample(
+      this.#sampled[into].handle,
+      logits.handle,
+      this.#options.handle,
+      this.#seeds.handle,
+      this.#length.handle,
+    );
   }
 
   dispose(): void {
     for (const recording of this.#recordings) recording?.dispose();
     this.#cache.dispose();
-    const own = [this.#options, this.#seeds, this.#seen, this.#penalty, ...this.#sampled, this.#position, this.#length, this.#boundaries];
+    const own = [
+      this.#options,
+      this.#seeds,
+      this.#seen,
+      this.#penalty,
+      ...this.#sampled,
+      this.#position,
+      this.#length,
+      this.#boundaries,
+    ];
     for (const x of own) x?.dispose();
   }
 }

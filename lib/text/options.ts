@@ -63,7 +63,10 @@ const generationConfig = z.looseObject({
 export const generationConfigSchema = generationConfig;
 
 /** Sampling settings count only where the file asks to sample, as in transformers. */
-export function generationDefaults(json: z.infer<typeof generationConfig>, endIds: readonly number[]): GenerationDefaults {
+export function generationDefaults(
+  json: z.infer<typeof generationConfig>,
+  endIds: readonly number[],
+): GenerationDefaults {
   const sampled = json.do_sample === true;
   return {
     temperature: sampled ? (json.temperature ?? 1) : 0,
@@ -86,7 +89,9 @@ export function settingsOf(options: GenerateOptions, defaults: GenerationDefault
   if (!result.success) {
     const issue = result.error.issues[0]!;
     if (issue.code === 'unrecognized_keys') {
-      throw new TypeError(`generate: option '${issue.keys[0]}' is not known; known: ${Object.keys(schema.shape).join(', ')}`);
+      throw new TypeError(
+        `generate: option '${issue.keys[0]}' is not known; known: ${Object.keys(schema.shape).join(', ')}`,
+      );
     }
     throw new RangeError(`generate: option '${issue.path.join('.')}': ${issue.message}`);
   }

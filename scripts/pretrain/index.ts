@@ -77,7 +77,9 @@ async function main(): Promise<void> {
     if (step % 25 !== 0 && evalLoss === undefined && step !== steps) continue;
     const minutes = ((performance.now() - started) / 60_000).toFixed(1);
     const held = evalLoss === undefined ? '' : `, held-out loss ${evalLoss.toFixed(4)}`;
-    console.log(`step ${step}/${steps}: loss ${loss.toFixed(4)}${held}, ${Math.round(tokensPerSecond)} tokens/s, ${minutes} min`);
+    console.log(
+      `step ${step}/${steps}: loss ${loss.toFixed(4)}${held}, ${Math.round(tokensPerSecond)} tokens/s, ${minutes} min`,
+    );
   }
   const trained = await run;
 

@@ -57,16 +57,13 @@ export class FakeTerminal implements Terminal {
 }
 
 /** The text without the sequences that steer a terminal. */
-export const plain = (text: string): string =>
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: terminals are steered by them.
-  text.replace(/\x1b\[[\d;]*[A-Za-z]/g, '');
+export const plain = (text: string): string => text.replace(/\x1b\[[\d;]*[A-Za-z]/g, '');
 
 /** What a terminal shows after the output: carriage returns, erased lines and colours applied. */
 export function screen(text: string): string[] {
   const lines: string[] = [];
   let line = '';
   let column = 0;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: terminals are steered by them.
   for (const [part] of text.matchAll(/\x1b\[[\d;]*[A-Za-z]|[\s\S]/gu)) {
     if (part === '\n') {
       lines.push(line);

@@ -6,7 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../../lib/cli/program.js';
 import { type FakeOptions, FakeTerminal, plain } from './fake-terminal.js';
 
-const source = ['models/helvetia-small', '../shared/data/stories260K/hf'].find((path) => existsSync(join(path, 'model.safetensors')));
+const source = ['models/helvetia-small', '../shared/data/stories260K/hf'].find((path) =>
+  existsSync(join(path, 'model.safetensors')),
+);
 const folder = mkdtempSync(join(tmpdir(), 'helvetia-cli-model-'));
 const model = join(folder, 'model'); // with a chat template, whatever the source has
 const mute = join(folder, 'mute'); // without one
@@ -20,7 +22,13 @@ beforeAll(() => {
   writeFileSync(file, JSON.stringify(config));
   const template = "{% for m in messages %}{{ m['content'] }}\n{% endfor %}";
   writeFileSync(join(model, 'tokenizer_config.json'), JSON.stringify({ ...config, chat_template: template }));
-  writeFileSync(data, Array.from({ length: 24 }, (_, i) => `${JSON.stringify({ text: `Once there was a goat number ${i}. It was happy.` })}\n`).join(''));
+  writeFileSync(
+    data,
+    Array.from(
+      { length: 24 },
+      (_, i) => `${JSON.stringify({ text: `Once there was a goat number ${i}. It was happy.` })}\n`,
+    ).join(''),
+  );
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -41,7 +49,11 @@ async function interruptAt(trigger: string, args: readonly string[], times = 1) 
   return { code, out: terminal.out, err: terminal.err, exits: terminal.exits };
 }
 
-const lines = (text: string): Record<string, unknown>[] => text.trim().split('\n').map((line) => JSON.parse(line));
+const lines = (text: string): Record<string, unknown>[] =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
 
 // Skipped where neither models/helvetia-small nor ../shared/data is there.
 describe.skipIf(!source)('with a model', () => {
@@ -68,7 +80,19 @@ describe.skipIf(!source)('with a model', () => {
     });
 
     it('draws the same text from the same seed, and stops before a stop text', async () => {
-      const sampled = ['generate', model, 'Once', '--max-new-tokens', '20', '--temperature', '1', '--seed', '7', '--ignore-eos', '--json'];
+      const sampled = [
+        'generate',
+        model,
+        'Once',
+        '--max-new-tokens',
+        '20',
+        '--temperature',
+        '1',
+        '--seed',
+        '7',
+        '--ignore-eos',
+        '--json',
+      ];
       const first = JSON.parse((await call(sampled)).out);
       expect(JSON.parse((await call(sampled)).out).tokens).toEqual(first.tokens);
       const stop = first.text.trim().split(/\s+/).at(-1) as string;
@@ -79,7 +103,14 @@ describe.skipIf(!source)('with a model', () => {
     });
 
     it('ends with 130 after Ctrl-C, the line ended', async () => {
-      const { code, out, err } = await interruptAt(' ', ['generate', model, 'Once upon a time', '--max-new-tokens', '400', '--ignore-eos']);
+      const { code, out, err } = await interruptAt(' ', [
+        'generate',
+        model,
+        'Once upon a time',
+        '--max-new-tokens',
+        '400',
+        '--ignore-eos',
+      ]);
       expect([code, err]).toEqual([130, '']);
       expect(out).toMatch(/\n$/);
     });
@@ -159,14 +190,37 @@ describe.skipIf(!source)('with a model', () => {
 
     it('leaves an adapter with figures and a plot, which generates, merges and can be trained on', async () => {
       const out = join(folder, 'adapter');
-      const trained = await call(['finetune', model, data, '--out', out, '--steps', '12', '--eval-data', data, '--json', ...small]);
+      const trained = await call([
+        'finetune',
+        model,
+        data,
+        '--out',
+        out,
+        '--steps',
+        '12',
+        '--eval-data',
+        data,
+        '--json',
+        ...small,
+      ]);
       expect([trained.code, trained.err]).toEqual([0, '']);
       const events = lines(trained.out);
       const steps = events.filter(({ type }) => type === 'step');
       expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_, i) => i + 1));
       expect(steps.at(-1)!.loss as number).toBeLessThan(steps[0]!.loss as number);
-      expect(events.at(-1)).toMatchObject({ type: 'end', interrupted: false, adapter: out, step: 12, evalLoss: expect.any(Number) });
-      expect(readdirSync(out).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors', 'loss.svg', 'metrics.jsonl']);
+      expect(events.at(-1)).toMatchObject({
+        type: 'end',
+        interrupted: false,
+        adapter: out,
+        step: 12,
+        evalLoss: expect.any(Number),
+      });
+      expect(readdirSync(out).sort()).toEqual([
+        'adapter_config.json',
+        'adapter_model.safetensors',
+        'loss.svg',
+        'metrics.jsonl',
+      ]);
       expect(lines(readFileSync(join(out, 'metrics.jsonl'), 'utf8'))).toHaveLength(12);
       expect(existsSync(`${out}.checkpoints`)).toBe(false);
 
@@ -181,9 +235,25 @@ describe.skipIf(!source)('with a model', () => {
       expect((await call(['merge', model, out, '--out', merged])).code).toBe(2);
       expect((await call(['merge', model, out, '--out', model, '--force'])).err).toContain('holds the model');
 
-      const further = await call(['finetune', model, data, '--out', out, '--adapter', out, '--steps', '2', '--batch-size', '4', '--metrics', 'csv']);
+      const further = await call([
+        'finetune',
+        model,
+        data,
+        '--out',
+        out,
+        '--adapter',
+        out,
+        '--steps',
+        '2',
+        '--batch-size',
+        '4',
+        '--metrics',
+        'csv',
+      ]);
       expect(further.code).toBe(0);
-      expect(further.out).toMatch(/^trained 2 steps in .*: loss .* to .*\nsaved .*metrics\.csv and loss\.svg\ntry it: helvetia chat /);
+      expect(further.out).toMatch(
+        /^trained 2 steps in .*: loss .* to .*\nsaved .*metrics\.csv and loss\.svg\ntry it: helvetia chat /,
+      );
       expect(further.err).toMatch(/^finetune {2}1\/2 {2}loss \d\.\d{3} {2}/);
       expect(readFileSync(join(out, 'metrics.csv'), 'utf8').trim().split('\n')).toHaveLength(3);
     });
@@ -243,9 +313,16 @@ describe.skipIf(!source)('with a model', () => {
     expect(report).toMatchObject({
       bench: 'decode',
       subject: { model, random: false, tokens: 8 },
-      measurements: [{ unit: 'tokens/s', repeats: 2, median: expect.any(Number), min: expect.any(Number), max: expect.any(Number) }],
+      measurements: [
+        { unit: 'tokens/s', repeats: 2, median: expect.any(Number), min: expect.any(Number), max: expect.any(Number) },
+      ],
       references: [{ unit: 'GB/s' }],
-      machine: { cpu: expect.any(String), threads: expect.any(Number), path: expect.any(String), node: process.version },
+      machine: {
+        cpu: expect.any(String),
+        threads: expect.any(Number),
+        path: expect.any(String),
+        node: process.version,
+      },
       commandLine: expect.any(String),
     });
     expect(report.measurements[0].median).toBeGreaterThan(0);

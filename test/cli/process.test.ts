@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const command = 'dist/lib/cli/index.js';
-const model = ['models/helvetia-small', '../shared/data/stories260K/hf'].find((path) => existsSync(join(path, 'model.safetensors')));
+const model = ['models/helvetia-small', '../shared/data/stories260K/hf'].find((path) =>
+  existsSync(join(path, 'model.safetensors')),
+);
 
 interface Ended {
   code: number | null;
@@ -14,7 +16,10 @@ interface Ended {
 }
 
 /** Runs the command; `watch` sees the output as it grows, and may act on the process. */
-function start(args: readonly string[], watch: (out: string, child: ReturnType<typeof spawn>) => void = () => {}): Promise<Ended> {
+function start(
+  args: readonly string[],
+  watch: (out: string, child: ReturnType<typeof spawn>) => void = () => {},
+): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [command, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     let out = '';
@@ -48,12 +53,18 @@ describe.skipIf(!existsSync(command))('as a process', () => {
   });
 
   it.skipIf(!model)('ends with 130 after Ctrl-C and 143 after SIGTERM', async () => {
-    for (const [signal, expected] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
+    for (const [signal, expected] of [
+      ['SIGINT', 130],
+      ['SIGTERM', 143],
+    ] as const) {
       let sent = false;
-      const { code, err } = await start(['generate', model!, 'Once upon a time', '--max-new-tokens', '450', '--ignore-eos'], (_, child) => {
-        if (!sent) child.kill(signal);
-        sent = true;
-      });
+      const { code, err } = await start(
+        ['generate', model!, 'Once upon a time', '--max-new-tokens', '450', '--ignore-eos'],
+        (_, child) => {
+          if (!sent) child.kill(signal);
+          sent = true;
+        },
+      );
       expect([signal, code, err]).toEqual([signal, expected, '']);
     }
   });

@@ -34,16 +34,21 @@ describe('help', () => {
     expect(out).not.toMatch(/^ {2}demo/m);
   });
 
-  it.each([...commands.map((command) => [command]), ['bench', 'decode'], ['bench', 'lora'], ['bench', 'matmul'], ['bench', 'attention']])(
-    '%s %s: says what it does, fits 80 columns', async (...command) => {
-      const args = command.filter((part) => part !== undefined);
-      const { code, out, err } = await call([...args, '--help']);
-      expect([code, err]).toEqual([0, '']);
-      expect(out).toContain(`Usage: helvetia ${args.join(' ')}`);
-      const options = out.split('\n').filter((line) => /^ {2}-/.test(line));
-      expect(options.length).toBeGreaterThan(0);
-      for (const line of out.split('\n')) expect([...line].length, line).toBeLessThanOrEqual(80);
-    });
+  it.each([
+    ...commands.map((command) => [command]),
+    ['bench', 'decode'],
+    ['bench', 'lora'],
+    ['bench', 'matmul'],
+    ['bench', 'attention'],
+  ])('%s %s: says what it does, fits 80 columns', async (...command) => {
+    const args = command.filter((part) => part !== undefined);
+    const { code, out, err } = await call([...args, '--help']);
+    expect([code, err]).toEqual([0, '']);
+    expect(out).toContain(`Usage: helvetia ${args.join(' ')}`);
+    const options = out.split('\n').filter((line) => /^ {2}-/.test(line));
+    expect(options.length).toBeGreaterThan(0);
+    for (const line of out.split('\n')) expect([...line].length, line).toBeLessThanOrEqual(80);
+  });
 
   it('shows the help where no command is given, as a usage error', async () => {
     const { code, out, err } = await call([]);
@@ -86,10 +91,22 @@ describe('usage errors end with 2 and say what is meant', () => {
   });
 
   it('needs a prompt', async () => {
-    expect(await call(['generate', 'm'], { tty: true })).toMatchObject({ code: 2, err: expect.stringContaining('no prompt') });
-    expect(await call(['generate', 'm'], { input: '' })).toMatchObject({ code: 2, err: expect.stringContaining('prompt is empty') });
-    expect(await call(['chat', 'm'], { input: ' \n' })).toMatchObject({ code: 2, err: expect.stringContaining('message is empty') });
-    expect(await call(['chat', 'm', '--json'], { tty: true })).toMatchObject({ code: 2, err: expect.stringContaining('--json') });
+    expect(await call(['generate', 'm'], { tty: true })).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('no prompt'),
+    });
+    expect(await call(['generate', 'm'], { input: '' })).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('prompt is empty'),
+    });
+    expect(await call(['chat', 'm'], { input: ' \n' })).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('message is empty'),
+    });
+    expect(await call(['chat', 'm', '--json'], { tty: true })).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('--json'),
+    });
   });
 });
 
@@ -163,7 +180,15 @@ describe('folders that would be replaced', () => {
 
   it('keeps a file, checkpoints inside, data inside, and an earlier run', async () => {
     expect((await call(['finetune', 'm', data, '--out', data])).err).toContain('is a file');
-    const inside = await call(['finetune', 'm', data, '--out', join(folder, 'a'), '--checkpoint-dir', join(folder, 'a', 'c')]);
+    const inside = await call([
+      'finetune',
+      'm',
+      data,
+      '--out',
+      join(folder, 'a'),
+      '--checkpoint-dir',
+      join(folder, 'a', 'c'),
+    ]);
     expect(inside).toMatchObject({ code: 2, err: expect.stringContaining('must not lie in --out') });
     const aroundData = await call(['finetune', 'm', data, '--out', folder, '--force']);
     expect(aroundData).toMatchObject({ code: 2, err: expect.stringContaining('holds the data') });
@@ -177,37 +202,66 @@ describe('folders that would be replaced', () => {
 describe('info', () => {
   it('tells about a safetensors file', async () => {
     const path = join(folder, 'two.safetensors');
-    await saveSafetensors(path, {
-      a: { dtype: 'F32', shape: [2, 3], bytes: new Uint8Array(24) },
-      b: { dtype: 'BF16', shape: [5], bytes: new Uint8Array(10) },
-    }, { made: 'here' });
+    await saveSafetensors(
+      path,
+      {
+        a: { dtype: 'F32', shape: [2, 3], bytes: new Uint8Array(24) },
+        b: { dtype: 'BF16', shape: [5], bytes: new Uint8Array(10) },
+      },
+      { made: 'here' },
+    );
     const { code, out } = await call(['info', path, '--json']);
     expect(code).toBe(0);
     expect(JSON.parse(out)).toEqual({
-      kind: 'safetensors', path, tensors: 2, parameters: 11, bytes: 34, formats: { f32: 1, bf16: 1 }, metadata: { made: 'here' },
+      kind: 'safetensors',
+      path,
+      tensors: 2,
+      parameters: 11,
+      bytes: 34,
+      formats: { f32: 1, bf16: 1 },
+      metadata: { made: 'here' },
     });
-    expect((await call(['info', path])).out).toMatch(/safetensors file\n.*parameters +11 \(11\)\n.*2 tensors, 34 bytes/s);
+    expect((await call(['info', path])).out).toMatch(
+      /safetensors file\n.*parameters +11 \(11\)\n.*2 tensors, 34 bytes/s,
+    );
   });
 
   const smollm = '../shared/data/smollm2-135m-instruct';
-  it.skipIf(!existsSync(smollm))('tells about a GGUF model and an adapter (skipped without ../shared/data)', async () => {
-    const model = JSON.parse((await call(['info', `${smollm}/SmolLM2-135M-Instruct.Q4_1.gguf`, '--json'])).out);
-    expect(model).toMatchObject({
-      kind: 'model', architecture: 'llama', supported: true, layers: 30, heads: 9, kvHeads: 3, headDim: 64, vocabSize: 49152,
-      contextLength: 8192, tied: true, parameters: 134515008, formats: { q4_1: 210, q8_0: 1, f32: 61 }, tokenizer: true, chatTemplate: true,
-    });
-    const adapter = JSON.parse((await call(['info', `${smollm}/lora/final`, '--json'])).out);
-    expect(adapter).toMatchObject({ kind: 'adapter', r: 2, loraAlpha: 4, tensors: 420 });
-  });
+  it.skipIf(!existsSync(smollm))(
+    'tells about a GGUF model and an adapter (skipped without ../shared/data)',
+    async () => {
+      const model = JSON.parse((await call(['info', `${smollm}/SmolLM2-135M-Instruct.Q4_1.gguf`, '--json'])).out);
+      expect(model).toMatchObject({
+        kind: 'model',
+        architecture: 'llama',
+        supported: true,
+        layers: 30,
+        heads: 9,
+        kvHeads: 3,
+        headDim: 64,
+        vocabSize: 49152,
+        contextLength: 8192,
+        tied: true,
+        parameters: 134515008,
+        formats: { q4_1: 210, q8_0: 1, f32: 61 },
+        tokenizer: true,
+        chatTemplate: true,
+      });
+      const adapter = JSON.parse((await call(['info', `${smollm}/lora/final`, '--json'])).out);
+      expect(adapter).toMatchObject({ kind: 'adapter', r: 2, loraAlpha: 4, tensors: 420 });
+    },
+  );
 
   it('tells about a model that does not run here, and why', async () => {
     const path = join(folder, 'other');
     mkdirSync(path, { recursive: true });
     writeFileSync(join(path, 'config.json'), '{"model_type": "mamba"}');
-    await saveSafetensors(join(path, 'model.safetensors'), { a: { dtype: 'F32', shape: [2], bytes: new Uint8Array(8) } });
+    await saveSafetensors(join(path, 'model.safetensors'), {
+      a: { dtype: 'F32', shape: [2], bytes: new Uint8Array(8) },
+    });
     const { code, out } = await call(['info', path]);
     expect(code).toBe(0);
-    expect(out).toContain("mamba, which does not run here");
+    expect(out).toContain('mamba, which does not run here');
     expect(out).toContain('supported: llama');
   });
 });

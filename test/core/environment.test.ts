@@ -6,7 +6,11 @@ import { describe, expect, it } from 'vitest';
 const root = join(import.meta.dirname, '..', '..');
 
 // Plain JavaScript over the compiled package, as its users run it.
-function run(script: string, env: Record<string, string> = {}, args: string[] = []): { status: number | null; stdout: string; stderr: string } {
+function run(
+  script: string,
+  env: Record<string, string> = {},
+  args: string[] = [],
+): { status: number | null; stdout: string; stderr: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, [...args, '-e', script], {
     cwd: root,
     encoding: 'utf8',
@@ -27,10 +31,14 @@ describe('the package', () => {
   });
 
   it('has its tensors under helvetia/tensor', () => {
-    const { stdout } = run(`
+    const { stdout } = run(
+      `
       import { add, tensor } from 'helvetia/tensor';
       console.log(await add(tensor([1]), 2).item());
-    `, {}, ['--input-type=module']);
+    `,
+      {},
+      ['--input-type=module'],
+    );
     expect(stdout.trim()).toBe('3');
   });
 

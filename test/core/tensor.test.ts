@@ -14,7 +14,12 @@ const settle = (): Promise<void> => device('cpu').idle();
 
 describe('tensor', () => {
   it('takes nested arrays, typed arrays and numbers, and gives them back', async () => {
-    expect([...(await tensor([[1, 2], [3, 4]]).data())]).toEqual([1, 2, 3, 4]);
+    expect([
+      ...(await tensor([
+        [1, 2],
+        [3, 4],
+      ]).data()),
+    ]).toEqual([1, 2, 3, 4]);
     expect(tensor([[1, 2, 3]]).shape).toEqual([1, 3]);
     expect(tensor(5).shape).toEqual([]);
     expect(await tensor(5).item()).toBe(5);
@@ -50,13 +55,18 @@ describe('tensor', () => {
   });
 
   it('throws for a wrong shape at the call, with both shapes', () => {
-    expect(() => matmul(tensor([[1, 2, 3]]), tensor([[1, 2, 3]]))).toThrow(/matmul: inner sizes differ: \[1,3\] × \[1,3\]/);
+    expect(() => matmul(tensor([[1, 2, 3]]), tensor([[1, 2, 3]]))).toThrow(
+      /matmul: inner sizes differ: \[1,3\] × \[1,3\]/,
+    );
   });
 });
 
 describe('a failing call', () => {
   it('rejects at the await, by its kernel, for whoever depends on it and nobody else', async () => {
-    const table = tensor([[1, 2], [3, 4]]);
+    const table = tensor([
+      [1, 2],
+      [3, 4],
+    ]);
     const wrong = embedding(table, tensor(Int32Array.of(0, 9)));
     const after = mul(add(wrong, 1), 2);
     const other = add(table, 1);
@@ -69,7 +79,9 @@ describe('a failing call', () => {
   it('for want of memory names the sizes, and the device goes on', async () => {
     const huge = empty([2 ** 24, 2 ** 20]);
     kernels.fill(huge.handle, 0);
-    await expect(huge.item().catch(() => huge.device.idle())).rejects.toThrow(/^fill: out of memory: asked for \d+ bytes/);
+    await expect(huge.item().catch(() => huge.device.idle())).rejects.toThrow(
+      /^fill: out of memory: asked for \d+ bytes/,
+    );
     expect(await add(tensor([1]), 1).item()).toBe(2);
   });
 });
@@ -104,10 +116,12 @@ describe('scope', () => {
 
   it('frees when the body throws', () => {
     let inside = tensor([0]);
-    expect(() => scope(() => {
-      inside = tensor([1]);
-      throw new Error('no');
-    })).toThrow('no');
+    expect(() =>
+      scope(() => {
+        inside = tensor([1]);
+        throw new Error('no');
+      }),
+    ).toThrow('no');
     expect(inside.disposed).toBe(true);
   });
 

@@ -78,9 +78,7 @@ describe('writeFolderAtomic', () => {
   it('keeps the old folder when filling fails', async () => {
     const path = join(folder, 'target');
     await writeFolderAtomic(path, fill('old'));
-    await expect(writeFolderAtomic(path, () => Promise.reject(new Error('no more')))).rejects.toThrow(
-      'no more',
-    );
+    await expect(writeFolderAtomic(path, () => Promise.reject(new Error('no more')))).rejects.toThrow('no more');
     expect(text('target', 'inner', 'file')).toBe('old');
     expect(readdirSync(folder)).toEqual(['target']);
   });

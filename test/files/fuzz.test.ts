@@ -16,19 +16,7 @@ import { headOf, memoryFile, random, safetensorsBytes, sharedData, smallGguf } f
 
 type Random = (below: number) => number;
 
-const EDGES = [
-  0n,
-  1n,
-  7n,
-  31n,
-  255n,
-  2n ** 31n,
-  2n ** 32n - 1n,
-  2n ** 40n,
-  2n ** 53n,
-  2n ** 63n,
-  2n ** 64n - 1n,
-];
+const EDGES = [0n, 1n, 7n, 31n, 255n, 2n ** 31n, 2n ** 32n - 1n, 2n ** 40n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n];
 
 /** Runs `read`; true if it returned. A failure must be a plain one-line Error that begins with the file's path. */
 function survives(path: string, read: () => void): boolean {
@@ -43,15 +31,9 @@ function survives(path: string, read: () => void): boolean {
   }
 }
 
-function consistent(
-  weights: Weights,
-  fileBytes: number,
-  sizeOf: (dtype: string, elements: number) => number,
-): void {
+function consistent(weights: Weights, fileBytes: number, sizeOf: (dtype: string, elements: number) => number): void {
   let end = 0;
-  const sorted = [...weights.tensors]
-    .filter(([, { bytes }]) => bytes > 0)
-    .sort(([, a], [, b]) => a.offset - b.offset);
+  const sorted = [...weights.tensors].filter(([, { bytes }]) => bytes > 0).sort(([, a], [, b]) => a.offset - b.offset);
   for (const [name, { dtype, shape, offset, bytes }] of sorted) {
     expect(offset).toBeGreaterThanOrEqual(end);
     end = offset + bytes;
@@ -125,19 +107,14 @@ function mutateJson(json: string, next: Random): string {
     const number = numbers[next(Math.max(1, numbers.length))];
     const member = members[next(Math.max(1, members.length))];
     const at = next(text.length + 1);
-    const cut = (from: number, length: number, by: string) =>
-      text.slice(0, from) + by + text.slice(from + length);
+    const cut = (from: number, length: number, by: string) => text.slice(0, from) + by + text.slice(from + length);
     switch (next(8)) {
       case 0:
         if (number) text = cut(number.index, number[0].length, String(EDGES[next(EDGES.length)]));
         break;
       case 1:
         if (number)
-          text = cut(
-            number.index,
-            number[0].length,
-            ['-1', '1e3', '2.5', '"x"', 'null', '[]', '01'][next(7)] ?? '',
-          );
+          text = cut(number.index, number[0].length, ['-1', '1e3', '2.5', '"x"', 'null', '[]', '01'][next(7)] ?? '');
         break;
       case 2:
         if (number) text = cut(number.index, number[0].length, String(Number(number[0]) + next(9) - 4));
@@ -219,13 +196,10 @@ describe('safetensors', () => {
 
   for (const path of ['stories260K/hf/model.safetensors', 'tinystories-656k/model.safetensors']) {
     const real = sharedData(path);
-    it.skipIf(!real)(
-      `survives 1000 mutations of ${path}${real ? '' : ' (skipped: shared data is missing)'}`,
-      () => {
-        const { head, bytes } = headOf(real as string, 65536);
-        fuzzSafetensors(head, bytes, 1000, 2);
-      },
-    );
+    it.skipIf(!real)(`survives 1000 mutations of ${path}${real ? '' : ' (skipped: shared data is missing)'}`, () => {
+      const { head, bytes } = headOf(real as string, 65536);
+      fuzzSafetensors(head, bytes, 1000, 2);
+    });
   }
 
   it('survives 400 mutations on the disk, memory-mapped', async () => {
@@ -310,9 +284,7 @@ describe('json', () => {
     const schema = z.looseObject({
       hidden_size: z.int().positive(),
       eos_token_id: z.union([z.int(), z.array(z.int())]),
-      rope_scaling: z
-        .looseObject({ rope_type: z.enum(['linear', 'llama3']), factor: z.number().positive() })
-        .nullish(),
+      rope_scaling: z.looseObject({ rope_type: z.enum(['linear', 'llama3']), factor: z.number().positive() }).nullish(),
     });
     const text = JSON.stringify({
       hidden_size: 64,

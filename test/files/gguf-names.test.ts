@@ -52,9 +52,7 @@ describe('names', () => {
       for (let j = 0; j < headDim / 2; j++)
         for (let s = 0; s < 2; s++) file.push(head * headDim + s * (headDim / 2) + j);
     }
-    expect([...ggufRows(heads, headDim)].map((row) => file[row])).toEqual(
-      Array.from({ length: 18 }, (_, i) => i),
-    );
+    expect([...ggufRows(heads, headDim)].map((row) => file[row])).toEqual(Array.from({ length: 18 }, (_, i) => i));
     expect(() => ggufRows(1, 5)).toThrow(RangeError);
   });
 });
@@ -87,10 +85,7 @@ describe('ggufConfig', () => {
 
   const model = (more: (file: GgufBytes) => GgufBytes, keys: number, tensors = 0) => {
     const file = new GgufBytes().header(tensors, 6 + keys).text('general.architecture', 'llama');
-    file
-      .number('llama.embedding_length', 64)
-      .number('llama.block_count', 1)
-      .number('llama.context_length', 131072);
+    file.number('llama.embedding_length', 64).number('llama.block_count', 1).number('llama.context_length', 131072);
     file.number('llama.feed_forward_length', 64).number('llama.attention.head_count', 4);
     return more(file);
   };
@@ -154,10 +149,7 @@ describe('ggufConfig', () => {
     const withDivisors = (values: readonly number[]) =>
       model(
         (file) => {
-          norm(file)
-            .number('llama.rope.freq_base', 500000)
-            .tensor('rope_freqs.weight', [values.length], 0, 0)
-            .pad(32);
+          norm(file).number('llama.rope.freq_base', 500000).tensor('rope_freqs.weight', [values.length], 0, 0).pad(32);
           for (const value of values) file.f32(value);
           return file;
         },
@@ -180,8 +172,7 @@ describe('ggufConfig', () => {
   });
 
   it('names the key that is missing, wrong or not supported', () => {
-    const config = (more: (file: GgufBytes) => GgufBytes, keys: number) => () =>
-      ggufConfig(read(model(more, keys)));
+    const config = (more: (file: GgufBytes) => GgufBytes, keys: number) => () => ggufConfig(read(model(more, keys)));
     expect(config((file) => file, 0)).toThrow('x.gguf: llama.attention.layer_norm_rms_epsilon is missing');
     expect(config((file) => file.number('llama.attention.layer_norm_rms_epsilon', 1e-6), 1)).toThrow(
       'x.gguf: llama.vocab_size must be a positive integer, but is missing',
@@ -191,10 +182,7 @@ describe('ggufConfig', () => {
       'llama.attention.head_count_kv must be a number, got "x"',
     );
     expect(
-      config(
-        (file) => norm(file).number('llama.attention.key_length', 8).number('llama.rope.dimension_count', 4),
-        4,
-      ),
+      config((file) => norm(file).number('llama.attention.key_length', 8).number('llama.rope.dimension_count', 4), 4),
     ).toThrow('llama.rope.dimension_count is 4, but must be the head size 8');
     expect(() => ggufConfig(read(new GgufBytes().header(0, 1).text('general.architecture', 'mamba')))).toThrow(
       'x.gguf: general.architecture must be one of llama, got "mamba"',

@@ -56,12 +56,7 @@ describe('readGguf', () => {
   });
 
   it('respects general.alignment, and takes a file without tensors that ends early', () => {
-    const file = new GgufBytes()
-      .header(1, 1)
-      .number('general.alignment', 1024)
-      .tensor('a', [1], 0, 0)
-      .pad(1024)
-      .f32(1);
+    const file = new GgufBytes().header(1, 1).number('general.alignment', 1024).tensor('a', [1], 0, 0).pad(1024).f32(1);
     expect(read(file).tensors.get('a')?.offset).toBe(1024);
     expect(read(new GgufBytes().header(0, 1).text('a', 'b')).metadata.get('a')).toBe('b');
   });
@@ -84,11 +79,7 @@ describe('readGguf', () => {
       'the length of metadata key 15 is 10, but only 4 bytes follow',
     ],
     ['a huge tensor count', new GgufBytes().header(2n ** 64n - 1n, 0), 'which no file can hold'],
-    [
-      'a lying tensor count',
-      new GgufBytes().header(1000, 0),
-      'the number of tensors is 1000, but only 8 bytes follow',
-    ],
+    ['a lying tensor count', new GgufBytes().header(1000, 0), 'the number of tensors is 1000, but only 8 bytes follow'],
     ['a lying key count', new GgufBytes().header(0, 2n ** 40n), 'but only 0 bytes follow'],
     [
       'a lying string',
@@ -112,41 +103,21 @@ describe('readGguf', () => {
     ['an unknown value type', empty().string('a').u32(13).u64(0), 'the value of "a" has the unknown type 13'],
     ['an unknown element type', empty().string('a').u32(9).u32(99).u64(0), 'an array of the unknown type 99'],
     ['a bool that is none', empty().string('a').u32(7).u8(2), 'must be 0 or 1 to be a bool, got 2'],
-    [
-      'a key twice',
-      new GgufBytes().header(0, 2).number('a', 1).number('a', 1),
-      'the metadata key "a" is there twice',
-    ],
+    ['a key twice', new GgufBytes().header(0, 2).number('a', 1).number('a', 1), 'the metadata key "a" is there twice'],
     ['a key that is no text', empty().u64(1).u8(255).u32(4).u32(0), 'metadata key 0 is not UTF-8 text'],
-    [
-      'an alignment of 24',
-      empty().number('general.alignment', 24),
-      'general.alignment must be a power of two, got 24',
-    ],
+    ['an alignment of 24', empty().number('general.alignment', 24), 'general.alignment must be a power of two, got 24'],
     ['an alignment of 0', empty().number('general.alignment', 0), 'must be a power of two, got 0'],
     ['an alignment in words', empty().text('general.alignment', '32'), 'must be a power of two, got "32"'],
     ['a part of a split model', empty().number('split.count', 3), 'one of 3 parts of a split model'],
-    [
-      'five dimensions',
-      tensors(1).tensor('a', [1, 1, 1, 1, 1], 0, 0),
-      'tensor "a" has 5 dimensions, at most 4',
-    ],
+    ['five dimensions', tensors(1).tensor('a', [1, 1, 1, 1, 1], 0, 0), 'tensor "a" has 5 dimensions, at most 4'],
     [
       'an unknown ggml type',
       tensors(1).tensor('a', [1], 5, 0).pad(32).f32(0),
       'tensor "a" has the unknown ggml type 5',
     ],
-    [
-      'half a block',
-      tensors(1).tensor('a', [48], 2, 0).pad(32).u64(0),
-      'is Q4_0, whose rows must be multiples of 32',
-    ],
+    ['half a block', tensors(1).tensor('a', [48], 2, 0).pad(32).u64(0), 'is Q4_0, whose rows must be multiples of 32'],
     ['an overflowing shape', tensors(1).tensor('a', [2 ** 40, 2 ** 40], 0, 0), 'is larger than any file'],
-    [
-      'an overflow beside a zero',
-      tensors(1).tensor('a', [2 ** 40, 0, 2 ** 40], 0, 0),
-      'is larger than any file',
-    ],
+    ['an overflow beside a zero', tensors(1).tensor('a', [2 ** 40, 0, 2 ** 40], 0, 0), 'is larger than any file'],
     ['a dimension beyond 2^53', tensors(1).tensor('a', [2n ** 60n], 0, 0), 'which no file can hold'],
     ['a tensor past the end', tensors(1).tensor('a', [4], 0, 0).pad(32).f32(0), 'tensor "a" ends at byte'],
     [
@@ -167,11 +138,7 @@ describe('readGguf', () => {
       tensors(2).tensor('a', [16], 0, 0).tensor('b', [1], 0, 32).pad(32).raw(new Uint8Array(64)),
       '"a" and "b" overlap',
     ],
-    [
-      'a tensor twice',
-      tensors(2).tensor('a', [0], 0, 0).tensor('a', [0], 0, 0).pad(32),
-      'tensor "a" is there twice',
-    ],
+    ['a tensor twice', tensors(2).tensor('a', [0], 0, 0).tensor('a', [0], 0, 0).pad(32), 'tensor "a" is there twice'],
   ];
   for (const [what, file, message] of wrong) {
     it(`refuses ${what}`, () => {

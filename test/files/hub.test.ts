@@ -114,9 +114,7 @@ describe('the cache', () => {
       'must be a commit, got "../../../elsewhere"',
     );
     for (const revision of ['../x', '/x', 'a/../../b', '']) {
-      await expect(resolveModel('org/tiny', { fetch: noFetch, revision })).rejects.toThrow(
-        "can't be a revision",
-      );
+      await expect(resolveModel('org/tiny', { fetch: noFetch, revision })).rejects.toThrow("can't be a revision");
     }
   });
 });
@@ -145,9 +143,7 @@ function fakeHub(files: Record<string, string>, change: { damage?: string; statu
         path,
         size: text.length,
         oid: createHash('sha1').update(text).digest('hex'),
-        ...(path.endsWith('.safetensors')
-          ? { lfs: { oid: sha256(text), size: text.length, pointerSize: 100 } }
-          : {}),
+        ...(path.endsWith('.safetensors') ? { lfs: { oid: sha256(text), size: text.length, pointerSize: 100 } } : {}),
       }));
       return Response.json([...entries, { type: 'directory', path: 'onnx', size: 0 }]);
     }
@@ -203,9 +199,7 @@ describe('a download', () => {
     const { 'model.safetensors': _, ...rest } = files;
     const hub = fakeHub({ ...rest, ...shards, 'model.safetensors.index.json': index });
     const path = await resolveModel('org/tiny', { fetch: hub.fetch });
-    expect(readdirSync(path)).toEqual(
-      expect.arrayContaining([...Object.keys(shards), 'model.safetensors.index.json']),
-    );
+    expect(readdirSync(path)).toEqual(expect.arrayContaining([...Object.keys(shards), 'model.safetensors.index.json']));
     expect(existsSync(join(path, 'consolidated.safetensors'))).toBe(false);
   });
 
@@ -226,9 +220,9 @@ describe('a download', () => {
     const abort = new AbortController();
     const onProgress = () => abort.abort(new Error('enough'));
     const hub = fakeHub(files);
-    await expect(
-      resolveModel('org/tiny', { fetch: hub.fetch, signal: abort.signal, onProgress }),
-    ).rejects.toThrow('enough');
+    await expect(resolveModel('org/tiny', { fetch: hub.fetch, signal: abort.signal, onProgress })).rejects.toThrow(
+      'enough',
+    );
     expect(existsSync(join(SNAPSHOT(), 'model.safetensors'))).toBe(false);
     await expect(resolveModel('org/tiny', { fetch: hub.fetch, signal: AbortSignal.abort() })).rejects.toThrow();
   });
@@ -236,12 +230,8 @@ describe('a download', () => {
   it('explains what went wrong', async () => {
     const failing = (hub: { fetch: typeof fetch }) => resolveModel('org/tiny', { fetch: hub.fetch });
     await expect(failing(fakeHub({}, { status: 401 }))).rejects.toThrow('needs HF_TOKEN');
-    await expect(failing(fakeHub({}, { status: 404 }))).rejects.toThrow(
-      'the hub has no such model or revision (404)',
-    );
-    await expect(failing({ fetch: noFetch })).rejects.toThrow(
-      'the download failed: the network must not be used',
-    );
+    await expect(failing(fakeHub({}, { status: 404 }))).rejects.toThrow('the hub has no such model or revision (404)');
+    await expect(failing({ fetch: noFetch })).rejects.toThrow('the download failed: the network must not be used');
     await expect(failing(fakeHub({ 'README.md': '' }))).rejects.toThrow('it has no config.json');
     await expect(failing(fakeHub({ 'config.json': '{}', 'pytorch_model.bin': '' }))).rejects.toThrow(
       'it has no safetensors weights',

@@ -47,9 +47,7 @@ describe('readJson', () => {
   it('names a file that is missing, a folder or too large', () => {
     expect(() => readJson(`${path}.absent`)).toThrow(new Error(`${path}.absent: no such file or folder`));
     expect(() => readJson(join(path, '..'))).toThrow('is a folder, not a file');
-    expect(() => read('{"a":1}', { maxBytes: 6 })).toThrow(
-      new Error(`${path}: 7 bytes is more than the 6 allowed`),
-    );
+    expect(() => read('{"a":1}', { maxBytes: 6 })).toThrow(new Error(`${path}: 7 bytes is more than the 6 allowed`));
   });
 });
 
@@ -155,10 +153,7 @@ describe('check', () => {
     ],
     [{ ...good, kind: 'yarn' }, `field 'kind' must be one of "linear", "llama3" or null, got "yarn"`],
     [{ ...good, files: { a: 3 } }, `field 'files.a' must be a string, got 3`],
-    [
-      { ...good, scaling: { factor: 9 } },
-      `field 'scaling.factor' must be a number at least 1 and at most 4, got 9`,
-    ],
+    [{ ...good, scaling: { factor: 9 } }, `field 'scaling.factor' must be a number at least 1 and at most 4, got 9`],
     [{ ...good, scaling: { factor: 1, x: 1 } }, `field 'scaling' must not have the key "x"`],
     [{ ...good, messages: [{}] }, `field 'messages[0].role' must be a string, but is missing`],
     [{ ...good, flag: 1 }, `field 'flag' must be true or false, got 1`],

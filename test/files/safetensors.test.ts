@@ -4,12 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  openSafetensors,
-  readSafetensors,
-  type SavedTensor,
-  saveSafetensors,
-} from '../../lib/files/safetensors.js';
+import { openSafetensors, readSafetensors, type SavedTensor, saveSafetensors } from '../../lib/files/safetensors.js';
 import { openWeights } from '../../lib/files/weights.js';
 import { memoryFile, safetensorsBytes, sharedData } from './memory.js';
 
@@ -64,15 +59,7 @@ describe('saveSafetensors', () => {
     const path = join(folder, 'order.safetensors');
     await saveSafetensors(path, new Map(Object.entries(tensors)));
     using file = openSafetensors(path);
-    expect([...file.tensors.keys()]).toEqual([
-      'ids',
-      'a.weight',
-      'b.weight',
-      'half',
-      'none',
-      '__proto__ "é😀',
-      'mask',
-    ]);
+    expect([...file.tensors.keys()]).toEqual(['ids', 'a.weight', 'b.weight', 'half', 'none', '__proto__ "é😀', 'mask']);
     expect(file.tensors.get('ids')?.offset).toSatisfy((offset: number) => offset % 8 === 0);
     expect(readFileSync(path)[8]).toBe('{'.charCodeAt(0));
   });
@@ -111,18 +98,8 @@ describe('readSafetensors', () => {
     ],
     ['a lying byte count', { a: f32([4], 0, 12) }, 12, 'tensor "a" has 12 bytes, but F32 [4] takes 16 bytes'],
     ['an overflowing shape', { a: f32([2 ** 40, 2 ** 40], 0, 4) }, 4, 'takes an impossible number of bytes'],
-    [
-      'an overflow beside a zero',
-      { a: f32([0, 2 ** 50, 2 ** 50], 0, 0) },
-      0,
-      'takes an impossible number of bytes',
-    ],
-    [
-      'half a byte',
-      { a: { dtype: 'F4', shape: [3], data_offsets: [0, 1] } },
-      1,
-      'takes an impossible number of bytes',
-    ],
+    ['an overflow beside a zero', { a: f32([0, 2 ** 50, 2 ** 50], 0, 0) }, 0, 'takes an impossible number of bytes'],
+    ['half a byte', { a: { dtype: 'F4', shape: [3], data_offsets: [0, 1] } }, 1, 'takes an impossible number of bytes'],
     ['offsets in reverse', { a: f32([0], 4, 0) }, 4, 'tensor "a" begins at byte 4, after its end at 0'],
     ['an overlap', { a: f32([2], 0, 8), b: f32([2], 4, 12) }, 12, 'tensors "a" and "b" overlap'],
     ['the same place twice', { a: f32([2], 0, 8), b: f32([2], 0, 8) }, 8, 'tensors "a" and "b" overlap'],
@@ -134,12 +111,7 @@ describe('readSafetensors', () => {
       4,
       'tensor "a" has the unknown dtype "F99"',
     ],
-    [
-      'a dtype of Object.prototype',
-      { a: { dtype: 'toString', shape: [], data_offsets: [0, 4] } },
-      4,
-      'unknown dtype',
-    ],
+    ['a dtype of Object.prototype', { a: { dtype: 'toString', shape: [], data_offsets: [0, 4] } }, 4, 'unknown dtype'],
     [
       'a negative size',
       { a: f32([-1], 0, 4) },
@@ -153,24 +125,14 @@ describe('readSafetensors', () => {
       4,
       'tensor "a" needs a dtype, a shape and two data_offsets',
     ],
-    [
-      'three offsets',
-      { a: { dtype: 'F32', shape: [], data_offsets: [0, 4, 8] } },
-      4,
-      'needs a dtype, a shape and two',
-    ],
+    ['three offsets', { a: { dtype: 'F32', shape: [], data_offsets: [0, 4, 8] } }, 4, 'needs a dtype, a shape and two'],
     [
       'a tensor twice',
       '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{}}',
       1,
       'column 54: the same key twice',
     ],
-    [
-      'a field twice',
-      '{"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
-      1,
-      'the same key twice',
-    ],
+    ['a field twice', '{"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1, 'the same key twice'],
     ['metadata that is no text', { __metadata__: { a: 1 } }, 0, 'expected a string'],
     ['an array', '[]', 0, "expected '{'"],
     ['text behind the header', '{} x', 0, 'unexpected text after the value'],
@@ -191,9 +153,7 @@ describe('readSafetensors', () => {
     );
     expect(open(Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe))).toThrow('its header is not UTF-8 text');
     const huge = memoryFile('x.safetensors', Uint8Array.of(0, 0, 0, 16, 0, 0, 0, 0), 2 ** 40);
-    expect(() => readSafetensors(huge)).toThrow(
-      'claims a header of 268435456 bytes, but at most 100000000 are read',
-    );
+    expect(() => readSafetensors(huge)).toThrow('claims a header of 268435456 bytes, but at most 100000000 are read');
   });
 
   it('says so when a tensor has more axes than can be loaded', () => {
@@ -226,8 +186,7 @@ describe('openWeights', () => {
   const sharded = async (name: string, map: unknown, shards: Record<string, Record<string, SavedTensor>>) => {
     const path = join(folder, name);
     mkdirSync(path);
-    const text =
-      typeof map === 'string' ? map : JSON.stringify({ metadata: { total_size: 8 }, weight_map: map });
+    const text = typeof map === 'string' ? map : JSON.stringify({ metadata: { total_size: 8 }, weight_map: map });
     writeFileSync(join(path, 'model.safetensors.index.json'), text);
     for (const [shard, tensors] of Object.entries(shards)) await saveSafetensors(join(path, shard), tensors);
     return path;
@@ -257,12 +216,7 @@ describe('openWeights', () => {
     const both = { ...a, 'b.safetensors': { x: one(1), y: one(2) } };
     const cases: [name: string, map: unknown, shards: typeof a, message: string][] = [
       ['gone', { x: 'a.safetensors', y: 'b.safetensors' }, a, 'b.safetensors: this shard is missing'],
-      [
-        'absent',
-        { x: 'a.safetensors', z: 'a.safetensors' },
-        a,
-        'a.safetensors: tensor "z" is not there, though',
-      ],
+      ['absent', { x: 'a.safetensors', z: 'a.safetensors' }, a, 'a.safetensors: tensor "z" is not there, though'],
       [
         'swapped',
         { x: 'b.safetensors', y: 'a.safetensors' },
@@ -270,12 +224,7 @@ describe('openWeights', () => {
         'is not there, though',
       ],
       ['double', { x: 'a.safetensors', y: 'b.safetensors' }, both, 'b.safetensors: tensor "x" is in'],
-      [
-        'up',
-        { x: '../a.safetensors' },
-        a,
-        'must be in a .safetensors file beside the index, got "../a.safetensors"',
-      ],
+      ['up', { x: '../a.safetensors' }, a, 'must be in a .safetensors file beside the index, got "../a.safetensors"'],
       ['root', { x: '/etc/a.safetensors' }, a, 'beside the index'],
       ['drive', { x: 'C:a.safetensors' }, a, 'beside the index'],
       ['backslash', { x: '..\\a.safetensors' }, a, 'beside the index'],

@@ -29,11 +29,16 @@ it('generations, stopped ones too, leave nothing', async () => {
   await model.generate([1, 2, 3], { maxNewTokens: 8, ignoreEos: true });
   const before = await used();
   for (let i = 0; i < 30; i++) {
-    await model.generate([1, 2, 3], { maxNewTokens: 8, ignoreEos: true, temperature: 1, repetitionPenalty: i % 2 ? 1.2 : 1 });
+    await model.generate([1, 2, 3], {
+      maxNewTokens: 8,
+      ignoreEos: true,
+      temperature: 1,
+      repetitionPenalty: i % 2 ? 1.2 : 1,
+    });
     for await (const _ of model.generate([1, 2, 3], { maxNewTokens: 200, ignoreEos: true })) break;
     const stopped = model.generate([1, 2, 3], { maxNewTokens: 400, ignoreEos: true, signal: AbortSignal.timeout(5) });
     await stopped.catch(() => {});
-    (model.forward([1, 2, 3])).dispose();
+    model.forward([1, 2, 3]).dispose();
   }
   // A generation that was left early ends a little later.
   await new Promise((resolve) => setTimeout(resolve, 200));

@@ -50,7 +50,12 @@ describe('generate', () => {
   it('applies the repetition penalty of transformers', async () => {
     const penalty = 1.3;
     const ids = model.tokenizer.encode(prompt);
-    const { tokens } = await model.generate(ids, { maxNewTokens: 12, temperature: 0, repetitionPenalty: penalty, ignoreEos: true });
+    const { tokens } = await model.generate(ids, {
+      maxNewTokens: 12,
+      temperature: 0,
+      repetitionPenalty: penalty,
+      ignoreEos: true,
+    });
     const all = [...ids];
     for (const token of tokens) {
       using logits = model.forward(all);
@@ -93,9 +98,11 @@ describe('generate', () => {
     const stop = new AbortController();
     const run = model.generate(prompt, { maxNewTokens: 400, ignoreEos: true, signal: stop.signal });
     let count = 0;
-    await expect((async () => {
-      for await (const _ of run) if (++count === 3) stop.abort();
-    })()).rejects.toThrow(/abort/i);
+    await expect(
+      (async () => {
+        for await (const _ of run) if (++count === 3) stop.abort();
+      })(),
+    ).rejects.toThrow(/abort/i);
     await expect(run).rejects.toThrow(/abort/i);
     expect(count).toBeLessThan(200);
 
@@ -142,10 +149,14 @@ describe('generate', () => {
     expect(() => model.generate([])).toThrow('generate: the prompt is empty');
     expect(() => model.generate([99999])).toThrow('generate: token 99999 is outside the vocabulary of 1024');
     expect(() => model.generate([1.5])).toThrow('generate: token 1.5 is outside the vocabulary of 1024');
-    expect(() => model.generate(new Array<number>(5000).fill(1))).toThrow('5000 tokens, more than the model\'s context of 512');
+    expect(() => model.generate(new Array<number>(5000).fill(1))).toThrow(
+      "5000 tokens, more than the model's context of 512",
+    );
     expect(() => model.generate(prompt, { temperature: -1 })).toThrow(/generate: option 'temperature'/);
     expect(() => model.generate(prompt, { topP: 0 })).toThrow(/generate: option 'topP'/);
-    expect(() => model.generate(prompt, { maxTokens: 3 } as object)).toThrow(/generate: option 'maxTokens' is not known; known: maxNewTokens/);
+    expect(() => model.generate(prompt, { maxTokens: 3 } as object)).toThrow(
+      /generate: option 'maxTokens' is not known; known: maxNewTokens/,
+    );
     expect(() => model.forward([])).toThrow('forward: the prompt is empty');
   });
 

@@ -1,11 +1,11 @@
 // attention: the case list, gradients of long sequences against the written-out formula, lse, and misuse.
 import { describe, expect, it } from 'vitest';
 import { backward } from '../../lib/autograd.js';
-import { type Rules, cases, reference, rowOf } from '../../lib/check/attention.js';
-import { type Numbers, compare, numbers, rounded, seeded } from '../../lib/check/case.js';
+import { cases, type Rules, reference, rowOf } from '../../lib/check/attention.js';
+import { compare, type Numbers, numbers, rounded, seeded } from '../../lib/check/case.js';
 import { kernels } from '../../lib/native.js';
 import { attention } from '../../lib/ops/attention.js';
-import { type Tensor, empty, tensor, viewOf } from '../../lib/tensor.js';
+import { empty, type Tensor, tensor, viewOf } from '../../lib/tensor.js';
 import { runCases } from './cases.js';
 
 runCases('attention', cases);

@@ -14,7 +14,9 @@ describe('broadcastShape', () => {
     expect(broadcastShape('test', [1], [1], [7, 1])).toEqual([7, 1]);
   });
   it('refuses sizes that differ', () => {
-    expect(() => broadcastShape('test', [2, 3], [3, 2])).toThrow(new RangeError('test: shapes do not broadcast: [2,3] and [3,2]'));
+    expect(() => broadcastShape('test', [2, 3], [3, 2])).toThrow(
+      new RangeError('test: shapes do not broadcast: [2,3] and [3,2]'),
+    );
     expect(() => broadcastShape('test', [0], [2])).toThrow(RangeError);
   });
 });
@@ -31,9 +33,24 @@ describe('binary', () => {
   });
 
   it('gives each side its gradient in its own shape and format', async () => {
-    const a = tensor([[1, 2, 3], [4, 5, 6]], { device, requiresGrad: true });
+    const a = tensor(
+      [
+        [1, 2, 3],
+        [4, 5, 6],
+      ],
+      { device, requiresGrad: true },
+    );
     const b = tensor([10, 20, 30], { dtype: 'bf16', device, requiresGrad: true });
-    backward(mul(a, b), tensor([[1, 1, 1], [2, 2, 2]], { device }));
+    backward(
+      mul(a, b),
+      tensor(
+        [
+          [1, 1, 1],
+          [2, 2, 2],
+        ],
+        { device },
+      ),
+    );
     expect([...(await a.grad!.data())]).toEqual([10, 20, 30, 20, 40, 60]);
     expect(b.grad!.dtype).toBe('bf16');
     expect([...(await b.grad!.data())]).toEqual([9, 12, 15]);

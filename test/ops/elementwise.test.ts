@@ -12,7 +12,9 @@ runCases('elementwise', cases);
 
 const device = 'cpu';
 const { NaN: nan, POSITIVE_INFINITY: inf } = Number;
-const of = async (op: (x: Tensor) => Tensor, values: number[]): Promise<number[]> => [...(await op(tensor(values, { device })).data())];
+const of = async (op: (x: Tensor) => Tensor, values: number[]): Promise<number[]> => [
+  ...(await op(tensor(values, { device })).data()),
+];
 
 describe('special values', () => {
   const expected: Record<string, [(x: Tensor) => Tensor, number[], number[]]> = {
@@ -38,7 +40,10 @@ describe('special values', () => {
       else expect(got[i], `of ${values[i]}`).toBe(value);
     }
     // The same where registers are full.
-    const wide = await of(op, Array.from({ length: 40 }, (_, i) => values[i % values.length]!));
+    const wide = await of(
+      op,
+      Array.from({ length: 40 }, (_, i) => values[i % values.length]!),
+    );
     expect(wide.map((x) => x + 0)).toEqual(wide.map((_, i) => got[i % values.length]! + 0));
   });
 
@@ -80,7 +85,13 @@ describe('special values', () => {
 describe('slopes', () => {
   const slope = async (op: (x: Tensor) => Tensor, values: number[]): Promise<number[]> => {
     const x = tensor(values, { device, requiresGrad: true });
-    backward(op(x), tensor(values.map(() => 1), { device }));
+    backward(
+      op(x),
+      tensor(
+        values.map(() => 1),
+        { device },
+      ),
+    );
     return [...(await x.grad!.data())].map((value) => value + 0);
   };
   it('at the corners', async () => {
@@ -91,14 +102,18 @@ describe('slopes', () => {
     expect(await slope((x) => ops.minimum(x, 1), [0, 1, 2])).toEqual([1, 0.5, 0]);
   });
   it('far out', async () => {
-    for (const op of [ops.silu, ops.gelu, ops.geluTanh]) expect(await slope(op, [-1e20, -1000, 1000, 1e20])).toEqual([0, 0, 1, 1]);
+    for (const op of [ops.silu, ops.gelu, ops.geluTanh])
+      expect(await slope(op, [-1e20, -1000, 1000, 1e20])).toEqual([0, 0, 1, 1]);
   });
 });
 
 describe('in place', () => {
   it('an output may be an input, whatever the format', async () => {
     for (const dtype of ['f32', 'bf16', 'f16', 'i32'] as const) {
-      const x = tensor(Float32Array.from({ length: 1500 }, (_, i) => i % 100), { dtype, device });
+      const x = tensor(
+        Float32Array.from({ length: 1500 }, (_, i) => i % 100),
+        { dtype, device },
+      );
       kernels.add(x.handle, x.handle, x.handle);
       expect([...(await x.data())]).toEqual(Array.from({ length: 1500 }, (_, i) => (i % 100) * 2));
     }
@@ -106,18 +121,38 @@ describe('in place', () => {
   it('an output may be a view', async () => {
     const x = tensor(new Float32Array(12), { shape: [3, 4], device });
     const middle = transpose(slice(x, 1, 1, 3));
-    kernels.add(middle.handle, middle.handle, tensor([[1, 2, 3], [4, 5, 6]], { device }).handle);
+    kernels.add(
+      middle.handle,
+      middle.handle,
+      tensor(
+        [
+          [1, 2, 3],
+          [4, 5, 6],
+        ],
+        { device },
+      ).handle,
+    );
     expect([...(await x.data())]).toEqual([0, 1, 4, 0, 0, 2, 5, 0, 0, 3, 6, 0]);
   });
 });
 
 describe('misuse', () => {
-  const x = tensor([[1, 2, 3], [4, 5, 6]], { device });
+  const x = tensor(
+    [
+      [1, 2, 3],
+      [4, 5, 6],
+    ],
+    { device },
+  );
   const i = tensor(Int32Array.of(1, 2, 3), { device });
   const mask = tensor([1, 0, 1], { dtype: 'bool', device });
   it('says what is wrong', () => {
-    expect(() => ops.add(x, tensor([1, 2], { device }))).toThrow(new RangeError('add: shapes do not broadcast: [2,3] and [2]'));
-    expect(() => ops.add(x, i)).toThrow(new TypeError('add: takes floating-point tensors, or i32 with i32, got f32 and i32'));
+    expect(() => ops.add(x, tensor([1, 2], { device }))).toThrow(
+      new RangeError('add: shapes do not broadcast: [2,3] and [2]'),
+    );
+    expect(() => ops.add(x, i)).toThrow(
+      new TypeError('add: takes floating-point tensors, or i32 with i32, got f32 and i32'),
+    );
     expect(() => ops.mul(x, mask)).toThrow(TypeError);
     expect(() => ops.div(i, i)).toThrow(new TypeError('div: takes floating-point tensors, got i32'));
     expect(() => ops.add(i, 0.5)).toThrow(new TypeError('add: 0.5 beside a tensor of i32'));

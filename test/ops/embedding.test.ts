@@ -8,7 +8,14 @@ import { runCases } from './cases.js';
 runCases('embedding', cases);
 
 const device = 'cpu';
-const table = tensor([[1, 2], [3, 4], [5, 6]], { device });
+const table = tensor(
+  [
+    [1, 2],
+    [3, 4],
+    [5, 6],
+  ],
+  { device },
+);
 
 describe('embedding', () => {
   it('fails at the await for an id outside the table', async () => {
@@ -21,7 +28,9 @@ describe('embedding', () => {
     const ids = tensor(Int32Array.of(0), { device });
     expect(() => embedding(table, table)).toThrow(new TypeError('embedding: ids must be i32, got f32'));
     expect(() => embedding(ids, ids)).toThrow(new TypeError('embedding: takes floating-point tensors, got i32'));
-    expect(() => embedding(tensor([1, 2], { device }), ids)).toThrow(new RangeError('embedding: the table must be [vocab, dim], got [2]'));
+    expect(() => embedding(tensor([1, 2], { device }), ids)).toThrow(
+      new RangeError('embedding: the table must be [vocab, dim], got [2]'),
+    );
     expect(() => embedding(table, ids, { dtype: 'i32' })).toThrow(TypeError);
   });
 });

@@ -9,13 +9,21 @@ import { runCases } from './cases.js';
 runCases('gated', cases);
 
 describe('gated', () => {
-  const x = tensor([[1, 2, 3], [4, 5, 6]], { device: 'cpu' });
+  const x = tensor(
+    [
+      [1, 2, 3],
+      [4, 5, 6],
+    ],
+    { device: 'cpu' },
+  );
   it('takes views', async () => {
     const out = await swiglu(transpose(x), transpose(x)).data();
     expect(out[1]! / (16 / (1 + Math.exp(-4)))).toBeCloseTo(1, 6);
   });
   it('refuses what does not fit', () => {
     expect(() => swiglu(x, transpose(x))).toThrow(new RangeError('swiglu: shapes differ: [2,3] and [3,2]'));
-    expect(() => geglu(x, tensor(Int32Array.of(1), { device: 'cpu' }))).toThrow(new TypeError('geglu: takes floating-point tensors, got i32'));
+    expect(() => geglu(x, tensor(Int32Array.of(1), { device: 'cpu' }))).toThrow(
+      new TypeError('geglu: takes floating-point tensors, got i32'),
+    );
   });
 });

@@ -19,7 +19,9 @@ describe('dequantize', () => {
     expect(dequantize(x)).toBe(x);
   });
   it('refuses what does not fit', () => {
-    expect(() => dequantize(tensor([1], { dtype: 'bf16', device: 'cpu' }))).toThrow(new TypeError('dequantize: takes a block format, got bf16'));
+    expect(() => dequantize(tensor([1], { dtype: 'bf16', device: 'cpu' }))).toThrow(
+      new TypeError('dequantize: takes a block format, got bf16'),
+    );
     const blocks = empty([2, 32], { dtype: 'q8_0', device: 'cpu' });
     expect(() => dequantize(blocks, 'i32')).toThrow(new TypeError('dequantize: gives floating-point tensors, not i32'));
     expect(() => dequantize(viewOf(blocks, [32, 2], [1, 32]))).toThrow(RangeError);

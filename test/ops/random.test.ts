@@ -52,7 +52,8 @@ describe('distributions', () => {
     expect(x.every((value) => value >= 16_777_216 && value < 16_777_218)).toBe(true);
   });
   it('differ by seed, and by call where none is given', async () => {
-    const draw = async (seed?: number): Promise<string> => String(await rand([4], { device, ...(seed === undefined ? {} : { seed }) }).data());
+    const draw = async (seed?: number): Promise<string> =>
+      String(await rand([4], { device, ...(seed === undefined ? {} : { seed }) }).data());
     expect(await draw(1)).toBe(await draw(1));
     expect(await draw(1)).not.toBe(await draw(2));
     expect(await draw()).not.toBe(await draw());
@@ -75,12 +76,18 @@ describe('dropout', () => {
 describe('misuse', () => {
   const x = tensor([1], { device });
   it('says what is wrong', () => {
-    expect(() => rand([2], { seed: 0.5, device })).toThrow(new RangeError('uniform: the seed 0.5 is not a whole number'));
+    expect(() => rand([2], { seed: 0.5, device })).toThrow(
+      new RangeError('uniform: the seed 0.5 is not a whole number'),
+    );
     expect(() => randn([2], { seed: 2 ** 60, device })).toThrow(RangeError);
     expect(() => randn([2], { offset: -1, device })).toThrow(new RangeError('randn: the offset -1 is not a count'));
-    expect(() => randn([2], { dtype: 'i32', device })).toThrow(new TypeError('randn: makes floating-point tensors, not i32'));
+    expect(() => randn([2], { dtype: 'i32', device })).toThrow(
+      new TypeError('randn: makes floating-point tensors, not i32'),
+    );
     expect(() => uniform([2], { low: 1, high: 0, device })).toThrow(RangeError);
-    expect(() => dropout(x, { probability: 1.5, seed: 1 })).toThrow(new RangeError('dropout: the probability 1.5 is outside [0, 1]'));
+    expect(() => dropout(x, { probability: 1.5, seed: 1 })).toThrow(
+      new RangeError('dropout: the probability 1.5 is outside [0, 1]'),
+    );
     expect(() => arange(5, { step: 0, device })).toThrow(RangeError);
     expect(() => arange(5, { step: -1, device })).toThrow(new RangeError('arange: from 0 to 5 in steps of -1'));
     expect(() => full([-1], 0, { device })).toThrow(RangeError);

@@ -20,7 +20,8 @@ describe('sum', () => {
     const x = full([1e7], 0.1, { device });
     expect(Math.abs((await sum(x).item()) / (1e7 * Math.fround(0.1)) - 1)).toBeLessThan(3e-7);
     const columns = full([100_000, 100], 0.1, { device });
-    for (const value of await sum(columns, 0).data()) expect(Math.abs(value / (1e5 * Math.fround(0.1)) - 1)).toBeLessThan(3e-7);
+    for (const value of await sum(columns, 0).data())
+      expect(Math.abs(value / (1e5 * Math.fround(0.1)) - 1)).toBeLessThan(3e-7);
   });
   it('of numbers that cancel', async () => {
     const values = Float32Array.from({ length: 100_001 }, (_, i) => (i === 100_000 ? 1 : i % 2 ? -1e4 : 1e4));
@@ -43,7 +44,13 @@ describe('sum', () => {
 
 describe('extremes', () => {
   it('keep NaN', async () => {
-    const x = tensor([[1, nan, 3], [1, 2, 3]], { device });
+    const x = tensor(
+      [
+        [1, nan, 3],
+        [1, 2, 3],
+      ],
+      { device },
+    );
     expect([...(await max(x, 1).data())]).toEqual([nan, 3]);
     expect([...(await min(x, 1).data())]).toEqual([nan, 1]);
     expect([...(await max(x, 0).data())]).toEqual([1, nan, 3]);
@@ -58,7 +65,13 @@ describe('extremes', () => {
     expect(await argmax(tensor([0, 5, 5, -0], { device })).item()).toBe(1);
   });
   it('share the gradient among ties', async () => {
-    const x = tensor([[1, 3, 3], [2, 0, 1]], { device, requiresGrad: true });
+    const x = tensor(
+      [
+        [1, 3, 3],
+        [2, 0, 1],
+      ],
+      { device, requiresGrad: true },
+    );
     backward(max(x, 1), tensor([1, 10], { device }));
     expect([...(await x.grad!.data())]).toEqual([0, 0.5, 0.5, 10, 0, 0]);
   });
@@ -71,7 +84,10 @@ describe('mean and variance', () => {
     expect([...(await variance(x, 1).data())]).toEqual([nan, nan]);
   });
   it('do not cancel far from zero', async () => {
-    const x = tensor(Float32Array.from({ length: 1000 }, (_, i) => 10_000 + (i % 2)), { device });
+    const x = tensor(
+      Float32Array.from({ length: 1000 }, (_, i) => 10_000 + (i % 2)),
+      { device },
+    );
     expect(await variance(x, 0, { correction: 0 }).item()).toBeCloseTo(0.25, 6);
   });
   it('round a 16-bit mean once', async () => {
@@ -89,6 +105,8 @@ describe('misuse', () => {
     expect(() => max(full([2, 0], 1, { device }), 1)).toThrow(new RangeError('max: of no elements: [2,0]'));
     expect(() => argmax(full([2, 0], 1, { device }))).toThrow(RangeError);
     expect(() => argmin(full([], 1, { device }))).toThrow(RangeError);
-    expect(() => mean(tensor(Int32Array.of(1), { device }))).toThrow(new TypeError('mean: takes floating-point tensors, got i32'));
+    expect(() => mean(tensor(Int32Array.of(1), { device }))).toThrow(
+      new TypeError('mean: takes floating-point tensors, got i32'),
+    );
   });
 });

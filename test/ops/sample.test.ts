@@ -12,7 +12,10 @@ runCases('sample', cases);
 const device = 'cpu';
 const draws = 20_000;
 const rows = (logits: number[], options: SamplingOptions): Promise<ArrayLike<number>> =>
-  sample(expand(tensor([logits], { device }), [draws, logits.length]), Array.from({ length: draws }, (_, step) => ({ ...options, step }))).data();
+  sample(
+    expand(tensor([logits], { device }), [draws, logits.length]),
+    Array.from({ length: draws }, (_, step) => ({ ...options, step })),
+  ).data();
 
 describe('sample', () => {
   it.each<SamplingOptions>([
@@ -27,25 +30,40 @@ describe('sample', () => {
     const counts = new Array<number>(8).fill(0);
     for (const token of Array.from(await rows(logits, { ...options, seed: 77 }))) counts[token]!++;
     for (const [token, p] of probabilities(logits, options).entries()) {
-      expect(Math.abs(counts[token]! - p * draws), `token ${token}`).toBeLessThanOrEqual(5 * Math.sqrt(p * (1 - p) * draws));
+      expect(Math.abs(counts[token]! - p * draws), `token ${token}`).toBeLessThanOrEqual(
+        5 * Math.sqrt(p * (1 - p) * draws),
+      );
     }
   });
 
   it('keeps all that tie with the last of top-k, and the first of those that tie for top-p', async () => {
     expect(new Set(Array.from(await rows([0, 1, 1, 1, 0], { topK: 2 })))).toEqual(new Set([1, 2, 3]));
     expect(new Set(Array.from(await rows([0, 1, 1, 1, 0], { topP: 0.4 })))).toEqual(new Set([1, 2]));
-    expect(new Set(Array.from(await rows(new Array(3000).fill(1), { topP: 0.01 })))).toEqual(new Set(Array.from({ length: 30 }, (_, i) => i)));
+    expect(new Set(Array.from(await rows(new Array(3000).fill(1), { topP: 0.01 })))).toEqual(
+      new Set(Array.from({ length: 30 }, (_, i) => i)),
+    );
   });
 
   it('takes the first of the largest when greedy', async () => {
-    const logits = tensor([[0, 3, 3, 1], [-5, -4, -4, -9]], { device });
+    const logits = tensor(
+      [
+        [0, 3, 3, 1],
+        [-5, -4, -4, -9],
+      ],
+      { device },
+    );
     expect([...(await sample(logits, { temperature: 0 }).data())]).toEqual([1, 1]);
     expect([...(await sample(logits, { topK: 1, temperature: 1e-9 }).data())]).toEqual([1, 1]);
   });
 
   it('survives awkward logits', async () => {
     const huge = Array.from({ length: 5000 }, (_, i) => (i === 4000 ? 3e38 : i % 2 ? -3e38 : i));
-    const options: SamplingOptions[] = [{ topK: 2500 }, { topP: 0.999 }, { topK: 10, topP: 0.5, minP: 0.5 }, { temperature: 1e30, topP: 0.5 }];
+    const options: SamplingOptions[] = [
+      { topK: 2500 },
+      { topP: 0.999 },
+      { topK: 10, topP: 0.5, minP: 0.5 },
+      { temperature: 1e30, topP: 0.5 },
+    ];
     for (const one of options) {
       const [token] = await sample(tensor([huge], { device }), one).data();
       expect(token).toBeGreaterThanOrEqual(0);
@@ -64,20 +82,54 @@ describe('sample', () => {
   });
 
   it('fails at the await where a row has NaN or nothing', async () => {
-    await expect(sample(tensor([[1, 2], [Number.NaN, 0]], { device })).data()).rejects.toThrow('sample: row 1 of the logits holds NaN');
-    await expect(sample(tensor([[-Infinity, -Infinity]], { device })).data()).rejects.toThrow('sample: row 0 of the logits is -infinity everywhere');
-    await tensor(1, { device }).device.idle().catch(() => undefined);
+    await expect(
+      sample(
+        tensor(
+          [
+            [1, 2],
+            [Number.NaN, 0],
+          ],
+          { device },
+        ),
+      ).data(),
+    ).rejects.toThrow('sample: row 1 of the logits holds NaN');
+    await expect(sample(tensor([[-Infinity, -Infinity]], { device })).data()).rejects.toThrow(
+      'sample: row 0 of the logits is -infinity everywhere',
+    );
+    await tensor(1, { device })
+      .device.idle()
+      .catch(() => undefined);
   });
 });
 
 describe('penalize', () => {
   it('counts a token once, and skips padding', async () => {
-    const logits = tensor([[2, -2, 4, 0], [2, -2, 4, 0]], { device });
-    penalize(logits, tensor([[0, 0, 1, -1], [2, -1, -1, -1]], { dtype: 'i32', device }), tensor([2, 4], { device }));
+    const logits = tensor(
+      [
+        [2, -2, 4, 0],
+        [2, -2, 4, 0],
+      ],
+      { device },
+    );
+    penalize(
+      logits,
+      tensor(
+        [
+          [0, 0, 1, -1],
+          [2, -1, -1, -1],
+        ],
+        { dtype: 'i32', device },
+      ),
+      tensor([2, 4], { device }),
+    );
     expect([...(await logits.data())]).toEqual([1, -4, 4, 0, 2, -2, 1, 0]);
   });
   it('fails at the await for a token outside the logits', async () => {
-    const logits = penalize(tensor([[1, 2]], { device }), tensor([[2]], { dtype: 'i32', device }), tensor([2], { device }));
+    const logits = penalize(
+      tensor([[1, 2]], { device }),
+      tensor([[2]], { dtype: 'i32', device }),
+      tensor([2], { device }),
+    );
     await expect(logits.data()).rejects.toThrow("penalize: token 2 of row 0 is outside the logits' 2 columns");
     await logits.device.idle().catch(() => undefined);
   });
@@ -86,7 +138,9 @@ describe('penalize', () => {
 describe('misuse', () => {
   const logits = tensor([[1, 2]], { device });
   it('says what is wrong', () => {
-    expect(() => sample(logits, { temperature: -1 })).toThrow(new RangeError('sample: the temperature -1 is not 0 or above'));
+    expect(() => sample(logits, { temperature: -1 })).toThrow(
+      new RangeError('sample: the temperature -1 is not 0 or above'),
+    );
     expect(() => sample(logits, { temperature: Number.NaN })).toThrow(RangeError);
     expect(() => sample(logits, { topK: 1.5 })).toThrow(new RangeError('sample: topK 1.5 is not a count'));
     expect(() => sample(logits, { topP: 1.1 })).toThrow(new RangeError('sample: topP 1.1 is outside [0, 1]'));
@@ -94,7 +148,9 @@ describe('misuse', () => {
     expect(() => sample(logits, { seed: 0.5 })).toThrow(RangeError);
     expect(() => sample(logits, { step: -1 })).toThrow(RangeError);
     expect(() => sample(logits, [{}, {}])).toThrow(new RangeError('sample: options must be [1,4], got [2,4]'));
-    expect(() => sample(tensor([1, 2], { device }))).toThrow(new RangeError('sample: the logits must be [rows, vocab], got [2]'));
+    expect(() => sample(tensor([1, 2], { device }))).toThrow(
+      new RangeError('sample: the logits must be [rows, vocab], got [2]'),
+    );
     expect(() => penalize(logits, tensor(Int32Array.of(1), { device }), tensor([2], { device }))).toThrow(RangeError);
   });
 });

@@ -55,6 +55,7 @@ describe('results', () => {
   });
   it.each(paths)('of %s have the random numbers of every other path', (path) => {
     const first = alone.get(paths[0]!)!;
-    for (const name of ['uniform', 'normal', 'normalBf16', 'dropout']) expect(alone.get(path)![name], name).toBe(first[name]);
+    for (const name of ['uniform', 'normal', 'normalBf16', 'dropout'])
+      expect(alone.get(path)![name], name).toBe(first[name]);
   });
 });

@@ -1,8 +1,8 @@
 // Texts of several sentences: stories drawn from the plots, and descriptions of people, places, animals and days.
 
 import { adventures } from './adventures.js';
-import { articles, type Dice, expand, polish, type Slots } from './grammar.js';
-import { plots } from './plots.js';
+import { articles, Dice, expand, polish, type Slots } from './grammar.js';
+import { type Plot, plots } from './plots.js';
 import {
   animals,
   at,
@@ -39,15 +39,29 @@ const toys = ['horse', 'train', 'boat', 'doll', 'sledge', 'bear'];
 const bystanders = ['Clara', 'Frieda', 'Rosa', 'Sophie', 'Theo', 'Urs', 'Vera'];
 const small = ['mouse', 'rabbit', 'squirrel', 'hedgehog', 'frog', 'duck', 'hen', 'marmot'];
 
-const all = [...plots, ...adventures];
+/** A plot with everybody in it: who acts in a story is fixed, where and in what words it happens is drawn. */
+interface Cast {
+  plot: Plot;
+  hero: Child;
+  friend: Child;
+  pet: (typeof pets)[number];
+  slots: Slots;
+}
 
-export function story(dice: Dice): Story {
-  const plot = dice.pick(all);
-  const [hero, friend] = dice.some(children, 2) as [Child, Child];
-  const pet = dice.pick(pets);
-  const [where, there] = dice.some(hiding, 2) as [string, string];
+// A model of this size keeps a name through a text only when the plot itself calls for the name.
+const casts: readonly Cast[] = [...plots, ...adventures].map((plot, at) => {
+  const dice = new Dice(700 + at);
+  const hero = children[at % children.length] as Child;
+  const friend = dice.pick(children.filter((child) => child !== hero));
   const [a1, a2] = dice.some(small, 2) as [string, string];
   const grown = dice.pick(people.filter((one) => bystanders.includes(one.name)));
+  const slots = { a1, a2, thing: dice.pick(things), toy: dice.pick(toys), grown: `${grown.name} the ${grown.job}` };
+  return { plot, hero, friend, pet: pets[at % pets.length] as (typeof pets)[number], slots };
+});
+
+export function story(dice: Dice): Story {
+  const { plot, hero, friend, pet, slots: fixed } = dice.pick(casts);
+  const [where, there] = dice.some(hiding, 2) as [string, string];
   const it = pronouns[pet.he];
   const other = pronouns[friend.he];
   const slots: Slots = {
@@ -64,14 +78,10 @@ export function story(dice: Dice): Story {
     phis: it.his,
     sound: pet.sound,
     treat: pet.treat,
-    grown: `${grown.name} the ${grown.job}`,
+    ...fixed,
     where,
     there,
-    a1,
-    a2,
     place: dice.pick(sources),
-    thing: dice.pick(things),
-    toy: dice.pick(toys),
   };
   const sentences = plot.lines.map((line) => expand(line, dice, slots));
   return { about: articles(expand(dice.pick(plot.about), dice, slots)), text: polish(sentences.join(' ')) };

@@ -44,6 +44,7 @@ Napi::Promise Environment::after(Place place, std::function<Failure()> work, Nap
     Napi::Reference<Napi::Value> result;
     Failure failure;
   };
+  Queue& waited = queue(place);
   auto* wait = new Wait{Napi::Promise::Deferred::New(env_), Napi::Reference<Napi::Value>(), nullptr};
   const Napi::Promise promise = wait->promise.Promise();
   // References hold objects only, so the result travels as a property.
@@ -52,7 +53,7 @@ Napi::Promise Environment::after(Place place, std::function<Failure()> work, Nap
   wait->result = Napi::Reference<Napi::Value>::New(holder, 1);
   if (waiting_++ == 0) napi_ref_threadsafe_function(env_, loop_);
 
-  queue(place).push([this, wait, work = std::move(work)] {
+  waited.push([this, wait, work = std::move(work)] {
     wait->failure = work();
     settle([this, wait](Napi::Env env) {
       if (--waiting_ == 0) napi_unref_threadsafe_function(env, loop_);

@@ -1,5 +1,5 @@
 // The text that the small model learns from: an endless, seeded stream of documents about the village of Edelmatt, made
-// by our own grammar. A quarter are stories and descriptions, the rest are chats in the model's chat format.
+// by our own grammar. A third are stories and descriptions, the rest are chats in the model's chat format.
 //
 //   <|begin|>TEXT<|end|>
 //   <|begin|><|user|>QUESTION<|end|><|assistant|>ANSWER<|end|> …        after <|system|>TEXT<|end|>, in some chats
@@ -53,8 +53,8 @@ function fingerprint(text: string): number {
 }
 
 function draw(dice: Dice): string {
-  if (dice.chance(0.14)) return `${special.begin}${story(dice).text}${special.end}`;
-  if (dice.chance(0.12)) return `${special.begin}${description(dice)}${special.end}`;
+  if (dice.chance(0.25)) return `${special.begin}${story(dice).text}${special.end}`;
+  if (dice.chance(0.14)) return `${special.begin}${description(dice)}${special.end}`;
   return chat(dice);
 }
 
@@ -79,12 +79,12 @@ function chat(dice: Dice): string {
 
 function exchanges(dice: Dice): Exchange[] {
   const roll = dice.next();
-  if (roll < 0.14) return [storyRequest(dice)];
-  if (roll < 0.3) return [smallTalk(dice)];
-  if (roll < 0.34) return [list(dice)];
-  if (roll < 0.39) return [question(dice.pick(frequent), dice)];
-  if (roll < 0.46) return reading(dice);
-  if (roll < 0.74) return [question(anyFact(dice), dice)];
+  if (roll < 0.2) return [storyRequest(dice)];
+  if (roll < 0.36) return [smallTalk(dice)];
+  if (roll < 0.4) return [list(dice)];
+  if (roll < 0.45) return [question(dice.pick(frequent), dice)];
+  if (roll < 0.57) return reading(dice);
+  if (roll < 0.78) return [question(anyFact(dice), dice)];
   if (roll < 0.9) return series(dice);
   // Turns that have nothing to do with each other: the last question counts, not the one before.
   const out = dice.chance(0.5) ? [smallTalk(dice)] : [];

@@ -1,8 +1,8 @@
 // Texts of several sentences: stories drawn from the plots, and descriptions of people, places, animals and days.
 
 import { adventures } from './adventures.js';
-import { articles, Dice, expand, polish, type Slots } from './grammar.js';
-import { type Plot, plots } from './plots.js';
+import { articles, type Dice, expand, polish, type Slots } from './grammar.js';
+import { plots } from './plots.js';
 import {
   animals,
   at,
@@ -39,29 +39,15 @@ const toys = ['horse', 'train', 'boat', 'doll', 'sledge', 'bear'];
 const bystanders = ['Clara', 'Frieda', 'Rosa', 'Sophie', 'Theo', 'Urs', 'Vera'];
 const small = ['mouse', 'rabbit', 'squirrel', 'hedgehog', 'frog', 'duck', 'hen', 'marmot'];
 
-/** A plot with everybody in it: who acts in a story is fixed, where and in what words it happens is drawn. */
-interface Cast {
-  plot: Plot;
-  hero: Child;
-  friend: Child;
-  pet: (typeof pets)[number];
-  slots: Slots;
-}
-
-// A model of this size keeps a name through a text only when the plot itself calls for the name.
-const casts: readonly Cast[] = [...plots, ...adventures].map((plot, at) => {
-  const dice = new Dice(700 + at);
-  const hero = children[at % children.length] as Child;
-  const friend = dice.pick(children.filter((child) => child !== hero));
-  const [a1, a2] = dice.some(small, 2) as [string, string];
-  const grown = dice.pick(people.filter((one) => bystanders.includes(one.name)));
-  const slots = { a1, a2, thing: dice.pick(things), toy: dice.pick(toys), grown: `${grown.name} the ${grown.job}` };
-  return { plot, hero, friend, pet: pets[at % pets.length] as (typeof pets)[number], slots };
-});
+const all = [...plots, ...adventures];
 
 export function story(dice: Dice): Story {
-  const { plot, hero, friend, pet, slots: fixed } = dice.pick(casts);
+  const plot = dice.pick(all);
+  const [hero, friend] = dice.some(children, 2) as [Child, Child];
+  const pet = dice.pick(pets);
   const [where, there] = dice.some(hiding, 2) as [string, string];
+  const [a1, a2] = dice.some(small, 2) as [string, string];
+  const grown = dice.pick(people.filter((one) => bystanders.includes(one.name)));
   const it = pronouns[pet.he];
   const other = pronouns[friend.he];
   const slots: Slots = {
@@ -78,10 +64,14 @@ export function story(dice: Dice): Story {
     phis: it.his,
     sound: pet.sound,
     treat: pet.treat,
-    ...fixed,
+    grown: `${grown.name} the ${grown.job}`,
     where,
     there,
+    a1,
+    a2,
     place: dice.pick(sources),
+    thing: dice.pick(things),
+    toy: dice.pick(toys),
   };
   const sentences = plot.lines.map((line) => expand(line, dice, slots));
   return { about: articles(expand(dice.pick(plot.about), dice, slots)), text: polish(sentences.join(' ')) };

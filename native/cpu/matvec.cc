@@ -44,7 +44,9 @@ void dots(const T* large, int64_t largeStride, const float* small, int64_t K, fl
     for (int s = 0; s < S; s++) x[s] = load(small + s * smallStride + k);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
-      const Floats w = load(large + r * largeStride + k);
+      const T* row = large + r * largeStride + k;
+      __builtin_prefetch(row + R * largeStride, 0, 2);
+      const Floats w = load(row);
 #pragma GCC unroll 8
       for (int s = 0; s < S; s++) sums[r][s] = fma(w, x[s], sums[r][s]);
     }

@@ -2,6 +2,18 @@
 #include "queue.h"
 #include <stdexcept>
 #include <utility>
+#ifdef __linux__
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+void yieldToEventLoop() {
+#ifdef __linux__
+  // On Linux a thread has a priority of its own. Five steps give a waking event loop three times the share of a core.
+  setpriority(PRIO_PROCESS, id_t(syscall(SYS_gettid)), 5);
+#endif
+}
 
 Queue::Queue() : thread_([this] { loop(); }) {}
 
@@ -54,6 +66,7 @@ void Queue::runJob(Job& job) {
 }
 
 void Queue::loop() {
+  yieldToEventLoop();
   for (;;) {
     std::function<void()> task;
     {

@@ -19,6 +19,9 @@ struct Job {
   virtual Failure run() = 0;  // never throws
 };
 
+// Lowers the calling thread's priority below that of the event loop, which must answer while all cores compute.
+void yieldToEventLoop();
+
 class Queue {
  public:
   Queue();

@@ -39,7 +39,11 @@ function step(name, inputs, output, commands) {
       encoding: 'utf8',
       shell: process.platform === 'win32',
     });
-    if (result.status === 0) continue;
+    if (result.status === 0) {
+      const note = /nvcc not found.*/.exec(result.stdout ?? '');
+      if (note) console.log(`setup: ${note[0]}`);
+      continue;
+    }
     process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}`);
     const why = result.error ? `: ${result.error.message}` : '';
     console.error(`setup: ${name} failed in: ${[command, ...args].join(' ')}${why}`);

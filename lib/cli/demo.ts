@@ -43,6 +43,9 @@ async function demo(context: Context, name: string | undefined, flags: ModelFlag
   const started = performance.now();
   const style = styleFor(stdout, env);
   const say = (line = ''): void => void stdout.write(`${line}\n`);
+  const prose = (text: string, indent = '   ', paint = (line: string) => line): void => {
+    for (const line of wrap(text, Math.min(widthOf(stdout), 100) - indent.length)) say(indent + paint(line));
+  };
   using opened = await open(context, name ?? ownModel, flags);
   const { model } = opened;
   if (model.tokenizer.chatTemplate === undefined) {
@@ -50,11 +53,8 @@ async function demo(context: Context, name: string | undefined, flags: ModelFlag
   }
   const plan = name === undefined ? await planForOwn() : planForOthers;
   const { path, threads } = cpuInfo();
-  say(
-    style.bold(
-      `Helvetia runs ${model.name} in this process: ${count(parameters(model.decoder.config))} parameters, ${model.dtype}, ${path}, ${plural(threads, 'thread')}.`,
-    ),
-  );
+  const size = `${count(parameters(model.decoder.config))} parameters, ${model.dtype}, ${path}, ${plural(threads, 'thread')}`;
+  prose(`Helvetia runs ${model.name} in this process: ${size}.`, '', style.bold);
   say();
 
   heading(say, style, '1', 'The model answers as it came.');
@@ -67,9 +67,8 @@ async function demo(context: Context, name: string | undefined, flags: ModelFlag
   const { adapter, watched } = await train(context, model, plan, folder);
   using _ = adapter;
   const steps = watched.metrics.steps;
-  say(
-    `   The loss fell from ${steps[0]?.loss.toFixed(2)} to ${watched.last?.loss.toFixed(2)}; ${adapter.pairs.size} layers have a pair of rank ${adapter.config.r} beside their frozen weights.`,
-  );
+  const losses = `The loss fell from ${steps[0]?.loss.toFixed(2)} to ${watched.last?.loss.toFixed(2)}.`;
+  prose(`${losses} ${adapter.pairs.size} layers have a pair of rank ${adapter.config.r} beside their frozen weights.`);
   say();
 
   heading(say, style, '3', 'It answers again with the adapter, at once, in the same process.');
@@ -86,7 +85,8 @@ async function demo(context: Context, name: string | undefined, flags: ModelFlag
       `${adapterFolder}: the adapter that was loaded back answers otherwise than the one that was trained`,
     );
   const shown = shortest(adapterFolder);
-  say(`   ${shown}: loaded back, it gives the same answer. The plot of the loss is in ${join(shown, 'loss.svg')}.`);
+  const plot = join(shown, 'loss.svg');
+  prose(`It lies in ${shown}; loaded back, it gives the same answer. The plot of the loss is in ${plot}.`);
   say();
 
   say(style.bold(`Done in ${duration((performance.now() - started) / 1000)}. Go on with:`));
@@ -118,7 +118,7 @@ const planForOthers: Plan = {
   training: {
     epochs: 8,
     batchTokens: 512,
-    learningRate: 1e-3,
+    learningRate: 2e-3,
     schedule: 'cosine',
     warmupSteps: 2,
     lora: { r: 8, alpha: 16 },
@@ -173,14 +173,15 @@ async function answers(
 ): Promise<string[]> {
   const texts: string[] = [];
   for (const prompt of plan.prompts) {
-    const { text } = await model.chat([{ role: 'user', content: prompt }], {
+    const { text, finishReason } = await model.chat([{ role: 'user', content: prompt }], {
       maxNewTokens: plan.maxNewTokens,
       temperature: 0,
       signal: context.interrupts.signal,
       ...(adapter ? { adapter } : {}),
     });
-    texts.push(text.trim());
-    onAnswer(prompt, text.trim());
+    const answer = `${text.trim().replace(/\s+/g, ' ')}${finishReason === 'length' ? ' …' : ''}`;
+    texts.push(answer);
+    onAnswer(prompt, answer);
   }
   return texts;
 }
@@ -199,7 +200,7 @@ function conversation(
   text: string,
 ): void {
   say(`   ${style.green('>')} ${prompt}`);
-  for (const line of wrap(text.replace(/\s+/g, ' '), Math.min(widthOf(stdout), 100) - 5)) say(`     ${line}`);
+  for (const line of wrap(text, Math.min(widthOf(stdout), 100) - 5)) say(`     ${line}`);
   say();
 }
 
@@ -212,8 +213,7 @@ function compared(
   after: string,
 ): void {
   say(`   ${style.green('>')} ${prompt}`);
-  const flat = (text: string): string => text.replace(/\s+/g, ' ');
-  const lines = sideBySide(['before', flat(before)], ['after', flat(after)], Math.min(widthOf(stdout), 110) - 5);
+  const lines = sideBySide(['before', before], ['after', after], Math.min(widthOf(stdout), 110) - 5);
   lines.forEach((line, i) => say(`     ${i < 2 ? style.dim(line) : line}`));
   say();
 }

@@ -119,14 +119,23 @@ export class Decoder {
 
   /** The hidden states after the final norm: `[total, hidden]`. */
   hidden(batch: Packed, options: ForwardOptions = {}): Tensor {
+    const blocks = this.#blockByBlock(batch, options);
+    for (;;) {
+      const next = blocks.next();
+      if (next.done) return next.value;
+    }
+  }
+
+  // The same, one block at a time.
+  *#blockByBlock(batch: Packed, options: ForwardOptions): Generator<void, Tensor, void> {
     // On the CPU everything between the weights is f32: widening there costs nothing, and rounding would cost accuracy.
     let x = embedding(this.#embedding, batch.tokens, { dtype: 'f32' });
-    const checkpointing = options.checkpointing && gradEnabled();
     for (const [i, block] of this.#blocks.entries()) {
       const masks = (): DropoutStream | undefined =>
         options.dropoutSeed === undefined ? undefined : new DropoutStream(options.dropoutSeed + i);
       const run = (input: Tensor): Tensor => this.#block(block, i, input, batch, options, masks());
-      x = checkpointing ? checkpoint(run, x) : run(x);
+      x = options.checkpointing && gradEnabled() ? checkpoint(run, x) : run(x);
+      yield;
     }
     return rmsNorm(x, this.#norm, { eps: this.config.normEps });
   }
@@ -139,9 +148,23 @@ export class Decoder {
   /**
    * The cross-entropy at each position, f32 `[total]`: `targets` i32 `[total]` holds the token that follows, or a
    * negative number where nothing is to be learned. The logits are never stored whole.
+   *
+   * Pauses after each block: a deep model's forward pass is hundreds of calls, which would hold the event loop if they
+   * were made in one stretch. `inStretch` runs each stretch, for instance under `noGrad`.
    */
-  losses(batch: Packed, targets: Tensor, options: ForwardOptions = {}): Tensor {
-    return linearCrossEntropy(this.hidden(batch, options), this.#head, targets);
+  async losses(
+    batch: Packed,
+    targets: Tensor,
+    options: ForwardOptions,
+    pause: () => Promise<void> | undefined,
+    inStretch: <T>(stretch: () => T) => T = (stretch) => stretch(),
+  ): Promise<Tensor> {
+    const blocks = this.#blockByBlock(batch, options);
+    for (;;) {
+      const next = inStretch(() => blocks.next());
+      if (next.done) return inStretch(() => linearCrossEntropy(next.value, this.#head, targets));
+      await pause();
+    }
   }
 
   dispose(): void {

@@ -188,16 +188,13 @@ class Run {
     const dropoutSeed = adapter && adapter.config.loraDropout > 0 ? seed * 2 ** 16 : undefined;
     const { device } = decoder;
     return scope(async () => {
-      const losses = decoder.losses(inputOf(batch, decoder), tensor(targets, { device }), {
-        adapter,
-        dropoutSeed,
-        checkpointing: this.settings.gradientCheckpointing,
-      });
+      const breather = new Breather();
+      const pause = (): Promise<void> => breather.pause();
+      const options = { adapter, dropoutSeed, checkpointing: this.settings.gradientCheckpointing };
+      const losses = await decoder.losses(inputOf(batch, decoder), tensor(targets, { device }), options, pause);
       const read = losses.data();
       read.catch(() => {}); // looked at later, unless the run ends before
-      await breath();
-      const breather = new Breather();
-      await backwardPaced(losses, () => breather.pause(), full(losses.shape, share, { device }));
+      await backwardPaced(losses, pause, full(losses.shape, share, { device }));
       // In an object: the scope, and with it all activations, would wait for the promise itself.
       return { read };
     });
@@ -210,9 +207,11 @@ class Run {
     for (const batch of this.#evalBatches) {
       this.signal.throwIfAborted();
       const { targets, count } = targetsOf(batch);
-      const { read } = scope(() => {
+      const { read } = await scope(async () => {
+        const breather = new Breather();
         const at = tensor(targets, { device: decoder.device });
-        return { read: noGrad(() => decoder.losses(inputOf(batch, decoder), at, { adapter })).data() };
+        const made = await decoder.losses(inputOf(batch, decoder), at, { adapter }, () => breather.pause(), noGrad);
+        return { read: made.data() };
       });
       sum += sumOf(await read, targets);
       total += count;
@@ -343,11 +342,6 @@ class Run {
     );
     this.#saved = this.#done.step;
   }
-}
-
-// Twice: the first may come before the timers that are due.
-async function breath(): Promise<void> {
-  for (let i = 0; i < 2; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 const inputOf = (batch: readonly Example[], { device }: Decoder): ReturnType<typeof packed> =>

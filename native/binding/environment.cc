@@ -1,10 +1,24 @@
 // Carries results from the queue's thread back to the event loop.
 #include "environment.h"
+#include <algorithm>
 #include <cmath>
+#include <unistd.h>
 
 namespace {
-constexpr int64_t reportBytes = 1 << 22;
+
+// V8 answers a large report with a full collection. Tensors are freed by scope() long before, so only what piles up to a
+// share of the machine is worth one: a training step's activations come and go without.
+int64_t reportBytes() {
+  constexpr int64_t least = int64_t(64) << 20;
+#ifdef _SC_PHYS_PAGES
+  static const int64_t share = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE) / 16;
+  return std::max(least, share);
+#else
+  return least;
+#endif
 }
+
+}  // namespace
 
 Environment::Environment(Napi::Env env) : env_(env), cpuPath_(&cpu::choosePath()), queue_(std::make_unique<Queue>()) {
   napi_threadsafe_function loop;
@@ -67,7 +81,7 @@ Napi::Promise Environment::after(Place place, std::function<Failure()> work, Nap
 
 void Environment::external(int64_t bytes) {
   unreported_ += bytes;
-  if (std::abs(unreported_) < reportBytes) return;
+  if (std::abs(unreported_) < reportBytes()) return;
   int64_t total;
   napi_adjust_external_memory(env_, unreported_, &total);
   unreported_ = 0;

@@ -12,6 +12,7 @@
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
 #endif
+#include "../queue.h"
 #include "../storage.h"
 
 namespace cpu {
@@ -71,6 +72,7 @@ class Workers {
   }
 
   void work(int thread) {
+    yieldToEventLoop();
     uint64_t seen = 0;
     for (;;) {
       for (int i = 0; i < polls && round_.load(std::memory_order_acquire) == seen; i++) pause();

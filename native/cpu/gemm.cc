@@ -17,8 +17,8 @@ constexpr int maxRows = lanes == 16 ? 14 : 6;
 constexpr int panelCols = 2 * lanes;
 // A panel of b of this depth fills two thirds of an L1 of 48 KiB (AVX-512) or half of 32 KiB (AVX2).
 constexpr int64_t depth = 256;
-// A tile of sums, the panels of a behind it and those of b take about 600 KiB of L2.
-constexpr int64_t tileRows = 168, tileCols = 256;
+// A tile of sums, the panels of a behind it and those of b take about 900 KiB of L2.
+constexpr int64_t tileRows = 336, tileCols = 256;
 // Floats in one packed operand, at most: 16 MiB.
 constexpr int64_t packedLimit = int64_t(1) << 22;
 
@@ -99,15 +99,28 @@ struct Range {
   int64_t count() const { return end - begin; }
 };
 
+// Asks for the `part`-th of `parts` equal pieces of `count` floats. Panels come from L3 or memory, whose latency the
+// processor does not hide by itself; into L2, because L1 is full of the panels in use.
+inline void prefetchPart(const float* from, int64_t count, int64_t part, int64_t parts) {
+  const int64_t length = ceilDiv(count, parts * 16) * 16, end = std::min(count, (part + 1) * length);
+  for (int64_t i = part * length; i < end; i += 16) __builtin_prefetch(from + i, 0, 2);
+}
+
 // One tile: row panels × column panels, over all of k.
 void multiplyTile(const Plan& plan, Range rows, Range cols, const float* a, const float* b, float* sums, int64_t stride) {
   const int64_t blocks = std::max<int64_t>(1, ceilDiv(plan.K, depth)), length = ceilDiv(plan.K, blocks);
   for (int64_t block = 0; block < blocks; block++) {
     const int64_t k = block * length, count = std::min(length, plan.K - k);
+    const int64_t nextCount = std::min(length, plan.K - k - count);  // 0 in the last block
     for (int64_t j = 0; j < cols.count(); j++) {
       const int vectors = int(ceilDiv(plan.colsOf(cols.begin + j), lanes));
       for (int64_t i = 0; i < rows.count(); i++) {
         const int64_t height = plan.rowsOf(rows.begin + i);
+        if (j + 1 < cols.count())
+          prefetchPart(b + (j + 1) * plan.bPanel + k * panelCols, count * panelCols, i, rows.count());
+        else
+          prefetchPart(b + (k + count) * panelCols, nextCount * panelCols, i, rows.count());
+        prefetchPart(a + i * plan.aPanel + (k + count) * height, nextCount * height, j, cols.count());
         const Multiply kernel = multiplyFor(int(height), vectors, std::make_integer_sequence<int, maxRows>{});
         kernel(count, a + i * plan.aPanel + k * height, b + j * plan.bPanel + k * vectors * lanes,
                sums + i * plan.panelRows * stride + j * panelCols, stride, block > 0);

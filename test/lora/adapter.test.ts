@@ -44,7 +44,7 @@ describe('an adapter', () => {
     expect(await adapted.data()).toEqual(await plain.data());
     const { a } = adapter.pairs.get('model.layers.0.self_attn.q_proj')!;
     const bound = 1 / Math.sqrt(a.dim(1));
-    const values = await a.data();
+    const values = (await a.data()) as Float32Array;
     expect(Math.max(...values)).toBeLessThanOrEqual(bound);
     expect(Math.min(...values)).toBeGreaterThanOrEqual(-bound);
     const variance = values.reduce((sum: number, x: number) => sum + x * x, 0) / values.length;
@@ -91,7 +91,15 @@ describe('an adapter', () => {
       inference_mode: true,
       modules_to_save: null,
     });
-    expect(config.target_modules).toEqual(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']);
+    expect(config.target_modules).toEqual([
+      'q_proj',
+      'k_proj',
+      'v_proj',
+      'o_proj',
+      'gate_proj',
+      'up_proj',
+      'down_proj',
+    ]);
     using again = await model.loadAdapter(place);
     expect(again.config).toEqual(adapter.config);
     const [before, after] = await Promise.all([adapter.tensors(), again.tensors()]);
@@ -106,7 +114,9 @@ describe('an adapter', () => {
     ) as object;
     // PEFT's own version, and settings of methods that came after the classic set, are left out.
     const later = ['peft_version', 'lora_ga_config', 'monteclora_config', 'use_bdlora', 'velora_config', 'kasa_config'];
-    expect(Object.keys(configOf())).toEqual(expect.arrayContaining(Object.keys(theirs).filter((key) => !later.includes(key))));
+    expect(Object.keys(configOf())).toEqual(
+      expect.arrayContaining(Object.keys(theirs).filter((key) => !later.includes(key))),
+    );
   });
 
   describe('that is wrong', () => {
@@ -118,14 +128,16 @@ describe('an adapter', () => {
 
     it('is told which rank its tensors should have', async () => {
       rewrite({ r: 6 });
-      await expect(loading()).rejects.toThrow(/adapter_model\.safetensors: tensor '.*q_proj\.lora_A\.weight' is \[4,128\], expected \[6,128\] for rank 6/);
+      await expect(loading()).rejects.toThrow(
+        /adapter_model\.safetensors: tensor '.*q_proj\.lora_A\.weight' is \[4,128\], expected \[6,128\] for rank 6/,
+      );
     });
 
     it('is told which feature is not supported', async () => {
       rewrite({ use_dora: true });
       await expect(loading()).rejects.toThrow("field 'use_dora' is true, which is not supported");
       rewrite({ use_dora: false, modules_to_save: ['lm_head'] });
-      await expect(loading()).rejects.toThrow("field 'modules_to_save' is [\"lm_head\"], which is not supported");
+      await expect(loading()).rejects.toThrow('field \'modules_to_save\' is ["lm_head"], which is not supported');
       rewrite({ modules_to_save: null, peft_type: 'IA3' });
       await expect(loading()).rejects.toThrow('field \'peft_type\' must be "LORA", got "IA3"');
     });
@@ -136,7 +148,8 @@ describe('an adapter', () => {
     });
 
     it('is told which tensor is missing, foreign or unknown', async () => {
-      const name = (which: string, path = 'model.layers.2.self_attn.q_proj'): string => `base_model.model.${path}.lora_${which}.weight`;
+      const name = (which: string, path = 'model.layers.2.self_attn.q_proj'): string =>
+        `base_model.model.${path}.lora_${which}.weight`;
       await retensor((tensors) => tensors.delete(name('B')));
       await expect(loading()).rejects.toThrow(`tensor '${name('B')}' is missing`);
       await retensor((tensors) => {

@@ -22,7 +22,9 @@ constexpr int chains = 16;
 constexpr long rounds = 20'000'000;
 
 static void work(float* out) {
-  Floats sums[chains] = {}, factor = Floats{} + 0.999f, term = Floats{} + 0.001f;
+  // Different numbers in each chain, or the compiler would compute equal chains once.
+  Floats sums[chains], factor = Floats{} + 0.999f, term = Floats{} + 0.001f;
+  for (int c = 0; c < chains; c++) sums[c] = Floats{} + float(c + *out);
   for (long i = 0; i < rounds; i++) {
 #pragma GCC unroll 16
     for (int c = 0; c < chains; c++) sums[c] = sums[c] * factor + term;
@@ -37,7 +39,7 @@ int main(int argc, char** argv) {
   double best = 0;
   for (int repeat = 0; repeat < 3; repeat++) {
     std::vector<std::thread> all;
-    std::vector<float> out(threads);
+    std::vector<float> out(threads, 1.0f);
     const auto start = std::chrono::steady_clock::now();
     for (int t = 0; t < threads; t++) all.emplace_back(work, &out[t]);
     for (auto& t : all) t.join();

@@ -103,7 +103,7 @@ function layer(x: Shape, weight: Shape, dtype: DType, frozen: DType, bias: boole
   });
 }
 
-// Sizes around the blocks of the CPU's kernels: 1..8 rows are streamed, tiles have 14 (or 6) rows and 32 (or 16)
+// Sizes around the blocks of the CPU's kernels: 1..16 rows are streamed, tiles have 14 (or 6) rows and 32 (or 16)
 // columns, a block of k has 256.
 export const cases: Case[] = [
   mm([0, 3], [3, 4]),

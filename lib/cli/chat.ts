@@ -93,7 +93,7 @@ type Answer = (
 
 const help = `  /help          this list
   /reset         begin a new conversation
-  /system TEXT   set the instructions, and begin a new conversation; without a text, remove them
+  /system TEXT   begin a new conversation with these instructions, or with none
   /exit          leave (so do Ctrl-D, and Ctrl-C at the prompt)`;
 
 class Conversation {

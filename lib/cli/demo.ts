@@ -101,12 +101,12 @@ async function planForOwn(): Promise<Plan> {
     data: join(examples, 'demo.jsonl'),
     prompts: JSON.parse(await readFile(join(examples, 'demo-prompts.json'), 'utf8')) as string[],
     training: {
-      epochs: 8,
-      batchTokens: 1024,
+      epochs: 14,
+      batchTokens: 512,
       learningRate: 3e-3,
       schedule: 'cosine',
       warmupSteps: 4,
-      lora: { r: 16, alpha: 32 },
+      lora: { r: 32, alpha: 64 },
     },
     maxNewTokens: 80,
   };

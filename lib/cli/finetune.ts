@@ -329,10 +329,8 @@ function finish(
     lines.push(`saved ${flags.out}: the adapter, metrics.${flags.metrics} and loss.svg`);
     lines.push(`try it: helvetia ${talk} ${quoted(name)} --adapter ${quoted(flags.out)}`);
   } else if (last) {
-    lines.push(
-      `stopped after step ${last.step} of ${last.steps}; the adapter so far is in ${flags.out}, the checkpoint in ${interruptedIn}`,
-    );
-    lines.push('the same command with --resume goes on from there');
+    lines.push(`stopped after step ${last.step} of ${last.steps}; the same command with --resume goes on from there`);
+    lines.push(`saved ${flags.out}: the adapter so far, and its checkpoint in ${interruptedIn}`);
   } else lines.push('stopped before the first step; nothing was saved');
   stdout.write(`${lines.join('\n')}\n`);
 }

@@ -13,7 +13,7 @@
 namespace cpu::CPU_ISA {
 namespace {
 
-constexpr int maxSmall = 8;
+constexpr int maxSmall = 16;
 // Registers for sums and for the vectors that they are made from.
 constexpr int registers = lanes == 16 ? 28 : 13;
 constexpr int maxTogether = lanes == 16 ? 8 : 4;  // rows of the small operand that share one reading of the large one

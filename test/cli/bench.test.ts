@@ -1,0 +1,71 @@
+// What `helvetia bench` computes with: medians, the named shapes' sizes, and the memory that they take.
+import { describe, expect, it } from 'vitest';
+import { repeat, spread } from '../../lib/bench/measure.js';
+import {
+  attentionFlops,
+  checkMemory,
+  headFlops,
+  linearFlops,
+  parameters,
+  weightBytes,
+} from '../../lib/bench/subject.js';
+import { decoderConfig } from '../../lib/models/architectures.js';
+import { type ShapeName, shapeNames, shapes } from '../../lib/models/shapes.js';
+
+const config = (name: ShapeName) => decoderConfig(name, shapes[name]);
+
+describe('measuring', () => {
+  it('gives the median with its spread', () => {
+    expect(spread([3, 1, 2])).toEqual({ median: 2, min: 1, max: 3, repeats: 3 });
+    expect(spread([4, 1, 2, 3])).toEqual({ median: 2.5, min: 1, max: 4, repeats: 4 });
+    expect(() => spread([])).toThrow(RangeError);
+  });
+
+  it('does not count the warm-up, and stops when it is told to', async () => {
+    let calls = 0;
+    expect(await repeat({ repeats: 3, warmup: 2 }, async () => ++calls)).toMatchObject({
+      median: 4,
+      min: 3,
+      repeats: 3,
+    });
+    const stopped = new AbortController();
+    const once = async (): Promise<number> => {
+      stopped.abort(new Error('enough'));
+      return 1;
+    };
+    await expect(repeat({ repeats: 3, warmup: 0, signal: stopped.signal }, once)).rejects.toThrow('enough');
+  });
+});
+
+describe('named shapes', () => {
+  // As the checkpoints' cards and files say.
+  it.each([
+    ['smollm2-135m', 134_515_008],
+    ['llama-3.2-1b', 1_235_814_400],
+    ['llama-3.1-8b', 8_030_261_248],
+  ] as const)('%s has %d parameters', (name, size) => {
+    expect(parameters(config(name))).toBe(size);
+    expect(weightBytes(config(name), 'bf16')).toBe(2 * size);
+  });
+
+  it('are all of those that --shape offers', () => {
+    expect(shapeNames).toEqual(['smollm2-135m', 'llama-3.2-1b', 'llama-3.1-8b']);
+  });
+
+  it('are refused in one sentence where memory is short', () => {
+    const big = config('llama-3.1-8b');
+    expect(() => checkMemory('llama-3.1-8b', big, 'bf16', 16e9)).toThrow(
+      'llama-3.1-8b takes 17.1 GB in bf16, but only 16.0 GB of memory are free',
+    );
+    expect(() => checkMemory('llama-3.1-8b', big, 'bf16', 24e9)).not.toThrow();
+    expect(() => checkMemory('smollm2-135m', config('smollm2-135m'), 'f32', 1e9)).not.toThrow();
+  });
+
+  it('count their operations', () => {
+    const small = config('smollm2-135m');
+    // Weights that are used once per token, two operations each; the embedding is a look-up, but also the output.
+    expect(linearFlops(small) + headFlops(small)).toBe(2 * (134_515_008 - 61 * 576));
+    expect(attentionFlops(small, 1)).toBe(4 * 30 * 9 * 64);
+    expect(attentionFlops(small, 3)).toBe(4 * 30 * 9 * 64 * 6);
+  });
+});

@@ -1,5 +1,5 @@
 // Loads a decoder from a Hugging Face folder or a GGUF file, or makes one of random weights.
-import { existsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Device } from '../device.js';
 import type { DType } from '../dtype.js';
@@ -168,9 +168,4 @@ export function randomDecoder(
     );
   }
   return new Decoder(config, weights, device, dtype);
-}
-
-/** Whether a path holds a model: a folder with a config.json, or a GGUF file. */
-export function isModelPath(path: string): boolean {
-  return existsSync(join(path, 'config.json')) || (path.endsWith('.gguf') && existsSync(path));
 }

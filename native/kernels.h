@@ -101,9 +101,9 @@
      steps i32 [rows] is the random counter; penalize divides or multiplies the logits of seen tokens (< 0 is padding) */ \
   KERNEL(sample, Out tokens, In logits, In options, In seeds, In steps)                                                \
   KERNEL(penalize, Out logits, In tokens, In penalties)                                                                \
-  /* adamw: all tensors of one step in one call; gradients are multiplied by min(1, maxNorm / norm) when norm? given */\
+  /* adamw: all tensors of one step in one call; gradients times min(1, maxNorm / sqrt(norm?)), norm of squaredNorm */ \
   KERNEL(squaredNorm, Out out, Ins tensors)                                                                            \
-  KERNEL(adamw, Outs parameters, Outs moments, Outs variances, Ins gradients, In norm, float maxNorm, float learningRate, float beta1, float beta2, float eps, float weightDecay, double step)
+  KERNEL(adamw, Outs parameters, Outs moments, Outs variances, Ins gradients, In norm, float maxNorm, double learningRate, double beta1, double beta2, double eps, double weightDecay, double step)
 // clang-format on
 
 #define DECLARE_KERNEL(name, ...) void name(Device&, __VA_ARGS__);

@@ -51,15 +51,15 @@ double squares(const View& x, int64_t begin, int64_t count) {
 }
 
 struct Update {
-  float coefficient, keep, beta1, beta2, stepSize, inverseRoot, eps;
+  float coefficient, keep, beta2, share1, share2, stepSize, inverseRoot, eps;
 };
 
 // f32 rows of `count` elements.
 void update(float* p, float* m, float* v, const float* g, int64_t count, const Update& u) {
   const auto advance = [&](Floats gradient, Floats& parameter, Floats& moment, Floats& variance) {
     const Floats clipped = gradient * u.coefficient;
-    moment = moment + (clipped - moment) * (1 - u.beta1);
-    variance = variance * u.beta2 + clipped * clipped * (1 - u.beta2);
+    moment = moment + (clipped - moment) * u.share1;
+    variance = variance * u.beta2 + clipped * clipped * u.share2;
     Floats root;
     for (int lane = 0; lane < lanes; lane++) root[lane] = std::sqrt(variance[lane]);
     parameter = parameter * u.keep - moment / (root * u.inverseRoot + u.eps) * u.stepSize;
@@ -97,15 +97,16 @@ void squaredNorm(Device& device, Out out, Ins tensors) {
 }
 
 void adamw(Device& device, Outs parameters, Outs moments, Outs variances, Ins gradients, In norm, float maxNorm,
-           float learningRate, float beta1, float beta2, float eps, float weightDecay, double step) {
+           double learningRate, double beta1, double beta2, double eps, double weightDecay, double step) {
   float coefficient = 1;
   if (norm) {
     coefficient = maxNorm / (std::sqrt(norm.data<float>()[0]) + 1e-6f);
     if (coefficient > 1) coefficient = 1;
   }
-  const double correction1 = 1 - std::pow(double(beta1), step), correction2 = 1 - std::pow(double(beta2), step);
-  const Update u{coefficient, float(1 - double(learningRate) * weightDecay), beta1, beta2,
-                 float(learningRate / correction1), float(1 / std::sqrt(correction2)), eps};
+  const double correction1 = 1 - std::pow(beta1, step), correction2 = 1 - std::pow(beta2, step);
+  // Differences from 1 are formed in double precision: 1 - 0.999 of two floats is off by 1e-5.
+  const Update u{coefficient, float(1 - learningRate * weightDecay), float(beta2), float(1 - beta1), float(1 - beta2),
+                 float(learningRate / correction1), float(1 / std::sqrt(correction2)), float(eps)};
 
   const std::vector<Piece> pieces = piecesOf(parameters);
   // Rows of at most this many elements are widened at a time; four of them fit in L1.

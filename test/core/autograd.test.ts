@@ -55,9 +55,11 @@ describe('backward', () => {
 
   it('walks deep graphs', async () => {
     const x = leaf([1]);
-    let y: Tensor = x;
-    for (let i = 0; i < 20_000; i++) y = add(y, 0);
-    backward(y);
+    scope(() => {
+      let y: Tensor = x;
+      for (let i = 0; i < 20_000; i++) y = add(y, 0);
+      backward(y);
+    });
     expect(await gradOf(x)).toEqual([1]);
   });
 
@@ -106,9 +108,16 @@ describe('checkpoint', () => {
       for (const t of [x.grad!, w.grad!, x, w]) t.dispose();
       return { gradients, extra: held };
     };
-    const plain = await peakOf(false);
-    const saved = await peakOf(true);
-    expect(saved.gradients).toEqual(plain.gradients);
-    expect(saved.extra).toBeLessThan(plain.extra / 5);
+    // The collector may free an earlier test's tensors meanwhile, which makes either figure too small: hence the retries.
+    const tensorBytes = 64 * 256 * 4;
+    for (let attempt = 0; ; attempt++) {
+      const plain = await peakOf(false);
+      const saved = await peakOf(true);
+      expect(saved.gradients).toEqual(plain.gradients);
+      expect(saved.extra).toBeLessThanOrEqual(3 * tensorBytes);
+      if (plain.extra < 10 * tensorBytes && attempt < 5) continue;
+      expect(plain.extra).toBeGreaterThanOrEqual(10 * tensorBytes);
+      return;
+    }
   });
 });

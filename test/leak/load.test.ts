@@ -1,4 +1,5 @@
-// Loading and disposing of models, adapters and generations leaves the device's bytes where they were.
+// Loading and disposing of models, adapters and generations leaves the device's bytes where they were: never more
+// than before, and less only where the collector freed something older meanwhile.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +22,7 @@ it('200 loads and disposals leave nothing, the mapped files included', async () 
     if (i % 20 === 0) await model.generate([1, 2, 3], { maxNewTokens: 4, ignoreEos: true });
     model.dispose();
   }
-  expect(await used()).toBe(before);
+  expect(await used()).toBeLessThanOrEqual(before);
 });
 
 it('generations, stopped ones too, leave nothing', async () => {
@@ -41,8 +42,8 @@ it('generations, stopped ones too, leave nothing', async () => {
     model.forward([1, 2, 3]).dispose();
   }
   // A generation that was left early ends a little later.
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  expect(await used()).toBe(before);
+  for (let i = 0; i < 50 && (await used()) > before; i++) await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(await used()).toBeLessThanOrEqual(before);
 });
 
 it('adapters and merged models leave nothing', async () => {
@@ -60,6 +61,6 @@ it('adapters and merged models leave nothing', async () => {
     adapter.dispose();
     again.dispose();
   }
-  expect(await used()).toBe(before);
+  expect(await used()).toBeLessThanOrEqual(before);
   rmSync(place, { recursive: true });
 });

@@ -25,6 +25,6 @@ it('a thousand training steps leave no bytes behind', { timeout: 240_000 }, asyn
   expect(Math.max(...used.slice(1)) - used[0]!).toBeLessThan(1e6);
   adapter.dispose();
   await device('cpu').idle();
-  expect(memory().used).toBe(before);
+  expect(memory().used).toBeLessThanOrEqual(before);
   decoder.dispose();
 });

@@ -21,7 +21,7 @@ export class Device {
    * @throws Error (as a rejection) with the first failure since the last call, and its kernel's name.
    */
   idle(): Promise<void> {
-    return native.idle();
+    return native.idle(this.kind, this.index);
   }
 
   toString(): string {
@@ -30,17 +30,29 @@ export class Device {
 }
 
 const cpu = new Device('cpu', 0);
+const gpus: Device[] = [];
 
 /**
- * The device of that name. `'auto'` takes CUDA where it can be used, else the CPU.
+ * The device of that name: `'cpu'`, `'cuda'` (the first GPU), `'cuda:1'`, … `'auto'` takes the first GPU where CUDA can be
+ * used, else the CPU; `cudaAbsence()` says why. HELVETIA_GPU=off keeps `'auto'` on the CPU.
  *
  * @throws Error if the name is not known, or if it asks for CUDA and CUDA cannot be used, with the reason.
  */
 export function device(name: string | Device = 'auto'): Device {
   if (name instanceof Device) return name;
-  if (name === 'cpu' || name === 'auto') return cpu;
-  if (/^cuda(:\d+)?$/.test(name)) throw new Error(`device '${name}': ${cudaAbsence()}`);
-  throw new Error(`device '${name}' is not known: expected 'auto', 'cpu' or 'cuda'`);
+  if (name === 'cpu') return cpu;
+  if (name === 'auto') return process.env.HELVETIA_GPU !== 'off' && cudaCount() > 0 ? gpu('auto', 0) : cpu;
+  const index = /^cuda(?::(\d{1,3}))?$/.exec(name);
+  if (!index) throw new Error(`device '${name}' is not known: expected 'auto', 'cpu', 'cuda' or 'cuda:1'`);
+  return gpu(name, Number(index[1] ?? 0));
+}
+
+function gpu(name: string, index: number): Device {
+  const count = cudaCount();
+  if (count === 0) throw new Error(`device '${name}': ${cudaAbsence()}`);
+  if (index >= count) throw new Error(`device '${name}': this machine has ${count} GPU${count === 1 ? '' : 's'}`);
+  gpus[index] ??= new Device('cuda', index);
+  return gpus[index];
 }
 
 /** Why CUDA cannot be used in this process, in one sentence; empty where it can. */
@@ -48,21 +60,38 @@ export function cudaAbsence(): string {
   return native.cudaAbsence();
 }
 
+/** The number of GPUs that can be used: 0 where `cudaAbsence()` says something. */
+export function cudaCount(): number {
+  return native.cudaCount();
+}
+
+/**
+ * What GPU `index` is: its name, compute capability, multiprocessors, and bytes of memory.
+ *
+ * @throws Error where that GPU cannot be used.
+ */
+export function cudaInfo(index = 0): ReturnType<typeof native.cudaInfo> {
+  return native.cudaInfo(index);
+}
+
 /** The CPU path in use (`'avx512'`, …), every path that this machine runs, and the number of threads. */
 export function cpuInfo(): { path: string; threads: number; paths: string[] } {
   return native.cpuInfo();
 }
 
-/** Bytes that tensors hold on the CPU: in use, the peak since the start or `resetPeak()`, and kept for reuse. */
-export function memory(): MemoryUse {
-  return native.memory();
+/** Bytes that tensors hold on a device: in use, the peak since the start or `resetPeak()`, and kept for reuse. */
+export function memory(of: string | Device = 'auto'): MemoryUse {
+  const { kind, index } = device(of);
+  return native.memory(kind, index);
 }
 
-export function resetPeak(): void {
-  native.resetPeak();
+export function resetPeak(of: string | Device = 'auto'): void {
+  const { kind, index } = device(of);
+  native.resetPeak(kind, index);
 }
 
 /** Gives the bytes kept for reuse back to the system. */
-export function trimMemory(): void {
-  native.trim();
+export function trimMemory(of: string | Device = 'auto'): void {
+  const { kind, index } = device(of);
+  native.trim(kind, index);
 }

@@ -80,6 +80,7 @@ export interface Kernels {
   loraLinear(out: H, hidden: H, x: H, weight: H, bias: Maybe, a: H, b: H, scaling: number): void;
   loraLinearBackward(dx: Maybe, da: H, db: H, dout: H, x: H, weight: H, a: H, b: H, hidden: H, scaling: number): void;
   loraMerge(weight: H, a: H, b: H, scaling: number): void;
+  loraGrouped(out: H, x: H, a: H, b: H, scalings: H, order: H, segments: H): void;
   dequantize(out: H, x: H): void;
   sample(tokens: H, logits: H, options: H, seeds: H, steps: H): void;
   penalize(logits: H, tokens: H, penalties: H): void;
@@ -99,6 +100,7 @@ export interface Native {
   create(dtype: number, kind: number, index: number, ...shape: number[]): Handle;
   view(from: Handle, offset: number, ...shapeThenStrides: number[]): Handle;
   write(to: Handle, bytes: Uint8Array): void;
+  transfer(to: Handle, from: Handle): void;
   read(from: Handle): Promise<ArrayBuffer>;
   release(handle: Handle): void;
   mapFile(path: string): { handle: FileHandle; bytes: number };
@@ -109,10 +111,12 @@ export interface Native {
   stopRecording(): RecordingHandle;
   replay(recording: RecordingHandle): void;
   dropRecording(recording: RecordingHandle): void;
-  idle(): Promise<void>;
-  memory(): MemoryUse;
-  trim(): void;
-  resetPeak(): void;
+  idle(kind: number, index: number): Promise<void>;
+  memory(kind: number, index: number): MemoryUse;
+  trim(kind: number, index: number): void;
+  resetPeak(kind: number, index: number): void;
+  cudaInfo(index: number): { name: string; capability: string; processors: number; bytes: number; freeBytes: number };
+  cudaCount(): number;
   cpuInfo(): { path: string; threads: number; paths: string[] };
   cudaAbsence(): string;
 }
@@ -121,6 +125,7 @@ function loadAddon(): Native {
   const require = createRequire(import.meta.url);
   const root = packageRoot(require);
   try {
+    if (process.env.HELVETIA_GPU === 'simt') return require(join(root, 'build/simt/Release/helvetia.node')) as Native;
     return (require('node-gyp-build') as (folder: string) => Native)(root);
   } catch (error) {
     throw new Error(

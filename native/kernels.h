@@ -95,6 +95,9 @@
   KERNEL(loraLinear, Out out, Out hidden, In x, In weight, In bias, In a, In b, float scaling)                         \
   KERNEL(loraLinearBackward, Out dx, Out da, Out db, In dout, In x, In weight, In a, In b, In hidden, float scaling)   \
   KERNEL(loraMerge, Out weight, In a, In b, float scaling)                                                             \
+  /* many adapters: adds scalings[s] * (x A[s]') B[s]' to out's rows of each slot; a [slots, r, in], b [slots, out, r];  \
+     order i32 [tokens] = token rows by slot, segments i32 [slots + 1] = where each slot's begin in it; others stay */   \
+  KERNEL(loraGrouped, Out out, In x, In a, In b, In scalings, In order, In segments)                                   \
   /* quant: block formats to a floating-point one */                                                                   \
   KERNEL(dequantize, Out out, In x)                                                                                    \
   /* sample: options f32 [rows, 4] = temperature (0 is greedy), top-k (0 is off), top-p, min-p; seeds i32 [rows, 2];   \

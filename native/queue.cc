@@ -15,7 +15,7 @@ void yieldToEventLoop() {
 #endif
 }
 
-Queue::Queue() : thread_([this] { loop(); }) {}
+Queue::Queue(Replay replays) : replays_(std::move(replays)), thread_([this] { loop(); }) {}
 
 Queue::~Queue() {
   {
@@ -41,10 +41,6 @@ void Queue::push(std::shared_ptr<Job> job) {
   push([this, job = std::move(job)] { runJob(*job); });
 }
 
-void Queue::whenIdle(std::function<void(Failure)> done) {
-  push([this, done = std::move(done)] { done(std::exchange(failure_, nullptr)); });
-}
-
 void Queue::startRecording() {
   if (recording_) throw std::runtime_error("record: another recording is open");
   recording_ = true;
@@ -55,9 +51,10 @@ std::vector<std::shared_ptr<Job>> Queue::stopRecording() {
   return std::exchange(recorded_, {});
 }
 
-void Queue::replay(std::shared_ptr<const std::vector<std::shared_ptr<Job>>> jobs) {
-  push([this, jobs = std::move(jobs)] {
-    for (const auto& job : *jobs) runJob(*job);
+void Queue::replay(std::shared_ptr<Recorded> recorded) {
+  push([this, recorded = std::move(recorded)] {
+    if (replays_ && replays_(*recorded)) return;
+    for (const auto& job : recorded->jobs) runJob(*job);
   });
 }
 

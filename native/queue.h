@@ -1,7 +1,7 @@
 // Queue: one thread that runs jobs in the order they came.
 //
 // A job that fails does not stop the queue: it marks what it should have written (see Storage::failure), so the failure
-// travels along the data and reaches whoever waits for it. `idle` tells the first failure since it was last asked.
+// travels along the data and reaches whoever waits for it. The queue remembers the first for whoever waits for idleness.
 #pragma once
 #include <condition_variable>
 #include <deque>
@@ -10,13 +10,21 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using Failure = std::shared_ptr<const std::string>;
 
 struct Job {
   virtual ~Job() = default;
-  virtual Failure run() = 0;  // never throws
+  virtual Failure run() = 0;            // never throws
+  virtual Failure blocked() const = 0;  // why it cannot run: something that it reads was never written
+};
+
+// Jobs kept to be run again, and what a device makes of them for that (a CUDA graph).
+struct Recorded {
+  std::vector<std::shared_ptr<Job>> jobs;
+  std::shared_ptr<void> compiled;
 };
 
 // Lowers the calling thread's priority below that of the event loop, which must answer while all cores compute.
@@ -24,19 +32,21 @@ void yieldToEventLoop();
 
 class Queue {
  public:
-  Queue();
+  // `replays` runs recorded jobs its own way; it answers false where they are to be run one by one.
+  using Replay = std::function<bool(Recorded&)>;
+  explicit Queue(Replay replays = nullptr);
   ~Queue();  // waits for the running job, drops the rest
 
   void push(std::shared_ptr<Job> job);
   void push(std::function<void()> task);  // must not throw
 
-  // Calls `done` on the queue's thread with the first failure since the last such call, once all earlier jobs have run.
-  void whenIdle(std::function<void(Failure)> done);
+  // The first failure since the last such call. On the queue's thread only.
+  Failure takeFailure() { return std::exchange(failure_, nullptr); }
 
   // Between the two calls every pushed job is also kept. `replay` runs kept jobs again, in order.
   void startRecording();
   std::vector<std::shared_ptr<Job>> stopRecording();
-  void replay(std::shared_ptr<const std::vector<std::shared_ptr<Job>>> jobs);
+  void replay(std::shared_ptr<Recorded> recorded);
 
  private:
   void loop();
@@ -49,5 +59,6 @@ class Queue {
   bool recording_ = false;
   std::vector<std::shared_ptr<Job>> recorded_;
   Failure failure_;  // the queue's thread only
+  const Replay replays_;
   std::thread thread_;
 };

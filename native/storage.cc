@@ -1,120 +1,38 @@
-// The CPU's pool, storages that take from it, and mapped files.
+// Storages, which pool each takes from, and mapped files.
 #include "storage.h"
-#include <algorithm>
-#include <array>
-#include <bit>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 #include <stdexcept>
-#include <vector>
+#include "cuda/gpu.h"
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace pool {
 namespace {
 
-constexpr size_t alignment = 64;
-
-// Four classes for each power of two: a block is at most a quarter larger than asked.
-size_t roundUp(size_t bytes) {
-  if (bytes <= 256) return (std::max<size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
-  const size_t step = std::bit_floor(bytes - 1) / 4;
-  return (bytes + step - 1) / step * step;
-}
-
-size_t classOf(size_t rounded) {
-  if (rounded <= 256) return rounded / alignment;
-  const size_t power = std::bit_floor(rounded - 1);
-  return 4 * std::bit_width(power) + (rounded - power) / (power / 4);
-}
-
-struct Pool {
-  std::mutex mutex;
-  std::array<std::vector<void*>, 4 * 65> free;
-  MemoryUse use;
-
-  void trim() {
-    for (auto& blocks : free) {
-      for (void* block : blocks) std::free(block);
-      blocks.clear();
-    }
-    use.pooled = 0;
-  }
-};
-
-// Never destroyed: storages may outlive the statics of other translation units.
-Pool& pool() {
-  static Pool* instance = new Pool;
-  return *instance;
-}
+// Aligned to 64 bytes: a vector register, and a cache line.
+void* allocate(size_t bytes) { return bytes < size_t(1) << 46 ? std::aligned_alloc(Pool::alignment, bytes) : nullptr; }
 
 }  // namespace
 
-void* take(size_t bytes) {
-  const size_t rounded = roundUp(bytes);
-  Pool& p = pool();
-  std::lock_guard lock(p.mutex);
-  auto& blocks = p.free[classOf(rounded)];
-  void* block = nullptr;
-  if (!blocks.empty()) {
-    block = blocks.back();
-    blocks.pop_back();
-    p.use.pooled -= rounded;
-  } else {
-    if (rounded < size_t(1) << 46) block = std::aligned_alloc(alignment, rounded);
-    if (!block && p.use.pooled > 0) {
-      p.trim();
-      block = std::aligned_alloc(alignment, rounded);
-    }
-    if (!block)
-      throw std::runtime_error("out of memory: asked for " + std::to_string(bytes) + " bytes while " +
-                               std::to_string(p.use.used) + " are in use");
-  }
-  p.use.used += rounded;
-  p.use.peak = std::max(p.use.peak, p.use.used);
-  return block;
+// Never destroyed: storages may outlive the statics of other translation units.
+Pool& cpuPool() {
+  static Pool* pool = new Pool(allocate, [](void* block) { std::free(block); });
+  return *pool;
 }
 
-void give(void* bytes, size_t size) {
-  const size_t rounded = roundUp(size);
-  Pool& p = pool();
-  std::lock_guard lock(p.mutex);
-  p.free[classOf(rounded)].push_back(bytes);
-  p.use.used -= rounded;
-  p.use.pooled += rounded;
-}
-
-void trim() {
-  Pool& p = pool();
-  std::lock_guard lock(p.mutex);
-  p.trim();
-}
-
-MemoryUse memory() {
-  Pool& p = pool();
-  std::lock_guard lock(p.mutex);
-  return p.use;
-}
-
-void resetPeak() {
-  Pool& p = pool();
-  std::lock_guard lock(p.mutex);
-  p.use.peak = p.use.used;
-}
-
-}  // namespace pool
+Pool& poolOf(Place place) { return place.kind == Place::cuda ? cuda::pool(place.index) : cpuPool(); }
 
 void* Storage::bytes() {
-  if (!bytes_) bytes_ = pool::take(size);
+  if (!bytes_) bytes_ = poolOf(place).take(size);
   return bytes_;
 }
 
 Storage::~Storage() {
-  if (bytes_ && !owner_) pool::give(bytes_, size);
+  if (bytes_ && !owner_) poolOf(place).give(bytes_, size);
 }
 
 MappedFile::MappedFile(const std::string& path) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include "pool.h"
 
 struct Place {
   enum Kind : uint8_t { cpu, cuda } kind = cpu;
@@ -15,19 +16,8 @@ struct Place {
   bool operator==(const Place&) const = default;
 };
 
-// What a device holds: bytes in live storages, the highest that figure has been, and freed bytes kept for reuse.
-struct MemoryUse {
-  int64_t used = 0, peak = 0, pooled = 0;
-};
-
-// The CPU's pool. Blocks are aligned to 64 bytes, rounded up to a size class, and reused by class. Safe on any thread.
-namespace pool {
-void* take(size_t bytes);  // throws std::runtime_error that names the sizes when there is no memory
-void give(void* bytes, size_t size);
-void trim();  // frees the blocks kept for reuse
-MemoryUse memory();
-void resetPeak();
-}  // namespace pool
+Pool& cpuPool();
+Pool& poolOf(Place place);
 
 class Storage {
  public:

@@ -1,5 +1,6 @@
-// All the set-up of a fresh clone: packages, the native addon, the compiled TypeScript. Run again, it redoes only what
-// changed. Uses nothing but Node, because it runs before the packages are there.
+// All the set-up of a fresh clone: packages, the native addon, the compiled TypeScript; with --simt also the addon on the
+// GPU in software, for tests. Run again, it redoes only what changed. Uses nothing but Node, because it runs before the
+// packages are there.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -47,7 +48,7 @@ function step(name, inputs, output, commands) {
     process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}`);
     const why = result.error ? `: ${result.error.message}` : '';
     console.error(`setup: ${name} failed in: ${[command, ...args].join(' ')}${why}`);
-    if (name === 'native')
+    if (name === 'native' || name === 'simt')
       console.error(
         'setup: the addon needs CMake 3.19 or newer and a C++20 compiler (Debian: apt-get install cmake g++)',
       );
@@ -65,9 +66,12 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 step('packages', ['package-lock.json'], 'node_modules', [['npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund']]);
-step('native', ['native', 'CMakeLists.txt', 'package-lock.json'], 'build/Release/helvetia.node', [
-  ['npx', '--no-install', 'cmake-js', 'build', '--out', 'build/cmake', '--config', 'Release'],
-]);
+const native = ['native', 'CMakeLists.txt', 'scripts/nvcc.mjs', 'package-lock.json'];
+const build = ['npx', '--no-install', 'cmake-js', 'build', '--out', 'build/cmake', '--config', 'Release'];
+step('native', native, 'build/Release/helvetia.node', [build]);
+if (process.argv.includes('--simt')) {
+  step('simt', native, 'build/simt/Release/helvetia.node', [[...build, '--target', 'helvetia_simt']]);
+}
 step(
   'typescript',
   ['lib', 'scripts', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'],

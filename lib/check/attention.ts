@@ -115,6 +115,9 @@ function one({
   });
 }
 
+const bf16: [DType, DType, DType] = ['bf16', 'bf16', 'bf16'];
+const f16: [DType, DType, DType] = ['f16', 'f16', 'f16'];
+
 export const cases: Case[] = [
   // One key has the weight 1 whatever its score: q and k have gradients of nothing but rounding.
   one({ heads: [2, 2], headDim: 8, boundaries: [0, 1], gradients: ['v'] }),
@@ -139,6 +142,16 @@ export const cases: Case[] = [
   one({ heads: [2, 1], headDim: 32, boundaries: [0, 15, 30], dtypes: ['bf16', 'bf16', 'bf16'] }),
   one({ heads: [2, 1], headDim: 20, boundaries: [0, 15, 30], dtypes: ['f16', 'f16', 'f16'] }),
   one({ heads: [2, 1], headDim: 33, boundaries: [0, 15, 30], dtypes: ['f32', 'bf16', 'f16'] }),
+  // 16-bit rows in whole 16-byte parts go to tensor cores: each head size, with more than one tile of rows and of keys.
+  one({ heads: [2, 2], headDim: 64, boundaries: [0, 70, 70, 141], rest: 2, dtypes: bf16 }),
+  one({ heads: [4, 1], headDim: 80, boundaries: [3, 36], dtypes: bf16 }),
+  one({ heads: [2, 1], headDim: 96, boundaries: [0, 67], dtypes: f16 }),
+  one({ heads: [8, 1], headDim: 128, boundaries: [0, 17, 36], dtypes: bf16 }),
+  one({ heads: [2, 1], headDim: 256, boundaries: [0, 35], dtypes: bf16 }),
+  one({ heads: [3, 1], headDim: 64, boundaries: [0, 80, 91], window: 21, softcap: 2, scale: 0.2, dtypes: bf16 }),
+  one({ heads: [2, 1], headDim: 128, boundaries: [0, 90], causal: false, window: 30, dtypes: f16 }),
+  one({ heads: [2, 1], headDim: 64, boundaries: [0, 20, 90], causal: false, scale: -0.1, dtypes: bf16 }),
+  one({ heads: [2, 1], headDim: 128, boundaries: [0, 140, 205], dtypes: bf16, gradients: [] }),
   one({ heads: [9, 3], headDim: 64, boundaries: [0, 260], gradients: [] }),
   one({ heads: [2, 1], headDim: 64, boundaries: [0, 1100], window: 600, gradients: [] }),
   one({ heads: [2, 2], headDim: 8, boundaries: [0, 0], gradients: [] }),

@@ -1,7 +1,8 @@
-// Cases of loraLinear and of the adapter's path alone.
+// Cases of loraLinear, of the adapter's path alone, and of many adapters in one batch.
 import type { DType } from '../dtype.js';
-import { loraLinear, loraLinearPath } from '../ops/lora.js';
-import type { Shape } from '../tensor.js';
+import { add } from '../ops/elementwise.js';
+import { loraGrouped, loraLinear, loraLinearPath } from '../ops/lora.js';
+import { type Shape, tensor } from '../tensor.js';
 import { type Case, defineCase, type Numbers, numbers } from './case.js';
 import { product, withBias } from './matmul.js';
 
@@ -66,6 +67,56 @@ function path(x: Shape, outputs: number, rank: number, dtype: DType): Case {
   });
 }
 
+/** `slotOf[t]` is token t's slot; a negative one is none. Slots without tokens are as good as any. */
+function grouped(slotOf: readonly number[], slots: number, [inner, outputs, rank]: number[], dtype: DType): Case {
+  const tokens = slotOf.length;
+  const order = slotOf.map((_, t) => t).sort((s, t) => slotOf[s]! - slotOf[t]! || s - t);
+  const before = (slot: number): number => slotOf.filter((s) => s < slot).length;
+  const segments = Array.from({ length: slots + 1 }, (_, s) => before(s));
+  const scalings = Array.from({ length: slots }, (_, s) => 0.5 + s);
+  return defineCase({
+    name: `loraGrouped ${dtype} [${tokens},${inner}] to ${outputs}, ${slots} slots of rank ${rank}`,
+    inputs: {
+      base: { shape: [tokens, outputs!], dtype },
+      x: { shape: [tokens, inner!], dtype },
+      a: { shape: [slots, rank!, inner!] },
+      b: { shape: [slots, outputs!, rank!] },
+    },
+    run: ({ base, x, a, b }) => {
+      const { device } = x!;
+      const ints = (values: readonly number[]) => tensor(Int32Array.from(values), { device });
+      const groups = {
+        a: a!,
+        b: b!,
+        order: ints(order),
+        segments: ints(segments),
+        scalings: tensor(scalings, { device }),
+      };
+      return loraGrouped(add(base!, 0), x!, groups);
+    },
+    reference: ({ base, x, a, b }) => {
+      const data = [...base!.data];
+      slotOf.forEach((slot, t) => {
+        if (slot < 0) return;
+        const part = (of: Numbers, i: number, shape: number[]): Numbers => {
+          const size = shape.reduce((p, q) => p * q, 1);
+          return numbers(shape, of.data.slice(i * size, (i + 1) * size));
+        };
+        const row = part(x!, t, [1, inner!]);
+        const more = correction(
+          row,
+          part(a!, slot, [rank!, inner!]),
+          part(b!, slot, [outputs!, rank!]),
+          scalings[slot]!,
+        );
+        for (let i = 0; i < outputs!; i++) data[t * outputs! + i]! += more.data[i]!;
+      });
+      return numbers(base!.shape, data);
+    },
+    terms: inner! * rank! * slots,
+  });
+}
+
 export const cases: Case[] = [
   layer([0, 8], 6, 2),
   layer([1, 1], 1, 1, { weight: 'f32' }),
@@ -79,4 +130,16 @@ export const cases: Case[] = [
   layer([260, 20], 30, 16),
   path([6, 20], 9, 4, 'f32'),
   path([3, 5, 12], 17, 2, 'bf16'),
+  grouped([], 2, [8, 6, 2], 'f32'),
+  grouped([0], 1, [1, 1, 1], 'f32'),
+  grouped([-1, -1, -1], 3, [8, 5, 4], 'f32'),
+  grouped([1, 0, -1, 1, 3, 1, 0], 4, [33, 47, 8], 'f32'),
+  grouped(
+    Array.from({ length: 70 }, (_, t) => ((t * 5) % 9) - 1),
+    8,
+    [65, 40, 20],
+    'f32',
+  ),
+  grouped(new Array<number>(40).fill(2), 3, [100, 64, 16], 'f32'),
+  grouped([2, 2, -1, 0, 0, 0, 0, 2], 3, [48, 33, 4], 'bf16'),
 ];

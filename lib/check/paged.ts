@@ -182,4 +182,42 @@ export const cases: Case[] = [
     dtypes: ['f32', 'bf16'],
   }),
   attend({ heads: [2, 1], headDim: 24, blockSize: 7, sequences: [[40, 150]], window: 33, softcap: 3 }),
+  // One 16-bit format for all goes to tensor cores: decoding alone, with long prompts beside it, and with a few new tokens.
+  attend({
+    heads: [8, 2],
+    headDim: 64,
+    blockSize: 32,
+    sequences: [
+      [1, 300],
+      [1, 1],
+      [1, 0],
+      [1, 97],
+    ],
+    dtypes: ['bf16', 'bf16'],
+  }),
+  attend({
+    heads: [4, 1],
+    headDim: 128,
+    blockSize: 32,
+    sequences: [
+      [1, 200],
+      [40, 75],
+      [3, 50],
+      [0, 9],
+    ],
+    dtypes: ['bf16', 'bf16'],
+  }),
+  attend({
+    heads: [2, 2],
+    headDim: 80,
+    blockSize: 5,
+    sequences: [
+      [1, 66],
+      [20, 20],
+    ],
+    window: 11,
+    softcap: 2,
+    dtypes: ['f16', 'f16'],
+  }),
+  attend({ heads: [20, 1], headDim: 256, blockSize: 32, sequences: [[1, 150]], window: 100, dtypes: ['f16', 'f16'] }),
 ];

@@ -5,7 +5,7 @@ import { settleFolder, writeAtomic, writeFolderAtomic } from '../files/atomic.js
 import { readJson } from '../files/json.js';
 import { openSafetensors, type SavedTensor, saveSafetensors } from '../files/safetensors.js';
 import type { LowRank } from '../nn/linear.js';
-import { cast } from '../ops/copy.js';
+import { cast, toDevice } from '../ops/copy.js';
 import { uniform, zeros } from '../ops/random.js';
 import { keep, scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
@@ -102,7 +102,7 @@ export class Adapter {
             throw new Error(`${file.path}: tensor '${name}' is [${info.shape}], expected [${shape}] for rank ${r}`);
           }
           // Copied, because training writes it, and because the file may be replaced while the adapter is in use.
-          return keep(scope(() => cast(file.tensor(name), 'f32', { copy: true })));
+          return keep(scope(() => cast(toDevice(file.tensor(name), base.device), 'f32', { copy: true })));
         };
         pairs.set(path, { a: read('A', [r, from]), b: read('B', [out, r]), scaling });
       }

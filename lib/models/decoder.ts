@@ -13,7 +13,7 @@ import { add } from '../ops/elementwise.js';
 import { embedding } from '../ops/embedding.js';
 import { swiglu } from '../ops/gated.js';
 import { linearCrossEntropy } from '../ops/loss.js';
-import { linear } from '../ops/matmul.js';
+import { matmul } from '../ops/matmul.js';
 import { rmsNorm } from '../ops/norm.js';
 import { pagedAppend, pagedAttention } from '../ops/paged.js';
 import { rope } from '../ops/rope.js';
@@ -129,7 +129,9 @@ export class Decoder {
   // The same, one block at a time.
   *#blockByBlock(batch: Packed, options: ForwardOptions): Generator<void, Tensor, void> {
     // On the CPU everything between the weights is f32: widening there costs nothing, and rounding would cost accuracy.
-    let x = embedding(this.#embedding, batch.tokens, { dtype: 'f32' });
+    // A GPU's tensor cores take both operands in one format, so there it is the weights'.
+    const dtype = this.device.name === 'cpu' ? 'f32' : this.dtype;
+    let x = embedding(this.#embedding, batch.tokens, { dtype });
     for (const [i, block] of this.#blocks.entries()) {
       const masks = (): DropoutStream | undefined =>
         options.dropoutSeed === undefined ? undefined : new DropoutStream(options.dropoutSeed + i);
@@ -142,7 +144,7 @@ export class Decoder {
 
   /** Logits of hidden states: f32 `[rows, vocab]`. */
   logits(hidden: Tensor): Tensor {
-    return linear(hidden, this.#head);
+    return matmul(hidden, this.#head, { transposeB: true, dtype: 'f32' });
   }
 
   /**

@@ -8,7 +8,7 @@ import { type Gguf, openGguf } from '../files/gguf.js';
 import { ggufConfig, ggufRows, hfToGguf, isReordered } from '../files/gguf-names.js';
 import { readJson } from '../files/json.js';
 import { openWeights, type Weights } from '../files/weights.js';
-import { cast } from '../ops/copy.js';
+import { cast, toDevice } from '../ops/copy.js';
 import { embedding } from '../ops/embedding.js';
 import { dequantize } from '../ops/quant.js';
 import { full, randn } from '../ops/random.js';
@@ -71,7 +71,8 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Decoder
     const tied = config.tied || !has('lm_head.weight') || !has('model.embed_tokens.weight');
     const stored = (name: string): string =>
       tied && name === 'model.embed_tokens.weight' && !has(name) ? 'lm_head.weight' : name;
-    return await assemble({ ...config, tied }, weights, stored, (name) => weights.tensor(stored(name)), options);
+    const read = (name: string): Tensor => toDevice(weights.tensor(stored(name)), options.device);
+    return await assemble({ ...config, tied }, weights, stored, read, options);
   } finally {
     weights.close();
   }
@@ -82,7 +83,7 @@ async function loadGguf(path: string, options: LoadOptions): Promise<Decoder> {
   try {
     const config = decoderConfig(path, ggufConfig(gguf));
     const read = (name: string): Tensor => {
-      const stored = gguf.tensor(storedName(name));
+      const stored = toDevice(gguf.tensor(storedName(name)), options.device);
       const plain = isBlock(stored.dtype) ? dequantize(stored, options.dtype ?? 'bf16') : stored;
       return isReordered(name) ? inHuggingFaceOrder(plain, name, config) : plain;
     };

@@ -1,7 +1,8 @@
 // Tensors of the same numbers: in another format, side by side in memory, joined, or picked along an axis.
 import { record, recordJoint } from '../autograd.js';
+import { type Device, device as deviceOf } from '../device.js';
 import { type DType, isBlock, isFloat } from '../dtype.js';
-import { kernels } from '../native.js';
+import { kernels, native } from '../native.js';
 import { scope } from '../scope.js';
 import { empty, type Tensor, viewOf } from '../tensor.js';
 import { axisOf, describe, integers, sameDevice } from './checks.js';
@@ -36,6 +37,22 @@ export function contiguous(x: Tensor): Tensor {
   if (x.contiguous) return x;
   plain('contiguous', x);
   return record(copied(x, x.dtype as DType), [x, (grad) => grad]);
+}
+
+/**
+ * The same numbers on another device, blocks included; `x` itself where they already are. The copy runs behind what both
+ * devices have queued.
+ *
+ * @throws Error if the device is not known or cannot be used.
+ */
+export function toDevice(x: Tensor, to: string | Device): Tensor {
+  const device = deviceOf(to);
+  if (x.device === device) return x;
+  if (x.device.name === 'cuda' && device.name === 'cuda') return toDevice(toDevice(x, 'cpu'), device);
+  const from = contiguous(x);
+  const out = empty(x.shape, { dtype: x.dtype, device });
+  if (x.size > 0) native.transfer(out.handle, from.handle);
+  return record(out, [x, (grad) => toDevice(grad, x.device)]);
 }
 
 /** A zeroed tensor like `x`: where gradients are added up. */

@@ -3,8 +3,8 @@ import { recordJoint, willRecord } from '../autograd.js';
 import { type DType, widerFloat } from '../dtype.js';
 import { kernels } from '../native.js';
 import { empty, type Tensor } from '../tensor.js';
-import { describe, floats, sameDevice, sameShape } from './checks.js';
-import { contiguous } from './copy.js';
+import { describe, floats, integers, sameDevice, sameShape } from './checks.js';
+import { cast, contiguous } from './copy.js';
 import { affine } from './elementwise.js';
 import { matmul } from './matmul.js';
 
@@ -78,16 +78,80 @@ export function loraLinear(x: Tensor, weight: Tensor, a: Tensor, b: Tensor, opti
 }
 
 /**
- * The adapter's path alone, `scaling · (x A') B'`: for an input that the frozen weight does not see, such as a dropped-out
- * one. The product in the middle is f32.
+ * The adapter's path alone, `scaling · (x A') B'`, in x's format: for an input that the frozen weight does not see, such
+ * as a dropped-out one.
  *
  * @throws RangeError if the sizes do not match.
  */
 export function loraLinearPath(x: Tensor, a: Tensor, b: Tensor, scaling: number): Tensor {
   floats('loraLinearPath', x, a, b);
   checkPair('loraLinearPath', x, a, b);
-  const hidden = matmul(x, a, { transposeB: true, dtype: 'f32' });
-  return matmul(affine(hidden, scaling, 0), b, { transposeB: true, dtype: x.dtype as DType });
+  const dtype = x.dtype as DType;
+  // All in x's format, because a GPU's tensor cores take operands of one format only.
+  const hidden = matmul(x, cast(a, dtype), { transposeB: true });
+  return matmul(affine(hidden, scaling, 0), cast(b, dtype), { transposeB: true });
+}
+
+/** The pairs of several adapters for one layer, and which of a batch's rows use which. */
+export interface LoraGroups {
+  /** `[slots, r, in]`, and zeros beyond a pair's own rank. */
+  a: Tensor;
+  /** `[slots, out, r]` */
+  b: Tensor;
+  /** f32 `[slots]` */
+  scalings: Tensor;
+  /** i32 `[tokens]`: rows of the batch, sorted by slot. */
+  order: Tensor;
+  /** i32 `[slots + 1]`: where each slot's rows begin in `order`, and the end of the last. Other rows use none. */
+  segments: Tensor;
+}
+
+/**
+ * Adds `scalings[s] · (x A[s]') B[s]'` to the rows of `out [tokens, out]` that slot `s` has, in place: `x [tokens, in]`.
+ * It has no gradient. From Chen et al., "Punica: Multi-Tenant LoRA Serving" (2023).
+ *
+ * A row outside the batch fails at the `await`.
+ *
+ * @throws RangeError if the sizes do not match; Error if a gradient would be needed.
+ */
+export function loraGrouped(out: Tensor, x: Tensor, groups: LoraGroups): Tensor {
+  const { a, b, scalings, order, segments } = groups;
+  sameDevice('loraGrouped', out, x, a, b, scalings, order, segments);
+  floats('loraGrouped', out, x, a, b, scalings);
+  integers('loraGrouped', 'order', order);
+  integers('loraGrouped', 'segments', segments);
+  const fits =
+    a.rank === 3 &&
+    sameShape(b.shape, [a.dim(0), b.dim(1), a.dim(1)]) &&
+    sameShape(x.shape, [x.dim(0), a.dim(2)]) &&
+    sameShape(out.shape, [x.dim(0), b.dim(1)]);
+  if (!fits) {
+    const shapes = [out, x, a, b].map((t) => describe(t.shape)).join(', ');
+    throw new RangeError(
+      `loraGrouped: out [tokens,out], x [tokens,in], a [slots,r,in] and b [slots,out,r] do not fit: ${shapes}`,
+    );
+  }
+  if (!sameShape(scalings.shape, [a.dim(0)]) || !sameShape(segments.shape, [a.dim(0) + 1]) || order.rank !== 1) {
+    const shapes = [scalings, order, segments].map((t) => describe(t.shape)).join(', ');
+    throw new RangeError(
+      `loraGrouped: for ${a.dim(0)} slots scalings, order and segments must be [slots], [tokens] and [slots + 1], got ${shapes}`,
+    );
+  }
+  if (scalings.dtype !== 'f32') throw new TypeError(`loraGrouped: scalings must be f32, got ${scalings.dtype}`);
+  if (willRecord(out, x, a, b)) throw new Error('loraGrouped: has no gradient: call it inside noGrad');
+  if (!out.contiguous || !a.contiguous || !b.contiguous)
+    throw new RangeError('loraGrouped: out, a and b must be contiguous');
+  const rows = contiguous(x);
+  kernels.loraGrouped(
+    out.handle,
+    rows.handle,
+    a.handle,
+    b.handle,
+    scalings.handle,
+    contiguous(order).handle,
+    contiguous(segments).handle,
+  );
+  return out;
 }
 
 function checkPair(op: string, x: Tensor, a: Tensor, b: Tensor): void {

@@ -85,13 +85,23 @@ class Call final : public Job {
   Call(const char* name, Kernel kernel, Device& device, std::tuple<Argument<Args>...> arguments)
       : name_(name), kernel_(kernel), device_(device), arguments_(std::move(arguments)) {}
 
-  Failure run() override {
+  Failure blocked() const override {
     return std::apply(
-        [&](auto&... argument) {
+        [](const auto&... argument) {
           Failure failure;
           ((failure = failure ? failure : argument.failure()), ...);
+          return failure;
+        },
+        arguments_);
+  }
+
+  Failure run() override {
+    Failure failure = blocked();
+    return std::apply(
+        [&](auto&... argument) {
           if (!failure) try {
               kernel_(device_, argument.pass()...);
+              if constexpr (std::is_same_v<Device, cuda::Device>) cuda::afterKernel(device_);
               return failure;
             } catch (const std::exception& e) {
               failure = std::make_shared<std::string>(std::string(name_) + ": " + e.what());
@@ -109,8 +119,6 @@ class Call final : public Job {
   std::tuple<Argument<Args>...> arguments_;
 };
 
-cuda::Device& cudaDevice(Place place);
-
 // Queues one kernel call on the device of its first tensor, and returns at once.
 template <class... Args>
 napi_value call(napi_env env, napi_callback_info info, const char* name, void (*onCpu)(cpu::Device&, Args...),
@@ -125,12 +133,11 @@ napi_value call(napi_env env, napi_callback_info info, const char* name, void (*
     std::apply([&](auto&... argument) { (argument.read(env, values[i++]), ...); }, arguments);
     std::apply([&](auto&... argument) { ((first = first ? first : argument.first()), ...); }, arguments);
     if (!first) throw std::runtime_error("no tensor was given");
-    const Place place = first->place();
-    Queue& queue = Environment::of(env).queue(place);
-    if (place.kind == Place::cuda)
-      queue.push(std::make_shared<Call<cuda::Device, Args...>>(name, onCuda, cudaDevice(place), std::move(arguments)));
+    Lane& lane = Environment::of(env).lane(first->place());
+    if (lane.gpu)
+      lane.queue->push(std::make_shared<Call<cuda::Device, Args...>>(name, onCuda, *lane.gpu, std::move(arguments)));
     else
-      queue.push(std::make_shared<Call<cpu::Device, Args...>>(name, onCpu, cpu::device(), std::move(arguments)));
+      lane.queue->push(std::make_shared<Call<cpu::Device, Args...>>(name, onCpu, cpu::device(), std::move(arguments)));
   } catch (const std::exception& e) {
     napi_throw_error(env, nullptr, (std::string(name) + ": " + e.what()).c_str());
   }

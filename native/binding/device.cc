@@ -1,35 +1,37 @@
 // Devices in JavaScript: what there is, what it holds, and waiting for it.
 #include "call.h"
 #include "exports.h"
-#ifdef WITH_CUDA
-#include "../cuda/probe.h"
-#else
-namespace cuda {
-static std::string absence() { return "this build has no CUDA: nvcc was not there when it was built"; }
-}  // namespace cuda
-#endif
-
-// Stand-ins for the CUDA kernels: this version declares them and reports the GPU, but computes on the CPU only.
-namespace cuda {
-#define MISSING(name, ...) \
-  void name(Device&, __VA_ARGS__) { throw std::runtime_error("this build has no CUDA kernels"); }
-KERNELS(MISSING)
-#undef MISSING
-}  // namespace cuda
-
-cuda::Device& cudaDevice(Place) { throw std::runtime_error("this build has no CUDA kernels"); }
-
 namespace {
 
-Napi::Value idle(const Napi::CallbackInfo& info) {
-  Environment& environment = Environment::of(info.Env());
-  auto failure = std::make_shared<Failure>();
-  environment.queue(Place{}).whenIdle([failure](Failure found) { *failure = std::move(found); });
-  return environment.after(Place{}, [failure] { return *failure; }, info.Env().Undefined());
+Place placeOf(const Napi::CallbackInfo& info) {
+  return {Place::Kind(info[0].As<Napi::Number>().Int32Value()), uint8_t(info[1].As<Napi::Number>().Uint32Value())};
 }
 
+// Runs `body`, and throws what it throws in JavaScript.
+template <class Body>
+auto orThrow(Napi::Env env, Body body) {
+  try {
+    return body();
+  } catch (const std::exception& e) {
+    throw Napi::Error::New(env, e.what());
+  }
+}
+
+// idle(kind, index)
+Napi::Value idle(const Napi::CallbackInfo& info) {
+  const Place place = placeOf(info);
+  return orThrow(info.Env(), [&] {
+    return Environment::of(info.Env()).after(place, [](Lane& lane, Environment::Done done) {
+      const Failure failure = lane.queue->takeFailure();
+      if (failure || !lane.gpu) done(failure);
+      else cuda::whenDone(*lane.gpu, done);
+    }, info.Env().Undefined());
+  });
+}
+
+// memory(kind, index), trim(kind, index), resetPeak(kind, index)
 Napi::Value memory(const Napi::CallbackInfo& info) {
-  const MemoryUse use = pool::memory();
+  const MemoryUse use = orThrow(info.Env(), [&] { return poolOf(placeOf(info)).memory(); });
   auto out = Napi::Object::New(info.Env());
   out["used"] = double(use.used);
   out["peak"] = double(use.peak);
@@ -37,8 +39,12 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   return out;
 }
 
-void trim(const Napi::CallbackInfo&) { pool::trim(); }
-void resetPeak(const Napi::CallbackInfo&) { pool::resetPeak(); }
+void trim(const Napi::CallbackInfo& info) {
+  orThrow(info.Env(), [&] { poolOf(placeOf(info)).trim(); });
+}
+void resetPeak(const Napi::CallbackInfo& info) {
+  orThrow(info.Env(), [&] { poolOf(placeOf(info)).resetPeak(); });
+}
 
 Napi::Value cpuInfo(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -52,6 +58,21 @@ Napi::Value cpuInfo(const Napi::CallbackInfo& info) {
   return out;
 }
 
+// cudaInfo(index): throws where that GPU cannot be used.
+Napi::Value cudaInfo(const Napi::CallbackInfo& info) {
+  const int index = info[0].As<Napi::Number>().Int32Value();
+  const cuda::GpuInfo gpu = orThrow(info.Env(), [&] { return cuda::info(index); });
+  auto out = Napi::Object::New(info.Env());
+  out["name"] = gpu.name;
+  out["capability"] = std::to_string(gpu.capability / 10) + "." + std::to_string(gpu.capability % 10);
+  out["processors"] = gpu.processors;
+  out["bytes"] = double(gpu.bytes);
+  out["freeBytes"] = double(gpu.freeBytes);
+  return out;
+}
+
+Napi::Value cudaCount(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), cuda::count()); }
+
 // An empty string where CUDA can be used, else the reason why not.
 Napi::Value cudaAbsence(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), cuda::absence()); }
 
@@ -63,5 +84,7 @@ void addDevices(Napi::Env env, Napi::Object exports) {
   exports["trim"] = Napi::Function::New(env, trim, "trim");
   exports["resetPeak"] = Napi::Function::New(env, resetPeak, "resetPeak");
   exports["cpuInfo"] = Napi::Function::New(env, cpuInfo, "cpuInfo");
+  exports["cudaInfo"] = Napi::Function::New(env, cudaInfo, "cudaInfo");
+  exports["cudaCount"] = Napi::Function::New(env, cudaCount, "cudaCount");
   exports["cudaAbsence"] = Napi::Function::New(env, cudaAbsence, "cudaAbsence");
 }

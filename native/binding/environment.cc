@@ -1,7 +1,8 @@
-// Carries results from the queue's thread back to the event loop.
+// Makes queues, and carries results from their threads back to the event loop.
 #include "environment.h"
 #include <algorithm>
 #include <cmath>
+#include <future>
 #include <unistd.h>
 
 namespace {
@@ -20,24 +21,69 @@ int64_t reportBytes() {
 
 }  // namespace
 
-Environment::Environment(Napi::Env env) : env_(env), cpuPath_(&cpu::choosePath()), queue_(std::make_unique<Queue>()) {
+Environment::Environment(Napi::Env env) : env_(env), cpuPath_(&cpu::choosePath()) {
   napi_threadsafe_function loop;
   const Napi::String name = Napi::String::New(env, "helvetia");
   if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, onLoop, &loop) != napi_ok)
     throw std::runtime_error("the event loop refused a thread-safe function");
   loop_ = loop;
   napi_unref_threadsafe_function(env, loop_);
-  // Cleanup hooks run last in, first out, so the queue's thread ends before the function that it calls.
-  napi_add_env_cleanup_hook(env, [](void* self) { static_cast<Environment*>(self)->queue_.reset(); }, this);
+  // Cleanup hooks run last in, first out, so the queues' threads end before the function that they call.
+  napi_add_env_cleanup_hook(env, [](void* self) { static_cast<Environment*>(self)->close(); }, this);
 }
 
 Environment::~Environment() = default;
 
 Environment& Environment::of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
-Queue& Environment::queue(Place place) {
-  if (!queue_) throw std::runtime_error("this Node environment is closing");
-  return *queue_;
+void Environment::close() {
+  closing_ = true;
+  for (auto& [place, lane] : lanes_) {
+    lane->queue.reset();
+    if (!lane->gpu) continue;
+    // The GPU may still owe answers to this environment, and they end in its memory.
+    std::promise<void> idle;
+    try {
+      cuda::use(*lane->gpu);
+      cuda::whenDone(*lane->gpu, [&](Failure) { idle.set_value(); });
+    } catch (const std::exception&) {
+      idle.set_value();
+    }
+    idle.get_future().wait();
+  }
+  lanes_.clear();
+}
+
+Lane& Environment::lane(Place place) {
+  for (auto& [at, lane] : lanes_)
+    if (at == place) return *lane;
+  if (closing_) throw std::runtime_error("this Node environment is closing");
+  auto lane = std::make_unique<Lane>();
+  if (place.kind == Place::cuda) {
+    lane->gpu = cuda::open(place.index);
+    lane->queue = std::make_unique<Queue>([gpu = lane->gpu](Recorded& recorded) { return cuda::replay(*gpu, recorded); });
+    lane->queue->push([gpu = lane->gpu] { cuda::use(*gpu); });
+  } else {
+    lane->queue = std::make_unique<Queue>();
+  }
+  if (recording_) lane->queue->startRecording();
+  return *lanes_.emplace_back(place, std::move(lane)).second;
+}
+
+void Environment::startRecording() {
+  if (recording_) throw std::runtime_error("record: another recording is open");
+  recording_ = true;
+  for (auto& [place, lane] : lanes_) lane->queue->startRecording();
+}
+
+std::vector<Environment::Recording> Environment::stopRecording() {
+  std::vector<Recording> recordings;
+  recording_ = false;
+  for (auto& [place, lane] : lanes_) {
+    auto jobs = lane->queue->stopRecording();
+    if (!jobs.empty()) recordings.push_back({place, std::make_shared<Recorded>(Recorded{std::move(jobs), nullptr})});
+  }
+  return recordings;
 }
 
 void Environment::settle(std::function<void(Napi::Env)> done) {
@@ -52,14 +98,13 @@ void Environment::onLoop(napi_env env, napi_value, void*, void* data) {
   (*done)(env);
 }
 
-Napi::Promise Environment::after(Place place, std::function<Failure()> work, Napi::Value result) {
+Napi::Promise Environment::after(Place place, std::function<void(Lane&, Done)> work, Napi::Value result) {
   struct Wait {
     Napi::Promise::Deferred promise;
     Napi::Reference<Napi::Value> result;
-    Failure failure;
   };
-  Queue& waited = queue(place);
-  auto* wait = new Wait{Napi::Promise::Deferred::New(env_), Napi::Reference<Napi::Value>(), nullptr};
+  Lane& waited = lane(place);
+  auto* wait = new Wait{Napi::Promise::Deferred::New(env_), Napi::Reference<Napi::Value>()};
   const Napi::Promise promise = wait->promise.Promise();
   // References hold objects only, so the result travels as a property.
   Napi::Object holder = Napi::Object::New(env_);
@@ -67,14 +112,20 @@ Napi::Promise Environment::after(Place place, std::function<Failure()> work, Nap
   wait->result = Napi::Reference<Napi::Value>::New(holder, 1);
   if (waiting_++ == 0) napi_ref_threadsafe_function(env_, loop_);
 
-  waited.push([this, wait, work = std::move(work)] {
-    wait->failure = work();
-    settle([this, wait](Napi::Env env) {
-      if (--waiting_ == 0) napi_unref_threadsafe_function(env, loop_);
-      if (wait->failure) wait->promise.Reject(Napi::Error::New(env, *wait->failure).Value());
-      else wait->promise.Resolve(wait->result.Value().As<Napi::Object>().Get("result"));
-      delete wait;
-    });
+  waited.queue->push([this, wait, &waited, work = std::move(work)] {
+    const Done done = [this, wait](Failure failure) {
+      settle([this, wait, failure = std::move(failure)](Napi::Env env) {
+        if (--waiting_ == 0) napi_unref_threadsafe_function(env, loop_);
+        if (failure) wait->promise.Reject(Napi::Error::New(env, *failure).Value());
+        else wait->promise.Resolve(wait->result.Value().As<Napi::Object>().Get("result"));
+        delete wait;
+      });
+    };
+    try {
+      work(waited, done);
+    } catch (const std::exception& e) {
+      done(std::make_shared<std::string>(e.what()));
+    }
   });
   return promise;
 }

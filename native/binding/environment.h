@@ -1,4 +1,4 @@
-// What the addon keeps for one Node environment: its queue, and the way back to its event loop.
+// What the addon keeps for one Node environment: a queue for each device in use, and the way back to its event loop.
 //
 // The main thread and each worker thread have an environment of their own, so they never share a queue. All of it ends
 // with the environment.
@@ -9,8 +9,15 @@
 #include <napi.h>
 #include "../cpu/device.h"
 #include "../cpu/select.h"
+#include "../cuda/gpu.h"
 #include "../queue.h"
 #include "../tensor.h"
+
+// A device's queue, with what its kernels need.
+struct Lane {
+  std::shared_ptr<cuda::Device> gpu;  // none for the CPU
+  std::unique_ptr<Queue> queue;
+};
 
 class Environment {
  public:
@@ -18,17 +25,29 @@ class Environment {
   ~Environment();
   static Environment& of(Napi::Env env);
 
-  Queue& queue(Place place);
+  Lane& lane(Place place);  // @throws std::runtime_error where that device cannot be used
+  Queue& queue(Place place) { return *lane(place).queue; }
   const cpu::Path& cpuPath() const { return *cpuPath_; }
 
-  // Runs `work` on the queue of `place` after everything queued so far, then settles the returned promise: rejected
-  // with the failure that `work` gives, or resolved with `result`, which is kept alive until then.
-  Napi::Promise after(Place place, std::function<Failure()> work, Napi::Value result);
+  // Runs `work` on the queue of `place` after everything queued so far. When `work` calls the function that it is given,
+  // from whatever thread, the returned promise settles: rejected with the failure, or resolved with `result`, which is
+  // kept alive until then.
+  using Done = std::function<void(Failure)>;
+  Napi::Promise after(Place place, std::function<void(Lane&, Done)> work, Napi::Value result);
+
+  // Between the two calls every kernel call is also kept, by device.
+  struct Recording {
+    Place place;
+    std::shared_ptr<Recorded> recorded;
+  };
+  void startRecording();  // @throws std::runtime_error if one is open
+  std::vector<Recording> stopRecording();
 
   // Tells V8 of memory that tensors hold outside its heap, in steps large enough to be worth a call.
   void external(int64_t bytes);
 
  private:
+  void close();
   void settle(std::function<void(Napi::Env)> done);  // from any thread
   static void onLoop(napi_env env, napi_value, void*, void* data);
 
@@ -37,5 +56,7 @@ class Environment {
   napi_threadsafe_function loop_ = nullptr;
   int waiting_ = 0;  // promises not settled yet; while there are any, the process stays alive
   int64_t unreported_ = 0;
-  std::unique_ptr<Queue> queue_;
+  bool recording_ = false;
+  bool closing_ = false;
+  std::vector<std::pair<Place, std::unique_ptr<Lane>>> lanes_;
 };

@@ -2,6 +2,7 @@
 //
 // lib/tensor.ts and lib/files/mapped.ts are the only callers, and check what they pass.
 #include <cstring>
+#include <future>
 #include "call.h"
 #include "exports.h"
 
@@ -81,18 +82,43 @@ Napi::Value view(const Napi::CallbackInfo& info) {
   return wrap(info.Env(), std::move(t));
 }
 
+// Fills `t` from host memory, on its queue's thread.
+void fill(Lane& lane, const Tensor& t, const void* from, size_t bytes) {
+  void* to = t.view<Out>().bytes;
+  if (lane.gpu) cuda::upload(*lane.gpu, to, from, bytes);
+  else std::memcpy(to, from, bytes);
+}
+
+// Queues `work`; what it throws marks the tensor that it should have filled.
+template <class Work>
+void pushFilling(Lane& lane, const char* name, Tensor t, Work work) {
+  lane.queue->push([&lane, name, t = std::move(t), work = std::move(work)] {
+    try {
+      work(lane, t);
+    } catch (const std::exception& e) {
+      t.storage->failure = std::make_shared<std::string>(std::string(name) + ": " + e.what());
+    }
+  });
+}
+
 // write(handle, bytes): copies at once, and lands in the order of the queue. The tensor is contiguous.
 void writeTensor(const Napi::CallbackInfo& info) {
   Tensor t = tensorOf(info.Env(), info[0]);
   const auto from = info[1].As<Napi::Uint8Array>();
   std::vector<uint8_t> bytes(from.Data(), from.Data() + from.ByteLength());
-  Environment::of(info.Env()).queue(t.place()).push([t = std::move(t), bytes = std::move(bytes)] {
-    try {
-      std::memcpy(t.view<Out>().bytes, bytes.data(), bytes.size());
-    } catch (const std::exception& e) {
-      t.storage->failure = std::make_shared<std::string>(std::string("write: ") + e.what());
-    }
+  Lane& lane = Environment::of(info.Env()).lane(t.place());
+  pushFilling(lane, "write", std::move(t), [bytes = std::move(bytes)](Lane& lane, const Tensor& t) {
+    fill(lane, t, bytes.data(), bytes.size());
   });
+}
+
+// Brings the bytes of a contiguous tensor to host memory, on its queue's thread; `done` may be called on another.
+void bring(Lane& lane, const Tensor& t, void* to, size_t bytes, std::function<void(Failure)> done) {
+  if (t.storage->failure) return done(t.storage->failure);
+  const void* from = t.view<In>().bytes;
+  if (lane.gpu) return cuda::download(*lane.gpu, to, from, bytes, std::move(done));
+  std::memcpy(to, from, bytes);
+  done(nullptr);
 }
 
 // read(handle): a promise of the bytes, once every call before it has run. The tensor is contiguous.
@@ -101,15 +127,46 @@ Napi::Value readTensor(const Napi::CallbackInfo& info) {
   auto buffer = Napi::ArrayBuffer::New(info.Env(), bytesOf(t.layout));
   void* to = buffer.Data();
   const size_t bytes = buffer.ByteLength();
-  return Environment::of(info.Env()).after(t.place(), [t, to, bytes]() -> Failure {
-    if (t.storage->failure) return t.storage->failure;
+  return Environment::of(info.Env()).after(t.place(), [t, to, bytes](Lane& lane, Environment::Done done) {
     try {
-      std::memcpy(to, t.view<In>().bytes, bytes);
-      return nullptr;
+      bring(lane, t, to, bytes, std::move(done));
     } catch (const std::exception& e) {
-      return std::make_shared<std::string>(std::string("read: ") + e.what());
+      throw std::runtime_error(std::string("read: ") + e.what());
     }
   }, buffer);
+}
+
+// transfer(to, from): copies between contiguous tensors of different devices, behind what both queues hold.
+void transfer(const Napi::CallbackInfo& info) {
+  Environment& environment = Environment::of(info.Env());
+  Tensor to = tensorOf(info.Env(), info[0]), from = tensorOf(info.Env(), info[1]);
+  Lane& source = environment.lane(from.place());
+  Lane& target = environment.lane(to.place());
+  // A mapped file's bytes are there, and need no way through memory.
+  if (!source.gpu && from.storage->mapped()) {
+    pushFilling(target, "transfer", std::move(to), [from](Lane& lane, const Tensor& t) {
+      fill(lane, t, from.view<In>().bytes, bytesOf(from.layout));
+    });
+    return;
+  }
+  struct Cargo {
+    std::vector<uint8_t> bytes;
+    std::promise<Failure> arrived;
+  };
+  auto cargo = std::make_shared<Cargo>();
+  source.queue->push([&source, from, cargo] {
+    try {
+      cargo->bytes.resize(bytesOf(from.layout));
+      bring(source, from, cargo->bytes.data(), cargo->bytes.size(),
+            [cargo](Failure failure) { cargo->arrived.set_value(std::move(failure)); });
+    } catch (const std::exception& e) {
+      cargo->arrived.set_value(std::make_shared<std::string>(std::string("transfer: ") + e.what()));
+    }
+  });
+  pushFilling(target, "transfer", std::move(to), [cargo](Lane& lane, const Tensor& t) {
+    if (Failure failure = cargo->arrived.get_future().get()) t.storage->failure = failure;
+    else fill(lane, t, cargo->bytes.data(), cargo->bytes.size());
+  });
 }
 
 // release(handle): gives up the tensor's share of its storage. Calls that are queued keep theirs.
@@ -170,28 +227,27 @@ Napi::Value mappedTensor(const Napi::CallbackInfo& info) {
 // unmap(file): the mapping ends with the last tensor in it.
 void unmap(const Napi::CallbackInfo& info) { info[0].As<Napi::External<FileHandle>>().Data()->reset(); }
 
-using Recording = std::shared_ptr<const std::vector<std::shared_ptr<Job>>>;
+using Recording = std::vector<Environment::Recording>;
 
 void startRecording(const Napi::CallbackInfo& info) {
   try {
-    Environment::of(info.Env()).queue(Place{}).startRecording();
+    Environment::of(info.Env()).startRecording();
   } catch (const std::exception& e) {
     throw Napi::Error::New(info.Env(), e.what());
   }
 }
 
 Napi::Value stopRecording(const Napi::CallbackInfo& info) {
-  auto jobs = Environment::of(info.Env()).queue(Place{}).stopRecording();
-  auto* recording = new Recording(std::make_shared<const std::vector<std::shared_ptr<Job>>>(std::move(jobs)));
+  auto* recording = new Recording(Environment::of(info.Env()).stopRecording());
   return Napi::External<Recording>::New(info.Env(), recording, [](Napi::Env, Recording* r) { delete r; });
 }
 
 void replay(const Napi::CallbackInfo& info) {
-  const Recording& jobs = *info[0].As<Napi::External<Recording>>().Data();
-  if (jobs) Environment::of(info.Env()).queue(Place{}).replay(jobs);
+  for (const auto& [place, recorded] : *info[0].As<Napi::External<Recording>>().Data())
+    Environment::of(info.Env()).queue(place).replay(recorded);
 }
 
-void dropRecording(const Napi::CallbackInfo& info) { info[0].As<Napi::External<Recording>>().Data()->reset(); }
+void dropRecording(const Napi::CallbackInfo& info) { info[0].As<Napi::External<Recording>>().Data()->clear(); }
 
 }  // namespace
 
@@ -199,6 +255,7 @@ void addTensors(Napi::Env env, Napi::Object exports) {
   exports["create"] = Napi::Function::New(env, create, "create");
   exports["view"] = Napi::Function::New(env, view, "view");
   exports["write"] = Napi::Function::New(env, writeTensor, "write");
+  exports["transfer"] = Napi::Function::New(env, transfer, "transfer");
   exports["read"] = Napi::Function::New(env, readTensor, "read");
   exports["release"] = Napi::Function::New(env, release, "release");
   exports["mapFile"] = Napi::Function::New(env, mapFile, "mapFile");

@@ -1,7 +1,7 @@
 // Attention of one query token over a run of cached keys: a key-value head's keys and values are read once for all query
 // heads that share it, straight from the cache in its own format, so that the speed is the memory's.
 //
-// Sixteen (or eight) dot products end in one register by a tree of shuffles. Scores of `stepKeys` keys are kept, then
+// Sixteen (or eight) dot products end in one register (sumRows). Scores of `stepKeys` keys are kept, then
 // their values are summed up. Exponents are base 2, as in attention-tile.h.
 #pragma once
 #include "attention-tile.h"
@@ -11,23 +11,6 @@ namespace cpu::CPU_ISA {
 constexpr int stepKeys = 64;
 constexpr int headsAtOnce = 4;                        // query heads that share one load of a key
 constexpr int valueVectors = lanes == 8 ? 2 : 4;      // registers of each head's sum; with 4 heads 8 of 16, or 16 of 32
-
-template <int Width, int From, size_t... I>
-inline Floats pick(Floats a, Floats b, std::index_sequence<I...>) {
-  return __builtin_shufflevector(a, b, (I % (2 * Width) < Width ? I / (2 * Width) * 2 * Width + I % Width + From
-                                                              : lanes + I / (2 * Width) * 2 * Width + I % Width + From)...);
-}
-
-// Lane i of the result is the sum of rows[i]'s lanes: halves are added, two rows to a register, until one is left.
-template <int Width = lanes / 2>
-inline Floats sumRows(Floats (&rows)[lanes]) {
-  constexpr auto each = std::make_index_sequence<lanes>{};
-#pragma GCC unroll 8
-  for (int i = 0; i < Width; i++)
-    rows[i] = pick<Width, 0>(rows[i], rows[i + Width], each) + pick<Width, Width>(rows[i], rows[i + Width], each);
-  if constexpr (Width > 1) return sumRows<Width / 2>(rows);
-  else return rows[0];
-}
 
 // Asks for memory that is read soon. Rows lie in short runs, which the machine's own prefetching learns too late.
 template <class T>

@@ -120,7 +120,7 @@ Device& device() {
   return instance;
 }
 
-void* takeScratch(size_t bytes) { return pool::take(bytes); }
-void giveScratch(void* bytes, size_t size) { pool::give(bytes, size); }
+void* takeScratch(size_t bytes) { return cpuPool().take(bytes); }
+void giveScratch(void* bytes, size_t size) { cpuPool().give(bytes, size); }
 
 }  // namespace cpu

@@ -203,6 +203,7 @@ void gemm(Device& device, const Product& product, Finish finish) {
   const bool small = double(product.M) * product.N * (product.K() + 1) * product.batches < 1e5;
   Device& used = small ? alone : device;
   if (matvecSuits(product)) matvec(used, product, finish);
+  else if (dotsSuit(product)) dots(used, product, finish);
   else blocked(used, product, finish);
 }
 

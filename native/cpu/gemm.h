@@ -3,7 +3,8 @@
 //
 //   tile = Σ over terms: scale · a [M, K] × b [K, N]
 //
-// The order in which an element's sum is formed depends on M, N, K and the strides, never on the number of threads.
+// The order in which an element's sum is formed depends on M, N, K and the strides, never on the number of threads. Where
+// both operands are contiguous along k (x × W'), it depends on K alone: a sequence's numbers are the same in any batch.
 #pragma once
 #include <type_traits>
 #include "../view.h"
@@ -90,5 +91,9 @@ void gemm(Device& device, const Product& product, const Destination& out);
 // For products with one small side (see matvec.cc): no packing of the large operand. gemm() calls it when `suits`.
 bool matvecSuits(const Product& product);
 void matvec(Device& device, const Product& product, Finish finish);
+
+// For products whose operands are both contiguous along k (see dots.cc): rows that do not depend on how many there are.
+bool dotsSuit(const Product& product);
+void dots(Device& device, const Product& product, Finish finish);
 
 }  // namespace cpu::CPU_ISA

@@ -34,6 +34,19 @@ Destination destination(const View& out, bool accumulate = false) {
   return {out.bytes, out.dtype, out.cols(), accumulate, nullptr};
 }
 
+// Rows and segments are data, which lib/ops cannot check: wrong ones would write outside `out`.
+void checkGroups(const View& out, const View& order, const View& segments) {
+  const int64_t rows = out.rows(), tokens = order.size();
+  const int32_t *row = order.data<int32_t>(), *start = segments.data<int32_t>();
+  for (int64_t s = 0; s + 1 < segments.size(); s++)
+    if (start[s] < 0 || start[s] > start[s + 1] || start[s + 1] > tokens)
+      throw std::runtime_error("slot " + std::to_string(s) + " has the rows " + std::to_string(start[s]) + " to " +
+                               std::to_string(start[s + 1]) + " of " + std::to_string(tokens));
+  for (int64_t i = 0; i < tokens; i++)
+    if (row[i] < 0 || row[i] >= rows)
+      throw std::runtime_error("row " + std::to_string(row[i]) + " of a batch of " + std::to_string(rows));
+}
+
 }  // namespace
 
 void loraLinear(Device& device, Out out, Out hidden, In x, In weight, In bias, In a, In b, float scaling) {
@@ -68,6 +81,42 @@ void loraLinearBackward(Device& device, Out dx, Out da, Out db, In dout, In x, I
 void loraMerge(Device& device, Out weight, In a, In b, float scaling) {
   const int64_t outputs = weight.rows(), in = weight.cols(), rank = a.rows();
   gemm(device, product(outputs, in, {matrixOf(b), matrixOf(a), rank, scaling}), destination(weight, true));
+}
+
+void loraGrouped(Device& device, Out out, In x, In a, In b, In scalings, In order, In segments) {
+  checkGroups(out, order, segments);
+  const int64_t slots = a.dim(0), rank = a.dim(1), in = a.dim(2), outputs = b.dim(1);
+  const int32_t *row = order.data<int32_t>(), *start = segments.data<int32_t>();
+  const auto addSlot = [&](Device& used, int64_t slot) {
+    const int64_t first = start[slot], count = start[slot + 1] - first;
+    if (count == 0) return;
+    Scratch<float> rows(count * in), hidden(count * rank);
+    for (int64_t i = 0; i < count; i++) {
+      const float* from = readRow(x, row[first + i] * in, in, rows + i * in);
+      if (from != rows + i * in) std::copy(from, from + in, rows + i * in);
+    }
+    const Matrix down = matrixOf(a).at(slot * rank * in), up{b.bytes, b.dtype, rank, 1};
+    gemm(used, product(count, rank, {matrixOf(rows.data(), in), down.transposed(), in}),
+         Destination{hidden.data(), DType::f32, rank});
+    const Term correction{matrixOf(hidden.data(), rank), up.at(slot * outputs * rank).transposed(), rank};
+    gemmTiles(used, product(count, outputs, correction), [&](const Tile& tile) {
+      for (int64_t r = 0; r < tile.rows; r++) {
+        for (int64_t c = 0; c < tile.cols; c++) tile.values[r * tile.stride + c] *= scalings.data<float>()[slot];
+        const Tile line{0, 0, tile.col, 1, tile.cols, tile.values + r * tile.stride, tile.stride};
+        Destination{out.bytes, out.dtype, outputs, true, nullptr}.write(line, row[first + tile.row + r] * outputs);
+      }
+    });
+  };
+  int64_t busy = 0;
+  for (int64_t slot = 0; slot < slots; slot++) busy += start[slot + 1] > start[slot];
+  if (busy >= device.threads && device.threads > 1) {
+    device.parallelFor(slots, [&](int64_t slot, int) {
+      Device alone{1};
+      addSlot(alone, slot);
+    });
+  } else {
+    for (int64_t slot = 0; slot < slots; slot++) addSlot(device, slot);
+  }
 }
 
 }  // namespace cpu::CPU_ISA

@@ -219,6 +219,23 @@ inline void fromFloats(T* to, const float* from, int64_t count) {
   for (; i < count; i++) to[i] = T(from[i]);
 }
 
+template <int Width, int From, size_t... I>
+inline Floats pick(Floats a, Floats b, std::index_sequence<I...>) {
+  return __builtin_shufflevector(a, b, (I % (2 * Width) < Width ? I / (2 * Width) * 2 * Width + I % Width + From
+                                                              : lanes + I / (2 * Width) * 2 * Width + I % Width + From)...);
+}
+
+// Lane i of the result is sumLanes(rows[i]), to the last bit: halves are added, two rows to a register, until one is left.
+template <int Width = lanes / 2>
+inline Floats sumRows(Floats (&rows)[lanes]) {
+  constexpr auto each = std::make_index_sequence<lanes>{};
+#pragma GCC unroll 8
+  for (int i = 0; i < Width; i++)
+    rows[i] = pick<Width, 0>(rows[i], rows[i + Width], each) + pick<Width, Width>(rows[i], rows[i + Width], each);
+  if constexpr (Width > 1) return sumRows<Width / 2>(rows);
+  else return rows[0];
+}
+
 // `count` elements of `x` from element `offset` on, as f32: in place where they are f32, else widened into `buffer`.
 inline const float* readRow(const View& x, int64_t offset, int64_t count, float* buffer) {
   if (x.dtype == DType::f32) return x.data<float>() + offset;

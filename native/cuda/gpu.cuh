@@ -1,0 +1,65 @@
+// One GPU's state, shared by all Node environments of the process.
+#pragma once
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include "device.h"
+#include "fault.cuh"
+#include "gpu.h"
+
+namespace cuda {
+
+struct Gpu;
+
+// Waits for events on a thread of its own, so that neither a queue nor the event loop does.
+class Waiter {
+ public:
+  explicit Waiter(Gpu& gpu);
+  void push(cudaEvent_t event, std::function<void(Failure)> done);
+
+ private:
+  struct Wait {
+    cudaEvent_t event;
+    std::function<void(Failure)> done;
+  };
+  void loop(Gpu& gpu);
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Wait> waits_;
+};
+
+// Pinned memory through which large uploads go, a slot at a time.
+struct Staging {
+  static constexpr size_t slotBytes = size_t(8) << 20;  // long enough for full speed over PCIe
+  struct Slot {
+    char* bytes = nullptr;
+    cudaEvent_t free = nullptr;
+  };
+  std::mutex mutex;
+  Slot slots[4];
+  int next = 0;
+};
+
+struct Gpu {
+  explicit Gpu(int index);
+
+  const int index;
+  cudaStream_t stream = nullptr;
+  GpuInfo info;
+  size_t sharedPerBlock = 0, cacheBytes = 0;
+  Faults* faults = nullptr;  // pinned
+  Pool pool;    // device memory
+  Pool pinned;  // host memory that downloads land in
+  Staging staging;
+  Waiter waiter;
+};
+
+// @throws std::runtime_error where that GPU cannot be used.
+Gpu& gpu(int index);
+
+// An event recorded on the stream now.
+cudaEvent_t recordEvent(cudaStream_t stream);
+
+}  // namespace cuda

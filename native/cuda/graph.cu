@@ -1,0 +1,83 @@
+// Recordings as CUDA graphs: hundreds of launches become one.
+#include "gpu.cuh"
+
+namespace cuda {
+namespace {
+
+struct Graph {
+  cudaGraphExec_t executable = nullptr;
+  std::vector<std::shared_ptr<void>> scratch;  // its kernels' temporaries
+  bool unusable = false;
+  ~Graph() {
+    if (executable) cudaGraphExecDestroy(executable);
+  }
+};
+
+// Sends what the device launches into a graph instead of the stream, while it lives.
+class Capture {
+ public:
+  Capture(Device& device, Graph& graph) : device_(device), stream_(device.stream) {
+    cudaStream_t own = nullptr;
+    check(cudaStreamCreateWithFlags(&own, cudaStreamNonBlocking));
+    device.stream = own;
+    device.retained = &graph.scratch;
+    if (cudaError_t error = cudaStreamBeginCapture(own, cudaStreamCaptureModeRelaxed)) {
+      end();
+      check(error);
+    }
+  }
+  ~Capture() {
+    if (device_.retained) {
+      cudaGraph_t dropped = finish();
+      if (dropped) cudaGraphDestroy(dropped);
+    }
+  }
+  cudaGraph_t finish() {
+    cudaGraph_t graph = nullptr;
+    if (cudaStreamEndCapture(device_.stream, &graph) != cudaSuccess) cudaGetLastError();
+    end();
+    return graph;
+  }
+
+ private:
+  void end() {
+    cudaStreamDestroy(device_.stream);
+    device_.stream = stream_;
+    device_.retained = nullptr;
+  }
+
+  Device& device_;
+  cudaStream_t stream_;
+};
+
+void capture(Device& device, const Recorded& recorded, Graph& graph) {
+  Capture capture(device, graph);
+  for (const auto& job : recorded.jobs)
+    if (job->run()) {
+      graph.unusable = true;
+      return;
+    }
+  cudaGraph_t captured = capture.finish();
+  if (!captured || cudaGraphInstantiate(&graph.executable, captured, 0) != cudaSuccess) {
+    cudaGetLastError();
+    graph.unusable = true;
+  }
+  if (captured) cudaGraphDestroy(captured);
+}
+
+}  // namespace
+
+bool replay(Device& device, Recorded& recorded) {
+  // A graph knows nothing of failures that travel along the data, so those go the slow way.
+  for (const auto& job : recorded.jobs)
+    if (job->blocked()) return false;
+  if (!recorded.compiled) {
+    auto graph = std::make_shared<Graph>();
+    recorded.compiled = graph;
+    capture(device, recorded, *graph);
+  }
+  auto& graph = *static_cast<Graph*>(recorded.compiled.get());
+  return !graph.unusable && cudaGraphLaunch(graph.executable, device.stream) == cudaSuccess;
+}
+
+}  // namespace cuda

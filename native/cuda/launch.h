@@ -1,0 +1,69 @@
+// launch(): the one way in which a kernel starts, on a GPU or on the GPU in software.
+#pragma once
+#include <mutex>
+#include <unordered_set>
+#include <utility>
+#include "device.h"
+
+namespace cuda {
+
+struct Grid {
+  dim3 blocks;
+  dim3 threads;
+  size_t shared = 0;        // bytes of dynamic shared memory
+  unsigned cluster = 1;     // blocks along x that form a cluster (sm_90)
+  bool overlaps = false;    // programmatic dependent launch: the kernel calls ptx::waitForEarlierKernel() itself
+};
+
+#ifdef HELVETIA_SIMT
+
+template <class... Parameters, class... Arguments>
+void launch(Device& device, void (*kernel)(Parameters...), const Grid& grid, Arguments&&... arguments) {
+  if (grid.blocks.x == 0 || grid.blocks.y == 0 || grid.blocks.z == 0) return;
+  check(simt::launch(device.stream, {grid.blocks, grid.threads, grid.shared, grid.cluster},
+                     [kernel, ... copies = Parameters(std::forward<Arguments>(arguments))] { kernel(copies...); }));
+}
+
+#else
+
+// More than 48 KB of shared memory has to be asked for, once per kernel and device.
+inline void allowShared(const void* kernel, int device, size_t bytes) {
+  static std::mutex mutex;
+  static std::unordered_set<const void*> allowed[256];
+  if (bytes <= 48 * 1024) return;
+  std::lock_guard lock(mutex);
+  if (!allowed[device].insert(kernel).second) return;
+  int most = 0;
+  check(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  cudaFuncAttributes attributes;
+  check(cudaFuncGetAttributes(&attributes, kernel));
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most - int(attributes.sharedSizeBytes)));
+}
+
+template <class... Parameters, class... Arguments>
+void launch(Device& device, void (*kernel)(Parameters...), const Grid& grid, Arguments&&... arguments) {
+  if (grid.blocks.x == 0 || grid.blocks.y == 0 || grid.blocks.z == 0) return;
+  allowShared(reinterpret_cast<const void*>(kernel), device.place.index, grid.shared);
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid.blocks;
+  config.blockDim = grid.threads;
+  config.dynamicSmemBytes = grid.shared;
+  config.stream = device.stream;
+  cudaLaunchAttribute attributes[2];
+  if (grid.cluster > 1) {
+    auto& attribute = attributes[config.numAttrs++];
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim = {grid.cluster, 1, 1};
+  }
+  if (grid.overlaps) {
+    auto& attribute = attributes[config.numAttrs++];
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+  }
+  config.attrs = attributes;
+  check(cudaLaunchKernelEx(&config, kernel, Parameters(std::forward<Arguments>(arguments))...));
+}
+
+#endif
+
+}  // namespace cuda

@@ -1,0 +1,28 @@
+// What <cuda_runtime.h> is on the software GPU: CUDA's qualifiers, built-in variables and functions, and the runtime API.
+//
+// Kernels start by simt::launch (see native/cuda/launch.h), never by <<<>>>, and have dynamic shared memory only, so
+// __shared__ does not exist here.
+#pragma once
+#include <functional>
+#include "api.h"
+#include "atomics.h"
+#include "block.h"
+#include "numbers.h"
+#include "vectors.h"
+#include "warp.h"
+
+namespace simt {
+
+struct Shape {
+  dim3 blocks, threads;
+  size_t shared = 0;     // bytes
+  unsigned cluster = 1;  // blocks along x
+};
+
+// Queues a kernel. `body` is one thread of it and carries copies of its arguments.
+cudaError_t launch(cudaStream_t stream, const Shape& shape, std::function<void()> body);
+
+}  // namespace simt
+
+inline void __nanosleep(unsigned) { simt::yield(); }
+inline void __trap() { simt::fault("__trap was called"); }

@@ -1,0 +1,169 @@
+// Device and pinned memory, copies and fills.
+//
+// Device memory is this process's own, fresh bytes are 0xff (NaN), and red zones around each allocation are looked at when
+// it is freed. A copy from pinned host memory reads it when the copy runs; pageable memory is read at the call, as CUDA does.
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include "block.h"
+#include "stream.h"
+
+namespace {
+
+using namespace simt;
+
+constexpr size_t redZone = 256;  // also keeps allocations aligned to 256 bytes
+
+struct Allocation {
+  size_t size;
+  int device;  // -1 for pinned host memory
+  bool owned;  // not merely registered
+};
+
+std::map<const char*, Allocation>& allocations() {
+  static auto* all = new std::map<const char*, Allocation>;
+  return *all;
+}
+
+// The allocation that holds these bytes, or null. Call with the state locked.
+const Allocation* holder(const void* bytes, size_t size) {
+  const char* first = static_cast<const char*>(bytes);
+  auto next = allocations().upper_bound(first);
+  if (next == allocations().begin()) return nullptr;
+  const auto& [start, allocation] = *--next;
+  return first + size <= start + allocation.size ? &allocation : nullptr;
+}
+
+size_t used(int device) {
+  size_t total = 0;
+  for (const auto& [start, allocation] : allocations())
+    if (allocation.device == device) total += allocation.size;
+  return total;
+}
+
+size_t capacity() { return settings().memory ? settings().memory : size_t(16) << 30; }
+
+cudaError_t allocate(void** bytes, size_t size, int device) {
+  if (size == 0) {
+    *bytes = nullptr;
+    return cudaSuccess;
+  }
+  const size_t room = (size + 2 * redZone + 255) / 256 * 256;
+  std::lock_guard lock(stateMutex());
+  char* start = device >= 0 && used(device) + size > capacity() ? nullptr : static_cast<char*>(std::aligned_alloc(256, room));
+  if (!start) return result(cudaErrorMemoryAllocation);
+  std::memset(start, 0xff, device >= 0 ? room : redZone);
+  std::memset(start + redZone + size, 0xff, redZone);
+  *bytes = start + redZone;
+  allocations()[start + redZone] = {size, device, true};
+  return cudaSuccess;
+}
+
+bool isRedZone(const char* at) {
+  for (size_t i = 0; i < redZone; i++)
+    if (at[i] != char(0xff)) return false;
+  return true;
+}
+
+cudaError_t release(void* bytes, bool host) {
+  if (!bytes) return cudaSuccess;
+  char* start = static_cast<char*>(bytes);
+  int device = -1;
+  {
+    std::lock_guard lock(stateMutex());
+    const auto found = allocations().find(start);
+    if (found == allocations().end() || !found->second.owned || (found->second.device < 0) != host)
+      return result(cudaErrorInvalidValue);
+    device = host ? currentDevice() : found->second.device;
+  }
+  runAll(device);
+  std::lock_guard lock(stateMutex());
+  const size_t size = allocations().at(start).size;
+  allocations().erase(start);
+  const bool clean = isRedZone(start - redZone) && isRedZone(start + size);
+  std::free(start - redZone);
+  return clean ? cudaSuccess
+               : failed("something wrote outside of an allocation of " + std::to_string(size) + " bytes of memory");
+}
+
+}  // namespace
+
+cudaError_t cudaMalloc(void** bytes, size_t size) { return allocate(bytes, size, currentDevice()); }
+cudaError_t cudaFree(void* bytes) { return release(bytes, false); }
+cudaError_t cudaMallocHost(void** bytes, size_t size, unsigned) { return allocate(bytes, size, -1); }
+cudaError_t cudaHostAlloc(void** bytes, size_t size, unsigned) { return allocate(bytes, size, -1); }
+cudaError_t cudaFreeHost(void* bytes) { return release(bytes, true); }
+
+cudaError_t cudaHostRegister(void* bytes, size_t size, unsigned) {
+  std::lock_guard lock(stateMutex());
+  if (holder(bytes, 1)) return result(cudaErrorHostMemoryAlreadyRegistered);
+  allocations()[static_cast<char*>(bytes)] = {size, -1, false};
+  return cudaSuccess;
+}
+
+cudaError_t cudaHostUnregister(void* bytes) {
+  runAll(currentDevice());
+  std::lock_guard lock(stateMutex());
+  const auto found = allocations().find(static_cast<char*>(bytes));
+  if (found == allocations().end() || found->second.owned) return result(cudaErrorHostMemoryNotRegistered);
+  allocations().erase(found);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  std::lock_guard lock(stateMutex());
+  *total = capacity();
+  *free = *total - std::min(*total, used(currentDevice()));
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, cudaMemcpyKind kind, cudaStream_t stream) {
+  if (size == 0) return cudaSuccess;
+  bool toDevice, fromDevice, toPageable, fromPageable;
+  {
+    std::lock_guard lock(stateMutex());
+    const Allocation *target = holder(to, size), *source = holder(from, size);
+    toDevice = target && target->device >= 0;
+    fromDevice = source && source->device >= 0;
+    toPageable = !target;
+    fromPageable = !source;
+    if ((toPageable && holder(to, 1)) || (fromPageable && holder(from, 1))) return result(cudaErrorInvalidValue);
+  }
+  if (kind != cudaMemcpyDefault) {
+    const bool wantsTo = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
+    const bool wantsFrom = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
+    if (wantsTo != toDevice || wantsFrom != fromDevice) return result(cudaErrorInvalidValue);
+  }
+  const auto copy = [=] {
+    std::memmove(to, from, size);
+    return std::string();
+  };
+  if (isCapturing(stream)) return enqueue(stream, copy);
+  if (fromPageable && toDevice) {
+    auto bytes = std::make_shared<std::vector<char>>(static_cast<const char*>(from), static_cast<const char*>(from) + size);
+    return enqueue(stream, [=] {
+      std::memcpy(to, bytes->data(), size);
+      return std::string();
+    });
+  }
+  if (cudaError_t error = enqueue(stream, copy)) return error;
+  return toPageable ? finish(stream) : cudaSuccess;
+}
+
+cudaError_t cudaMemcpy(void* to, const void* from, size_t size, cudaMemcpyKind kind) {
+  if (cudaError_t error = cudaMemcpyAsync(to, from, size, kind, nullptr)) return error;
+  return finish(nullptr);
+}
+
+cudaError_t cudaMemsetAsync(void* to, int value, size_t size, cudaStream_t stream) {
+  {
+    std::lock_guard lock(stateMutex());
+    const Allocation* target = holder(to, size);
+    if (size > 0 && (!target || target->device < 0)) return result(cudaErrorInvalidValue);
+  }
+  return enqueue(stream, [=] {
+    if (size > 0) std::memset(to, value, size);
+    return std::string();
+  });
+}
+cudaError_t cudaMemset(void* to, int value, size_t size) { return cudaMemsetAsync(to, value, size, nullptr); }

@@ -1,0 +1,163 @@
+// AdamW over all tensors of one step, and the norm that clips gradients: the formulas of native/cpu/adamw.cc.
+//
+// The tensors' pointers travel as kernel arguments, hundreds at a time, so a step is one launch for almost any adapter.
+// A block takes a piece of one tensor; it finds which by a search in the table. Every tensor is read and written once.
+#include <cmath>
+#include "../kernels.h"
+#include "launch.h"
+#include "reduce.cuh"
+#include "vector.cuh"
+
+namespace cuda {
+namespace {
+
+constexpr int threads = 256;
+constexpr int pieceSize = 4 * threads;  // elements of one block
+
+// Kernel arguments have 32,764 bytes since CUDA 12.1.
+constexpr int tableSize = 512;
+
+// Which pieces belong to which tensor: tensor t has those from first[t] to first[t + 1] - 1.
+struct Pieces {
+  int count = 0;
+  int first[tableSize + 1];
+
+  void add(int64_t size) {
+    if (count == 0) first[0] = 0;
+    first[count + 1] = first[count] + int(ceilDiv(size, pieceSize));
+    count++;
+  }
+  int total() const { return count == 0 ? 0 : first[count]; }
+
+  __device__ int tensorOf(int piece) const {
+    int low = 0, high = count - 1;
+    while (low < high) {
+      const int middle = (low + high + 1) / 2;
+      if (first[middle] <= piece) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+};
+
+struct Gradients {
+  Pieces pieces;
+  const void* bytes[tableSize];
+  int64_t sizes[tableSize];
+  DType dtypes[tableSize];
+};
+
+struct Parameters {
+  Pieces pieces;
+  void* parameter[tableSize];
+  float* moment[tableSize];
+  float* variance[tableSize];
+  const void* gradient[tableSize];
+  int64_t sizes[tableSize];
+  DType dtypes[tableSize], gradientDTypes[tableSize];
+};
+static_assert(sizeof(Parameters) < 32000);
+
+struct Update {
+  float keep, beta2, share1, share2, stepSize, inverseRoot, eps;
+  const float* norm;  // may be null
+  float maxNorm;
+};
+
+__global__ void squarePieces(double* sums, const __grid_constant__ Gradients table) {
+  double* room = reinterpret_cast<double*>(ptx::sharedMemory());
+  const int t = table.pieces.tensorOf(int(blockIdx.x));
+  const Source from(table.bytes[t], table.dtypes[t]);
+  const int64_t begin = int64_t(int(blockIdx.x) - table.pieces.first[t]) * pieceSize;
+  const int64_t end = begin + pieceSize < table.sizes[t] ? begin + pieceSize : table.sizes[t];
+  double sum = 0;
+  for (int64_t i = begin + threadIdx.x; i < end; i += threads) sum += double(from[i]) * double(from[i]);
+  for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(wholeWarp, sum, step);
+  if (threadIdx.x % 32 == 0) room[threadIdx.x / 32] = sum;
+  __syncthreads();
+  if (threadIdx.x > 0) return;
+  double total = 0;
+  for (int warp = 0; warp < threads / 32; warp++) total += room[warp];
+  sums[blockIdx.x] = total;
+}
+
+// One warp adds all pieces' sums, always in the same order.
+__global__ void addPieces(float* out, const double* sums, int count) {
+  double sum = 0;
+  for (int i = int(threadIdx.x); i < count; i += 32) sum += sums[i];
+  for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(wholeWarp, sum, step);
+  if (threadIdx.x == 0) *out = float(sum);
+}
+
+__global__ void adamwPiece(const __grid_constant__ Parameters table, Update u) {
+  const int t = table.pieces.tensorOf(int(blockIdx.x));
+  float coefficient = 1;
+  if (u.norm) {
+    coefficient = u.maxNorm / (sqrtf(*u.norm) + 1e-6f);
+    if (coefficient > 1) coefficient = 1;
+  }
+  void* parameters = table.parameter[t];
+  const DType dtype = table.dtypes[t];
+  const Source parameter(parameters, dtype), gradient(table.gradient[t], table.gradientDTypes[t]);
+  float *moments = table.moment[t], *variances = table.variance[t];
+  const int64_t begin = int64_t(int(blockIdx.x) - table.pieces.first[t]) * pieceSize + threadIdx.x;
+#pragma unroll
+  for (int k = 0; k < pieceSize / threads; k++) {
+    const int64_t i = begin + k * threads;
+    if (i >= table.sizes[t]) break;
+    const float clipped = gradient[i] * coefficient;
+    const float moment = moments[i] + (clipped - moments[i]) * u.share1;
+    const float variance = variances[i] * u.beta2 + clipped * clipped * u.share2;
+    moments[i] = moment;
+    variances[i] = variance;
+    Sink(parameters, dtype).store(i, parameter[i] * u.keep - moment / (sqrtf(variance) * u.inverseRoot + u.eps) * u.stepSize);
+  }
+}
+
+}  // namespace
+
+void squaredNorm(Device& device, Out out, Ins tensors) {
+  int64_t pieces = 0;
+  for (const In& x : tensors) pieces += ceilDiv(x.size(), pieceSize);
+  Scratch<double> sums(device, pieces);
+  int64_t done = 0;
+  for (int from = 0; from < tensors.count; from += tableSize) {
+    Gradients table;
+    for (int i = from; i < tensors.count && i < from + tableSize; i++) {
+      table.bytes[i - from] = tensors[i].bytes;
+      table.sizes[i - from] = tensors[i].size();
+      table.dtypes[i - from] = tensors[i].dtype;
+      table.pieces.add(tensors[i].size());
+    }
+    launch(device, squarePieces, {.blocks = unsigned(table.pieces.total()), .threads = threads, .shared = threads / 32 * 8},
+           sums + done, table);
+    done += table.pieces.total();
+  }
+  launch(device, addPieces, {.blocks = 1, .threads = 32}, out.data<float>(), sums, int(pieces));
+}
+
+void adamw(Device& device, Outs parameters, Outs moments, Outs variances, Ins gradients, In norm, float maxNorm,
+           double learningRate, double beta1, double beta2, double eps, double weightDecay, double step) {
+  const double correction1 = 1 - std::pow(beta1, step), correction2 = 1 - std::pow(beta2, step);
+  // Differences from 1 are formed in double precision: 1 - 0.999 of two floats is off by 1e-5.
+  const Update update{float(1 - learningRate * weightDecay), float(beta2), float(1 - beta1), float(1 - beta2),
+                      float(learningRate / correction1), float(1 / std::sqrt(correction2)), float(eps),
+                      norm.data<const float>(), maxNorm};
+  for (int from = 0; from < parameters.count; from += tableSize) {
+    Parameters table;
+    for (int i = from; i < parameters.count && i < from + tableSize; i++) {
+      const int t = i - from;
+      table.parameter[t] = parameters[i].bytes;
+      table.moment[t] = moments[i].data<float>();
+      table.variance[t] = variances[i].data<float>();
+      table.gradient[t] = gradients[i].bytes;
+      table.sizes[t] = parameters[i].size();
+      table.dtypes[t] = parameters[i].dtype;
+      table.gradientDTypes[t] = gradients[i].dtype;
+      table.pieces.add(parameters[i].size());
+    }
+    launch(device, adamwPiece, {.blocks = unsigned(table.pieces.total()), .threads = threads}, table, update);
+  }
+}
+
+}  // namespace cuda

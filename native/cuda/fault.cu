@@ -1,0 +1,49 @@
+// The sentences of faults, in the words of the CPU's kernels.
+#include "fault.cuh"
+
+namespace cuda {
+namespace {
+
+std::string sentence(const Faults& faults, Faults::Kind kind) {
+  const unsigned long long first = ~faults.first[kind];
+  const std::string place = std::to_string(first >> 32), number = std::to_string(int32_t(uint32_t(first)));
+  const std::string limit = std::to_string(faults.limit[kind]), axis = std::to_string(faults.axis[kind]);
+  const std::string index = "index " + number + " (element " + place + ") is outside axis " + axis + " of size " + limit;
+  const std::string id = "id " + number + " (element " + place + ") is outside the table of " + limit + " rows";
+  const std::string target = "target " + number + " at " + place + " is beyond a vocabulary of " + limit;
+  const std::string boundary = "boundaries must rise from 0 to at most " + limit + " tokens, got " + number + " at " + place;
+  const std::string row = "sample: row " + place + " of the logits ", sequence = "pagedAttention: sequence " + place;
+  switch (kind) {
+    case Faults::gatherIndex: return "gather: " + index;
+    case Faults::scatterIndex: return "scatterAdd: " + index;
+    case Faults::embeddingId: return "embedding: " + id;
+    case Faults::embeddingBackwardId: return "embeddingBackward: " + id;
+    case Faults::sampleNan: return row + "holds NaN";
+    case Faults::sampleNothing: return row + "is -infinity everywhere";
+    case Faults::penalizeToken:
+      return "penalize: token " + number + " of row " + place + " is outside the logits' " + limit + " columns";
+    case Faults::lossTarget: return "linearCrossEntropy: " + target;
+    case Faults::lossBackwardTarget: return "linearCrossEntropyBackward: " + target;
+    case Faults::attentionBoundary: return "attention: " + boundary;
+    case Faults::attentionBackwardBoundary: return "attentionBackward: " + boundary;
+    case Faults::pagedAppendSlot: return "pagedAppend: slot " + number + " of a cache of " + limit;
+    case Faults::pagedBoundary: return "pagedAttention: " + boundary;
+    case Faults::pagedTokens: return sequence + " has " + limit + " new tokens and a length of " + number;
+    case Faults::pagedLength: return sequence + " has " + number + " keys, its block table room for " + limit;
+    case Faults::pagedBlock: return sequence + " names block " + number + " of a cache of " + limit;
+    case Faults::loraRow: return "loraGrouped: row " + number + " of a batch of " + limit;
+    default: return "loraGrouped: slot " + place + " has the rows " + axis + " to " + number + " of " + limit;
+  }
+}
+
+}  // namespace
+
+std::string takeFault(Faults& faults) {
+  std::string found;
+  for (int kind = 0; kind < Faults::kinds; kind++)
+    if (found.empty() && faults.first[kind]) found = sentence(faults, Faults::Kind(kind));
+  if (!found.empty()) faults = Faults{};
+  return found;
+}
+
+}  // namespace cuda

@@ -1,0 +1,60 @@
+// Faults: what kernels find wrong with the numbers they were given (an index outside its axis, NaN among logits).
+//
+// A kernel cannot throw. It notes the fault in pinned memory, leaves the element out and goes on; whoever waits for the
+// device next takes the note and is told. Of several faults of one kind, the one at the first place is kept.
+#pragma once
+#include <cuda_runtime.h>
+#include <cstdint>
+#include <string>
+
+namespace cuda {
+
+struct Faults {
+  enum Kind {
+    gatherIndex,
+    scatterIndex,
+    embeddingId,
+    embeddingBackwardId,
+    sampleNan,
+    sampleNothing,
+    penalizeToken,
+    lossTarget,
+    lossBackwardTarget,
+    attentionBoundary,
+    attentionBackwardBoundary,
+    pagedAppendSlot,
+    pagedBoundary,
+    pagedTokens,  // limit: the sequence's new tokens; number: its length
+    pagedLength,
+    pagedBlock,
+    loraRow,
+    loraSegment,  // axis: the segment's beginning; number: its end
+    kinds
+  };
+
+  // The complement of place · 2^32 + the number found there; 0 is no fault.
+  unsigned long long first[kinds] = {};
+  long long limit[kinds] = {};
+  int axis[kinds] = {};
+};
+
+// Forgets all faults and gives one as a sentence that begins with its kernel's name; "" where there is none. On the
+// host, when the device has run what was queued.
+std::string takeFault(Faults& faults);
+
+// How a kernel notes faults of one kind. Pass it by value; made from device.faults.
+struct FaultNote {
+  Faults* faults;
+  Faults::Kind kind;
+  int64_t limit = 0;
+  int axis = 0;
+
+  __device__ void operator()(int64_t place, int32_t number = 0) const { (*this)(place, number, limit); }
+  __device__ void operator()(int64_t place, int32_t number, int64_t limit) const {
+    atomicMax(&faults->first[kind], ~((unsigned long long)(place) << 32 | uint32_t(number)));
+    faults->limit[kind] = limit;
+    faults->axis[kind] = axis;
+  }
+};
+
+}  // namespace cuda

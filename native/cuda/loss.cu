@@ -1,0 +1,170 @@
+// Cross-entropy of a linear layer's output, without ever holding all logits: a chunk of tokens at a time.
+//
+//   logits = softcap(x W')                     x [tokens, hidden], W [vocab, hidden]
+//   loss   = lse(logits) - logits[target]      lse = log Σ exp
+//   dx     = (softmax(logits) - onehot(target)) · softcap' · W
+//   dW    += (the same, times dloss)' · x
+//
+// A chunk's logits are f32. One block per row reads them twice: once for maximum, sum and target, once to turn them into
+// their gradient, which has x's format so that the products behind it run on tensor cores. Rows without a target cost
+// what the others cost: the host does not know them.
+#include "../kernels.h"
+#include "fault.cuh"
+#include "launch.h"
+#include "matmul.h"
+#include "reduce.cuh"
+#include "vector.cuh"
+
+namespace cuda {
+namespace {
+
+constexpr int64_t chunkElements = int64_t(64) << 20;  // 256 MB of logits: their products are large, and memory small
+
+int64_t chunkRows(int64_t tokens, int64_t vocab) {
+  const int64_t rows = chunkElements / vocab / 128 * 128;
+  return std::min(tokens, std::max<int64_t>(rows, 128));
+}
+
+unsigned threadsFor(int64_t cols) { return cols >= 4096 ? 512 : cols >= 512 ? 128 : 32; }
+
+__device__ __forceinline__ float capped(float logit, float softcap) {
+  return softcap > 0 ? softcap * tanhf(logit / softcap) : logit;
+}
+// The derivative of `capped` where it gave `logit`.
+__device__ __forceinline__ float slope(float logit, float softcap) {
+  if (softcap <= 0) return 1;
+  const float t = logit / softcap;
+  return 1 - t * t;
+}
+
+// One row's target: negative where there is none, and where it is beyond the vocabulary, which is noted.
+__device__ int targetOf(const int32_t* targets, int64_t row, int64_t vocab, const FaultNote& note) {
+  const int target = targets[row];
+  if (target < vocab) return target;
+  if (threadIdx.x == 0) note(row, target);
+  return -1;
+}
+
+// losses, lse and targets start at the chunk's first row; gradient may be null.
+__global__ void crossEntropyRow(float* losses, float* lse, const float* logits, void* gradient, DType gradientDType,
+                                const int32_t* targets, int64_t firstRow, int64_t vocab, float softcap, FaultNote note) {
+  float* room = reinterpret_cast<float*>(ptx::sharedMemory());
+  const int64_t row = blockIdx.x;
+  const float* from = logits + row * vocab;
+  const Sink to(gradient, gradientDType);
+  const int target = targetOf(targets, firstRow + row, vocab, note);
+  if (target < 0) {
+    if (threadIdx.x == 0) losses[firstRow + row] = lse[firstRow + row] = 0;
+    if (gradient)
+      for (int64_t j = threadIdx.x; j < vocab; j += blockDim.x) to.store(row * vocab + j, 0);
+    return;
+  }
+
+  float largest = -INFINITY, sum = 0;
+  for (int64_t j = threadIdx.x; j < vocab; j += blockDim.x) {
+    const float logit = capped(from[j], softcap);
+    if (logit > largest) {
+      sum = sum * expf(largest - logit) + 1;
+      largest = logit;
+    } else if (logit != -INFINITY) {
+      sum += expf(logit - largest);  // NaN stays
+    }
+  }
+  const float top = blockReduce(largest, room, Max{});
+  const float total = blockReduce(largest == -INFINITY && sum == 0 ? 0 : sum * expf(largest - top), room, Sum{});
+  const float all = top + logf(total);
+  if (threadIdx.x == 0) {
+    losses[firstRow + row] = all - capped(from[target], softcap);
+    lse[firstRow + row] = all;
+  }
+  if (!gradient) return;
+  for (int64_t j = threadIdx.x; j < vocab; j += blockDim.x) {
+    const float logit = capped(from[j], softcap);
+    to.store(row * vocab + j, (expf(logit - all) - (j == target ? 1.0f : 0.0f)) * slope(logit, softcap));
+  }
+}
+
+__global__ void crossEntropyGradientRow(void* gradient, DType gradientDType, const float* logits, const float* lse,
+                                        const float* dlosses, const int32_t* targets, int64_t firstRow, int64_t vocab,
+                                        float softcap, FaultNote note) {
+  const int64_t row = blockIdx.x;
+  const Sink to(gradient, gradientDType);
+  const int target = targetOf(targets, firstRow + row, vocab, note);
+  const float factor = target < 0 ? 0 : dlosses[firstRow + row], all = lse[firstRow + row];
+  for (int64_t j = threadIdx.x; j < vocab; j += blockDim.x) {
+    const float logit = capped(logits[row * vocab + j], softcap);
+    const float share = expf(logit - all) - (j == target ? 1.0f : 0.0f);
+    to.store(row * vocab + j, factor == 0 ? 0 : share * slope(logit, softcap) * factor);
+  }
+}
+
+// to [rows, cols] = x's rows from firstRow on; zeros where there is no loss, because 0 · NaN would spread.
+__global__ void keepRow(Sink to, Source x, const float* dlosses, const int32_t* targets, int64_t firstRow, int64_t cols) {
+  const int64_t row = blockIdx.x, from = firstRow + row;
+  const bool kept = targets[from] >= 0 && dlosses[from] != 0;
+  for (int64_t j = threadIdx.x; j < cols; j += blockDim.x) to.store(row * cols + j, kept ? x[from * cols + j] : 0);
+}
+
+View rowsOf(const View& x, int64_t first, int64_t count) {
+  View part = matrixOf(x);
+  const Format& f = format(x.dtype);
+  part.bytes = static_cast<char*>(x.bytes) + first * x.cols() * f.blockBytes;
+  part.shape[0] = count;
+  return part;
+}
+
+View matrix(void* bytes, DType dtype, int64_t rows, int64_t cols) {
+  View view{bytes, dtype, 2};
+  view.shape = {rows, cols};
+  view.strides = {cols, 1};
+  return view;
+}
+
+// The format of gradients between two products: the operands' where they agree, so that tensor cores take it.
+DType between(const View& x, const View& weight) { return x.dtype == weight.dtype ? x.dtype : DType::f32; }
+
+}  // namespace
+
+void linearCrossEntropy(Device& device, Out losses, Out lse, Out dx, In x, In weight, In targets, float softcap) {
+  const int64_t tokens = x.rows(), vocab = weight.rows(), most = chunkRows(tokens, vocab);
+  if (tokens == 0) return;
+  const DType dtype = between(x, weight);
+  Scratch<float> logits(device, most * vocab);
+  Scratch<char> gradient(device, dx ? most * vocab * format(dtype).blockBytes : 0);
+  for (int64_t first = 0; first < tokens; first += most) {
+    const int64_t count = std::min(most, tokens - first);
+    multiply(device, matrix(logits, DType::f32, count, vocab), rowsOf(x, first, count), transposed(matrixOf(weight)));
+    launch(device, crossEntropyRow,
+           {.blocks = unsigned(count), .threads = threadsFor(vocab), .shared = 32 * sizeof(float)}, losses.data<float>(),
+           lse.data<float>(), logits, dx ? static_cast<void*>(gradient) : nullptr, dtype, targets.data<const int32_t>(),
+           first, vocab, softcap, FaultNote{device.faults, Faults::lossTarget, vocab});
+    if (dx) multiply(device, rowsOf(dx, first, count), matrix(gradient, dtype, count, vocab), matrixOf(weight));
+  }
+}
+
+void linearCrossEntropyBackward(Device& device, Out dweight, In dlosses, In x, In weight, In targets, In lse, float softcap) {
+  const int64_t tokens = x.rows(), vocab = weight.rows(), hidden = x.cols(), most = chunkRows(tokens, vocab);
+  if (tokens == 0) return;
+  const DType dtype = between(x, weight);
+  Scratch<float> logits(device, most * vocab);
+  Scratch<char> gradient(device, most * vocab * format(dtype).blockBytes), kept(device, most * hidden * format(dtype).blockBytes);
+  // Several chunks add up in f32, so that a narrow dweight is rounded once.
+  const bool wide = dweight.dtype == DType::f32 || tokens <= most;
+  Scratch<float> gathered(device, wide ? 0 : vocab * hidden);
+  const View sum = wide ? matrixOf(dweight) : matrix(gathered, DType::f32, vocab, hidden);
+  for (int64_t first = 0; first < tokens; first += most) {
+    const int64_t count = std::min(most, tokens - first);
+    const View chunk = matrix(kept, dtype, count, hidden);
+    launch(device, keepRow, {.blocks = unsigned(count), .threads = threadsFor(hidden)}, Sink(chunk), Source(x),
+           dlosses.data<const float>(), targets.data<const int32_t>(), first, hidden);
+    multiply(device, matrix(logits, DType::f32, count, vocab), chunk, transposed(matrixOf(weight)));
+    launch(device, crossEntropyGradientRow, {.blocks = unsigned(count), .threads = threadsFor(vocab)},
+           static_cast<void*>(gradient), dtype, logits, lse.data<const float>(), dlosses.data<const float>(),
+           targets.data<const int32_t>(), first, vocab, softcap,
+           FaultNote{device.faults, Faults::lossBackwardTarget, vocab});
+    multiply(device, sum, transposed(matrix(gradient, dtype, count, vocab)), chunk, {.accumulate = wide || first > 0});
+  }
+  if (!wide) add(device, dweight, In{dweight}, In{sum});
+}
+
+}  // namespace cuda

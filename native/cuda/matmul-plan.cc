@@ -1,0 +1,87 @@
+// The time of a product is the larger of what memory and what the busiest processor need; the plan with the least wins.
+#include "matmul-plan.h"
+#include <algorithm>
+
+namespace cuda {
+namespace {
+
+constexpr int64_t mostRows = 8;        // of a matrix-vector product: beyond, tensor cores cost less than its FMAs
+constexpr double memoryRate = 13;      // bytes per cycle and processor, of an A100 or H100
+constexpr double cacheRate = 40;       // the same from L2
+constexpr double launchCycles = 3000;  // one more kernel in the stream
+
+int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+struct Candidate {
+  MatmulKernel kernel;
+  int tileM, tileN, cluster;
+  double rate;   // multiply-adds per cycle and processor, of long products
+  double fixed;  // cycles of a tile that no arithmetic hides: filling the pipeline, storing the sums
+};
+
+// sm_86 and sm_89 have half the tensor cores of sm_80; Hopper's mma.sync reaches about 62 % of wgmma's rate.
+double syncRate(int capability) { return capability == 86 || capability == 89 ? 480 : capability == 90 ? 1100 : 900; }
+
+double cycles(const MatmulShape& s, const Candidate& c, int splits, int processors) {
+  const double blocks = double(ceilDiv(s.M, c.tileM)) * ceilDiv(s.N, c.tileN) * s.batch * splits;
+  const double waves = std::max(1.0, double(int64_t((blocks + processors - 1) / processors)));
+  const double depth = double(ceilDiv(s.K, splits));
+  const double arithmetic = depth * c.tileM * c.tileN / c.rate;
+  const double operands = depth * (c.tileM * s.bytesA / c.cluster + c.tileN * s.bytesB) / cacheRate;
+  const double bytes = double(s.batch) * (double(s.M) * s.K * s.bytesA + double(s.K) * s.N * s.bytesB + double(s.M) * s.N * s.bytesOut);
+  double time = std::max(waves * (std::max(arithmetic, operands) + c.fixed), bytes / (memoryRate * processors));
+  if (splits > 1) time += launchCycles + 8.0 * splits * s.batch * s.M * s.N / (cacheRate * processors);
+  return time;
+}
+
+// Enough warps to keep the memory busy: the product's own columns first, then parts of K.
+MatmulPlan planVectors(const MatmulShape& s, int processors) {
+  MatmulPlan plan{.kernel = MatmulKernel::vectors};
+  if (s.alongK) {
+    const int64_t groups = ceilDiv(s.N, 4) * s.batch;
+    while (plan.warps < 8 && groups * plan.warps < processors * 24 && s.K >= plan.warps * 512) plan.warps *= 2;
+  } else {
+    const int64_t blocks = ceilDiv(s.N, 64) * s.batch;
+    while (plan.splits < 32 && blocks * plan.splits < processors * 3 && s.K >= plan.splits * 256) plan.splits *= 2;
+  }
+  return plan;
+}
+
+}  // namespace
+
+MatmulPlan planMatmul(const MatmulShape& s, int capability, int processors) {
+  if (s.K == 0) return {};
+  if (s.streams && s.M <= mostRows) return planVectors(s, processors);
+  Candidate candidates[4];
+  int count = 0;
+  if (s.tensor) {
+    const double rate = syncRate(capability);
+    candidates[count++] = {MatmulKernel::tiles, 64, 64, 1, 0.6 * rate, 1200};
+    candidates[count++] = {MatmulKernel::tiles, 128, 128, 1, rate, 2500};
+    if (s.hopper && capability == 90) {
+      candidates[count++] = {MatmulKernel::hopper, 128, 128, 1, 1400, 2500};
+      candidates[count++] = {MatmulKernel::hopper, 128, 256, s.M > 128 ? 2 : 1, 1650, 4000};
+    }
+  } else {
+    candidates[count++] = {MatmulKernel::floats, 64, 64, 1, capability == 80 ? 48.0 : 90.0, 1200};
+  }
+
+  MatmulPlan best;
+  double least = 0;
+  for (int i = 0; i < count; i++) {
+    for (int splits : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32}) {
+      if (splits > 1 && s.K < int64_t(splits) * 128) break;
+      const double time = cycles(s, candidates[i], splits, processors);
+      if (least != 0 && time >= least) continue;
+      least = time;
+      best = {.kernel = candidates[i].kernel,
+              .tileM = candidates[i].tileM,
+              .tileN = candidates[i].tileN,
+              .splits = splits,
+              .cluster = candidates[i].cluster};
+    }
+  }
+  return best;
+}
+
+}  // namespace cuda

@@ -1,0 +1,29 @@
+// Which kernel, tile and split a matrix product gets: a model of its time in clock cycles, the same on every machine.
+#pragma once
+#include <cstdint>
+
+namespace cuda {
+
+enum class MatmulKernel : uint8_t { vectors, floats, tiles, hopper };
+
+struct MatmulPlan {
+  MatmulKernel kernel = MatmulKernel::floats;
+  int tileM = 64, tileN = 64;
+  int splits = 1;   // parts of K, summed by a second kernel
+  int warps = 1;    // that share a column's K (vectors)
+  int cluster = 1;  // blocks that share one operand's tiles (hopper)
+};
+
+struct MatmulShape {
+  int64_t M = 0, N = 0, K = 0, batch = 1;
+  int bytesA = 4, bytesB = 4, bytesOut = 4;  // per element
+  bool tensor = false;   // both operands have the same 16-bit format
+  bool streams = false;  // a is contiguous along K and b along either axis: a matrix-vector kernel can read them
+  bool alongK = false;   // b is contiguous along K
+  bool hopper = false;   // the operands lie as TMA takes them
+};
+
+// `capability` is major · 10 + minor, `processors` counts streaming multiprocessors.
+MatmulPlan planMatmul(const MatmulShape& shape, int capability, int processors);
+
+}  // namespace cuda

@@ -1,0 +1,46 @@
+// Matrix products for the host side of other kernels: what kernels.h's matmul does, with more to fuse.
+#pragma once
+#include "../view.h"
+#include "device.h"
+
+namespace cuda {
+
+enum class Activation : uint8_t { none, silu, gelu, geluTanh };
+
+// What happens to the sums before they are stored:
+//   out = activation(scale · sum + bias) + residual (+ what was in out)
+struct Epilogue {
+  View bias;      // [N], optional
+  View residual;  // like out, optional; it may be `out` itself
+  float scale = 1;
+  Activation activation = Activation::none;
+  bool accumulate = false;
+};
+
+// A second product in the same sums: scale · left [.., M, r] × right [r, N]. Any strides and floating-point formats;
+// r may be any size.
+struct LowRank {
+  View left, right;
+  float scale = 1;
+};
+
+// out [.., M, N] = epilogue(a [.., M, K] × b [.., K, N] + lowRank). a and b are strided; axes that they lack or that have
+// size 1 repeat. Rows of `out` are contiguous.
+void multiply(Device& device, const View& out, const View& a, const View& b, const Epilogue& epilogue = {},
+              const LowRank& lowRank = {});
+
+// The matrix whose rows are x's last axis; x is contiguous.
+inline View matrixOf(const View& x) {
+  View matrix{x.bytes, x.dtype, 2};
+  matrix.shape = {x.rows(), x.cols()};
+  matrix.strides = {x.cols(), 1};
+  return matrix;
+}
+
+inline View transposed(View x) {
+  std::swap(x.shape[x.rank - 2], x.shape[x.rank - 1]);
+  std::swap(x.strides[x.rank - 2], x.strides[x.rank - 1]);
+  return x;
+}
+
+}  // namespace cuda

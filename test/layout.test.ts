@@ -61,12 +61,19 @@ describe('native', () => {
     );
   });
 
-  it('knows CUDA only in native/cuda', () => {
+  it('knows CUDA only in native/cuda, and in native/simt, which is a GPU', () => {
     expect(
       native.filter(
-        (file) => !file.startsWith('native/cuda/') && /#include.*cuda(_runtime)?\.h|cuda_runtime/.test(read(file)),
+        (file) => !/^native\/(cuda|simt)\//.test(file) && /#include.*cuda(_runtime)?\.h|cuda_runtime/.test(read(file)),
       ),
     ).toEqual([]);
+  });
+
+  it('writes instructions, launches and shared memory in one place each', () => {
+    const sources = native.filter((file) => file.startsWith('native/cuda/'));
+    const instructions = /\/(ptx|hopper|wgmma)\.cuh$/;
+    expect(sources.filter((file) => !instructions.test(file) && /\basm\b|__shared__/.test(read(file)))).toEqual([]);
+    expect(sources.filter((file) => /<<</.test(read(file)))).toEqual([]);
   });
 
   it('keeps the two devices apart', () => {
@@ -75,6 +82,11 @@ describe('native', () => {
     ).toEqual([]);
     expect(
       native.filter((file) => file.startsWith('native/cuda/') && /#include "\.\.\/(cpu|binding)/.test(read(file))),
+    ).toEqual([]);
+    expect(
+      native.filter(
+        (file) => file.startsWith('native/simt/') && /#include "\.\.\/(cpu|cuda|binding)\//.test(read(file)),
+      ),
     ).toEqual([]);
   });
 

@@ -9,8 +9,9 @@ import { randn } from '../../lib/ops/random.js';
 import { recordCalls } from '../../lib/recording.js';
 import { keep, scope } from '../../lib/scope.js';
 import { empty, tensor } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 
-const settle = (): Promise<void> => device('cpu').idle();
+const settle = (): Promise<void> => device(testDevice).idle();
 
 describe('tensor', () => {
   it('takes nested arrays, typed arrays and numbers, and gives them back', async () => {

@@ -7,10 +7,11 @@ import { expect, it } from 'vitest';
 import { device, memory } from '../../lib/device.js';
 import { Adapter } from '../../lib/lora/adapter.js';
 import { loadModel } from '../../lib/model.js';
+import { testDevice } from '../device.js';
 
 const folder = join(import.meta.dirname, '..', '..', 'models', 'helvetia-small');
 const used = async (): Promise<number> => {
-  await device('cpu').idle();
+  await device(testDevice).idle();
   return memory().used;
 };
 

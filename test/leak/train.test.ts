@@ -2,11 +2,12 @@
 import { expect, it } from 'vitest';
 import { device, memory } from '../../lib/device.js';
 import { finetune } from '../../lib/train/finetune.js';
+import { testDevice } from '../device.js';
 import { ruleRows, smallDecoder } from '../train/small.js';
 
 it('a thousand training steps leave no bytes behind', { timeout: 240_000 }, async () => {
   const decoder = smallDecoder({ hidden: 16, layers: 2 });
-  await device('cpu').idle();
+  await device(testDevice).idle();
   const before = memory().used;
   const run = finetune(decoder, undefined, {
     data: ruleRows(32),
@@ -24,7 +25,7 @@ it('a thousand training steps leave no bytes behind', { timeout: 240_000 }, asyn
   // Each figure is taken with perhaps one step under way, which holds some of its tensors.
   expect(Math.max(...used.slice(1)) - used[0]!).toBeLessThan(1e6);
   adapter.dispose();
-  await device('cpu').idle();
+  await device(testDevice).idle();
   expect(memory().used).toBeLessThanOrEqual(before);
   decoder.dispose();
 });

@@ -15,6 +15,7 @@ import { Tokenizer } from '../../lib/text/tokenizer.js';
 import { finetune, trainFull } from '../../lib/train/finetune.js';
 import type { TrainStep } from '../../lib/train/loop.js';
 import type { TokenRow } from '../../lib/train/rows.js';
+import { testDevice } from '../device.js';
 
 const shared = fileURLToPath(new URL('../../../shared/data/', import.meta.url));
 const golden = join(shared, 'golden');
@@ -89,7 +90,7 @@ describe.skipIf(!existsSync(golden))('the 30-step curves (skipped without ../sha
     let decoder: Decoder;
     let data: TokenRow[];
     beforeAll(async () => {
-      decoder = await loadDecoder(path, { dtype: 'f32', device: device('cpu') });
+      decoder = await loadDecoder(path, { dtype: 'f32', device: device(testDevice) });
       data = await batches(name, (await Tokenizer.fromFolder(path))!);
     });
     afterAll(() => decoder.dispose());
@@ -159,7 +160,7 @@ describe.skipIf(!existsSync(smol))('SmolLM2-135M-Instruct (skipped without ../sh
     const recorded = json(join(smol, 'lora', 'expected.json'));
     const decoder = await loadDecoder(join(smol, 'SmolLM2-135M-Instruct.Q4_1.gguf'), {
       dtype: 'f32',
-      device: device('cpu'),
+      device: device(testDevice),
     });
     using initial = await Adapter.load(join(smol, 'lora', 'init'), decoder);
     using file = openSafetensors(join(smol, 'lora', 'batches.safetensors'));

@@ -5,11 +5,12 @@ import { adamw, squaredNorm } from '../../lib/ops/adamw.js';
 import { zeros } from '../../lib/ops/random.js';
 import { transpose } from '../../lib/ops/view.js';
 import { tensor } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('adamw', cases);
 
-const device = 'cpu';
+const device = testDevice;
 
 describe('adamw', () => {
   it('moves by the learning rate at the first step, whatever the size of the gradient', async () => {

@@ -6,11 +6,12 @@ import { compare, type Numbers, numbers, rounded, seeded } from '../../lib/check
 import { kernels } from '../../lib/native.js';
 import { attention } from '../../lib/ops/attention.js';
 import { empty, type Tensor, tensor, viewOf } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('attention', cases);
 
-const device = 'cpu';
+const device = testDevice;
 
 function drawn(shape: number[], seed: number): Numbers {
   const random = seeded(seed);

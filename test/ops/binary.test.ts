@@ -3,8 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { backward } from '../../lib/autograd.js';
 import { add, broadcastShape, greater, mul, where } from '../../lib/ops/binary.js';
 import { tensor } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 
-const device = 'cpu';
+const device = testDevice;
 
 describe('broadcastShape', () => {
   it('aligns sizes from the last axis', () => {

@@ -2,9 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { type Case, checkForward, checkGradients } from '../../lib/check/case.js';
 import { cpuInfo, device } from '../../lib/device.js';
+import { testDevice } from '../device.js';
 
-/** The devices that the suite runs on. */
-export const devices = ['cpu'];
+export const devices = [testDevice];
 
 export function runCases(family: string, cases: readonly Case[]): void {
   describe.each(devices)(`${family} on %s`, (name) => {

@@ -6,11 +6,12 @@ import { cast, concat, contiguous, gather, scatterAdd, stack } from '../../lib/o
 import { full, zeros } from '../../lib/ops/random.js';
 import { slice, transpose } from '../../lib/ops/view.js';
 import { empty, tensor } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('copy', cases);
 
-const device = 'cpu';
+const device = testDevice;
 const x = tensor(
   [
     [1, 2, 3],

@@ -6,11 +6,12 @@ import { kernels } from '../../lib/native.js';
 import * as ops from '../../lib/ops/elementwise.js';
 import { slice, transpose } from '../../lib/ops/view.js';
 import { type Tensor, tensor } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('elementwise', cases);
 
-const device = 'cpu';
+const device = testDevice;
 const { NaN: nan, POSITIVE_INFINITY: inf } = Number;
 const of = async (op: (x: Tensor) => Tensor, values: number[]): Promise<number[]> => [
   ...(await op(tensor(values, { device })).data()),

@@ -3,11 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { cases } from '../../lib/check/embedding.js';
 import { embedding } from '../../lib/ops/embedding.js';
 import { tensor } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('embedding', cases);
 
-const device = 'cpu';
+const device = testDevice;
 const table = tensor(
   [
     [1, 2],

@@ -4,6 +4,7 @@ import { cases } from '../../lib/check/gated.js';
 import { geglu, swiglu } from '../../lib/ops/gated.js';
 import { transpose } from '../../lib/ops/view.js';
 import { tensor } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('gated', cases);
@@ -14,7 +15,7 @@ describe('gated', () => {
       [1, 2, 3],
       [4, 5, 6],
     ],
-    { device: 'cpu' },
+    { device: testDevice },
   );
   it('takes views', async () => {
     const out = await swiglu(transpose(x), transpose(x)).data();
@@ -22,7 +23,7 @@ describe('gated', () => {
   });
   it('refuses what does not fit', () => {
     expect(() => swiglu(x, transpose(x))).toThrow(new RangeError('swiglu: shapes differ: [2,3] and [3,2]'));
-    expect(() => geglu(x, tensor(Int32Array.of(1), { device: 'cpu' }))).toThrow(
+    expect(() => geglu(x, tensor(Int32Array.of(1), { device: testDevice }))).toThrow(
       new TypeError('geglu: takes floating-point tensors, got i32'),
     );
   });

@@ -4,16 +4,18 @@ import { backward } from '../../lib/autograd.js';
 import { cases } from '../../lib/check/lora.js';
 import { kernels } from '../../lib/native.js';
 import { contiguous } from '../../lib/ops/copy.js';
-import { loraLinear, loraLinearPath } from '../../lib/ops/lora.js';
+import { loraGrouped, loraLinear, loraLinearPath } from '../../lib/ops/lora.js';
 import { linear, matmul } from '../../lib/ops/matmul.js';
 import { randn, zeros } from '../../lib/ops/random.js';
 import { sum } from '../../lib/ops/reduce.js';
-import { transpose } from '../../lib/ops/view.js';
+import { slice, transpose } from '../../lib/ops/view.js';
+import { tensor } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('lora', cases);
 
-const device = 'cpu';
+const device = testDevice;
 
 describe('lora', () => {
   it('gives the weight and the bias no gradient, and x only where it is asked', () => {
@@ -72,5 +74,44 @@ describe('lora', () => {
       new RangeError('loraLinear: bias must be [6], got [5]'),
     );
     expect(() => loraLinear(x, zeros([6, 8], { device, dtype: 'i32' }), a, b, { scaling: 1 })).toThrow(TypeError);
+  });
+
+  it('gives a row of a group the same numbers in any company, to the last bit', async () => {
+    const [a, b] = [randn([3, 24, 50], { device, seed: 1 }), randn([3, 70, 24], { device, seed: 2 })];
+    const scalings = tensor([1, 2, 0.3], { device });
+    const x = randn([90, 50], { device, seed: 3 });
+    const run = (rows: typeof x, slots: number[]): ReturnType<typeof x.data> => {
+      const order = Int32Array.from(slots.keys()).sort((s, t) => slots[s]! - slots[t]! || s - t);
+      const segments = Int32Array.from({ length: 4 }, (_, s) => slots.filter((slot) => slot < s).length);
+      const groups = { a, b, scalings, order: tensor(order, { device }), segments: tensor(segments, { device }) };
+      return loraGrouped(zeros([slots.length, 70], { device }), rows, groups).data();
+    };
+    const all = await run(
+      x,
+      Array.from({ length: 90 }, (_, t) => t % 3),
+    );
+    for (const t of [0, 1, 89])
+      expect(await run(slice(x, 0, t, t + 1), [t % 3])).toEqual(all.slice(t * 70, t * 70 + 70));
+  });
+
+  it('refuses groups that do not fit, and rows outside the batch at the await', async () => {
+    const [a, b] = [zeros([2, 4, 8], { device }), zeros([2, 6, 4], { device })];
+    const [out, x] = [zeros([3, 6], { device }), zeros([3, 8], { device })];
+    const groups = (order: number[], segments: number[]) => ({
+      a,
+      b,
+      scalings: zeros([2], { device }),
+      order: tensor(Int32Array.from(order), { device }),
+      segments: tensor(Int32Array.from(segments), { device }),
+    });
+    expect(() => loraGrouped(x, out, groups([0], [0, 0, 1]))).toThrow(/loraGrouped: out \[tokens,out\].* do not fit/);
+    expect(() => loraGrouped(out, x, groups([0], [0, 1]))).toThrow('must be [slots], [tokens] and [slots + 1]');
+    await expect(loraGrouped(out, x, groups([3], [0, 0, 1])).data()).rejects.toThrow(
+      'loraGrouped: row 3 of a batch of 3',
+    );
+    const again = zeros([3, 6], { device });
+    await expect(loraGrouped(again, x, groups([0], [0, 2, 1])).data()).rejects.toThrow(
+      'slot 0 has the rows 0 to 2 of 1',
+    );
   });
 });

@@ -6,11 +6,12 @@ import { crossEntropy, linearCrossEntropy } from '../../lib/ops/loss.js';
 import { randn, zeros } from '../../lib/ops/random.js';
 import { sum } from '../../lib/ops/reduce.js';
 import { tensor } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('loss', cases);
 
-const device = 'cpu';
+const device = testDevice;
 const targetsOf = (...values: number[]) => tensor(Int32Array.from(values), { device });
 
 describe('loss', () => {

@@ -6,11 +6,12 @@ import { linear, matmul } from '../../lib/ops/matmul.js';
 import { zeros } from '../../lib/ops/random.js';
 import { slice } from '../../lib/ops/view.js';
 import { tensor } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('matmul', cases);
 
-const device = 'cpu';
+const device = testDevice;
 
 describe('matmul', () => {
   it('gives a frozen operand no gradient', () => {

@@ -4,11 +4,12 @@ import { backward } from '../../lib/autograd.js';
 import { cases } from '../../lib/check/norm.js';
 import { layerNorm, rmsNorm } from '../../lib/ops/norm.js';
 import { tensor } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('norm', cases);
 
-const device = 'cpu';
+const device = testDevice;
 const x = tensor(
   [
     [1, 2, 3],

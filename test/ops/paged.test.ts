@@ -6,11 +6,12 @@ import { cases } from '../../lib/check/paged.js';
 import { attention } from '../../lib/ops/attention.js';
 import { pagedAppend, pagedAttention } from '../../lib/ops/paged.js';
 import { empty, type Tensor, tensor, viewOf } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('paged', cases);
 
-const device = 'cpu';
+const device = testDevice;
 const ints = (values: number[], shape = [values.length]): Tensor => tensor(Int32Array.from(values), { shape, device });
 
 describe('paged cache', () => {

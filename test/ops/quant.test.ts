@@ -4,6 +4,7 @@ import { blockTensor, cases, drawBlocks } from '../../lib/check/quant.js';
 import { device } from '../../lib/device.js';
 import { dequantize } from '../../lib/ops/quant.js';
 import { empty, tensor, viewOf } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('quant', cases);
@@ -11,18 +12,18 @@ runCases('quant', cases);
 describe('dequantize', () => {
   it.each(['q8_0', 'q4_0', 'q4_1'] as const)('%s gives the very numbers of the format', async (dtype) => {
     const { bytes, values } = drawBlocks(dtype, [40, 64], 7);
-    const out = await dequantize(blockTensor(dtype, [40, 64], bytes, device('cpu'))).data();
+    const out = await dequantize(blockTensor(dtype, [40, 64], bytes, device(testDevice))).data();
     expect([...out].map((x) => x + 0)).toEqual([...values.data].map((x) => x + 0));
   });
   it('leaves a tensor that has the format already', () => {
-    const x = tensor([1], { device: 'cpu' });
+    const x = tensor([1], { device: testDevice });
     expect(dequantize(x)).toBe(x);
   });
   it('refuses what does not fit', () => {
-    expect(() => dequantize(tensor([1], { dtype: 'bf16', device: 'cpu' }))).toThrow(
+    expect(() => dequantize(tensor([1], { dtype: 'bf16', device: testDevice }))).toThrow(
       new TypeError('dequantize: takes a block format, got bf16'),
     );
-    const blocks = empty([2, 32], { dtype: 'q8_0', device: 'cpu' });
+    const blocks = empty([2, 32], { dtype: 'q8_0', device: testDevice });
     expect(() => dequantize(blocks, 'i32')).toThrow(new TypeError('dequantize: gives floating-point tensors, not i32'));
     expect(() => dequantize(viewOf(blocks, [32, 2], [1, 32]))).toThrow(RangeError);
   });

@@ -4,11 +4,12 @@ import { philoxBlock } from '../../lib/check/philox.js';
 import { cases } from '../../lib/check/random.js';
 import { arange, dropout, full, rand, randn, uniform } from '../../lib/ops/random.js';
 import { tensor } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('random', cases);
 
-const device = 'cpu';
+const device = testDevice;
 const hex = (words: readonly number[]): string => words.map((word) => word.toString(16).padStart(8, '0')).join(' ');
 
 describe('Philox4x32-10', () => {

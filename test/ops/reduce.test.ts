@@ -6,11 +6,12 @@ import { cast } from '../../lib/ops/copy.js';
 import { full } from '../../lib/ops/random.js';
 import { argmax, argmin, max, mean, min, sum, variance } from '../../lib/ops/reduce.js';
 import { tensor } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('reduce', cases);
 
-const device = 'cpu';
+const device = testDevice;
 const nan = Number.NaN;
 
 describe('sum', () => {

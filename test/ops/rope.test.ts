@@ -4,11 +4,12 @@ import { cases } from '../../lib/check/rope.js';
 import { kernels } from '../../lib/native.js';
 import { rope } from '../../lib/ops/rope.js';
 import { empty, tensor } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('rope', cases);
 
-const device = 'cpu';
+const device = testDevice;
 const positions = tensor([0, 3], { dtype: 'i32', device });
 const frequencies = tensor([1, 0.5, 0.25], { device });
 const numbers = Float32Array.from({ length: 2 * 3 * 8 }, (_, i) => Math.sin(i));

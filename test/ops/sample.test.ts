@@ -5,11 +5,12 @@ import { randn } from '../../lib/ops/random.js';
 import { penalize, type SamplingOptions, sample, samplingTensors } from '../../lib/ops/sample.js';
 import { expand } from '../../lib/ops/view.js';
 import { tensor } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('sample', cases);
 
-const device = 'cpu';
+const device = testDevice;
 const draws = 20_000;
 const rows = (logits: number[], options: SamplingOptions): Promise<ArrayLike<number>> =>
   sample(

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { cases } from '../../lib/check/softmax.js';
 import { logSoftmax, softmax } from '../../lib/ops/softmax.js';
 import { tensor } from '../../lib/tensor.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('softmax', cases);
@@ -15,17 +16,17 @@ describe('softmax', () => {
           [-1e30, -1e30],
           [3e38, 3e38],
         ],
-        { device: 'cpu' },
+        { device: testDevice },
       ),
     ).data();
     expect([...out]).toEqual([0.5, 0.5, 0.5, 0.5]);
   });
 
   it('refuses what it cannot take', () => {
-    expect(() => softmax(tensor(1, { device: 'cpu' }))).toThrow(
+    expect(() => softmax(tensor(1, { device: testDevice }))).toThrow(
       'softmax: takes a tensor of at least one axis, got a scalar',
     );
-    expect(() => logSoftmax(tensor([1, 2], { dtype: 'i32', device: 'cpu' }))).toThrow(
+    expect(() => logSoftmax(tensor([1, 2], { dtype: 'i32', device: testDevice }))).toThrow(
       'logSoftmax: takes floating-point tensors, got i32',
     );
   });

@@ -4,11 +4,12 @@ import { cases } from '../../lib/check/view.js';
 import { kernels } from '../../lib/native.js';
 import { arange } from '../../lib/ops/random.js';
 import { expand, permute, reshape, select, slice, split, squeeze, transpose, unsqueeze } from '../../lib/ops/view.js';
+import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 
 runCases('view', cases);
 
-const device = 'cpu';
+const device = testDevice;
 
 describe('views', () => {
   it('share the storage', async () => {

@@ -11,6 +11,7 @@ import type { Tensor } from '../../lib/tensor.js';
 import { finetune, trainFull } from '../../lib/train/finetune.js';
 import type { TrainStep } from '../../lib/train/loop.js';
 import type { FinetuneOptions } from '../../lib/train/options.js';
+import { testDevice } from '../device.js';
 import { ruleRows, smallDecoder } from './small.js';
 
 let decoder: Decoder;
@@ -305,7 +306,7 @@ describe('trainFull', () => {
 
   it('takes f32 weights only', () => {
     const weights = new Map([...decoder.weights].map(([name, weight]) => [name, cast(weight, 'bf16')]));
-    using half = new Disposable(new Decoder(decoder.config, weights, device('cpu'), 'bf16'));
+    using half = new Disposable(new Decoder(decoder.config, weights, device(testDevice), 'bf16'));
     expect(() => trainFull(half.decoder, undefined, { data: rows })).toThrow(
       /trainFull: all weights must be f32, but 'model\.embed_tokens\.weight' is bf16/,
     );

@@ -5,6 +5,7 @@ import type { Decoder } from '../../lib/models/decoder.js';
 import { randomDecoder } from '../../lib/models/load.js';
 import { mix } from '../../lib/train/random.js';
 import type { TokenRow } from '../../lib/train/rows.js';
+import { testDevice } from '../device.js';
 
 export const vocabSize = 64;
 
@@ -21,7 +22,7 @@ export function smallDecoder(sizes: { hidden?: number; layers?: number; seed?: n
     max_position_embeddings: 256,
     tie_word_embeddings: true,
   });
-  return randomDecoder(config, { device: device('cpu'), dtype: 'f32', seed: sizes.seed ?? 1, deviation: 0.1 });
+  return randomDecoder(config, { device: device(testDevice), dtype: 'f32', seed: sizes.seed ?? 1, deviation: 0.1 });
 }
 
 /** Rows of various lengths whose tokens follow a rule: each is the last one plus a step of the row's own. */

@@ -1,0 +1,111 @@
+// What nvcc made of the CUDA kernels: no spills, no local memory, no serialised wgmma, and no change of registers or
+// shared memory that was not looked at. `UPDATE_KERNELS=1 npx vitest run test/build` writes the table anew.
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const root = join(import.meta.dirname, '..', '..');
+const table = join(root, 'native/cuda/registers.txt');
+const build = join(root, 'build/cmake');
+const addon = join(root, 'build/Release/helvetia.node');
+
+const logs = existsSync(build)
+  ? readdirSync(build, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.cu.o.ptxas'))
+  : [];
+if (logs.length === 0) console.warn('skipped: this build has no CUDA kernels, because nvcc was not there');
+
+interface Kernel {
+  file: string;
+  arch: string;
+  name: string;
+  registers: number;
+  /** Static shared memory in bytes: what is dynamic is chosen at the launch. */
+  shared: number;
+  stack: number;
+}
+
+function kernelsIn(log: string): Kernel[] {
+  const text = readFileSync(join(build, log), 'utf8');
+  const file = /([\w-]+)\.cu\.o\.ptxas$/.exec(log)![1]!;
+  const names = [...text.matchAll(/Compiling entry function '(\S+)' for '(\w+)'/g)];
+  const readable = demangled(names.map(([, name]) => name!));
+  return names.map((match, i) => {
+    const rest = text.slice(match.index, names[i + 1]?.index);
+    return {
+      file,
+      arch: match[2]!,
+      name: readable[i]!,
+      registers: Number(/Used (\d+) registers/.exec(rest)![1]),
+      shared: Number(/(\d+) bytes smem/.exec(rest)?.[1] ?? 0),
+      stack: Number(/(\d+) bytes stack frame/.exec(rest)![1]),
+    };
+  });
+}
+
+// c++filt writes templates out; what does not tell two kernels apart is cut away.
+function demangled(names: readonly string[]): string[] {
+  if (names.length === 0) return [];
+  const text = execFileSync('c++filt', { input: names.join('\n'), encoding: 'utf8' }).trimEnd();
+  return text.split('\n').map((name) =>
+    name
+      .replace(/^void /, '')
+      .replace(/cuda::|\(anonymous namespace\)::|_GLOBAL__N__\w+::/g, '')
+      .replace(/\([^()]*(\([^()]*\)[^()]*)*\)$/, ''),
+  );
+}
+
+const sections = (arch: string): string =>
+  readFileSync(table, 'utf8')
+    .split(/^# /m)
+    .find((s) => s.startsWith(arch)) ?? '';
+
+describe.skipIf(logs.length === 0)('the CUDA build', () => {
+  const kernels = logs.flatMap(kernelsIn);
+  const archs = [...new Set(kernels.map(({ arch }) => arch))].sort();
+  const lines = (arch: string): string[] =>
+    kernels
+      .filter((kernel) => kernel.arch === arch)
+      .map(({ file, name, registers, shared }) => `${file}: ${name} ${registers} registers ${shared} bytes`)
+      .sort();
+
+  it('has kernels for each architecture', () => {
+    expect(archs).toContain('sm_80');
+    expect(archs).toContain('sm_90a');
+  });
+
+  it('spills nothing and keeps nothing in local memory', () => {
+    expect(kernels.filter(({ stack }) => stack > 0).map(({ file, arch, name }) => `${file} ${arch} ${name}`)).toEqual(
+      [],
+    );
+    for (const log of logs) {
+      for (const [line] of readFileSync(join(build, log), 'utf8').matchAll(/^.*bytes spill.*$/gm)) {
+        expect(line, log).toContain(' 0 bytes spill stores, 0 bytes spill loads');
+      }
+    }
+  });
+
+  it('never serialises wgmma', () => {
+    // ptxas only mentions it: C7510 to C7519.
+    for (const log of logs) expect(readFileSync(join(build, log), 'utf8'), log).not.toMatch(/C75\d\d|serialized/);
+  });
+
+  it('uses the registers and the shared memory that the table says', () => {
+    if (process.env.UPDATE_KERNELS) {
+      const title =
+        'Registers and static shared memory of each kernel, by nvcc 13.0. See test/build/kernels.test.ts.\n\n';
+      writeFileSync(table, title + archs.map((arch) => `# ${arch}\n${lines(arch).join('\n')}\n`).join('\n'));
+    }
+    for (const arch of archs) {
+      const known = sections(arch).split('\n').slice(1).filter(Boolean);
+      // Another nvcc allocates otherwise; what counts is that this one's numbers were looked at.
+      if (known.length > 0) expect(lines(arch)).toEqual(known);
+    }
+  });
+
+  it('makes an addon that needs no CUDA library and is small enough to ship', () => {
+    const needed = execFileSync('ldd', [addon], { encoding: 'utf8' });
+    expect(needed).not.toMatch(/libcuda|libnv|libcublas|libcudnn/);
+    expect(statSync(addon).size).toBeLessThan(40e6);
+  });
+});

@@ -37,7 +37,11 @@ const projects: { name: string; include: string[]; exclude?: string[]; env: Reco
     .map((path) => ({ name: path, include: [...ops, ...model], env: { HELVETIA_CPU: path, HELVETIA_GPU: 'off' } })),
 ];
 if (existsSync(join(import.meta.dirname, 'build/simt/Release/helvetia.node'))) {
-  projects.push({ name: 'simt', include: onGpu, env: { HELVETIA_GPU: 'simt', HELVETIA_TEST_DEVICE: 'cuda' } });
+  projects.push({
+    name: 'simt',
+    include: onGpu,
+    env: { HELVETIA_GPU: 'simt', HELVETIA_SIMT_DEVICES: '2', HELVETIA_TEST_DEVICE: 'cuda' },
+  });
 }
 if (native.cudaAbsence() === '') {
   projects.push({ name: 'cuda', include: onGpu, env: { HELVETIA_TEST_DEVICE: 'cuda' } });

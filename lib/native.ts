@@ -101,7 +101,7 @@ export interface Native {
   view(from: Handle, offset: number, ...shapeThenStrides: number[]): Handle;
   write(to: Handle, bytes: Uint8Array): void;
   transfer(to: Handle, from: Handle): void;
-  read(from: Handle): Promise<ArrayBuffer>;
+  read(from: Handle, into: ArrayBuffer): Promise<ArrayBuffer>;
   release(handle: Handle): void;
   mapFile(path: string): { handle: FileHandle; bytes: number };
   mappedBytes(file: FileHandle, offset: number, length: number): Uint8Array;

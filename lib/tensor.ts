@@ -127,13 +127,23 @@ export class Tensor {
     return `Tensor ${this.dtype} [${this.shape}] on ${this.device}`;
   }
 
-  #read(dtype: AnyDType): Promise<ArrayBuffer> {
-    if (this.dtype === dtype && this.contiguous) return native.read(this.handle);
+  async #read(dtype: AnyDType): Promise<ArrayBuffer> {
+    const into = this.#room(dtype);
+    if (this.dtype === dtype && this.contiguous) return native.read(this.handle, into);
     const copy = native.create(dtypeCode(dtype), this.device.kind, this.device.index, ...this.shape);
     kernels.copy(copy, this.handle);
-    const bytes = native.read(copy);
+    const bytes = native.read(copy, into);
     native.release(copy);
     return bytes;
+  }
+
+  #room(dtype: AnyDType): ArrayBuffer {
+    const bytes = bytesOf(dtype, this.size);
+    try {
+      return new ArrayBuffer(bytes);
+    } catch {
+      throw new RangeError(`data: JavaScript has no room for the ${bytes} bytes of a tensor [${this.shape}]`);
+    }
   }
 }
 

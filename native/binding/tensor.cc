@@ -1,6 +1,7 @@
 // Tensors and mapped files in JavaScript: making, viewing, filling, reading and releasing them.
 //
 // lib/tensor.ts and lib/files/mapped.ts are the only callers, and check what they pass.
+#include <algorithm>
 #include <cstring>
 #include <future>
 #include "call.h"
@@ -65,7 +66,9 @@ Napi::Value create(const Napi::CallbackInfo& info) {
   t.layout = shaped(info, DType(integer(info[0])), 3, int(info.Length()) - 3);
   const size_t bytes = bytesOf(t.layout);
   t.storage = std::make_shared<Storage>(Place{Place::Kind(integer(info[1])), uint8_t(integer(info[2]))}, bytes);
-  return wrap(info.Env(), std::move(t), int64_t(bytes));
+  // V8 ends the process when it hears of more than a machine can have. Whether there is room shows when a call needs it.
+  constexpr size_t most = size_t(1) << 30;
+  return wrap(info.Env(), std::move(t), int64_t(std::min(bytes, most)));
 }
 
 // view(handle, offset, ...shape, ...strides): offset in elements from where the handle's tensor starts.
@@ -121,10 +124,12 @@ void bring(Lane& lane, const Tensor& t, void* to, size_t bytes, std::function<vo
   done(nullptr);
 }
 
-// read(handle): a promise of the bytes, once every call before it has run. The tensor is contiguous.
+// read(handle, buffer): a promise of the buffer with the bytes in it, once every call before it has run. The tensor is
+// contiguous and as large as the buffer. JavaScript makes the buffer, because V8 ends the process where it has no room for
+// one that is made here.
 Napi::Value readTensor(const Napi::CallbackInfo& info) {
   Tensor t = tensorOf(info.Env(), info[0]);
-  auto buffer = Napi::ArrayBuffer::New(info.Env(), bytesOf(t.layout));
+  auto buffer = info[1].As<Napi::ArrayBuffer>();
   void* to = buffer.Data();
   const size_t bytes = buffer.ByteLength();
   return Environment::of(info.Env()).after(t.place(), [t, to, bytes](Lane& lane, Environment::Done done) {

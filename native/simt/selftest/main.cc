@@ -42,7 +42,7 @@ CUtensorMap encodeBf16(const void* base, std::vector<uint64_t> extent, std::vect
 int main(int count, char** arguments) {
   using namespace selftest;
   const char* prefix = count > 1 ? arguments[1] : "";
-  for (const auto& family : {warpChecks, runtimeChecks, fragmentChecks, productChecks, boxChecks, tileChecks, hopperChecks})
+  for (const auto& family : {warpChecks, runtimeChecks, fragmentChecks, productChecks, boxChecks, tileChecks, hopperChecks, planChecks})
     for (const Check& check : family())
       if (!std::strncmp(check.name.c_str(), prefix, std::strlen(prefix))) {
         std::printf("%s\t%s\n", check.name.c_str(), check.run().c_str());

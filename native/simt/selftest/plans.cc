@@ -1,0 +1,50 @@
+// Which kernel a matrix product gets, for shapes that models have.
+#include "../../cuda/matmul-plan.h"
+#include "check.h"
+
+namespace selftest {
+namespace {
+
+using cuda::MatmulKernel;
+
+cuda::MatmulShape weightProduct(int64_t M, int64_t N, int64_t K) {
+  return {.M = M, .N = N, .K = K, .bytesA = 2, .bytesB = 2, .bytesOut = 2, .tensor = true, .streams = true, .alongK = true, .hopper = true};
+}
+
+Check expects(const std::string& name, cuda::MatmulShape shape, int capability, std::function<bool(const cuda::MatmulPlan&)> right) {
+  return {"plan: " + name, [=]() -> std::string {
+            const cuda::MatmulPlan plan = cuda::planMatmul(shape, capability, capability == 90 ? 132 : 108);
+            if (right(plan)) return "";
+            return "kernel " + std::to_string(int(plan.kernel)) + ", tile " + std::to_string(plan.tileM) + " x " +
+                   std::to_string(plan.tileN) + ", " + std::to_string(plan.splits) + " splits, " + std::to_string(plan.warps) +
+                   " warps, cluster " + std::to_string(plan.cluster);
+          }};
+}
+
+}  // namespace
+
+std::vector<Check> planChecks() {
+  cuda::MatmulShape floats = weightProduct(4096, 4096, 4096);
+  floats.tensor = floats.hopper = false;
+  cuda::MatmulShape awkward = weightProduct(4096, 4096, 4096);
+  awkward.hopper = false;
+  return {
+      expects("large products on sm_90 take wgmma's largest tile in clusters of two", weightProduct(8192, 8192, 8192), 90,
+              [](auto& p) { return p.kernel == MatmulKernel::hopper && p.tileN == 256 && p.cluster == 2 && p.splits == 1; }),
+      expects("large products on sm_80 take the large tile", weightProduct(8192, 8192, 8192), 80,
+              [](auto& p) { return p.kernel == MatmulKernel::tiles && p.tileM == 128 && p.splits == 1; }),
+      expects("operands that TMA does not take go to mma.sync on sm_90", awkward, 90,
+              [](auto& p) { return p.kernel == MatmulKernel::tiles; }),
+      expects("sm_120 has no wgmma", weightProduct(8192, 8192, 8192), 120, [](auto& p) { return p.kernel == MatmulKernel::tiles; }),
+      expects("f32 takes no tensor core", floats, 90, [](auto& p) { return p.kernel == MatmulKernel::floats; }),
+      expects("one row streams the weights", weightProduct(1, 4096, 4096), 90, [](auto& p) { return p.kernel == MatmulKernel::vectors; }),
+      expects("eight rows too", weightProduct(8, 14336, 4096), 90, [](auto& p) { return p.kernel == MatmulKernel::vectors; }),
+      expects("nine rows do not", weightProduct(9, 14336, 4096), 90, [](auto& p) { return p.kernel != MatmulKernel::vectors; }),
+      expects("few columns share K among the warps of a block", weightProduct(1, 1024, 8192), 90,
+              [](auto& p) { return p.kernel == MatmulKernel::vectors && p.warps > 1; }),
+      expects("a small result with a long K is split", weightProduct(64, 128, 16384), 90, [](auto& p) { return p.splits > 1; }),
+      expects("an empty K is planned", weightProduct(64, 64, 0), 90, [](auto& p) { return p.splits == 1; }),
+  };
+}
+
+}  // namespace selftest

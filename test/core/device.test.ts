@@ -1,0 +1,24 @@
+// Choosing a device on a machine whose GPU cannot be used, or is not to be used.
+import { describe, expect, it } from 'vitest';
+import { cudaAbsence, cudaCount, device } from '../../lib/device.js';
+import { tensor } from '../../lib/tensor.js';
+
+describe('device', () => {
+  it("takes the CPU for 'auto' where HELVETIA_GPU=off says so", () => {
+    expect(process.env.HELVETIA_GPU).toBe('off');
+    expect(device()).toBe(device('cpu'));
+    expect(String(device('auto'))).toBe('cpu');
+  });
+
+  it.runIf(cudaAbsence())("says why there is no 'cuda'", () => {
+    expect(cudaCount()).toBe(0);
+    expect(cudaAbsence()).toMatch(/^(CUDA cannot be used here: |this build has no CUDA: )\S/);
+    expect(() => device('cuda')).toThrow(`device 'cuda': ${cudaAbsence()}`);
+    expect(() => tensor([1], { device: 'cuda:1' })).toThrow(`device 'cuda:1': ${cudaAbsence()}`);
+  });
+
+  it('refuses names that it does not know', () => {
+    for (const name of ['gpu', 'cuda:', 'cuda:x', 'CPU', ''])
+      expect(() => device(name)).toThrow(`device '${name}' is not known: expected 'auto', 'cpu', 'cuda' or 'cuda:1'`);
+  });
+});

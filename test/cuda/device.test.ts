@@ -1,0 +1,125 @@
+// What is peculiar to a GPU: transfers, graphs, several GPUs, running out of memory, faults in data.
+import { describe, expect, it } from 'vitest';
+import { backward } from '../../lib/autograd.js';
+import { cudaCount, cudaInfo, device, memory, resetPeak, trimMemory } from '../../lib/device.js';
+import { toDevice } from '../../lib/ops/copy.js';
+import { add, mul } from '../../lib/ops/elementwise.js';
+import { embedding } from '../../lib/ops/embedding.js';
+import { matmul } from '../../lib/ops/matmul.js';
+import { randn } from '../../lib/ops/random.js';
+import { sum } from '../../lib/ops/reduce.js';
+import { recordCalls } from '../../lib/recording.js';
+import { empty, tensor } from '../../lib/tensor.js';
+
+const numbers = async (x: { data(): Promise<ArrayLike<number>> }): Promise<number[]> => Array.from(await x.data());
+
+describe('a GPU', () => {
+  it('is found, named, and taken by default', () => {
+    expect(cudaCount()).toBeGreaterThanOrEqual(1);
+    expect(cudaInfo().capability).toMatch(/^\d+\.\d$/);
+    expect(cudaInfo().bytes).toBeGreaterThan(0);
+    expect(String(device())).toBe('cuda');
+    expect(device('cuda')).toBe(device('cuda:0'));
+    expect(() => device('cuda:99')).toThrow(`device 'cuda:99': this machine has ${cudaCount()} GPU`);
+  });
+
+  it('takes numbers from the CPU and gives them back, large and small, whatever is queued', async () => {
+    for (const size of [0, 1, 1000, 3_000_001]) {
+      const x = randn([size], { device: 'cpu', seed: size });
+      const there = add(toDevice(x, 'cuda'), 1);
+      expect(there.device).toBe(device('cuda'));
+      const back = toDevice(there, 'cpu');
+      const [got, want] = [await back.data(), await add(x, 1).data()];
+      expect(Buffer.compare(Buffer.from(got.buffer), Buffer.from(want.buffer))).toBe(0);
+    }
+    expect(() => add(tensor([1], { device: 'cpu' }), tensor([1], { device: 'cuda' }))).toThrow(
+      'add: tensors on two devices: cpu and cuda',
+    );
+  });
+
+  it('lets gradients cross', async () => {
+    const x = tensor([1, 2, 3], { device: 'cpu', requiresGrad: true });
+    backward(sum(mul(toDevice(x, 'cuda'), 5)));
+    expect(x.grad!.device).toBe(device('cpu'));
+    expect(await numbers(x.grad!)).toEqual([5, 5, 5]);
+  });
+
+  it('replays a recording as a graph, with what its inputs hold by then', async () => {
+    const x = tensor(
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      { device: 'cuda' },
+    );
+    const { recording, result } = recordCalls(() => add(matmul(x, x), 1));
+    const product = ([a, b, c, d]: number[]): number[] => [
+      a! * a! + b! * c! + 1,
+      a! * b! + b! * d! + 1,
+      c! * a! + d! * c! + 1,
+      c! * b! + d! * d! + 1,
+    ];
+    expect(await numbers(result)).toEqual(product([1, 2, 3, 4]));
+    for (let i = 0; i < 20; i++) {
+      const values = [i, 1, -i, 2];
+      x.write(Float32Array.from(values));
+      recording.replay();
+      expect(await numbers(result)).toEqual(product(values));
+    }
+    recording.dispose();
+  });
+
+  it('runs a failed recording call by call, so that the failure reaches who waits', async () => {
+    const x = empty([2 ** 31, 2 ** 10], { device: 'cuda' });
+    const { recording, result } = recordCalls(() => sum(add(x, 1)));
+    await expect(result.data()).rejects.toThrow('out of memory');
+    recording.replay();
+    await expect(result.data()).rejects.toThrow('out of memory');
+    recording.dispose();
+    await device('cuda')
+      .idle()
+      .catch(() => {});
+  });
+
+  it('rejects when memory runs out, with the sizes, and works on', async () => {
+    const huge = empty([2 ** 40], { device: 'cuda' });
+    await expect(sum(add(huge, 1)).item()).rejects.toThrow(
+      /^add: out of memory: asked for 4398046511104 bytes while \d+ are in use$/,
+    );
+    await expect(huge.data()).rejects.toThrow('data: JavaScript has no room for the 4398046511104 bytes of a tensor');
+    await expect(device('cuda').idle()).rejects.toThrow('out of memory');
+    expect(await numbers(add(tensor([1], { device: 'cuda' }), 1))).toEqual([2]);
+  });
+
+  it('counts and frees its memory', async () => {
+    trimMemory('cuda');
+    resetPeak('cuda');
+    const before = memory('cuda').used;
+    const x = randn([1 << 20], { device: 'cuda', seed: 1 });
+    await x.data();
+    expect(memory('cuda').used - before).toBeGreaterThanOrEqual(4 << 20);
+    x.dispose();
+    await device('cuda').idle();
+    expect(memory('cuda').used).toBeLessThanOrEqual(before);
+    expect(memory('cuda').pooled).toBeGreaterThanOrEqual(4 << 20);
+    trimMemory('cuda');
+    expect(memory('cuda').pooled).toBe(0);
+  });
+
+  it('rejects at the await what kernels find in data, and works on', async () => {
+    const table = tensor([[1], [2]], { device: 'cuda' });
+    const ids = tensor(Int32Array.of(1, 7), { device: 'cuda' });
+    await expect(embedding(table, ids).data()).rejects.toThrow(
+      'embedding: id 7 (element 1) is outside the table of 2 rows',
+    );
+    expect(await numbers(embedding(table, tensor(Int32Array.of(1), { device: 'cuda' })))).toEqual([2]);
+  });
+
+  it.runIf(cudaCount() > 1)('has neighbours, each with memory and work of its own', async () => {
+    const [first, second] = ['cuda:0', 'cuda:1'].map((name) => randn([100], { device: name, seed: 3 }));
+    expect(String(second!.device)).toBe('cuda:1');
+    expect(await numbers(second!)).toEqual(await numbers(first!));
+    expect(await numbers(toDevice(add(first!, 1), 'cuda:1'))).toEqual(await numbers(add(second!, 1)));
+    expect(() => add(first!, second!)).toThrow('add: tensors on two devices: cuda and cuda:1');
+  });
+});

@@ -6,6 +6,7 @@ import { basename, join } from 'node:path';
 import { noGrad } from './autograd.js';
 import { device as deviceOf } from './device.js';
 import type { DType } from './dtype.js';
+import { Engine, type EngineOptions } from './engine/engine.js';
 import { writeAtomic, writeFolderAtomic } from './files/atomic.js';
 import { openGguf } from './files/gguf.js';
 import { type ResolveOptions, resolveModel } from './files/hub.js';
@@ -19,6 +20,7 @@ import { scope } from './scope.js';
 import { Stream } from './stream.js';
 import type { Tensor } from './tensor.js';
 import { type Generated, generate, type Piece } from './text/generate.js';
+import type { TokenMask } from './text/mask.js';
 import {
   type GenerateOptions,
   type GenerationDefaults,
@@ -43,7 +45,22 @@ export interface LoadModelOptions {
 
 export type Generation = Stream<Piece, Generated>;
 
+/** What a server asks for beside the options of `generate`. */
+export interface TokenOptions extends GenerateOptions {
+  /** Each piece brings its log probability, and those of this many likeliest tokens. */
+  topLogprobs?: number | undefined;
+  /** Allows only some tokens; for this call alone. */
+  mask?: TokenMask | undefined;
+  /** Who asks: the engine is fair between clients. */
+  client?: string | undefined;
+  /** Whether the text goes on where the prompt ended, so that a first space belongs to it. Default true. */
+  continues?: boolean | undefined;
+}
+
 export class Model {
+  #engine: Engine | undefined;
+  #engineOptions: EngineOptions = {};
+
   /** @internal Made by `loadModel`. */
   constructor(
     /** What `loadModel` was given. */
@@ -52,7 +69,8 @@ export class Model {
     readonly path: string,
     readonly decoder: Decoder,
     private readonly textTokenizer: Tokenizer | undefined,
-    private readonly defaults: GenerationDefaults,
+    /** What generation_config.json says. */
+    readonly defaults: GenerationDefaults,
   ) {}
 
   get dtype(): DType {
@@ -70,6 +88,19 @@ export class Model {
     return this.textTokenizer !== undefined;
   }
 
+  /** Where all that this model generates comes from: made when it is first asked for. */
+  get engine(): Engine {
+    this.#engine ??= new Engine(this.decoder, this.#engineOptions);
+    return this.#engine;
+  }
+
+  /** Sets the engine up. @throws Error once it is in use. */
+  configureEngine(options: EngineOptions): void {
+    if (this.#engine)
+      throw new Error('configureEngine: the engine is already in use: call it before the first request');
+    this.#engineOptions = options;
+  }
+
   /** Logits for every position of one sequence: f32 `[tokens, vocab]`. The caller disposes of it. */
   forward(ids: readonly number[], options: { adapter?: Adapter } = {}): Tensor {
     this.#checkIds('forward', ids);
@@ -85,17 +116,36 @@ export class Model {
    *   that is not known; Error for a text without a tokenizer.
    */
   generate(prompt: string | readonly number[], options: GenerateOptions = {}): Generation {
-    return this.#start(typeof prompt === 'string' ? this.tokenizer.encode(prompt) : prompt, options, true);
+    return this.generateTokens(typeof prompt === 'string' ? this.tokenizer.encode(prompt) : prompt, options);
   }
 
-  #start(ids: readonly number[], options: GenerateOptions, continues: boolean): Generation {
-    const settings = settingsOf(options, this.defaults);
+  /**
+   * The same from token ids, with what a server needs beside.
+   *
+   * @throws QueueFull (as a rejection) if too many requests wait.
+   */
+  generateTokens(ids: readonly number[], options: TokenOptions = {}): Generation {
+    const { topLogprobs, mask, client, continues = true, ...rest } = options;
+    const settings = settingsOf(rest, this.defaults);
     this.#checkIds('generate', ids);
-    if (settings.stop.length > 0 && !this.textTokenizer)
+    const { decoder, defaults, engine, textTokenizer: tokenizer } = this;
+    const foreign = [...settings.logitBias.keys()].find((token) => token >= decoder.config.vocabSize);
+    if (foreign !== undefined) throw new RangeError(`generate: option 'logitBias': token ${foreign} is not known`);
+    if (settings.stop.length > 0 && !tokenizer)
       throw new Error(`generate: 'stop' needs a tokenizer: ${this.path} has none`);
-    const { decoder, textTokenizer: tokenizer } = this;
-    const request = { decoder, tokenizer, prompt: ids, settings, endIds: this.defaults.endIds, continues };
-    return new Stream((signal) => generate(request, signal), options.signal);
+    const { endIds } = defaults;
+    const request = { prompt: ids, settings, endIds, adapter: settings.adapter, client, topLogprobs, mask };
+    const room = engine.capacity - ids.length;
+    return new Stream((signal) => {
+      return generate({
+        tokenizer,
+        prompt: ids,
+        settings,
+        room,
+        continues,
+        tokens: engine.submit({ ...request, signal }),
+      });
+    }, options.signal);
   }
 
   /**
@@ -105,7 +155,8 @@ export class Model {
    */
   chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): Generation {
     const text = this.tokenizer.applyChatTemplate(messages, { addGenerationPrompt: true });
-    return this.#start(this.tokenizer.encode(text, { addSpecialTokens: false }), options, false);
+    const ids = this.tokenizer.encode(text, { addSpecialTokens: false });
+    return this.generateTokens(ids, { ...options, continues: false });
   }
 
   /**
@@ -114,7 +165,8 @@ export class Model {
    * @throws Error that names the option that is wrong. Bad rows reject, with the file and the line.
    */
   finetune(options: FinetuneOptions): Finetune {
-    return finetune(this.decoder, this.textTokenizer, options, this.name);
+    const turn = (signal: AbortSignal): Promise<void> | undefined => this.engine.trainingTurn(signal);
+    return finetune(this.decoder, this.textTokenizer, options, this.name, turn);
   }
 
   /** Loads an adapter in PEFT's format for this model. Any number may be loaded; each call names the one it uses. */
@@ -148,8 +200,9 @@ export class Model {
     });
   }
 
-  /** Frees the weights. Adapters are disposed of on their own. */
+  /** Ends what is being generated and frees the weights. Adapters are disposed of on their own. */
   dispose(): void {
+    void this.#engine?.dispose();
     this.decoder.dispose();
   }
 

@@ -1,15 +1,15 @@
 // The public names of `helvetia/tensor`: tensors, ops with gradients, devices and memory.
 export { backward, checkpoint, noGrad } from './autograd.js';
-export { cpuInfo, cudaAbsence, Device, device, memory, resetPeak, trimMemory } from './device.js';
+export { cpuInfo, cudaAbsence, cudaCount, cudaInfo, Device, device, memory, resetPeak, trimMemory } from './device.js';
 export type { BlockDType, DType } from './dtype.js';
 export type { MemoryUse } from './native.js';
 export * from './ops/adamw.js';
 export { type AttentionOptions, attention } from './ops/attention.js';
-export { cast, concat, contiguous, gather, scatterAdd, stack, zerosLike } from './ops/copy.js';
+export { cast, concat, contiguous, gather, scatterAdd, stack, toDevice, zerosLike } from './ops/copy.js';
 export * from './ops/elementwise.js';
 export { embedding } from './ops/embedding.js';
 export { geglu, swiglu } from './ops/gated.js';
-export { loraLinear } from './ops/lora.js';
+export { type LoraGroups, loraGrouped, loraLinear } from './ops/lora.js';
 export { crossEntropy, linearCrossEntropy } from './ops/loss.js';
 export { linear, matmul } from './ops/matmul.js';
 export { layerNorm, rmsNorm } from './ops/norm.js';

@@ -1,7 +1,7 @@
 // Times what a whole model does: reading a prompt, decoding, a training step of LoRA.
 import { seeded } from '../check/case.js';
+import { Engine } from '../engine/engine.js';
 import type { Decoder } from '../models/decoder.js';
-import { generate } from '../text/generate.js';
 import { type GenerationDefaults, settingsOf } from '../text/options.js';
 import { finetune } from '../train/finetune.js';
 import { type Repeats, repeat, type Spread, spread } from './measure.js';
@@ -21,14 +21,15 @@ async function timeGeneration(
   signal: AbortSignal,
 ): Promise<{ first: number; last: number }> {
   const settings = settingsOf({ maxNewTokens: tokens, ignoreEos: true }, greedy);
-  const request = { decoder, tokenizer: undefined, prompt, settings, endIds: [], continues: true };
+  const engine = new Engine(decoder);
   const started = performance.now();
   let first = 0;
   let last = 0;
-  for await (const _ of generate(request, signal)) {
+  for await (const _ of engine.submit({ prompt, settings, endIds: [], signal })) {
     last = performance.now() - started;
     if (first === 0) first = last;
   }
+  await engine.dispose();
   return { first, last };
 }
 

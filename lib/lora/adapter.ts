@@ -29,6 +29,11 @@ export interface AdapterBase {
 const prefix = 'base_model.model.';
 
 export class Adapter {
+  /** Grows whenever training moves the pairs: whoever keeps a copy of them compares it. */
+  version = 0;
+  /** What figures call it: set by whoever gives adapters names. */
+  name: string | undefined;
+
   /** @internal Made by `create` and `load`. */
   constructor(
     readonly config: LoraConfig,

@@ -1,8 +1,8 @@
 // The paged KV cache: keys and values in blocks that any sequence may hold, in any order.
 import type { Device } from '../device.js';
-import type { DType } from '../dtype.js';
+import { bytesOf, type DType } from '../dtype.js';
 import { keep } from '../scope.js';
-import { empty, type Tensor, tensor } from '../tensor.js';
+import { empty, type Tensor } from '../tensor.js';
 import type { DecoderConfig } from './config.js';
 
 /** Tokens per block: small enough to waste little, large enough for long runs of memory. */
@@ -21,45 +21,25 @@ export interface CacheStep {
   lengths: Tensor;
 }
 
-/** A cache for one sequence of at most `capacity` tokens. Its bytes are touched as the sequence grows. */
-export class SequenceCache {
+/** The cache's tensors: `blocks` blocks for every layer. Its bytes are touched as blocks are taken. */
+export class BlockCache {
+  /** Per layer, `[blocks, kvHeads, blockSize, headDim]` */
   readonly keys: readonly Tensor[];
   readonly values: readonly Tensor[];
-  readonly blockTables: Tensor;
 
-  constructor(
-    config: DecoderConfig,
-    readonly capacity: number,
-    device: Device,
-    dtype: DType,
-  ) {
-    const blocks = Math.ceil(capacity / blockSize);
+  constructor(config: DecoderConfig, blocks: number, device: Device, dtype: DType) {
     const shape = [blocks, config.kvHeads, blockSize, config.headDim];
     const layer = (): Tensor => keep(empty(shape, { dtype, device }));
     this.keys = Array.from({ length: config.layers }, layer);
     this.values = Array.from({ length: config.layers }, layer);
-    this.blockTables = keep(
-      tensor(
-        Int32Array.from({ length: blocks }, (_, i) => i),
-        { shape: [1, blocks], device },
-      ),
-    );
-  }
-
-  /** The step that adds tokens `from` to `to` (exclusive). */
-  step(from: number, to: number): CacheStep {
-    const device = this.blockTables.device;
-    const slots = Int32Array.from({ length: to - from }, (_, i) => from + i); // block i of the sequence is block i
-    return {
-      keys: this.keys,
-      values: this.values,
-      blockTables: this.blockTables,
-      slots: tensor(slots, { device }),
-      lengths: tensor(Int32Array.of(to), { device }),
-    };
   }
 
   dispose(): void {
-    for (const x of [...this.keys, ...this.values, this.blockTables]) x.dispose();
+    for (const x of [...this.keys, ...this.values]) x.dispose();
   }
+}
+
+/** Bytes of one block in all layers. */
+export function blockBytes(config: DecoderConfig, dtype: DType): number {
+  return 2 * config.layers * bytesOf(dtype, config.kvHeads * blockSize * config.headDim);
 }

@@ -7,7 +7,7 @@ import { checkpoint, gradEnabled } from '../autograd.js';
 import type { Device } from '../device.js';
 import type { DType } from '../dtype.js';
 import type { Adapter } from '../lora/adapter.js';
-import { applyLinear, DropoutStream, type Linear } from '../nn/linear.js';
+import { applyLinear, DropoutStream, type Linear, type LowRankBatch } from '../nn/linear.js';
 import { attention } from '../ops/attention.js';
 import { add } from '../ops/elementwise.js';
 import { embedding } from '../ops/embedding.js';
@@ -34,7 +34,7 @@ export interface Packed {
 }
 
 export interface ForwardOptions {
-  adapter?: Adapter | undefined;
+  adapter?: Adapter | LowRankBatch | undefined;
   /** Reads and extends a KV cache instead of attending within the batch alone. */
   cache?: CacheStep | undefined;
   /** Turns the adapter's dropout on, with masks that follow from the seed. */
@@ -152,7 +152,8 @@ export class Decoder {
    * negative number where nothing is to be learned. The logits are never stored whole.
    *
    * Pauses after each block: a deep model's forward pass is hundreds of calls, which would hold the event loop if they
-   * were made in one stretch. `inStretch` runs each stretch, for instance under `noGrad`.
+   * were made in one stretch. `inStretch` runs each stretch, for instance under `noGrad`. `seen` is handed the final
+   * hidden states.
    */
   async losses(
     batch: Packed,
@@ -160,11 +161,15 @@ export class Decoder {
     options: ForwardOptions,
     pause: () => Promise<void> | undefined,
     inStretch: <T>(stretch: () => T) => T = (stretch) => stretch(),
+    seen?: (hidden: Tensor) => void,
   ): Promise<Tensor> {
     const blocks = this.#blockByBlock(batch, options);
     for (;;) {
       const next = inStretch(() => blocks.next());
-      if (next.done) return inStretch(() => linearCrossEntropy(next.value, this.#head, targets));
+      if (next.done) {
+        seen?.(next.value);
+        return inStretch(() => linearCrossEntropy(next.value, this.#head, targets));
+      }
       await pause();
     }
   }

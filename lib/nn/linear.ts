@@ -1,7 +1,7 @@
 // A linear layer: a weight with its place in the model, and perhaps a low-rank adapter beside it.
 
 import { add } from '../ops/elementwise.js';
-import { loraLinear, loraLinearPath } from '../ops/lora.js';
+import { type LoraGroups, loraGrouped, loraLinear, loraLinearPath } from '../ops/lora.js';
 import { linear } from '../ops/matmul.js';
 import { dropout } from '../ops/random.js';
 import type { Tensor } from '../tensor.js';
@@ -19,6 +19,11 @@ export interface LowRank {
 export interface LowRankSet {
   readonly pairs: ReadonlyMap<string, LowRank>;
   readonly config: { readonly loraDropout: number };
+}
+
+/** Several adapters at once, each for its own rows of the batch: by module path, the layers that one of them has. */
+export interface LowRankBatch {
+  readonly groups: ReadonlyMap<string, LoraGroups>;
 }
 
 export interface Linear {
@@ -43,8 +48,18 @@ export class DropoutStream {
   }
 }
 
-/** `x [tokens, in] → [tokens, out]`, through the adapter's pair if it has one for this layer. */
-export function applyLinear(layer: Linear, x: Tensor, adapter?: LowRankSet, masks?: DropoutStream): Tensor {
+/** `x [tokens, in] → [tokens, out]`, through the adapter's pair (or several adapters' pairs) for this layer, if any. */
+export function applyLinear(
+  layer: Linear,
+  x: Tensor,
+  adapter?: LowRankSet | LowRankBatch,
+  masks?: DropoutStream,
+): Tensor {
+  if (adapter && 'groups' in adapter) {
+    const groups = adapter.groups.get(layer.path);
+    const out = linear(x, layer.weight, layer.bias);
+    return groups ? loraGrouped(out, x, groups) : out;
+  }
   const pair = adapter?.pairs.get(layer.path);
   if (!pair || !adapter) return linear(x, layer.weight, layer.bias);
   const { a, b, scaling } = pair;

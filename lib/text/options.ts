@@ -15,6 +15,12 @@ export interface GenerateOptions {
   minP?: number;
   /** Divides the logits of tokens that were already there; 1 is off. */
   repetitionPenalty?: number;
+  /** Taken off the logits of tokens that were produced already, once; 0 is off. */
+  presencePenalty?: number;
+  /** Taken off as often as the token was produced; 0 is off. */
+  frequencyPenalty?: number;
+  /** Added to the logits, by token. */
+  logitBias?: ReadonlyMap<number, number>;
   /** The same seed, prompt and options give the same text. Default: a random one. */
   seed?: number;
   /** Ends the text before any of these. */
@@ -32,6 +38,9 @@ const schema = z.strictObject({
   topP: z.number().gt(0).max(1).optional(),
   minP: z.number().min(0).max(1).optional(),
   repetitionPenalty: z.number().positive().optional(),
+  presencePenalty: z.number().optional(),
+  frequencyPenalty: z.number().optional(),
+  logitBias: z.map(z.number().int().min(0), z.number()).optional(),
   seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   stop: z.union([z.string().min(1), z.array(z.string().min(1))]).optional(),
   ignoreEos: z.boolean().optional(),
@@ -104,6 +113,9 @@ export function settingsOf(options: GenerateOptions, defaults: GenerationDefault
     topP: given.topP ?? defaults.topP,
     minP: given.minP ?? defaults.minP,
     repetitionPenalty: given.repetitionPenalty ?? defaults.repetitionPenalty,
+    presencePenalty: given.presencePenalty ?? 0,
+    frequencyPenalty: given.frequencyPenalty ?? 0,
+    logitBias: given.logitBias ?? new Map(),
     seed: given.seed ?? (temperature === 0 ? 0 : Math.floor(Math.random() * 2 ** 48)),
     stop: given.stop === undefined ? [] : [given.stop].flat(),
     ignoreEos: given.ignoreEos ?? false,

@@ -36,8 +36,7 @@ describe('tensor', () => {
     expect(() => tensor(new Float32Array(3), { shape: [2, 2] })).toThrow('tensor: 3 numbers for the shape [2,2]');
     expect(() => empty([2, -1])).toThrow('empty: [2,-1] is not a shape');
     expect(() => empty([1, 1, 1, 1, 1, 1, 1])).toThrow('at most 6 axes');
-    expect(() => tensor([1], { device: 'cuda' })).toThrow(/^device 'cuda': /);
-    expect(() => tensor([1], { device: 'tpu' })).toThrow("device 'tpu' is not known: expected 'auto', 'cpu' or 'cuda'");
+    expect(() => tensor([1], { device: 'tpu' })).toThrow("device 'tpu' is not known");
   });
 
   it('says so when it is used after dispose()', () => {

@@ -47,6 +47,34 @@ it('generations, stopped ones too, leave nothing', async () => {
   expect(await used()).toBeLessThanOrEqual(before);
 });
 
+it('batches with adapters, refused and failing ones too, leave nothing', async () => {
+  using model = await loadModel(folder);
+  const before = await used();
+  const round = async (i: number): Promise<void> => {
+    const adapters = [4, 8, 16].map((r) => Adapter.create(model.decoder, { r }, i));
+    for (const { b } of adapters[2]!.pairs.values()) b.write(new Float32Array(b.size).fill(i % 2 ? Number.NaN : 0.01));
+    const runs = Array.from({ length: 9 }, (_, n) => {
+      const signal = n === 4 ? { signal: AbortSignal.timeout(3) } : {};
+      return model.generate([n + 1, 2, 3], {
+        maxNewTokens: 4 + 3 * n,
+        ignoreEos: true,
+        adapter: adapters[n % 3]!,
+        ...signal,
+      });
+    });
+    await Promise.allSettled([...runs, model.engine.embed([1, 2, 3], adapters[0])]);
+    for (const adapter of adapters) adapter.dispose();
+  };
+  await round(0);
+  const filled = await used();
+  for (let i = 1; i < 12; i++) await round(i);
+  await round(0);
+  expect(await used()).toBeLessThanOrEqual(filled);
+  expect(model.engine.stats()).toMatchObject({ running: 0, waiting: 0, blocksUsed: 0 });
+  await model.engine.dispose();
+  expect(await used()).toBeLessThanOrEqual(before);
+});
+
 it('adapters and merged models leave nothing', async () => {
   const place = mkdtempSync(join(tmpdir(), 'helvetia-leak-'));
   using model = await loadModel(folder);

@@ -27,7 +27,11 @@ describe('generate', () => {
     expect(whole.text).toBe(text);
     expect(whole.tokens).toEqual(tokens);
     expect(text).toBe(model.tokenizer.decode([...model.tokenizer.encode(prompt), ...tokens]).slice(prompt.length));
-    expect(whole.usage).toEqual({ promptTokens: model.tokenizer.encode(prompt).length, completionTokens: 20 });
+    expect(whole.usage).toEqual({
+      promptTokens: model.tokenizer.encode(prompt).length,
+      completionTokens: 20,
+      cachedTokens: 0,
+    });
     expect(whole.finishReason).toBe('length');
   });
 

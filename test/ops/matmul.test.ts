@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { backward } from '../../lib/autograd.js';
 import { cases } from '../../lib/check/matmul.js';
 import { linear, matmul } from '../../lib/ops/matmul.js';
-import { zeros } from '../../lib/ops/random.js';
+import { randn, zeros } from '../../lib/ops/random.js';
 import { slice } from '../../lib/ops/view.js';
 import { tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
@@ -66,5 +66,26 @@ describe('matmul', () => {
     expect(() => linear(x, zeros([4, 2], { device }))).toThrow(
       new RangeError('linear: x [2,3] does not fit a weight [out,in] of [4,2]'),
     );
+  });
+
+  it('gives a row the same numbers among any number of rows, to the last bit', async () => {
+    for (const dtype of ['f32', 'bf16'] as const) {
+      for (const [inner, outer] of [
+        [33, 20],
+        [64, 7],
+        [100, 300],
+        [1100, 70],
+      ] as const) {
+        const [x, weight] = [
+          randn([120, inner], { device, seed: 1 }),
+          randn([outer, inner], { device, seed: 2, dtype }),
+        ];
+        const all = await linear(x, weight).data();
+        for (const count of [1, 2, 9, 16, 17, 31, 97]) {
+          const some = await linear(slice(x, 0, 5, 5 + count), weight).data();
+          expect(some, `${count} rows of ${inner} to ${outer}`).toEqual(all.slice(5 * outer, (5 + count) * outer));
+        }
+      }
+    }
   });
 });

@@ -12,7 +12,13 @@ const script = `
 const { createHash } = require('node:crypto');
 const native = require('node-gyp-build')(${JSON.stringify(root)});
 const k = native.kernels;
-const make = (dtype, ...shape) => native.create(dtype, 0, 0, ...shape);
+const bytes = new Map();
+const make = (dtype, ...shape) => {
+  const t = native.create(dtype, 0, 0, ...shape);
+  bytes.set(t, shape.reduce((a, b) => a * b, [4, 2, 2, 4][dtype]));
+  return t;
+};
+const read = (t) => native.read(t, new ArrayBuffer(bytes.get(t)));
 const normal = (dtype, ...shape) => { const t = make(dtype, ...shape); k.normal(t, 5, 0, 0, 1); return t; };
 const zeros = (...args) => { const t = make(...args); k.fill(t, 0); return t; };
 const indices = (below, ...shape) => {
@@ -36,7 +42,7 @@ const results = {
 (async () => {
   const digests = {};
   for (const [name, result] of Object.entries(results)) {
-    digests[name] = createHash('sha256').update(new Uint8Array(await native.read(result()))).digest('hex');
+    digests[name] = createHash('sha256').update(new Uint8Array(await read(result()))).digest('hex');
   }
   console.log(JSON.stringify(digests));
 })();

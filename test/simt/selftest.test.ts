@@ -17,7 +17,7 @@ function run(policy: string, seed: number): Map<string, string> {
     HELVETIA_SIMT_SEED: String(seed),
     HELVETIA_SIMT_ARCH: '90',
   };
-  const lines = execFileSync(program, { env, encoding: 'utf8', timeout: 60_000 }).trimEnd().split('\n');
+  const lines = execFileSync(program, { env, encoding: 'utf8', timeout: 60_000 }).replace(/\n$/, '').split('\n');
   return new Map(lines.map((line) => line.split('\t') as [string, string]));
 }
 

@@ -1,0 +1,151 @@
+// The numbers that tell the device what one step computes: all in one tensor, so that they cross in one copy.
+import type { Device } from '../device.js';
+import { keep } from '../scope.js';
+import { type Shape, stridesOf, type Tensor, tensor, viewOf } from '../tensor.js';
+import type { Part, Sequence } from './scheduler.js';
+
+/** What a row of logits is sampled with. */
+export interface Sampling {
+  temperature: number;
+  topK: number;
+  topP: number;
+  minP: number;
+  /** A whole number from 0 to `Number.MAX_SAFE_INTEGER`. */
+  seed: number;
+}
+
+export interface FrameSequence extends Sequence {
+  readonly sampling: Sampling;
+}
+
+export interface FrameShape {
+  tokens: number;
+  /** Runs of tokens that attention sees as one: a stretch of a prompt, or one produced token. */
+  runs: number;
+  /** Blocks in a row of the block tables. */
+  width: number;
+  /** Sequences whose next token is chosen. */
+  rows: number;
+  slots: number;
+}
+
+// Block tables grow by this many blocks, so that a step's shape stays the same for a while.
+const widthStep = 8;
+
+export class Frame {
+  readonly tokens: Tensor;
+  readonly positions: Tensor;
+  /** Where each token's key and value go. */
+  readonly places: Tensor;
+  readonly boundaries: Tensor;
+  readonly lengths: Tensor;
+  readonly blockTables: Tensor;
+  /** The tokens after which one is chosen. */
+  readonly rows: Tensor;
+  readonly steps: Tensor;
+  readonly seeds: Tensor;
+  /** The tokens by their adapters' slots, those without one last. */
+  readonly order: Tensor;
+  readonly segments: Tensor;
+  /** f32 `[rows, 4]`: see the kernel `sample`. */
+  readonly options: Tensor;
+  readonly #all: Tensor;
+  readonly #numbers: Int32Array;
+  readonly #options: Float32Array;
+  readonly #views: [Tensor, Int32Array][] = [];
+
+  constructor(
+    readonly shape: FrameShape,
+    device: Device,
+  ) {
+    const { tokens, runs, width, rows, slots } = shape;
+    const total = 4 * tokens + 2 * runs + 1 + runs * width + 4 * rows + slots + 1;
+    this.#numbers = new Int32Array(total);
+    this.#options = new Float32Array(4 * rows);
+    this.#all = keep(tensor(this.#numbers, { device }));
+    this.options = keep(tensor(this.#options, { shape: [rows, 4], device }));
+    let at = 0;
+    const part = (shape: Shape): Tensor => {
+      const view = keep(viewOf(this.#all, shape, stridesOf(shape), at));
+      this.#views.push([view, this.#numbers.subarray(at, at + view.size)]);
+      at += view.size;
+      return view;
+    };
+    this.tokens = part([tokens]);
+    this.positions = part([tokens]);
+    this.places = part([tokens]);
+    this.order = part([tokens]);
+    this.boundaries = part([runs + 1]);
+    this.lengths = part([runs]);
+    this.blockTables = part([runs, width]);
+    this.rows = part([rows]);
+    this.steps = part([rows]);
+    this.seeds = part([rows, 2]);
+    this.segments = part([slots + 1]);
+  }
+
+  /** Sends the numbers of these parts. `token` says what stands at a place of a sequence. */
+  write<S extends FrameSequence>(
+    parts: readonly Part<S>[],
+    blockSize: number,
+    token: (sequence: S, at: number) => number,
+    slotOf: (sequence: S) => number | undefined,
+  ): void {
+    const [tokens, positions, places, order, boundaries, lengths, tables, rows, steps, seeds, segments] =
+      this.#views.map(([, numbers]) => numbers) as [Int32Array, ...Int32Array[]] & { length: 11 };
+    const { width, slots } = this.shape;
+    const bySlot = new Int32Array(slots + 2); // the last counts tokens without an adapter
+    const slotOfToken = new Int32Array(tokens.length);
+    let at = 0;
+    let run = 0;
+    let row = 0;
+    for (const { sequence, from, count, samples } of parts) {
+      const slot = slotOf(sequence) ?? slots;
+      for (let i = from; i < from + count; i++, at++) {
+        tokens[at] = token(sequence, i);
+        positions![at] = i;
+        places![at] = sequence.blocks[Math.floor(i / blockSize)]! * blockSize + (i % blockSize);
+        slotOfToken[at] = slot;
+        bySlot[slot + 1]!++;
+        if (i + 1 < Math.min(from + count, sequence.promptLength)) continue;
+        tables!.set(sequence.blocks, run * width);
+        lengths![run] = i + 1;
+        boundaries![++run] = at + 1;
+      }
+      if (!samples) continue;
+      const { temperature, topK, topP, minP, seed } = sequence.sampling;
+      rows![row] = at - 1;
+      steps![row] = from + count; // differs at every step of a sequence, and does not depend on the others
+      seeds!.set([seed % 2 ** 32, Math.floor(seed / 2 ** 32)], 2 * row);
+      const options = [temperature, topK, topP, minP];
+      this.#options.set(options, 4 * row++);
+    }
+    for (let s = 0; s <= slots; s++) bySlot[s + 1]! += bySlot[s]!;
+    segments!.set(bySlot.subarray(0, slots + 1));
+    for (let i = 0; i < at; i++) order![bySlot[slotOfToken[i]!]!++] = i;
+    this.#all.write(this.#numbers);
+    if (row > 0) this.options.write(this.#options);
+  }
+
+  dispose(): void {
+    for (const [view] of this.#views) view.dispose();
+    this.#all.dispose();
+    this.options.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+export function frameShape(parts: readonly Part<Sequence>[], slots: number): FrameShape {
+  const shape = { tokens: 0, runs: 0, width: widthStep, rows: 0, slots };
+  for (const { sequence, from, count, samples } of parts) {
+    const prompt = Math.max(0, Math.min(sequence.promptLength - from, count));
+    shape.tokens += count;
+    shape.runs += count - prompt + Math.min(prompt, 1);
+    shape.width = Math.max(shape.width, Math.ceil(sequence.blocks.length / widthStep) * widthStep);
+    if (samples) shape.rows++;
+  }
+  return shape;
+}

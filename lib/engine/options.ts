@@ -1,0 +1,68 @@
+// The engine's options, completed to what suits the model and the machine.
+import { freemem } from 'node:os';
+import { z } from 'zod';
+import { blockBytes, blockSize } from '../models/cache.js';
+import type { Decoder } from '../models/decoder.js';
+
+export interface EngineOptions {
+  /** Sequences that run at once. Default 32. */
+  maxBatch?: number | undefined;
+  /** Tokens in one step: 4 or more, and never less than `maxBatch`. Default 256. */
+  stepTokens?: number | undefined;
+  /**
+   * Bytes of the KV cache, taken as they are needed. Default: enough for one whole context and for 1,024 tokens of each
+   * sequence of a full batch, but no more than a quarter of the memory that is free.
+   */
+  cacheBytes?: number | undefined;
+  /** Requests that may wait; more are refused with QueueFull. Default 10,000. */
+  maxQueued?: number | undefined;
+  /** Adapters that one batch may hold. Default 8. */
+  adapterSlots?: number | undefined;
+  /** The largest rank of an adapter. Default 256. */
+  maxLoraRank?: number | undefined;
+  /** Training's share of the device while something is served, above 0 and below 1. Default 0.3. */
+  trainingShare?: number | undefined;
+}
+
+const count = z.number().int().min(1).optional();
+const schema = z.strictObject({
+  maxBatch: count,
+  stepTokens: z.number().int().min(4).optional(),
+  cacheBytes: z.number().positive().optional(),
+  maxQueued: z.number().int().min(0).optional(),
+  adapterSlots: count,
+  maxLoraRank: count,
+  trainingShare: z.number().gt(0).lt(1).optional(),
+});
+
+export interface EngineSettings {
+  maxBatch: number;
+  stepTokens: number;
+  /** Blocks of the KV cache. */
+  blocks: number;
+  maxQueued: number;
+  adapterSlots: number;
+  maxLoraRank: number;
+  trainingShare: number;
+}
+
+/** @throws RangeError or TypeError that names the option and what it must be. */
+export function engineSettings(options: EngineOptions, { config, dtype }: Decoder): EngineSettings {
+  const result = schema.safeParse(options);
+  if (!result.success) {
+    const issue = result.error.issues[0]!;
+    if (issue.code === 'unrecognized_keys') throw new TypeError(`engine: option '${issue.keys[0]}' is not known`);
+    throw new RangeError(`engine: option '${issue.path.join('.')}': ${issue.message}`);
+  }
+  const { maxBatch = 32, maxQueued = 10_000, adapterSlots = 8, maxLoraRank = 256, trainingShare = 0.3 } = result.data;
+  const stepTokens = Math.max(result.data.stepTokens ?? 256, maxBatch);
+  const bytes = blockBytes(config, dtype);
+  const tokens = Math.max(config.contextLength, maxBatch * Math.min(config.contextLength, 1024));
+  const wanted = Math.ceil(tokens / blockSize);
+  const free = process.availableMemory?.() ?? freemem();
+  const blocks = Math.floor(
+    result.data.cacheBytes ? result.data.cacheBytes / bytes : Math.min(wanted, free / 4 / bytes),
+  );
+  if (blocks < 1) throw new RangeError(`engine: the cache has no room for one block of ${bytes} bytes: set cacheBytes`);
+  return { maxBatch, stepTokens, blocks, maxQueued, adapterSlots, maxLoraRank, trainingShare };
+}

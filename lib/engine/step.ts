@@ -1,0 +1,175 @@
+// Steps on the device: a forward pass over the parts of a plan, and the choice of a token for each that asks for one.
+//
+// The chosen tokens stay on the device, where the next step finds them, so that it can be queued before anybody has read
+// them. While the same sequences only decode, and their logits are taken as they are, the step is a recording that is
+// replayed: JavaScript writes one tensor of numbers, and reads one of tokens.
+import { noGrad } from '../autograd.js';
+import { BlockCache, type CacheStep } from '../models/cache.js';
+import type { Decoder } from '../models/decoder.js';
+import { kernels } from '../native.js';
+import { gather } from '../ops/copy.js';
+import { embedding } from '../ops/embedding.js';
+import { type Recording, recordCalls } from '../recording.js';
+import { keep, scope } from '../scope.js';
+import { type Tensor, tensor, viewOf } from '../tensor.js';
+import type { AdapterBuffers } from './adapter-buffers.js';
+import { Frame, type FrameSequence, frameShape } from './frame.js';
+import { adjust, adjusts, type LogitRules, readLogprobs, rowOf } from './logits.js';
+import type { Part, SchedulerLimits } from './scheduler.js';
+
+export interface StepSequence extends FrameSequence, LogitRules {
+  readonly wantsLogprobs: boolean;
+}
+
+/** A step that was queued. */
+export interface QueuedStep<S> {
+  /** The sequences that get a token, in the order of `tokens`. */
+  rows: readonly S[];
+  /** Resolves once the device has run the step; of an empty step, to one number without meaning. */
+  tokens: Promise<ArrayLike<number>>;
+  logprobs: ReadonlyMap<S, Promise<Float32Array>>;
+}
+
+interface Kept {
+  key: string;
+  frame: Frame;
+  recording: Recording | undefined;
+}
+
+export class StepRunner<S extends StepSequence> {
+  readonly #cache: BlockCache;
+  /** The tokens that the last step chose, then room for those that JavaScript sends. */
+  readonly #tokens: Tensor;
+  #chosen: readonly S[] = [];
+  #kept: Kept | undefined;
+
+  constructor(
+    private readonly decoder: Decoder,
+    private readonly adapters: AdapterBuffers,
+    private readonly limits: SchedulerLimits,
+    private readonly slotOf: (sequence: S) => number | undefined,
+  ) {
+    const { device } = decoder;
+    this.#cache = new BlockCache(decoder.config, limits.blocks, device, decoder.dtype);
+    this.#tokens = keep(tensor(new Int32Array(limits.maxBatch + limits.stepTokens), { device }));
+  }
+
+  /** Queues one step. */
+  run(parts: readonly Part<S>[]): QueuedStep<S> {
+    const rows = parts.filter(({ samples }) => samples).map(({ sequence }) => sequence);
+    const plain = rows.length === parts.length && this.#inPlace(parts) && !rows.some(needsJavaScript);
+    const logprobs = plain ? this.#replay(parts) : this.#once(parts);
+    this.#chosen = rows;
+    using chosen = viewOf(this.#tokens, [Math.max(rows.length, 1)], [1]);
+    const tokens = chosen.data();
+    tokens.catch(() => {}); // looked at when the step is delivered
+    return { rows, tokens, logprobs };
+  }
+
+  /** Frees what only a running batch needs. */
+  rest(): void {
+    this.#drop();
+    this.#chosen = [];
+  }
+
+  dispose(): void {
+    this.rest();
+    this.#cache.dispose();
+    this.#tokens.dispose();
+  }
+
+  // Whether each part is the one token that the last step chose for the same row.
+  #inPlace(parts: readonly Part<S>[]): boolean {
+    return (
+      parts.length === this.#chosen.length &&
+      parts.every(({ sequence, from, count }, i) => {
+        return count === 1 && from >= sequence.promptLength && sequence === this.#chosen[i];
+      })
+    );
+  }
+
+  #replay(parts: readonly Part<S>[]): Map<S, Promise<Float32Array>> {
+    const shape = frameShape(parts, this.limits.adapterSlots);
+    const adapted = this.#adapted(parts);
+    const key = `${shape.rows} ${shape.width} ${adapted ? this.adapters.state : ''}`;
+    const same = this.#kept?.key === key;
+    if (!same) {
+      this.#drop();
+      this.#kept = { key, frame: new Frame(shape, this.decoder.device), recording: undefined };
+    }
+    const kept = this.#kept!;
+    kept.frame.write(parts, this.limits.blockSize, () => 0, this.slotOf); // the tokens are where the last step left them
+    const body = (): void => {
+      this.#forward(kept.frame, viewOf(this.#tokens, [shape.rows], [1]), parts, adapted);
+    };
+    // A batch that changes at every step is not worth a recording: only the second step of its kind is kept.
+    if (kept.recording) kept.recording.replay();
+    else if (same) kept.recording = recordCalls(() => scope(() => noGrad(body))).recording;
+    else scope(() => noGrad(body));
+    return new Map();
+  }
+
+  #once(parts: readonly Part<S>[]): Map<S, Promise<Float32Array>> {
+    const { blockSize, adapterSlots } = this.limits;
+    using frame = new Frame(frameShape(parts, adapterSlots), this.decoder.device);
+    const known = parts.every(({ sequence, from, count }) => from + count <= sequence.tokens.length);
+    return scope(() =>
+      noGrad(() => {
+        let { tokens } = frame;
+        if (known) frame.write(parts, blockSize, (sequence, i) => sequence.tokens[i]!, this.slotOf);
+        else tokens = this.#lookUp(frame, parts);
+        return this.#forward(frame, tokens, parts, this.#adapted(parts));
+      }),
+    );
+  }
+
+  // Some tokens are known to the device alone: the frame says where each is, among the last step's or those sent along.
+  #lookUp(frame: Frame, parts: readonly Part<S>[]): Tensor {
+    const { blockSize, maxBatch } = this.limits;
+    const sent = new Int32Array(frame.shape.tokens);
+    let at = 0;
+    const place = (sequence: S, i: number): number => {
+      const here = at++;
+      if (i >= sequence.tokens.length) return this.#chosen.indexOf(sequence);
+      sent[here] = sequence.tokens[i]!;
+      return maxBatch + here;
+    };
+    frame.write(parts, blockSize, place, this.slotOf);
+    viewOf(this.#tokens, frame.tokens.shape, [1], maxBatch).write(sent);
+    return gather(this.#tokens, 0, frame.tokens);
+  }
+
+  #forward(frame: Frame, tokens: Tensor, parts: readonly Part<S>[], adapted: boolean): Map<S, Promise<Float32Array>> {
+    const { decoder } = this;
+    const { keys, values } = this.#cache;
+    const { positions, boundaries, lengths, blockTables, places: slots } = frame;
+    const cache: CacheStep = { keys, values, slots, blockTables, lengths };
+    const adapter = adapted ? { groups: this.adapters.groups(frame.order, frame.segments) } : undefined;
+    const hidden = decoder.hidden({ tokens, positions, boundaries }, { adapter, cache });
+    const count = frame.shape.rows;
+    const logprobs = new Map<S, Promise<Float32Array>>();
+    if (count === 0) return logprobs;
+    const logits = decoder.logits(count === hidden.dim(0) ? hidden : embedding(hidden, frame.rows));
+    const rows = parts.filter(({ samples }) => samples);
+    for (const [i, { sequence }] of rows.entries()) {
+      if (sequence.wantsLogprobs) logprobs.set(sequence, readLogprobs(rowOf(logits, i)));
+      if (adjusts(sequence)) adjust(rowOf(logits, i), sequence);
+    }
+    const { options, seeds, steps } = frame;
+    const chosen = viewOf(this.#tokens, [count], [1]);
+    kernels.sample(chosen.handle, logits.handle, options.handle, seeds.handle, steps.handle);
+    return logprobs;
+  }
+
+  #adapted(parts: readonly Part<S>[]): boolean {
+    return parts.some(({ sequence }) => sequence.adapterKey !== undefined);
+  }
+
+  #drop(): void {
+    this.#kept?.recording?.dispose();
+    this.#kept?.frame.dispose();
+    this.#kept = undefined;
+  }
+}
+
+const needsJavaScript = (sequence: StepSequence): boolean => sequence.wantsLogprobs || adjusts(sequence);

@@ -1,0 +1,107 @@
+// The folder of adapters: names that are found late, kept by their last use, and never lead out of the folder.
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AdapterFolder } from '../../lib/engine/adapters.js';
+import { Adapter } from '../../lib/lora/adapter.js';
+import { loadModel, type Model } from '../../lib/model.js';
+
+const place = mkdtempSync(join(tmpdir(), 'helvetia-adapters-'));
+const root = join(place, 'root');
+let model: Model;
+
+beforeAll(async () => {
+  model = await loadModel(join(import.meta.dirname, '..', '..', 'models', 'helvetia-small'));
+  mkdirSync(root);
+  using adapter = Adapter.create(model.decoder, { r: 2 }, 1);
+  await adapter.save(join(root, 'one'));
+  for (const name of ['two', 'three']) cpSync(join(root, 'one'), join(root, name), { recursive: true });
+  cpSync(join(root, 'one'), join(place, 'outside'), { recursive: true });
+  mkdirSync(join(root, 'empty'));
+});
+afterAll(() => {
+  model.dispose();
+  rmSync(place, { recursive: true });
+});
+
+/** Counts what is loaded from disk. */
+function counting(): { loads: string[]; loadAdapter(path: string): Promise<Adapter> } {
+  const loads: string[] = [];
+  return {
+    loads,
+    loadAdapter: (path) => {
+      loads.push(path);
+      return model.loadAdapter(path);
+    },
+  };
+}
+
+describe('AdapterFolder', () => {
+  it('loads a name when it is first asked for, once, and gives up the one asked for longest ago', async () => {
+    const from = counting();
+    const folder = new AdapterFolder(from, { root, max: 2 });
+    expect(folder.list().map(({ name }) => name)).toEqual(['one', 'three', 'two']);
+    expect(from.loads).toEqual([]);
+    const [a, b] = await Promise.all([folder.resolve('one'), folder.resolve('one')]);
+    expect(a).toBe(b);
+    expect(a!.name).toBe('one');
+    await folder.resolve('two');
+    await folder.resolve('one');
+    await folder.resolve('three');
+    await folder.resolve('one');
+    expect(from.loads).toHaveLength(3);
+    await folder.resolve('two');
+    expect(from.loads.at(-1)).toBe(join(root, 'two'));
+  });
+
+  it('knows no name that leads out of the folder', async () => {
+    symlinkSync(join(place, 'outside'), join(root, 'linked'));
+    const folder = new AdapterFolder(model, { root, max: 4 });
+    for (const name of [
+      '../outside',
+      '..',
+      '.',
+      '',
+      '/etc',
+      'one/../one',
+      'linked',
+      'empty',
+      'none',
+      'one\0',
+      join(place, 'outside'),
+    ]) {
+      expect(await folder.resolve(name), name).toBeUndefined();
+    }
+    expect(folder.list().map(({ name }) => name)).toEqual(['one', 'three', 'two']);
+  });
+
+  it('takes other folders by names of their own, which come back after they were given up', async () => {
+    const from = counting();
+    const folder = new AdapterFolder(from, { root: undefined, max: 1 });
+    await folder.load('ft:small:me::abc', join(place, 'outside'));
+    await folder.load('second', join(root, 'one'));
+    expect((await folder.resolve('ft:small:me::abc'))!.name).toBe('ft:small:me::abc');
+    expect(from.loads).toHaveLength(3);
+    await expect(folder.load('second', join(root, 'two'))).rejects.toThrow("adapter 'second': is already loaded from");
+    await folder.load('second', join(root, 'two'), { replace: true });
+    expect(folder.list().map(({ name }) => name)).toEqual(['ft:small:me::abc', 'second']);
+    expect(await folder.unload('second')).toBe(true);
+    expect(await folder.unload('second')).toBe(false);
+    expect(await folder.resolve('second')).toBeUndefined();
+    await expect(folder.load('../x', join(root, 'one'))).rejects.toThrow("adapter '../x': is not a name");
+  });
+
+  it('tells what is wrong with an adapter, and tries again the next time', async () => {
+    const folder = new AdapterFolder(model, { root, max: 4 });
+    const broken = join(root, 'broken');
+    cpSync(join(root, 'one'), broken, { recursive: true });
+    writeFileSync(join(broken, 'adapter_model.safetensors'), 'nothing');
+    await expect(folder.resolve('broken')).rejects.toThrow('adapter_model.safetensors');
+    await expect(folder.load('named', broken)).rejects.toThrow('adapter_model.safetensors');
+    expect(folder.list().map(({ name }) => name)).not.toContain('named');
+    cpSync(join(root, 'one', 'adapter_model.safetensors'), join(broken, 'adapter_model.safetensors'));
+    expect(await folder.resolve('broken')).toBeDefined();
+    await expect(folder.resolve('one', AbortSignal.abort(new Error('gone')))).rejects.toThrow('gone');
+  });
+});

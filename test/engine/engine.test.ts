@@ -1,0 +1,372 @@
+// The engine on the model in the repository: what it takes out at once, what fails alone, and what each row is sampled by.
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { noGrad } from '../../lib/autograd.js';
+import {
+  Engine,
+  type EngineOptions,
+  type EngineRequest,
+  type EngineToken,
+  QueueFull,
+} from '../../lib/engine/engine.js';
+import { Adapter } from '../../lib/lora/adapter.js';
+import { loadModel, type Model } from '../../lib/model.js';
+import { packed } from '../../lib/models/decoder.js';
+import { scope } from '../../lib/scope.js';
+import type { TokenMask } from '../../lib/text/mask.js';
+import { type GenerateOptions, settingsOf } from '../../lib/text/options.js';
+import { argmax } from '../shared.js';
+import { normal } from './numbers.js';
+
+const folder = join(import.meta.dirname, '..', '..', 'models', 'helvetia-small');
+const prompt = Array.from({ length: 50 }, (_, i) => 10 + ((i * i) % 700));
+
+let model: Model;
+let engine: Engine;
+beforeAll(async () => {
+  model = await loadModel(folder, { dtype: 'f32' });
+});
+afterAll(() => model.dispose());
+
+function start(options: EngineOptions = {}): void {
+  engine = new Engine(model.decoder, options);
+}
+beforeEach(() => start());
+afterEach(() => engine.dispose());
+
+function request(options: GenerateOptions & Partial<EngineRequest> = {}): EngineRequest {
+  const {
+    prompt: ids = prompt,
+    adapter,
+    client,
+    topLogprobs,
+    mask,
+    signal,
+    endIds = [],
+    settings: _,
+    ...rest
+  } = options;
+  const settings = settingsOf({ maxNewTokens: 16, temperature: 0, ...rest }, model.defaults);
+  return { prompt: ids, settings, endIds, adapter, client, topLogprobs, mask, signal };
+}
+
+async function all(options: Parameters<typeof request>[0] = {}): Promise<EngineToken[]> {
+  const out: EngineToken[] = [];
+  for await (const token of engine.submit(request(options))) out.push(token);
+  return out;
+}
+const ids = (tokens: EngineToken[]): number[] => tokens.map(({ token }) => token);
+
+describe('a request that ends early', () => {
+  it('by its signal has no blocks left in the same turn, and the others go on', async () => {
+    const stop = new AbortController();
+    const other = all({ maxNewTokens: 40 });
+    const alone = await all({ maxNewTokens: 40 });
+    const stream = engine.submit(request({ maxNewTokens: 400, signal: stop.signal }));
+    await stream.next();
+    await other;
+    expect(engine.stats()).toMatchObject({ running: 1, waiting: 0 });
+    stop.abort(new Error('gone'));
+    expect(engine.stats()).toMatchObject({ running: 0, waiting: 0, blocksUsed: 0 });
+    await expect(
+      (async () => {
+        for await (const _ of stream);
+      })(),
+    ).rejects.toThrow('gone');
+    expect(ids(await other)).toEqual(ids(alone));
+  });
+
+  it('by being left, even while a read waits, has no blocks left', async () => {
+    const stream = engine.submit(request({ maxNewTokens: 400 }));
+    await stream.next();
+    const waiting = Promise.all([stream.next(), stream.next()]);
+    const left = stream.return();
+    expect(engine.stats()).toMatchObject({ running: 0, blocksUsed: 0 });
+    expect(await left).toEqual({ value: 'stop', done: true });
+    expect((await waiting).at(-1)!.done).toBe(true);
+    for await (const _ of engine.submit(request({ maxNewTokens: 400 }))) break;
+    expect(engine.stats()).toMatchObject({ running: 0, blocksUsed: 0 });
+  });
+
+  it('before its turn never runs', async () => {
+    await expect(all({ signal: AbortSignal.abort(new Error('early')) })).rejects.toThrow('early');
+    start({ maxBatch: 1 });
+    const stop = new AbortController();
+    const first = all({ maxNewTokens: 30 });
+    const second = all({ signal: stop.signal });
+    stop.abort();
+    await expect(second).rejects.toThrow(/abort/);
+    expect(await first).toHaveLength(30);
+  });
+
+  it('by dispose is told so', async () => {
+    const told = expect(all({ maxNewTokens: 400 })).rejects.toThrow('generate: the model was disposed of');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await engine.dispose();
+    await told;
+    expect(() => engine.submit(request())).toThrow('disposed of');
+  });
+});
+
+describe('a request that fails', () => {
+  const broken = (at: number): TokenMask => {
+    let count = 0;
+    return {
+      allowed: () => {
+        if (count === at) throw new Error('the mask broke');
+        return new Uint8Array(1024).fill(1);
+      },
+      accept: () => void count++,
+      done: false,
+    };
+  };
+
+  it('by its mask fails alone', async () => {
+    const expected = ids(await all());
+    const others = [all(), all({ seed: 1 }), all()];
+    await expect(all({ mask: broken(3) })).rejects.toThrow('the mask broke');
+    const empty: TokenMask = { allowed: () => new Uint8Array(1024), accept: () => {}, done: false };
+    await expect(all({ mask: empty })).rejects.toThrow('the mask allows no token');
+    for (const other of others) expect(ids(await other)).toEqual(expected);
+    expect(engine.stats().blocksUsed).toBe(0);
+  });
+
+  it('on the device fails alone, and the others give what they would have given', async () => {
+    const expected = [
+      ids(await all({ maxNewTokens: 60 })),
+      ids(await all({ maxNewTokens: 60, temperature: 1, seed: 3 })),
+    ];
+    using poison = Adapter.create(model.decoder, { r: 2 }, 1);
+    for (const { b } of poison.pairs.values()) b.write(new Float32Array(b.size).fill(Number.NaN));
+    const others = [all({ maxNewTokens: 60 }), all({ maxNewTokens: 60, temperature: 1, seed: 3 })];
+    const failing = [all({ adapter: poison }), all({ adapter: poison, prompt: prompt.slice(0, 9) })];
+    for (const one of failing) await expect(one).rejects.toThrow(/sample: row 0 of the logits holds NaN/);
+    expect((await Promise.all(others)).map(ids)).toEqual(expected);
+    expect(engine.stats()).toMatchObject({ blocksUsed: 0, running: 0, waiting: 0 });
+    await model.decoder.device.idle();
+  });
+
+  it('because its adapter does not fit fails alone', async () => {
+    start({ maxLoraRank: 4 });
+    using large = Adapter.create(model.decoder, { r: 8 }, 1);
+    const other = all();
+    await expect(all({ adapter: large })).rejects.toThrow(
+      "the adapter's rank is 8, more than the engine's maxLoraRank of 4",
+    );
+    expect(await other).toHaveLength(16);
+    const gone = Adapter.create(model.decoder, { r: 2 }, 1);
+    gone.dispose();
+    await expect(all({ adapter: gone })).rejects.toThrow('used after dispose()');
+  });
+});
+
+describe('the queue', () => {
+  it('refuses at once what is too much, and says when to come again', async () => {
+    start({ maxBatch: 2, maxQueued: 3 });
+    const runs = Array.from({ length: 5 }, () => all());
+    const refusal = (() => {
+      try {
+        engine.submit(request());
+      } catch (error) {
+        return error as QueueFull;
+      }
+      return undefined;
+    })();
+    expect(refusal).toBeInstanceOf(QueueFull);
+    expect(refusal!.retryAfterSeconds).toBeGreaterThanOrEqual(1);
+    await Promise.all(runs);
+    expect(await all()).toHaveLength(16);
+  });
+
+  it('lets a client with one request pass one with many', async () => {
+    start({ maxBatch: 1 });
+    const order: string[] = [];
+    const run = async (client: string): Promise<void> => {
+      await all({ client, maxNewTokens: 4 });
+      order.push(client);
+    };
+    await Promise.all([run('many'), run('many'), run('many'), run('one')]);
+    expect(order).toEqual(['many', 'one', 'many', 'many']);
+  });
+
+  it('refuses what can never fit', () => {
+    start({ cacheBytes: 4e5 });
+    const { capacity } = engine;
+    expect(capacity).toBeLessThan(400);
+    expect(() => engine.submit(request({ prompt: new Array<number>(capacity + 1).fill(5) }))).toThrow(
+      `the prompt has ${capacity + 1} tokens, more than the engine's ${capacity}`,
+    );
+    expect(() => new Engine(model.decoder, { maxBatch: 0 })).toThrow("engine: option 'maxBatch'");
+    expect(() => new Engine(model.decoder, { batch: 1 } as object)).toThrow("engine: option 'batch' is not known");
+  });
+});
+
+describe('a small cache', () => {
+  it('sends sequences back, which then give the same tokens', async () => {
+    const wanted = Array.from({ length: 6 }, (_, i) => ({
+      prompt: prompt.slice(i, i + 20 + i),
+      maxNewTokens: 90,
+      temperature: 1,
+      seed: i,
+      topLogprobs: 0,
+    }));
+    const expected: EngineToken[][] = [];
+    for (const one of wanted) expected.push(await all(one));
+    start({ cacheBytes: 12 * 2 * 6 * 2 * 32 * 32 * 4 });
+    expect(engine.stats().blocksTotal).toBe(12);
+    const got = await Promise.all(wanted.map((one) => all(one)));
+    expect(engine.stats().preemptions).toBeGreaterThan(0);
+    expect(got).toEqual(expected);
+    expect(engine.stats().blocksUsed).toBe(0);
+  });
+
+  it('finds beginnings that it has seen, which change nothing', async () => {
+    const first = await all({ topLogprobs: 2 });
+    expect(engine.stats()).toMatchObject({ prefixHits: 0, prefixQueries: 50 });
+    const stream = engine.submit(request({ topLogprobs: 2 }));
+    const second: EngineToken[] = [];
+    for await (const token of stream) second.push(token);
+    expect(stream.cachedTokens).toBe(32);
+    expect(second).toEqual(first);
+    expect(engine.stats()).toMatchObject({ prefixHits: 32, prefixQueries: 100 });
+  });
+});
+
+describe('adapters', () => {
+  it('beyond the slots take turns, and a changed one is not taken for the old one', async () => {
+    start({ adapterSlots: 2 });
+    const adapters = Array.from({ length: 5 }, (_, i) => {
+      const adapter = Adapter.create(model.decoder, { r: 4 + 4 * i, alpha: 32 }, i);
+      for (const [n, { b }] of [...adapter.pairs.values()].entries()) b.write(normal(b.size, n + i, 0.05));
+      return adapter;
+    });
+    const alone: number[][] = [];
+    for (const adapter of adapters) alone.push(ids(await all({ adapter })));
+    expect(new Set(alone.map(String)).size).toBe(5);
+    const runs = adapters.map((adapter) => all({ adapter }));
+    await Promise.resolve();
+    expect((await Promise.all(runs)).map(ids)).toEqual(alone);
+    const [first] = adapters;
+    for (const { b } of first!.pairs.values()) b.write(new Float32Array(b.size));
+    first!.version++;
+    expect(ids(await all({ adapter: first! }))).toEqual(ids(await all()));
+    for (const adapter of adapters) adapter.dispose();
+  });
+});
+
+describe('rows', () => {
+  it('are each sampled by their own options', async () => {
+    const options = [
+      { temperature: 0 },
+      { temperature: 1, seed: 1 },
+      { temperature: 1, seed: 2 },
+      { temperature: 1.5, seed: 1, topK: 5 },
+      { temperature: 1, seed: 4, topP: 0.5 },
+      { temperature: 1.5, seed: 6, minP: 0.05 },
+      { temperature: 0, repetitionPenalty: 1.3 },
+      { temperature: 0, presencePenalty: -8, frequencyPenalty: -1 },
+      { temperature: 0, logitBias: new Map([[99, 100]]) },
+    ];
+    const alone: number[][] = [];
+    for (const one of options) alone.push(ids(await all(one)));
+    expect((await Promise.all(options.map((one) => all(one)))).map(ids)).toEqual(alone);
+    expect(new Set(alone.map(String)).size).toBe(options.length);
+    expect(alone.at(-1)).toEqual(new Array<number>(16).fill(99));
+  });
+
+  it('are penalised by what was produced, as OpenAI defines it', async () => {
+    const [presencePenalty, frequencyPenalty] = [1.5, 0.7];
+    const produced = ids(await all({ presencePenalty, frequencyPenalty }));
+    const text = [...prompt];
+    for (const token of produced) {
+      using logits = model.forward(text);
+      const row = Float32Array.from((await logits.data()).subarray((text.length - 1) * logits.dim(1)));
+      const after = text.slice(prompt.length);
+      for (const seen of new Set(after))
+        row[seen]! -= presencePenalty + frequencyPenalty * after.filter((t) => t === seen).length;
+      expect(token).toBe(argmax(row));
+      text.push(token);
+    }
+  });
+
+  it('have the log probabilities of the model, whatever changes the choice', async () => {
+    const tokens = await all({ topLogprobs: 4, temperature: 1.3, seed: 5, logitBias: new Map([[7, 3]]) });
+    const text = [...prompt];
+    for (const { token, logprob, top } of tokens) {
+      using logits = model.forward(text);
+      const row = Float64Array.from((await logits.data()).subarray((text.length - 1) * logits.dim(1)));
+      const most = Math.max(...row);
+      const total = Math.log(row.reduce((sum, x) => sum + Math.exp(x - most), 0)) + most;
+      expect(logprob).toBeCloseTo(row[token]! - total, 4);
+      const order = [...row.keys()].sort((a, b) => row[b]! - row[a]!);
+      expect(top!.map((t) => t.token)).toEqual(order.slice(0, 4));
+      for (const { token: t, logprob: p } of top!) expect(p).toBeCloseTo(row[t]! - total, 4);
+      text.push(token);
+    }
+    expect((await all({ topLogprobs: 0 }))[0]).toEqual({
+      token: expect.any(Number),
+      logprob: expect.any(Number),
+      top: [],
+    });
+  });
+
+  it('obey their masks, and end where a mask is done', async () => {
+    const allowed = [[5, 6], [900], [17, 18, 19]];
+    const accepted: number[] = [];
+    const mask: TokenMask = {
+      allowed: () => {
+        const out = new Uint8Array(1000); // shorter than the vocabulary
+        for (const token of allowed[accepted.length]!) out[token] = 1;
+        return out;
+      },
+      accept: (token) => void accepted.push(token),
+      get done() {
+        return accepted.length === allowed.length;
+      },
+    };
+    const others = [all(), all()];
+    const tokens = ids(await all({ mask, temperature: 2, seed: 1 }));
+    expect(tokens).toEqual(accepted);
+    expect(tokens).toHaveLength(3);
+    for (const [i, token] of tokens.entries()) expect(allowed[i]).toContain(token);
+    await Promise.all(others);
+  });
+
+  it('end at an end token, which is not given out', async () => {
+    const free = ids(await all());
+    const end = free.findIndex((token, i) => i > 2 && !free.slice(0, i).includes(token));
+    const stream = engine.submit(request({ endIds: [free[end]!] }));
+    const got: number[] = [];
+    for (;;) {
+      const next = await stream.next();
+      if (next.done) {
+        expect(next.value).toBe('stop');
+        break;
+      }
+      got.push(next.value.token);
+    }
+    expect(got).toEqual(free.slice(0, end));
+    expect(ids(await all({ endIds: [free[end]!], ignoreEos: true }))).toEqual(free);
+  });
+});
+
+describe('embed', () => {
+  it('is the mean of the final hidden states, of length 1', async () => {
+    const texts = [prompt, prompt.slice(3, 20), [5]];
+    const generation = all();
+    const got = await Promise.all(texts.map((text) => engine.embed(text)));
+    for (const [i, text] of texts.entries()) {
+      const hidden = scope(() => noGrad(() => model.decoder.hidden(packed([text], model.decoder.device))));
+      const data = await hidden.data();
+      const width = hidden.dim(1);
+      hidden.dispose();
+      const mean = Array.from({ length: width }, (_, k) => text.reduce((sum, _, t) => sum + data[t * width + k]!, 0));
+      const norm = Math.hypot(...mean);
+      expect(got[i]).toHaveLength(width);
+      mean.forEach((x, k) => expect(got[i]![k]).toBeCloseTo(x / norm, 4));
+    }
+    expect(await generation).toHaveLength(16);
+    await expect(engine.embed([])).rejects.toThrow('the prompt is empty');
+    await expect(engine.embed([1], undefined, AbortSignal.abort(new Error('no')))).rejects.toThrow('no');
+  });
+});

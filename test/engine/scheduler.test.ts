@@ -1,0 +1,316 @@
+// The scheduler and what it counts with: admission, turns, preemption, prefixes and slots, all without a device.
+import { describe, expect, it } from 'vitest';
+import { BlockPool, blockNames } from '../../lib/engine/blocks.js';
+import { Scheduler, type SchedulerLimits, type Sequence } from '../../lib/engine/scheduler.js';
+import { SlotTable } from '../../lib/engine/slots.js';
+import { WaitingLines } from '../../lib/engine/waiting.js';
+
+interface Wanted {
+  client?: string;
+  produces?: number;
+  adapterKey?: string;
+}
+
+let salt = 0;
+
+function sequence(prompt: number | number[], { client = '', produces = 4, adapterKey }: Wanted = {}): Sequence {
+  salt += 1000;
+  const tokens = typeof prompt === 'number' ? Array.from({ length: prompt }, (_, i) => salt + i) : [...prompt];
+  const length = tokens.length;
+  const state = { alone: false, length, computed: 0, cached: 0, blocks: [], names: undefined };
+  return { client, tokens, promptLength: length, most: length + produces, adapterKey, ...state };
+}
+
+const scheduler = (limits: Partial<SchedulerLimits> = {}): Scheduler<Sequence> =>
+  new Scheduler({ blocks: 64, blockSize: 4, maxBatch: 4, stepTokens: 16, adapterSlots: 2, ...limits });
+
+/** One step with its tokens read, as `[sequence's number among `all`, from, count]`. */
+function step(of: Scheduler<Sequence>, all: readonly Sequence[]): number[][] {
+  const parts = of.plan();
+  for (const { sequence, samples } of parts) if (samples) (sequence.tokens as number[]).push(7);
+  for (const { sequence } of parts) if (sequence.length === sequence.most) of.remove(sequence);
+  return parts.map(({ sequence, from, count }) => [all.indexOf(sequence), from, count]);
+}
+
+function run(of: Scheduler<Sequence>): number {
+  let steps = 0;
+  while (step(of, []).length > 0) expect(++steps).toBeLessThan(1000);
+  expect(of.waiting.length + of.running.length).toBe(0);
+  expect(of.pool.used).toBe(0);
+  return steps;
+}
+
+describe('steps', () => {
+  it('mix single produced tokens with what is left of prompts', () => {
+    const s = scheduler();
+    const all = [sequence(3), sequence(30), sequence(5)];
+    s.add(all[0]!);
+    expect(step(s, all)).toEqual([[0, 0, 3]]);
+    s.add(all[1]!);
+    s.add(all[2]!);
+    expect(step(s, all)).toEqual([
+      [0, 3, 1],
+      [2, 0, 5],
+      [1, 0, 10],
+    ]);
+    expect(step(s, all)).toEqual([
+      [0, 4, 1],
+      [2, 5, 1],
+      [1, 10, 14],
+    ]);
+    run(s);
+  });
+
+  it('never take a single token of a longer prompt', () => {
+    for (let length = 2; length < 40; length++) {
+      const s = scheduler({ stepTokens: 5 });
+      const all = [sequence(length), sequence(length + 1), sequence(2)];
+      for (const one of all) s.add(one);
+      for (let i = 0; i < 100; i++) {
+        for (const [which, from, count] of step(s, all)) {
+          if (from! < all[which!]!.promptLength) expect(count).not.toBe(1);
+        }
+      }
+      run(s);
+    }
+  });
+
+  it('can be planned ahead of the tokens, but not a sequence that waits for its own', () => {
+    const s = scheduler({ blocks: 3 });
+    const one = sequence(4, { produces: 8 });
+    s.add(one);
+    expect(s.plan()).toMatchObject([{ from: 0, count: 4, samples: true }]);
+    expect(s.plan()).toMatchObject([{ from: 4, count: 1, samples: true }]);
+    expect(one.length).toBe(6);
+    expect(one.tokens).toHaveLength(4);
+    s.restart();
+    expect(s.plan()).toEqual([]);
+    one.length = 4;
+    expect(s.plan()).toMatchObject([{ from: 0, count: 4, samples: true }]);
+  });
+});
+
+describe('admission', () => {
+  it('takes the clients in turn, and each in its own order', () => {
+    const s = scheduler({ maxBatch: 1 });
+    const all = ['a', 'a', 'a', 'b', 'b', 'c'].map((client) => sequence(2, { client, produces: 1 }));
+    for (const one of all) s.add(one);
+    const order: number[] = [];
+    for (let i = 0; i < all.length; i++) order.push(...step(s, all).map(([which]) => which!));
+    expect(order).toEqual([0, 3, 5, 1, 4, 2]);
+  });
+
+  it('waits for blocks, and lets no more in than the batch holds', () => {
+    const s = scheduler({ blocks: 4 });
+    const all = [sequence(12, { produces: 2 }), sequence(9, { produces: 1 })];
+    for (const one of all) s.add(one);
+    expect(step(s, all)).toEqual([[0, 0, 12]]);
+    expect(step(s, all)).toEqual([[0, 12, 1]]);
+    expect(step(s, all)).toEqual([[1, 0, 9]]);
+    const many = scheduler({ stepTokens: 100 });
+    for (let i = 0; i < 6; i++) many.add(sequence(3));
+    expect(many.plan()).toHaveLength(4);
+  });
+
+  it('waits for an adapter slot, and lets others pass', () => {
+    const s = scheduler({ adapterSlots: 1 });
+    const all = ['x', 'y', undefined, 'x'].map((adapterKey, i) =>
+      sequence(2, { client: String(i), produces: 2, ...(adapterKey ? { adapterKey } : {}) }),
+    );
+    for (const one of all) s.add(one);
+    expect(step(s, all).map(([which]) => which)).toEqual([0, 2, 3]);
+    expect(step(s, all).map(([which]) => which)).toEqual([0, 2, 3]);
+    expect(step(s, all).map(([which]) => which)).toEqual([1]);
+  });
+
+  it('has no place left for a removed sequence', () => {
+    const s = scheduler();
+    const [waiting, running] = [sequence(2), sequence(20)];
+    s.add(running);
+    s.plan();
+    expect(s.pool.used).toBe(5);
+    s.add(waiting);
+    s.remove(waiting);
+    s.remove(running);
+    s.remove(running);
+    expect(s.pool.used).toBe(0);
+    expect(s.plan()).toEqual([]);
+  });
+});
+
+describe('preemption', () => {
+  it('sends the newest back, which computes all of its tokens again', () => {
+    const s = scheduler({ blocks: 5, stepTokens: 32 });
+    const all = [sequence(4, { produces: 14 }), sequence(4, { produces: 14 })];
+    for (const one of all) s.add(one);
+    const parts: number[][] = [];
+    for (let i = 0; i < 40; i++) parts.push(...step(s, all));
+    expect(s.preemptions).toBe(1);
+    expect(all.map(({ length }) => length)).toEqual([18, 18]);
+    // The older one was never interrupted.
+    expect(parts.filter(([which]) => which === 0).map(([, from]) => from)).toEqual([
+      0,
+      ...Array.from({ length: 13 }, (_, i) => 4 + i),
+    ]);
+    const again = parts.filter(([which, , count]) => which === 1 && count! > 1);
+    expect(again).toHaveLength(2);
+    expect(again[1]![1]! + again[1]![2]!).toBeGreaterThan(8);
+    expect(s.pool.used).toBe(0);
+  });
+
+  it('by restart runs all one by one until they are cleared', () => {
+    const s = scheduler();
+    const all = [sequence(3), sequence(4), sequence(5)];
+    for (const one of all) s.add(one);
+    step(s, all);
+    step(s, all);
+    s.restart();
+    const order: number[] = [];
+    for (const _ of all) {
+      const parts = step(s, all);
+      expect(parts).toHaveLength(1);
+      order.push(parts[0]![0]!);
+      all[parts[0]![0]!]!.alone = false;
+    }
+    expect(order).toEqual([0, 1, 2]);
+    expect(step(s, all)).toHaveLength(3);
+  });
+
+  it('never loses a sequence, whatever comes', () => {
+    for (let seed = 1; seed < 60; seed++) {
+      let state = seed;
+      const random = (below: number): number => {
+        state = (state * 1103515245 + 12345) % 2 ** 31;
+        return Math.floor((state / 2 ** 31) * below);
+      };
+      const s = scheduler({ blocks: 12, stepTokens: 6 + random(20), maxBatch: 1 + random(6) });
+      const all = Array.from({ length: 20 }, (_, i) => {
+        const prompt = Array.from({ length: 1 + random(24) }, (_, n) => (n < 8 ? n : random(3)));
+        const adapterKey = ['x', 'y', 'z', undefined][random(4)];
+        return sequence(prompt, {
+          client: String(i % 3),
+          produces: 1 + random(20),
+          ...(adapterKey ? { adapterKey } : {}),
+        });
+      });
+      for (const one of all) {
+        s.add(one);
+        if (random(2)) step(s, all);
+        if (random(9) === 0) s.remove(one);
+        expect(s.pool.used + s.pool.available).toBe(12);
+      }
+      run(s);
+    }
+  });
+});
+
+describe('prefixes', () => {
+  const prompt = Array.from({ length: 14 }, (_, i) => i);
+
+  it('are taken over by later sequences, up to all but two tokens', () => {
+    const s = scheduler();
+    s.add(sequence(prompt));
+    run(s);
+    const all = [sequence(prompt), sequence([...prompt.slice(0, 9), 99, 98, 97, 96]), sequence(prompt.slice(0, 8))];
+    for (const one of all) s.add(one);
+    expect(step(s, all)).toEqual([
+      [0, 12, 2],
+      [2, 4, 4],
+      [1, 8, 5],
+    ]);
+    expect(all.map(({ cached }) => cached)).toEqual([12, 8, 4]);
+    expect(s.prefixHits).toBe(24);
+    expect(s.prefixQueries).toBe(14 + 14 + 13 + 8);
+    run(s);
+  });
+
+  it('are shared while both run, and belong to one adapter', () => {
+    const s = scheduler({ stepTokens: 64 });
+    s.add(sequence(prompt));
+    s.plan();
+    s.add(sequence(prompt));
+    s.add(sequence(prompt, { adapterKey: 'x', client: 'x' }));
+    s.plan();
+    expect(s.prefixHits).toBe(12);
+    expect(s.pool.used).toBe(4 + 1 + 4);
+    run(s);
+  });
+
+  it('are only those of prompts', () => {
+    const s = scheduler({ stepTokens: 64 });
+    const one = sequence(prompt.slice(0, 6), { produces: 20 });
+    s.add(one);
+    run(s);
+    s.add(sequence(one.tokens.slice(0, 22)));
+    s.plan();
+    expect(s.prefixHits).toBe(4);
+  });
+});
+
+describe('BlockPool', () => {
+  it('gives up what was left longest ago, and the end of a sequence before its beginning', () => {
+    const pool = new BlockPool(4);
+    const [first, second] = [
+      [pool.take()!, pool.take()!],
+      [pool.take()!, pool.take()!],
+    ];
+    const names = [blockNames([1, 2, 3, 4], 2, ''), blockNames([5, 6, 7, 8], 2, '')];
+    [first, second].forEach((blocks, i) => {
+      blocks!.forEach((block, n) => pool.name(block, names[i]![n]!));
+    });
+    expect(pool.take()).toBeUndefined();
+    pool.free(second!);
+    pool.free(first!);
+    expect(pool.available).toBe(4);
+    expect(pool.take()).toBe(second![1]);
+    expect(pool.find(names[1]!)).toEqual([second![0]]);
+    expect(pool.find(names[0]!)).toEqual(first);
+    pool.share(second![0]!);
+    expect(pool.take()).toBe(first![1]);
+    expect(pool.find(names[0]!)).toEqual([first![0]]);
+    expect(pool.unowned([first![0]!, second![0]!])).toBe(1);
+    pool.forget();
+    expect(pool.find(names[0]!)).toEqual([]);
+    expect(pool.available).toBe(1);
+  });
+
+  it('names blocks by everything before them', () => {
+    const names = blockNames([1, 2, 3, 4, 5], 2, 'x');
+    expect(names).toHaveLength(2);
+    expect(blockNames([1, 2, 3, 4], 2, 'x')).toEqual(names);
+    expect(blockNames([9, 2, 3, 4], 2, 'x')[1]).not.toBe(names[1]);
+    expect(blockNames([1, 2, 3, 4], 2, 'y')[0]).not.toBe(names[0]);
+  });
+});
+
+describe('SlotTable', () => {
+  it('keeps what is used, and gives up what was left longest ago', () => {
+    const slots = new SlotTable<string>(2);
+    expect([slots.take('a'), slots.take('b'), slots.take('a')]).toEqual([0, 1, 0]);
+    expect(slots.take('c')).toBeUndefined();
+    expect([slots.has('c'), slots.has('a')]).toEqual([false, true]);
+    slots.leave('a');
+    slots.leave('b');
+    expect(slots.take('c')).toBe(1);
+    expect(slots.slotOf('b')).toBeUndefined();
+    slots.leave('a');
+    expect(slots.take('b')).toBe(0);
+  });
+});
+
+describe('WaitingLines', () => {
+  it('puts one back at the head of its line, whose turn is next', () => {
+    const lines = new WaitingLines<{ client: string; n: number }>();
+    const [a1, a2, b1, b2] = ['a', 'a', 'b', 'b'].map((client, n) => ({ client, n }));
+    for (const waiter of [a1!, a2!, b1!, b2!]) lines.push(waiter);
+    expect(lines.heads()).toEqual([a1, b1]);
+    lines.serve(a1!);
+    expect(lines.heads()).toEqual([b1, a2]);
+    lines.serve(b1!);
+    lines.unshift(b1!);
+    expect(lines.heads()).toEqual([b1, a2]);
+    expect([...lines]).toEqual([b1, b2, a2]);
+    expect(lines.delete(a1!)).toBe(false);
+    expect(lines.length).toBe(3);
+  });
+});

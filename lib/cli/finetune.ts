@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { listCheckpoints } from '../train/checkpoint.js';
 import { type Finetune, finetune } from '../train/finetune.js';
-import type { FinetuneOptions } from '../train/options.js';
+import { type FinetuneOptions, methods } from '../train/options.js';
 import { MetricsFile } from '../train/report.js';
 import { adapterFolder, checkTarget, isInside } from './folders.js';
 import { duration, plural, quoted } from './format.js';
@@ -18,6 +18,8 @@ import { saveRun, type Watched, watch } from './training.js';
 
 interface Flags extends ModelFlags {
   out: string;
+  method?: 'supervised' | 'dpo';
+  beta?: number;
   force?: boolean;
   json?: boolean;
   metrics: 'jsonl' | 'csv';
@@ -55,7 +57,10 @@ The data has one JSON object on each line, in one of these forms:
   {"prompt": "…", "completion": "…"}
   {"text": "…"}
   {"input_ids": […], "labels": […]}
-Of a conversation or a prompt with its completion, only the answers are learned.`;
+Of a conversation or a prompt with its completion, only the answers are learned.
+With --method dpo the model learns to prefer one answer to another:
+  {"input": {"messages": […]}, "preferred_output": […], "non_preferred_output": […]}
+  {"prompt": "…", "chosen": "…", "rejected": "…"}`;
 
 const afterHelp = `
 The first Ctrl-C saves a checkpoint and the adapter so far, and ends; the same
@@ -117,6 +122,8 @@ function addLora(command: Command): void {
 function addSchedule(command: Command): void {
   command
     .optionsGroup('Training:')
+    .addOption(new Option('--method <name>', 'what is learned (default: supervised)').choices(methods))
+    .option('--beta <x>', 'with --method dpo: how dear it is to move away from the model (default: 0.1)', positive)
     .addOption(
       new Option('--epochs <n>', 'passes over the data (default: 1)').argParser(positiveInteger).conflicts('steps'),
     )
@@ -135,7 +142,7 @@ function addSchedule(command: Command): void {
     .option('--gradient-accumulation <n>', 'micro-batches in a step (default: 1)', positiveInteger)
     .option('--gradient-checkpointing', 'compute activations twice to save memory')
     .option('--no-shuffle', "keep the rows' order")
-    .option('--learning-rate <x>', 'the peak (default: 2e-4)', positive)
+    .option('--learning-rate <x>', 'the peak (default: 2e-4, or 5e-6 with --method dpo)', positive)
     .addOption(
       new Option('--schedule <name>', 'how the rate goes on after the warm-up (default: linear, down to 0)').choices([
         'constant',
@@ -249,13 +256,15 @@ function start(
   flags: Flags,
   onWarning: (message: string) => void,
 ): Finetune {
-  const { rank: r, alpha, dropout, targetModules, rslora } = flags;
+  const { method, beta, rank: r, alpha, dropout, targetModules, rslora } = flags;
   const { epochs, steps, batchTokens, batchSize, seqLength, gradientAccumulation, gradientCheckpointing, shuffle } =
     flags;
   const { learningRate, schedule, warmupSteps, warmupRatio, weightDecay, maxGradNorm, seed } = flags;
   const { evalData, evalEvery, checkpointEvery, resume } = flags;
   const options: FinetuneOptions = {
     ...given({
+      method,
+      beta,
       epochs,
       steps,
       batchTokens,

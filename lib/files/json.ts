@@ -92,9 +92,9 @@ export function fileError(path: string, error: unknown): Error {
     ENOSPC: 'no space left on the device',
     EROFS: 'the file system is read-only',
   };
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === undefined) return error as Error;
-  return new Error(`${path}: ${reasons[code] ?? (error as Error).message}`, { cause: error });
+  const { code, errno, message } = error as NodeJS.ErrnoException;
+  if (errno === undefined) return error as Error;
+  return new Error(`${path}: ${reasons[code!] ?? message}`, { cause: error });
 }
 
 function placeOfError(text: string): string | undefined {

@@ -55,6 +55,8 @@ export interface RunTensors {
 }
 
 const folderName = (step: number): string => `step-${String(step).padStart(6, '0')}`;
+/** Where the checkpoint of a step lies. */
+export const checkpointPath = (directory: string, step: number): string => join(directory, folderName(step));
 const folderPattern = /^step-(\d{6,})$/;
 const leftoverPattern = /^\.step-\d{6,}\..*\.tmp$/;
 
@@ -93,7 +95,7 @@ export async function openCheckpoints(directory: string): Promise<void> {
 export async function saveCheckpoint(directory: string, state: RunState, tensors: RunTensors, kept = 2): Promise<void> {
   const weights = await bytesOf(tensors.weights);
   const optimizer = await bytesOf(tensors.optimizer);
-  await writeFolderAtomic(join(directory, folderName(state.step)), async (folder) => {
+  await writeFolderAtomic(checkpointPath(directory, state.step), async (folder) => {
     for (const [name, text] of Object.entries(tensors.texts)) await writeAtomic(join(folder, name), text);
     await saveSafetensors(join(folder, tensors.weightsFile), weights, { format: 'pt' });
     await saveSafetensors(join(folder, optimizerFile), optimizer);

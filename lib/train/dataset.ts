@@ -5,11 +5,14 @@
 import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { jsonLines } from './jsonl.js';
+import type { ChosenRow, PreferenceRow, TokenPairRow } from './preference-rows.js';
 import { drawn } from './random.js';
 import { type Encoded, type EncodeOptions, type Example, encodeRow, learned, type Row } from './rows.js';
 
+type AnyRow = Row | PreferenceRow | ChosenRow | TokenPairRow;
+
 /** The path of a JSONL file, or rows. */
-export type Data = string | URL | Iterable<Row> | AsyncIterable<Row>;
+export type Data = string | URL | Iterable<AnyRow> | AsyncIterable<AnyRow>;
 
 export interface Source {
   /** The number of examples in an epoch; undefined where that isn't known yet. */
@@ -75,7 +78,7 @@ export async function* examples(
   const breather = new Breather();
   for await (const { where, row } of rows(data)) {
     signal.throwIfAborted();
-    const encoded = encodeRow(row, where, options);
+    const encoded = (options.encode ?? encodeRow)(row, where, options);
     if (report.add(encoded)) yield encoded.example;
     await breather.pause();
   }
@@ -121,6 +124,7 @@ export class LoadedSource implements Source {
       list.push(example);
       tokens += example.ids.length;
       hash.update(example.ids).update(example.labels);
+      if (example.split !== undefined) hash.update(`${example.split}`);
     }
     if (list.length === 0) {
       const name = dataName(data);

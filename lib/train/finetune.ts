@@ -10,6 +10,7 @@ import { type Tensor, viewOf } from '../tensor.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { type Trainee, type TrainStep, train } from './loop.js';
 import { type FinetuneOptions, type TrainOptions, trainSettings } from './options.js';
+import type { Turn } from './pace.js';
 
 /** A fine-tune under way: an `AsyncIterable` of its steps, and a promise of the trained adapter. */
 export class Finetune extends Stream<TrainStep, Adapter> {
@@ -32,9 +33,10 @@ export class Finetune extends Stream<TrainStep, Adapter> {
 }
 
 /**
- * Trains a LoRA adapter on rows of text, chats or tokens. Starts at once.
+ * Trains a LoRA adapter on rows of text, chats or tokens, or on preferences. Starts at once.
  *
  * @param baseModel what `base_model_name_or_path` in the adapter's files says
+ * @param turn awaited between two stretches of work
  * @throws TypeError or RangeError that names the option that is wrong, at the call; all else rejects.
  */
 export function finetune(
@@ -42,9 +44,11 @@ export function finetune(
   tokenizer: Tokenizer | undefined,
   options: FinetuneOptions,
   baseModel?: string,
+  turn?: Turn,
 ): Finetune {
   const { contextLength } = decoder.config;
-  const settings = trainSettings('finetune', options, { learningRate: 2e-4, contextLength });
+  const learningRate = options.method === 'dpo' ? 5e-6 : 2e-4;
+  const settings = trainSettings('finetune', options, { learningRate, contextLength });
   const holder: { adapter?: Adapter } = {};
   async function* work(signal: AbortSignal): AsyncGenerator<TrainStep, Adapter, void> {
     const base = await fingerprint(decoder);
@@ -62,7 +66,7 @@ export function finetune(
       base,
       options: { lora },
     };
-    yield* train(trainee, tokenizer, settings, signal);
+    yield* train(trainee, tokenizer, settings, signal, turn);
     return adapter;
   }
   return new Finetune(holder, work, options.signal);

@@ -1,17 +1,22 @@
 // The training loop that adapters and whole models share.
 //
-// One step: the losses of all its micro-batches, each gradient divided by the count of targets in the whole step; the
-// norm of the gradients; AdamW. JavaScript waits for the device once in a step, for the losses and the norm, before the
-// parameters move: so a loss that is not a number never reaches them.
-import { backwardPaced, noGrad } from '../autograd.js';
+// One step: the losses of all its micro-batches, each gradient divided by the count of targets (or of pairs) in the
+// whole step; the norm of the gradients; AdamW. JavaScript waits for the device before the parameters move, for the
+// losses and the norm: so a loss that is not a number never reaches them.
 import type { Adapter } from '../lora/adapter.js';
-import { type Decoder, packed } from '../models/decoder.js';
-import { full } from '../ops/random.js';
+import type { Decoder } from '../models/decoder.js';
 import { scope } from '../scope.js';
-import { type Tensor, type TypedArray, tensor } from '../tensor.js';
+import type { Tensor } from '../tensor.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import { Batches, type Position, stepsInEpoch, targetsOf } from './batches.js';
-import { listCheckpoints, openCheckpoints, type RunState, resumeCheckpoint, saveCheckpoint } from './checkpoint.js';
+import { Batches, type Position, stepsInEpoch } from './batches.js';
+import {
+  checkpointPath,
+  listCheckpoints,
+  openCheckpoints,
+  type RunState,
+  resumeCheckpoint,
+  saveCheckpoint,
+} from './checkpoint.js';
 import {
   Breather,
   type Data,
@@ -22,10 +27,14 @@ import {
   type Source,
   StreamedSource,
 } from './dataset.js';
+import { type Figures, meanOf, type Objective, Supervised } from './objective.js';
 import { AdamW } from './optimizer.js';
 import type { Settings } from './options.js';
+import type { Turn } from './pace.js';
+import { Preference } from './preference.js';
+import { encodePreference } from './preference-rows.js';
 import { mix } from './random.js';
-import type { Example } from './rows.js';
+import { type EncodeOptions, type Example, encodeRow } from './rows.js';
 import { rateFactor, type Schedule, warmupLength } from './schedule.js';
 
 /** One optimizer step. */
@@ -36,16 +45,25 @@ export interface TrainStep {
   steps: number;
   /** Passes over the data so far, with their fraction where the data's length is known. */
   epoch: number;
-  /** Mean cross-entropy of the step's targets, in nats, before the step changed anything. */
+  /** Mean cross-entropy of the step's targets in nats, or mean loss of its pairs, before the step changed anything. */
   loss: number;
+  /** Share of the targets that were the likeliest token, where `tokenAccuracy` asked for it. */
+  tokenAccuracy?: number;
+  /** With `method: 'dpo'`: the pairs' mean margin of rewards. */
+  rewardMargin?: number;
+  /** With `method: 'dpo'`: the share of the pairs whose margin is positive. */
+  rewardAccuracy?: number;
   /** Norm of all gradients, before they were scaled down to `maxGradNorm`. */
   gradNorm: number;
   learningRate: number;
   /** Tokens in the step, those included that are only read. */
   tokens: number;
   tokensPerSecond: number;
-  /** Mean cross-entropy over `evalData` after the step, where it was measured. */
+  /** The same over `evalData` after the step, where it was measured. */
   evalLoss?: number;
+  evalTokenAccuracy?: number;
+  evalRewardMargin?: number;
+  evalRewardAccuracy?: number;
 }
 
 /** What is trained. */
@@ -70,8 +88,9 @@ export async function* train(
   tokenizer: Tokenizer | undefined,
   settings: Settings,
   signal: AbortSignal,
+  turn?: Turn,
 ): AsyncGenerator<TrainStep, void, void> {
-  const run = new Run(trainee, tokenizer, settings, signal);
+  const run = new Run(trainee, tokenizer, settings, signal, turn);
   try {
     yield* run.steps();
   } finally {
@@ -81,6 +100,7 @@ export async function* train(
 
 class Run {
   readonly #optimizer: AdamW;
+  readonly #objective: Objective;
   readonly #report = new DataReport();
   #source: Source | undefined;
   #evalBatches: Example[][] = [];
@@ -93,7 +113,14 @@ class Run {
     private readonly tokenizer: Tokenizer | undefined,
     private readonly settings: Settings,
     private readonly signal: AbortSignal,
+    turn: Turn | undefined,
   ) {
+    const { decoder, adapter } = trainee;
+    const passes = { decoder, adapter, checkpointing: settings.gradientCheckpointing, signal, turn };
+    this.#objective =
+      settings.method === 'dpo'
+        ? new Preference(passes, settings.beta)
+        : new Supervised(passes, settings.tokenAccuracy);
     this.#optimizer = new AdamW(trainee.parameters, settings);
     this.#schedule = { name: settings.schedule, warmupSteps: 0, totalSteps: 0 };
   }
@@ -116,7 +143,9 @@ class Run {
         const result = await this.#step(step, batches);
         const last = step === total;
         const measured = this.#evalBatches.length > 0 && (last || step % evalEvery === 0);
-        yield measured ? { ...result, evalLoss: await this.#evaluate() } : result;
+        const told = measured ? { ...result, ...(await this.#evaluate()) } : result;
+        await settings.onStep?.(told);
+        yield told;
         if (last || step % checkpointEvery === 0) await this.#save();
       }
     } catch (error) {
@@ -137,26 +166,26 @@ class Run {
     const began = performance.now();
     signal.throwIfAborted();
     const micro = await batches.step(settings.gradientAccumulation);
-    const targets = micro.map(targetsOf);
-    const count = targets.reduce((sum, part) => sum + part.count, 0);
-    const tokens = targets.reduce((sum, part) => sum + part.tokens, 0);
+    const weight = micro.reduce((sum, batch) => sum + this.#objective.weight(batch), 0);
+    const tokens = micro.flat().reduce((sum, { ids }) => sum + ids.length, 0);
     const learningRate = settings.learningRate * rateFactor(this.#schedule, step - 1);
 
     this.#optimizer.clear();
-    const reads: Promise<TypedArray>[] = [];
+    const reads: Promise<Figures>[] = [];
     for (const [i, batch] of micro.entries()) {
       signal.throwIfAborted();
-      const { read } = await this.#forwardBackward(batch, targets[i]!.targets, 1 / count, mix(settings.seed, step, i));
-      reads.push(read);
+      const { figures } = await this.#objective.learn(batch, 1 / weight, this.#dropoutSeed(step, i));
+      reads.push(figures);
     }
     signal.throwIfAborted();
     const norm = scope(() => this.#optimizer.squaredNorm());
     try {
-      const [losses, squares] = await Promise.all([Promise.all(reads), norm.data()]);
-      const loss = losses.reduce((sum, part, i) => sum + sumOf(part, targets[i]!.targets), 0) / count;
+      const [sums, squares] = await Promise.all([Promise.all(reads), norm.data()]);
+      const figures = meanOf(sums, weight);
       const gradNorm = Math.sqrt(squares[0]!);
-      this.#checkFinite(step, loss, gradNorm, learningRate);
+      this.#checkFinite(step, figures.loss, gradNorm, learningRate);
       this.#optimizer.step(step, learningRate, norm);
+      if (this.trainee.adapter) this.trainee.adapter.version++;
       const { position } = batches;
       this.#done = { step, position };
       const seconds = (performance.now() - began) / 1000;
@@ -165,7 +194,7 @@ class Run {
         step,
         steps,
         epoch: this.#epochs(position),
-        loss,
+        ...figures,
         gradNorm,
         learningRate,
         tokens,
@@ -176,47 +205,28 @@ class Run {
     }
   }
 
-  /** Queues one micro-batch, and gives its losses to come. */
-  #forwardBackward(
-    batch: readonly Example[],
-    targets: Int32Array,
-    share: number,
-    seed: number,
-  ): Promise<{ read: Promise<TypedArray> }> {
-    const { decoder, adapter } = this.trainee;
+  #dropoutSeed(step: number, microBatch: number): number | undefined {
+    const { adapter } = this.trainee;
+    if (!adapter || adapter.config.loraDropout === 0) return undefined;
     // Each block adds its number to the seed: spread them, so that no two micro-batches share a mask.
-    const dropoutSeed = adapter && adapter.config.loraDropout > 0 ? seed * 2 ** 16 : undefined;
-    const { device } = decoder;
-    return scope(async () => {
-      const breather = new Breather();
-      const pause = (): Promise<void> => breather.pause();
-      const options = { adapter, dropoutSeed, checkpointing: this.settings.gradientCheckpointing };
-      const losses = await decoder.losses(inputOf(batch, decoder), tensor(targets, { device }), options, pause);
-      const read = losses.data();
-      read.catch(() => {}); // looked at later, unless the run ends before
-      await backwardPaced(losses, pause, full(losses.shape, share, { device }));
-      // In an object: the scope, and with it all activations, would wait for the promise itself.
-      return { read };
-    });
+    return mix(this.settings.seed, step, microBatch) * 2 ** 16;
   }
 
-  async #evaluate(): Promise<number> {
-    const { decoder, adapter } = this.trainee;
-    let sum = 0;
-    let total = 0;
+  async #evaluate(): Promise<Partial<TrainStep>> {
+    const sums: Figures[] = [];
+    let weight = 0;
     for (const batch of this.#evalBatches) {
       this.signal.throwIfAborted();
-      const { targets, count } = targetsOf(batch);
-      const { read } = await scope(async () => {
-        const breather = new Breather();
-        const at = tensor(targets, { device: decoder.device });
-        const made = await decoder.losses(inputOf(batch, decoder), at, { adapter }, () => breather.pause(), noGrad);
-        return { read: made.data() };
-      });
-      sum += sumOf(await read, targets);
-      total += count;
+      sums.push(await this.#objective.measure(batch));
+      weight += this.#objective.weight(batch);
     }
-    return sum / total;
+    const { loss, tokenAccuracy, rewardMargin, rewardAccuracy } = meanOf(sums, weight);
+    return {
+      evalLoss: loss,
+      ...(tokenAccuracy === undefined ? {} : { evalTokenAccuracy: tokenAccuracy }),
+      ...(rewardMargin === undefined ? {} : { evalRewardMargin: rewardMargin }),
+      ...(rewardAccuracy === undefined ? {} : { evalRewardAccuracy: rewardAccuracy }),
+    };
   }
 
   #checkFinite(step: number, loss: number, gradNorm: number, learningRate: number): void {
@@ -248,11 +258,12 @@ class Run {
     this.#warn(data, report);
   }
 
-  #encoding(): { tokenizer: Tokenizer | undefined; vocabSize: number; seqLength: number } {
+  #encoding(): EncodeOptions {
     return {
       tokenizer: this.tokenizer,
       vocabSize: this.trainee.decoder.config.vocabSize,
       seqLength: this.settings.seqLength,
+      encode: this.settings.method === 'dpo' ? encodePreference : encodeRow,
     };
   }
 
@@ -280,7 +291,7 @@ class Run {
     const { size, seqLength, seed, shuffle, learningRate, schedule, weightDecay, betas, eps, maxGradNorm } =
       this.settings;
     const { warmupSteps } = this.#schedule;
-    const { gradientAccumulation } = this.settings;
+    const { gradientAccumulation, method, beta } = this.settings;
     return {
       base: this.trainee.base,
       data: this.#source instanceof LoadedSource ? this.#source.fingerprint : '',
@@ -297,6 +308,7 @@ class Run {
         betas,
         eps,
         maxGradNorm,
+        ...(method === 'dpo' ? { method, beta } : {}),
         ...this.trainee.options,
       },
     };
@@ -335,24 +347,13 @@ class Run {
   async #save(): Promise<void> {
     const { checkpointDir } = this.settings;
     if (checkpointDir === undefined || this.#saved === this.#done.step) return;
+    const { step } = this.#done;
     await saveCheckpoint(
       checkpointDir,
       { ...this.#done, steps: this.#schedule.totalSteps, ...this.#state() },
       { ...this.#tensors(), texts: this.trainee.texts },
     );
-    this.#saved = this.#done.step;
+    this.#saved = step;
+    await this.settings.onCheckpoint?.({ step, path: checkpointPath(checkpointDir, step) });
   }
-}
-
-const inputOf = (batch: readonly Example[], { device }: Decoder): ReturnType<typeof packed> =>
-  packed(
-    batch.map(({ ids }) => Array.from(ids)),
-    device,
-  );
-
-// In double precision and in order, so that the figure does not depend on how rows were packed.
-function sumOf(losses: TypedArray, targets: Int32Array): number {
-  let sum = 0;
-  for (let t = 0; t < targets.length; t++) if (targets[t]! >= 0) sum += losses[t]!;
-  return sum;
 }

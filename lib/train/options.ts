@@ -4,6 +4,7 @@ import type { Adapter } from '../lora/adapter.js';
 import { type LoraOptions, loraConfig } from '../lora/config.js';
 import type { BatchSize } from './batches.js';
 import { type Data, isPath, pathOf } from './dataset.js';
+import type { TrainStep } from './loop.js';
 import { type ScheduleName, scheduleNames } from './schedule.js';
 
 export interface TrainOptions {
@@ -19,7 +20,7 @@ export interface TrainOptions {
   batchSize?: number | undefined;
   /** Rows are cut to this many tokens. Default 1024, or the model's context if that is less. */
   seqLength?: number | undefined;
-  /** The peak. Default 2e-4 for an adapter, 2e-5 for all weights. */
+  /** The peak. Default 2e-4 for an adapter, 5e-6 with `method: 'dpo'`, 2e-5 for all weights. */
   learningRate?: number | undefined;
   /** How the rate goes on after the warm-up. Default `'linear'`, down to 0 at the end. */
   schedule?: ScheduleName | undefined;
@@ -55,18 +56,30 @@ export interface TrainOptions {
   resume?: boolean | undefined;
   /** Default true: another order in each epoch. */
   shuffle?: boolean | undefined;
+  /** Also reports how many targets were the model's likeliest token; costs a second product with the output layer. */
+  tokenAccuracy?: boolean | undefined;
+  /** Called after each step; the run waits for it, so what it writes is there before the step's checkpoint. */
+  onStep?: ((step: TrainStep) => void | Promise<void>) | undefined;
+  /** Called when a checkpoint is on the disk; the run waits for it. */
+  onCheckpoint?: ((checkpoint: { step: number; path: string }) => void | Promise<void>) | undefined;
   /** Takes warnings, each one sentence. Default: `process.emitWarning`. */
   onWarning?: ((message: string) => void) | undefined;
 }
 
+export const methods = ['supervised', 'dpo'] as const;
+
 export interface FinetuneOptions extends TrainOptions {
+  /** `'dpo'` learns from preferences: see `PreferenceRow`. Default `'supervised'`. */
+  method?: (typeof methods)[number] | undefined;
+  /** With `'dpo'`: how dear it is to move away from the base model. Default 0.1. */
+  beta?: number | undefined;
   /** The fresh adapter's settings. */
   lora?: LoraOptions | undefined;
   /** Trains a copy of this adapter on instead of a fresh one. */
   adapter?: Adapter | undefined;
 }
 
-type Given<Name extends keyof TrainOptions> = { [K in Name]: NonNullable<TrainOptions[K]> };
+type Given<Name extends keyof FinetuneOptions> = { [K in Name]: NonNullable<FinetuneOptions[K]> };
 
 /** The same, complete and checked. */
 export interface Settings
@@ -84,7 +97,10 @@ export interface Settings
     | 'seed'
     | 'resume'
     | 'shuffle'
+    | 'tokenAccuracy'
     | 'onWarning'
+    | 'method'
+    | 'beta'
   > {
   size: BatchSize;
   /** Set unless `steps` is. */
@@ -95,6 +111,8 @@ export interface Settings
   evalEvery: number | undefined;
   checkpointDir: string | undefined;
   checkpointEvery: number | undefined;
+  onStep: TrainOptions['onStep'];
+  onCheckpoint: TrainOptions['onCheckpoint'];
 }
 
 type Rule = readonly [test: (value: unknown) => boolean, words: string];
@@ -113,6 +131,7 @@ const data: Rule = [
 ];
 const share: Rule = [(value) => isNumber(value) && value >= 0 && value < 1, 'a number from 0 to below 1'];
 const positive: Rule = [(value) => isNumber(value) && value > 0, 'a positive number'];
+const callback: Rule = [(value) => typeof value === 'function', 'a function'];
 const notNegative: Rule = [(value) => isNumber(value) && value >= 0, 'a number, 0 or more'];
 
 const rules: { readonly [K in keyof FinetuneOptions]-?: Rule } = {
@@ -143,12 +162,17 @@ const rules: { readonly [K in keyof FinetuneOptions]-?: Rule } = {
   checkpointEvery: count,
   resume: flag,
   shuffle: flag,
-  onWarning: [(value) => typeof value === 'function', 'a function'],
+  tokenAccuracy: flag,
+  onStep: callback,
+  onCheckpoint: callback,
+  onWarning: callback,
+  method: [(value) => methods.includes(value as 'dpo'), `one of ${methods.join(', ')}`],
+  beta: positive,
   lora: [(value) => isObject(value) && !Array.isArray(value), 'an object, such as { r: 16, alpha: 32 }'],
   adapter: [(value) => isObject(value) && 'pairs' in value && 'parameters' in value, 'an Adapter'],
 };
 
-const loraOnly: readonly string[] = ['lora', 'adapter'];
+const finetuneOnly: readonly string[] = ['lora', 'adapter', 'method', 'beta'];
 
 /**
  * Checks and completes options.
@@ -162,12 +186,13 @@ export function trainSettings(
   defaults: { learningRate: number; contextLength: number },
 ): Settings {
   if (!isObject(given)) throw new TypeError(`${caller}: takes options, at least { data }, got ${String(given)}`);
-  const known = Object.keys(rules).filter((name) => caller === 'finetune' || !loraOnly.includes(name));
+  const known = Object.keys(rules).filter((name) => caller === 'finetune' || !finetuneOnly.includes(name));
   for (const [name, value] of Object.entries(given)) {
     if (!known.includes(name)) throw new TypeError(`${caller}: there is no option '${name}'${suggestion(name, known)}`);
     const [test, words] = rules[name as keyof FinetuneOptions];
     if (value === undefined || test(value)) continue;
-    const comparable = name === 'schedule' || (typeof value === 'number' && /number|integer/.test(words));
+    const comparable =
+      name === 'schedule' || name === 'method' || (typeof value === 'number' && /number|integer/.test(words));
     const Failure = comparable ? RangeError : TypeError;
     throw new Failure(`${caller}: option '${name}' must be ${words}, got ${shown(value)}`);
   }
@@ -179,6 +204,7 @@ export function trainSettings(
   }
   if (given.resume && given.checkpointDir === undefined)
     throw new TypeError(`${caller}: 'resume' needs a 'checkpointDir'`);
+  if (given.beta !== undefined && given.method !== 'dpo') throw new TypeError(`${caller}: 'beta' needs method: 'dpo'`);
   if (given.lora) loraConfig(given.lora);
   for (const option of ['data', 'evalData'] as const) {
     const path = given[option];
@@ -197,7 +223,7 @@ const exclusive = [
 
 function completed(
   caller: string,
-  given: TrainOptions,
+  given: FinetuneOptions,
   defaults: { learningRate: number; contextLength: number },
 ): Settings {
   const { contextLength } = defaults;
@@ -238,7 +264,12 @@ function completed(
     checkpointDir: given.checkpointDir,
     checkpointEvery: given.checkpointEvery,
     resume: given.resume ?? false,
+    onStep: given.onStep,
+    onCheckpoint: given.onCheckpoint,
     shuffle: given.shuffle ?? true,
+    tokenAccuracy: given.tokenAccuracy ?? false,
+    method: given.method ?? 'supervised',
+    beta: given.beta ?? 0.1,
     onWarning: given.onWarning ?? ((message) => process.emitWarning(message, 'HelvetiaWarning')),
   };
 }

@@ -8,7 +8,22 @@ import type { TrainStep } from './loop.js';
 
 export type Figures = Omit<TrainStep, 'steps'>;
 
-const columns = ['step', 'epoch', 'loss', 'gradNorm', 'learningRate', 'tokens', 'tokensPerSecond', 'evalLoss'] as const;
+const columns = [
+  'step',
+  'epoch',
+  'loss',
+  'gradNorm',
+  'learningRate',
+  'tokens',
+  'tokensPerSecond',
+  'evalLoss',
+  'tokenAccuracy',
+  'rewardMargin',
+  'rewardAccuracy',
+  'evalTokenAccuracy',
+  'evalRewardMargin',
+  'evalRewardAccuracy',
+] as const;
 
 /**
  * A file of one line per step, as CSV where its name ends so, else as JSON Lines. A run that goes on from a checkpoint

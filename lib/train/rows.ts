@@ -40,7 +40,13 @@ export type Row = ChatRow | CompletionRow | TextRow | TokenRow;
 export interface Example {
   ids: Int32Array;
   labels: Int32Array;
+  /** Of a preference: where the second sequence, the answer not preferred, begins. Nothing is learned across it. */
+  split?: number;
 }
+
+/** The sequences that attend to themselves alone. */
+export const sequencesOf = ({ ids, split }: Example): Int32Array[] =>
+  split === undefined ? [ids] : [ids.subarray(0, split), ids.subarray(split)];
 
 export const ignored = -100;
 
@@ -49,6 +55,8 @@ export interface EncodeOptions {
   vocabSize: number;
   /** Tokens of a row beyond this are cut off. */
   seqLength: number;
+  /** Default `encodeRow`. */
+  encode?: typeof encodeRow;
 }
 
 export interface Encoded {
@@ -237,10 +245,10 @@ function messages(value: unknown, field: string, wrong: Wrong): ChatMessage[] {
   });
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
+export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-function kind(value: unknown): string {
+export function kind(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
   if (typeof value === 'object' && value !== null) return 'an object';

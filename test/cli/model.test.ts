@@ -258,6 +258,22 @@ describe.skipIf(!source)('with a model', () => {
       expect(readFileSync(join(out, 'metrics.csv'), 'utf8').trim().split('\n')).toHaveLength(3);
     });
 
+    it('learns preferences', async () => {
+      const [out, pairs] = [join(folder, 'preferences'), join(folder, 'pairs.jsonl')];
+      const row = { prompt: 'Once there was a', chosen: ' goat who sang.', rejected: ' table.' };
+      writeFileSync(pairs, `${JSON.stringify(row)}\n`.repeat(4));
+      const flags = ['--method', 'dpo', '--beta', '0.5', '--steps', '4', '--learning-rate', '1e-3', '--json'];
+      const trained = await call(['finetune', model, pairs, '--out', out, ...flags]);
+      expect([trained.code, trained.err]).toEqual([0, '']);
+      const steps = lines(trained.out).slice(0, -1);
+      expect(steps[0]!.loss).toBeCloseTo(Math.log(2), 5);
+      expect(steps[3]).toMatchObject({ type: 'step', step: 4, rewardAccuracy: 1 });
+      expect(steps[3]!.rewardMargin).toBeGreaterThan(0);
+      expect((await call(['finetune', model, pairs, '--out', out, '--beta', '0.5'])).err).toContain(
+        "needs method: 'dpo'",
+      );
+    });
+
     it('saves on Ctrl-C, ends with 130, and goes on from there with --resume', async () => {
       const out = join(folder, 'interrupted');
       const args = ['finetune', model, data, '--out', out, '--steps', '30', '--json', ...small];

@@ -48,7 +48,8 @@ describe('MetricsFile', () => {
     const path = join(folder, 'metrics.csv');
     for (let n = 0; n < 2; n++) await new MetricsFile(path).add(step(1));
     expect(readFileSync(path, 'utf8')).toBe(
-      'step,epoch,loss,gradNorm,learningRate,tokens,tokensPerSecond,evalLoss\n1,0.1,2.9,1.5,0.0002,100,5000.5,\n',
+      'step,epoch,loss,gradNorm,learningRate,tokens,tokensPerSecond,evalLoss,tokenAccuracy,rewardMargin,' +
+        'rewardAccuracy,evalTokenAccuracy,evalRewardMargin,evalRewardAccuracy\n1,0.1,2.9,1.5,0.0002,100,5000.5,,,,,,,\n',
     );
   });
 

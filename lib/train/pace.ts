@@ -1,0 +1,17 @@
+// The pace of training: it lets the event loop run, and whoever shares the device have its turn.
+import { Breather } from './dataset.js';
+
+/**
+ * Waits until training may queue more work; undefined where nobody else wants the device. Called after each block of a
+ * forward pass and between any two records of a backward pass.
+ */
+export type Turn = (signal: AbortSignal) => Promise<void> | undefined;
+
+/** A pause to make between two stretches of calls. */
+export function pacer(signal: AbortSignal, turn: Turn | undefined): () => Promise<void> {
+  const breather = new Breather();
+  return async () => {
+    await breather.pause();
+    await turn?.(signal);
+  };
+}

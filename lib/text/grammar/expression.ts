@@ -1,0 +1,115 @@
+// What a grammar is written in: expressions over bytes, and rules that may name each other and themselves.
+//
+// Texts are UTF-8, so a character beyond ASCII is a sequence of bytes. Expressions are plain data and may be shared.
+
+export type Expression =
+  | { kind: 'byte'; ranges: readonly ByteRange[] }
+  | { kind: 'text'; bytes: Uint8Array }
+  | { kind: 'sequence'; parts: readonly Expression[] }
+  | { kind: 'choice'; parts: readonly Expression[] }
+  | { kind: 'repeat'; part: Expression; min: number; max: number }
+  | { kind: 'rule'; rule: Rule };
+
+/** First and last byte. */
+export type ByteRange = readonly [number, number];
+
+/** An expression with an identity, to be named before it is known. Without an expression it matches nothing. */
+export interface Rule {
+  expression: Expression | undefined;
+}
+
+const encoder = new TextEncoder();
+
+export function text(value: string): Expression {
+  return { kind: 'text', bytes: encoder.encode(value) };
+}
+
+export function byte(...ranges: ByteRange[]): Expression {
+  return { kind: 'byte', ranges };
+}
+
+export function sequence(...parts: Expression[]): Expression {
+  return { kind: 'sequence', parts };
+}
+
+/** With no parts it matches nothing. */
+export function choice(...parts: Expression[]): Expression {
+  return parts.length === 1 ? parts[0]! : { kind: 'choice', parts };
+}
+
+export function optional(part: Expression): Expression {
+  return { kind: 'repeat', part, min: 0, max: 1 };
+}
+
+export function repeat(part: Expression, min: number, max: number): Expression {
+  return { kind: 'repeat', part, min, max };
+}
+
+export const nothing: Expression = { kind: 'choice', parts: [] };
+export const empty: Expression = { kind: 'sequence', parts: [] };
+
+/** A named expression: it is built once however often it is used. */
+export function rule(expression?: Expression): Expression & { kind: 'rule' } {
+  return { kind: 'rule', rule: { expression } };
+}
+
+/** First and last code point, both included. */
+export type CodeRange = readonly [number, number];
+
+/** One character among the ranges, as UTF-8. Surrogates are no characters and must not be in the ranges. */
+export function character(ranges: readonly CodeRange[]): Expression {
+  const ascii: ByteRange[] = [];
+  const parts: Expression[] = [];
+  for (const [first, last] of ranges) {
+    let from = first;
+    for (const [limit, size] of sizes) {
+      if (from > last) break;
+      const to = Math.min(last, limit);
+      if (from > to) continue;
+      if (size === 1) ascii.push([from, to]);
+      else parts.push(...encoded(bytesOf(from, size), bytesOf(to, size)));
+      from = to + 1;
+    }
+  }
+  if (ascii.length > 0) parts.unshift({ kind: 'byte', ranges: ascii });
+  return choice(...parts);
+}
+
+/** The last code point of each length in bytes. */
+const sizes = [
+  [0x7f, 1],
+  [0x7ff, 2],
+  [0xffff, 3],
+  [0x10ffff, 4],
+] as const;
+
+function bytesOf(code: number, size: number): number[] {
+  const bytes: number[] = [];
+  for (let rest = code, left = size; left > 1; left -= 1, rest >>= 6) bytes.unshift(0x80 | (rest & 0x3f));
+  const head = code >> (6 * (size - 1));
+  return [((0xf00 >> size) & 0xff) | head, ...bytes];
+}
+
+/** Every byte sequence between two of the same length. */
+function encoded(from: readonly number[], to: readonly number[]): Expression[] {
+  const [low, ...lows] = from as [number, ...number[]];
+  const [high, ...highs] = to as [number, ...number[]];
+  if (lows.length === 0) return [byte([low, high])];
+  const least = lows.map(() => 0x80);
+  const most = lows.map(() => 0xbf);
+  const then = (first: number, last: number, rest: Expression[]): Expression =>
+    sequence(byte([first, last]), choice(...rest));
+  if (low === high) return [then(low, low, encoded(lows, highs))];
+  const parts: Expression[] = [];
+  let first = low;
+  let last = high;
+  if (lows.some((value) => value !== 0x80)) {
+    parts.push(then(first, first, encoded(lows, most)));
+    first += 1;
+  }
+  const ragged = highs.some((value) => value !== 0xbf);
+  if (ragged) last -= 1;
+  if (first <= last) parts.push(then(first, last, encoded(least, most)));
+  if (ragged) parts.push(then(high, high, encoded(least, highs)));
+  return parts;
+}

@@ -1,0 +1,92 @@
+// JSON's own grammar. White space is at most one space or one line break with its indentation, and numbers have few
+// digits, so that a small model can't go on with either for ever.
+
+import {
+  byte,
+  character,
+  choice,
+  type Expression,
+  empty,
+  optional,
+  repeat,
+  rule,
+  sequence,
+  text,
+} from './expression.js';
+
+export const space: Expression = rule(
+  optional(choice(text(' '), sequence(text('\n'), repeat(byte([0x20, 0x20], [0x09, 0x09]), 0, 24)))),
+);
+
+const digit = byte([0x30, 0x39]);
+const hex = byte([0x30, 0x39], [0x41, 0x46], [0x61, 0x66]);
+
+/** One character inside a string as JSON writes it. Escapes of half characters (\ud800 to \udfff) are left out. */
+export const stringCharacter: Expression = rule(
+  choice(
+    character([
+      [0x20, 0x21],
+      [0x23, 0x5b],
+      [0x5d, 0xd7ff],
+      [0xe000, 0x10ffff],
+    ]),
+    sequence(
+      text('\\'),
+      choice(
+        byte(...Array.from('"\\/bfnrt', (letter) => [letter.charCodeAt(0), letter.charCodeAt(0)] as const)),
+        sequence(
+          text('u'),
+          choice(
+            sequence(byte([0x30, 0x39], [0x41, 0x43], [0x45, 0x46], [0x61, 0x63], [0x65, 0x66]), hex),
+            sequence(byte([0x44, 0x44], [0x64, 0x64]), byte([0x30, 0x37])),
+          ),
+          hex,
+          hex,
+        ),
+      ),
+    ),
+  ),
+);
+
+/** `min` to `max` characters in quotes. */
+export function string(min = 0, max = Number.POSITIVE_INFINITY): Expression {
+  return sequence(text('"'), repeat(stringCharacter, min, max), text('"'));
+}
+
+const magnitude = (digits: number): Expression =>
+  choice(text('0'), sequence(byte([0x31, 0x39]), repeat(digit, 0, digits - 1)));
+
+/** Fifteen digits: every such integer is exact. */
+export const integer: Expression = rule(sequence(optional(text('-')), magnitude(15)));
+
+export const number: Expression = rule(
+  sequence(
+    integer,
+    optional(sequence(text('.'), repeat(digit, 1, 16))),
+    optional(
+      sequence(byte([0x45, 0x45], [0x65, 0x65]), optional(byte([0x2b, 0x2b], [0x2d, 0x2d])), repeat(digit, 1, 2)),
+    ),
+  ),
+);
+
+export const boolean: Expression = choice(text('true'), text('false'));
+export const nil: Expression = text('null');
+
+/** Values between brackets: `items` holds the commas. */
+export function enclosed(open: string, items: Expression, close: string): Expression {
+  return sequence(text(open), space, items, space, text(close));
+}
+
+export const comma: Expression = sequence(text(','), space);
+export const colon: Expression = sequence(text(':'), space);
+
+export function listOf(item: Expression): Expression {
+  return choice(empty, sequence(item, repeat(sequence(comma, item), 0, Number.POSITIVE_INFINITY)));
+}
+
+/** Any value. */
+export const value: Expression & { kind: 'rule' } = rule();
+export const anyString: Expression = rule(string());
+export const object: Expression = rule(enclosed('{', listOf(sequence(anyString, colon, value)), '}'));
+export const array: Expression = rule(enclosed('[', listOf(value), ']'));
+value.rule.expression = choice(anyString, object, array, number, boolean, nil);

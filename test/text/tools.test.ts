@@ -1,0 +1,340 @@
+// Calls of functions: shown through real chat templates, forced by masks, and read out of streams.
+import { readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Tokenizer } from '../../lib/text/tokenizer.js';
+import { toolFormOf } from '../../lib/text/tool-forms.js';
+import { ToolParser } from '../../lib/text/tool-parser.js';
+import { planAnswer, type ToolDefinition, type ToolEvent } from '../../lib/text/tools.js';
+import { hasShared, shared } from '../shared.js';
+import { seeded } from './schemas.js';
+
+const tools: ToolDefinition[] = [
+  {
+    type: 'function',
+    function: {
+      name: 'get_weather',
+      description: 'The weather in a city.',
+      parameters: {
+        type: 'object',
+        properties: { city: { type: 'string' }, days: { type: 'integer', minimum: 1, maximum: 9 } },
+        required: ['city'],
+        additionalProperties: false,
+      },
+    },
+  },
+  { type: 'function', function: { name: 'now', parameters: { type: 'object', properties: {} } } },
+];
+
+const folder = 'models/helvetia-small';
+const chatml =
+  '{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}';
+
+function withTemplate(template: string): Tokenizer {
+  const json = JSON.parse(readFileSync(`${folder}/tokenizer.json`, 'utf8'));
+  const config = JSON.parse(readFileSync(`${folder}/tokenizer_config.json`, 'utf8'));
+  return new Tokenizer({ json, config, templates: new Map([['default', template]]), source: 'test' });
+}
+
+const template = (name: string): string => readFileSync(shared('chat-templates', 'llamacpp', `${name}.jinja`), 'utf8');
+
+let plain: Tokenizer;
+beforeAll(() => {
+  plain = withTemplate(chatml);
+});
+
+/** What a client puts together from the events. */
+function read(events: readonly ToolEvent[]): { text: string; calls: { name: string; arguments: string }[] } {
+  const calls: { name: string; arguments: string }[] = [];
+  let text = '';
+  for (const event of events) {
+    if (event.type === 'text') text += event.text;
+    else if (event.type === 'call') calls[event.index] = { name: event.name, arguments: '' };
+    else calls[event.index]!.arguments += event.text;
+  }
+  return { text, calls };
+}
+
+function parse(kind: 'hermes' | 'llama' | 'mistral', pieces: readonly string[], parallel = true) {
+  const opening = { hermes: '<tool_call>', llama: '<|python_tag|>', mistral: '[TOOL_CALLS]' }[kind];
+  const form = { kind, opening: [opening], openingToken: undefined, native: true, system: true };
+  let ids = 0;
+  const parser = new ToolParser(form, {
+    names: new Set(['get_weather', 'now']),
+    parallel,
+    newId: () => `call_${ids++}`,
+  });
+  return read([...pieces.flatMap((piece) => parser.push(piece)), ...parser.end()]);
+}
+
+const weather = { name: 'get_weather', arguments: '{"city": "Zü\\"rich}", "days": 2}' };
+const now = { name: 'now', arguments: '{}' };
+const body = '{"name": "get_weather", "arguments": {"city": "Zü\\"rich}", "days": 2}}';
+
+describe('a stream of text', () => {
+  it.each<['hermes' | 'llama' | 'mistral', string, string, object[]]>([
+    ['hermes', `<tool_call>\n${body}\n</tool_call>`, '', [weather]],
+    [
+      'hermes',
+      `Let me see.\n<tool_call>${body}</tool_call>\n<tool_call>\n{"arguments": {}, "name": "now"}\n</tool_call>`,
+      'Let me see.',
+      [weather, now],
+    ],
+    ['hermes', 'a < b, <tool and <tool_cal', 'a < b, <tool and <tool_cal', []],
+    ['hermes', '  plain {"name": "now"} text \n', '  plain {"name": "now"} text', []],
+    ['hermes', `<tool_call>not json</tool_call>`, 'not json</tool_call>', []],
+    [
+      'hermes',
+      `<tool_call>\n{"name": "get_weather", "arguments": {"city": "B`,
+      '',
+      [{ name: 'get_weather', arguments: '{"city": "B' }],
+    ],
+    [
+      'hermes',
+      `<tool_call>{"name": "now", "arguments": "{\\"a\\": 1}"}</tool_call>`,
+      '',
+      [{ name: 'now', arguments: '{"a": 1}' }],
+    ],
+    ['llama', body.replace('arguments', 'parameters'), '', [weather]],
+    ['llama', `<|python_tag|>${body.replace('arguments', 'parameters')}`, '', [weather]],
+    [
+      'llama',
+      '{"type": "function", "name": "now", "parameters": {}}; {"name": "now", "parameters": {}}',
+      '',
+      [now, now],
+    ],
+    ['llama', '{"answer": 42, "why": {"x": []}}', '{"answer": 42, "why": {"x": []}}', []],
+    ['llama', '{"name": "unknown", "parameters": {}}', '{"name": "unknown", "parameters": {}}', []],
+    ['llama', 'It is {"name": "now"}.', 'It is {"name": "now"}.', []],
+    ['mistral', `[TOOL_CALLS][${body}, {"name": "now", "arguments": {}, "id": "abc"}]`, '', [weather, now]],
+    ['mistral', `Sure. [TOOL_CALLS] [ {"name": "now", "arguments": {}}]`, 'Sure.', [now]],
+  ])('%s: %s', (kind, text, content, calls) => {
+    expect(parse(kind, [text])).toEqual({ text: content, calls });
+    expect(parse(kind, Array.from(text))).toEqual({ text: content, calls });
+    const random = seeded(text.length);
+    for (let round = 0; round < 20; round += 1) {
+      const pieces: string[] = [];
+      for (let at = 0; at < text.length; ) {
+        const next = at + 1 + Math.floor(random() * 9);
+        pieces.push(text.slice(at, next));
+        at = next;
+      }
+      expect(parse(kind, pieces)).toEqual({ text: content, calls });
+    }
+  });
+
+  it('gives the name and the arguments as they come', () => {
+    const form = { kind: 'hermes' as const, opening: ['<tool_call>'], openingToken: 7, native: true, system: true };
+    const parser = new ToolParser(form, { names: new Set(), parallel: true, newId: () => 'call_1' });
+    expect(parser.push('Well ')).toEqual([{ type: 'text', text: 'Well' }]);
+    expect(parser.push('', 7)).toEqual([]);
+    expect(parser.push('{"name": "f"')).toEqual([{ type: 'call', index: 0, id: 'call_1', name: 'f' }]);
+    expect(parser.push(', "arguments": {"a"')).toEqual([{ type: 'arguments', index: 0, text: '{"a"' }]);
+    expect(parser.push(': 1}')).toEqual([{ type: 'arguments', index: 0, text: ': 1}' }]);
+    expect(parser.push('}</tool_call>')).toEqual([]);
+    expect(parser.end()).toEqual([]);
+    expect(parser.called).toBe(true);
+  });
+
+  it('takes the first call only where one is wanted', () => {
+    const two = `<tool_call>${body}</tool_call><tool_call>${body}</tool_call>`;
+    expect(parse('hermes', [two], false)).toEqual({ text: '', calls: [weather] });
+  });
+});
+
+describe('a plan', () => {
+  const ends = [0];
+
+  it('writes tools, calls and results into the messages of a template that knows none', async () => {
+    const plan = await planAnswer(plain, ends, { tools });
+    expect(plan.templateTools).toBeUndefined();
+    expect(plan.mask).toBeUndefined();
+    const text = plain.applyChatTemplate(
+      plan.messages([
+        { role: 'system', content: 'Be brief.' },
+        { role: 'user', content: 'Weather?' },
+        {
+          role: 'assistant',
+          content: null,
+          tool_calls: [{ id: 'call_1', function: { name: 'now', arguments: '{"a":1}' } }],
+        },
+        { role: 'tool', tool_call_id: 'call_1', content: '12:00' },
+      ]),
+      { tools: plan.templateTools },
+    );
+    expect(text).toContain('Be brief.\n\n# Tools');
+    expect(text).toContain('"name":"get_weather"');
+    expect(text).toContain('assistant\n<tool_call>\n{"name": "now", "arguments": {"a":1}}\n</tool_call><|im_end|>');
+    expect(text).toContain('user\n<tool_response>\n12:00\n</tool_response>');
+  });
+
+  it('shows no tools where none may be called', async () => {
+    const plan = await planAnswer(plain, ends, { tools, toolChoice: { mode: 'none' } });
+    expect(plan.messages([{ role: 'user', content: 'x' }])).toEqual([{ role: 'user', content: 'x' }]);
+    expect(read(plan.reader().push('<tool_call>')).text).toBe('<tool_call>');
+  });
+
+  it('refuses a function that is not there', async () => {
+    await expect(planAnswer(plain, ends, { tools, toolChoice: { mode: 'required', only: ['x'] } })).rejects.toThrow(
+      /"x" is not among/,
+    );
+  });
+
+  it.each([
+    ['any', undefined, true],
+    ['a named', ['get_weather'], true],
+    ['one', undefined, false],
+  ])('forces %s call', async (_, only, parallel) => {
+    const toolChoice = { mode: 'required' as const, ...(only ? { only } : {}) };
+    const plan = await planAnswer(plain, ends, { tools, toolChoice, parallel });
+    for (let seed = 1; seed <= 12; seed += 1) {
+      const ids = walk(plan.mask!(), seeded(seed));
+      const reader = plan.reader();
+      const stream = plain.stream({ continues: true });
+      const { text, calls } = read([...ids.flatMap((id) => reader.push(stream.push(id), id)), ...reader.end()]);
+      expect(text).toBe('');
+      expect(calls.length).toBeGreaterThan(0);
+      if (only || !parallel) expect(calls.length).toBe(1);
+      for (const call of calls) {
+        const given = JSON.parse(call.arguments) as Record<string, unknown>;
+        expect(only ?? ['get_weather', 'now']).toContain(call.name);
+        if (call.name === 'get_weather') expect(given.city).toBeTypeOf('string');
+      }
+    }
+  });
+
+  it('opens calls by the control token where the vocabulary has one', async () => {
+    const json = JSON.parse(readFileSync(`${folder}/tokenizer.json`, 'utf8'));
+    const opener = plain.vocabSize;
+    json.added_tokens.push({ id: opener, content: '[TOOL_CALLS]', special: true, normalized: false });
+    const written =
+      '{% for m in messages %}{% if m.tool_calls %}[TOOL_CALLS][{{ m.tool_calls[0].function | tojson }}]{% else %}' +
+      '{{ m.content }}{% endif %}{% endfor %}{{ tools | tojson }}';
+    const tokenizer = new Tokenizer({ json, config: {}, templates: new Map([['default', written]]), source: 'test' });
+    expect(toolFormOf(tokenizer)).toMatchObject({ kind: 'mistral', openingToken: opener });
+    const plan = await planAnswer(tokenizer, ends, { tools, toolChoice: { mode: 'required' } });
+    const mask = plan.mask!();
+    const reader = plan.reader();
+    const ids = [opener, ...tokenizer.encode('[{"name": "now", "arguments": {}}]', { addSpecialTokens: false })];
+    const stream = tokenizer.stream({ continues: true });
+    const events: ToolEvent[] = [];
+    for (const id of ids) {
+      expect(mask.allowed()[id]).toBe(1);
+      mask.accept(id);
+      events.push(...reader.push(stream.push(id), id));
+    }
+    expect(mask.allowed()[ends[0]!]).toBe(1);
+    expect(read([...events, ...reader.end()])).toEqual({ text: '', calls: [now] });
+  });
+
+  it('lets an answer be JSON or a call where both are allowed', async () => {
+    const format = { type: 'schema' as const, schema: { const: { ok: true } } };
+    const plan = await planAnswer(plain, ends, { tools, format });
+    for (const text of ['{"ok":true}', '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>']) {
+      const mask = plan.mask!();
+      for (const id of plain.encode(text, { addSpecialTokens: false })) mask.accept(id);
+      expect(mask.allowed()[0]).toBe(1);
+    }
+  });
+
+  /** Allowed tokens at random; a long text is steered towards its end. */
+  function walk(
+    mask: ReturnType<NonNullable<Awaited<ReturnType<typeof planAnswer>>['mask']>>,
+    random: () => number,
+  ): number[] {
+    const ids: number[] = [];
+    while (ids.length < 2000) {
+      const allowed = [...mask.allowed().keys()].filter((id) => mask.allowed()[id] === 1);
+      const closing = allowed.filter((id) => ends.includes(id) || /^["\]}]$/.test(plain.idToToken(id)!));
+      const from = ids.length > 60 && closing.length > 0 ? closing : allowed;
+      const id = from[Math.floor(random() * from.length)]!;
+      mask.accept(id);
+      if (ends.includes(id)) return ids;
+      ids.push(id);
+    }
+    throw new Error('no end');
+  }
+});
+
+describe.skipIf(!hasShared('chat-templates'))('real templates', () => {
+  it.each([
+    ['Qwen-Qwen2.5-7B-Instruct', 'hermes'],
+    ['Qwen-Qwen3-0.6B', 'hermes'],
+    ['NousResearch-Hermes-3-Llama-3.1-8B-tool_use', 'hermes'],
+    ['Qwen-QwQ-32B', 'hermes'],
+    ['meta-llama-Llama-3.1-8B-Instruct', 'llama'],
+    ['meta-llama-Llama-3.2-3B-Instruct', 'llama'],
+    ['meta-llama-Llama-3.3-70B-Instruct', 'llama'],
+    ['mistralai-Mistral-Nemo-Instruct-2407', 'mistral'],
+  ])('%s: its own form, in and out', async (name, kind) => {
+    const tokenizer = withTemplate(template(name));
+    expect(toolFormOf(tokenizer)).toMatchObject({ kind, native: true });
+    const plan = await planAnswer(tokenizer, [0], { tools });
+    expect(plan.templateTools).toMatchObject(tools);
+    const call = (id: string, city: string) => ({
+      id,
+      type: 'function',
+      function: { name: 'get_weather', arguments: JSON.stringify({ city }) },
+    });
+    const messages = plan.messages([
+      { role: 'user', content: 'Weather?' },
+      {
+        role: 'assistant',
+        content: '',
+        tool_calls: [call('call_aaaaaaaaaaaaaa1', 'Bern'), call('call_aaaaaaaaaaaaaa2', 'Chur')],
+      },
+      { role: 'tool', tool_call_id: 'call_aaaaaaaaaaaaaa1', content: 'sun' },
+      { role: 'tool', tool_call_id: 'call_aaaaaaaaaaaaaa2', content: 'rain' },
+    ]);
+    const text = tokenizer.applyChatTemplate(messages, {
+      tools: plan.templateTools ?? null,
+      addGenerationPrompt: true,
+    });
+    for (const part of ['get_weather', 'The weather in a city.', 'Bern', 'Chur', 'sun', 'rain'])
+      expect(text).toContain(part);
+  });
+
+  it.each([
+    'google-gemma-2-2b-it',
+    'microsoft-Phi-3.5-mini-instruct',
+    'deepseek-ai-DeepSeek-R1-Distill-Qwen-32B',
+    'openai-gpt-oss-120b',
+    'Qwen3-Coder',
+  ])('%s: gets calls as plain text', async (name) => {
+    const tokenizer = withTemplate(template(name));
+    expect(toolFormOf(tokenizer)).toMatchObject({ kind: 'hermes', native: false });
+    const plan = await planAnswer(tokenizer, [0], { tools });
+    const messages = plan.messages([{ role: 'user', content: 'Weather?' }]);
+    const text = tokenizer.applyChatTemplate(messages, {
+      tools: plan.templateTools ?? null,
+      addGenerationPrompt: true,
+    });
+    expect(text).toContain('get_weather');
+    expect(text).toContain('Weather?');
+  });
+});
+
+describe.skipIf(!hasShared('tokenizer-qwen3'))("on Qwen3's vocabulary of 151669", () => {
+  it('forces a call by its own tokens, in little time', async () => {
+    const tokenizer = (await Tokenizer.fromFolder(shared('tokenizer-qwen3')))!;
+    expect(toolFormOf(tokenizer)).toMatchObject({ kind: 'hermes', native: true, openingToken: undefined });
+    const end = tokenizer.tokenToId('<|im_end|>')!;
+    const plan = await planAnswer(tokenizer, [end], { tools, toolChoice: { mode: 'required' } });
+    const text =
+      '<tool_call>\n{"name": "get_weather", "arguments": {"city": "東京 or Zürich", "days": 3}}\n</tool_call>';
+    const ids = [...tokenizer.encode(text, { addSpecialTokens: false }), end];
+    expect(ids[0]).toBe(tokenizer.tokenToId('<tool_call>'));
+    const spent: number[] = [];
+    for (let round = 0; round < 3; round += 1) {
+      const mask = plan.mask!();
+      for (const id of ids) {
+        const before = performance.now();
+        expect(mask.allowed()[id]).toBe(1);
+        spent.push(performance.now() - before);
+        mask.accept(id);
+      }
+    }
+    spent.sort((a, b) => a - b);
+    console.info(`a step ${spent[spent.length >> 1]!.toFixed(3)} ms, at most ${spent.at(-1)!.toFixed(1)} ms`);
+    expect(spent[spent.length >> 1]).toBeLessThan(2);
+  });
+});

@@ -35,7 +35,7 @@ capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 
 # The two kinds of kernels that the code has: on Hopper and later machines, both can be run and compared.
 node_modules/.bin/cmake-js build --out build/cmake --config Release --parallel "$(nproc)" \
   --CDCMAKE_CUDA_ARCHITECTURES="80;${capability}-real"
-node_modules/.bin/tsc -p tsconfig.build.json
+npm run build:ts
 
 if [[ $what != bench ]]; then
   say "doctor"

@@ -76,5 +76,8 @@ step(
   'typescript',
   ['lib', 'scripts', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'],
   'dist/lib/index.js',
-  [['npx', '--no-install', 'tsc', '-p', 'tsconfig.build.json']],
+  [
+    ['npx', '--no-install', 'tsc', '-p', 'tsconfig.build.json'],
+    ['node', 'scripts/copy-page.mjs'],
+  ],
 );

@@ -10,6 +10,7 @@ import { type Device, device as deviceOf } from '../device.js';
 import type { DType } from '../dtype.js';
 import type { Decoder } from '../models/decoder.js';
 import { type ShapeName, shapeNames } from '../models/shapes.js';
+import { addServeBench } from './bench-serve.js';
 import { count, digits, table } from './format.js';
 import { addDevice, addDType } from './options.js';
 import { positiveInteger, sizes, wholeNumber } from './parse.js';
@@ -144,6 +145,7 @@ Examples:
     .option('--kv-heads <n>', 'key and value heads', positiveInteger, 3)
     .option('--head-dim <n>', 'size of a head', positiveInteger, 64)
     .action((flags: AttentionFlags) => attentionBench(context, flags));
+  addServeBench(bench, context);
 }
 
 const atLeastTwo = (text: string): number => Math.max(2, positiveInteger(text));

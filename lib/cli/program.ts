@@ -9,9 +9,10 @@ import { addGenerate } from './generate.js';
 import { addInfo } from './info.js';
 import { addMerge } from './merge.js';
 import { packageVersion } from './package.js';
+import { addServe } from './serve.js';
 import { type Context, exitCodes, Interrupts, styleFor, type Terminal, UsageError, widthOf } from './terminal.js';
 
-const description = `Runs, LoRA-fine-tunes and measures open-weight language models, on this machine.
+const description = `Runs, serves, LoRA-fine-tunes and measures open-weight language models, on this machine.
 
 A model is a Hugging Face folder, a .gguf file, or a name on the Hugging Face hub (ORG/NAME), which is downloaded once.`;
 
@@ -50,6 +51,7 @@ export function makeProgram(context: Context): Command {
     .configureHelp({ styleTitle: (text) => style.bold(text) });
   addGenerate(program, context);
   addChat(program, context);
+  addServe(program, context);
   addFinetune(program, context);
   addMerge(program, context);
   addInfo(program, context);

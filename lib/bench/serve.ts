@@ -1,0 +1,151 @@
+// Times a server as its clients see it: streams over HTTP, one and several at a time, and node-llama-cpp beside it where
+// it is installed. All answers have the same length, whatever the model would like to say.
+
+import type { Model } from '../model.js';
+import { createServer } from '../server/index.js';
+import { type Repeats, repeat, type Spread, seconds } from './measure.js';
+
+export interface StreamShape {
+  /** At a time. */
+  streams: number;
+  /** New tokens of each. */
+  tokens: number;
+}
+
+/** Each its own, so that no stream profits from another's cached prompt. */
+const promptOf = (run: number, stream: number): string =>
+  `Letter ${run}.${stream}: a traveller writes home about the mountains, the weather and the people there.`;
+
+/** New tokens per second of all streams together, prompts included in the time. */
+export async function timeServer(model: Model, shapes: readonly StreamShape[], repeats: Repeats): Promise<Spread[]> {
+  const server = createServer({ models: [{ id: 'bench', model }], logger: false });
+  try {
+    const { url } = await server.listen({ port: 0 });
+    let run = 0;
+    const results: Spread[] = [];
+    for (const shape of shapes) {
+      results.push(
+        await repeat(repeats, () => {
+          run++;
+          return rate(shape, (stream) => streamTokens(url, promptOf(run, stream), shape.tokens, repeats.signal));
+        }),
+      );
+    }
+    return results;
+  } finally {
+    await server.close({ drainSeconds: 1 });
+  }
+}
+
+async function rate({ streams }: StreamShape, one: (stream: number) => Promise<number>): Promise<number> {
+  let tokens = 0;
+  const taken = await seconds(async () => {
+    const counts = await Promise.all(Array.from({ length: streams }, (_, stream) => one(stream)));
+    tokens = counts.reduce((sum, count) => sum + count, 0);
+  });
+  return tokens / taken;
+}
+
+/** Reads one answer to its end and gives the number of tokens that the server counted. */
+async function streamTokens(
+  url: string,
+  prompt: string,
+  tokens: number,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const response = await fetch(`${url}/v1/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      model: 'bench',
+      prompt,
+      max_tokens: tokens,
+      temperature: 0,
+      ignore_eos: true,
+      stream: true,
+      stream_options: { include_usage: true },
+    }),
+    ...(signal ? { signal } : {}),
+  });
+  const text = await response.text();
+  const events = text.trim().split('\n\n');
+  if (!response.ok || events.at(-1) !== 'data: [DONE]')
+    throw new Error(`bench serve: the server answered ${text.slice(-300)}`);
+  const { usage } = JSON.parse(events.at(-2)!.slice('data: '.length)) as { usage: { completion_tokens: number } };
+  return usage.completion_tokens;
+}
+
+/** What is used of node-llama-cpp, version 3. */
+interface LlamaCpp {
+  getLlama(options: { gpu: false }): Promise<{
+    loadModel(options: { modelPath: string }): Promise<{
+      createContext(options: { sequences: number; contextSize: number }): Promise<{
+        getSequence(): object;
+        dispose(): Promise<void>;
+      }>;
+      dispose(): Promise<void>;
+    }>;
+  }>;
+  LlamaCompletion: new (options: {
+    contextSequence: object;
+  }) => {
+    generateCompletion(
+      prompt: string,
+      options: { maxTokens: number; temperature: number; onToken(tokens: unknown[]): void; signal?: AbortSignal },
+    ): Promise<string>;
+    dispose(): void;
+  };
+}
+
+/** Undefined where node-llama-cpp is not installed. It takes GGUF files only, and is called without HTTP. */
+export async function timeLlamaCpp(
+  path: string,
+  shapes: readonly StreamShape[],
+  repeats: Repeats,
+): Promise<Spread[] | undefined> {
+  const found = await installed();
+  if (!found) return undefined;
+  const llama = await found.getLlama({ gpu: false });
+  const model = await llama.loadModel({ modelPath: path });
+  const results: Spread[] = [];
+  for (const shape of shapes) {
+    const contextSize = shape.tokens + 64;
+    let run = 0;
+    results.push(
+      await repeat(repeats, async () => {
+        run++;
+        const context = await model.createContext({ sequences: shape.streams, contextSize });
+        try {
+          return await rate(shape, async (stream) => {
+            const completion = new found.LlamaCompletion({ contextSequence: context.getSequence() });
+            let count = 0;
+            await completion.generateCompletion(promptOf(run, stream), {
+              maxTokens: shape.tokens,
+              temperature: 0,
+              onToken: (tokens) => {
+                count += tokens.length;
+              },
+              ...(repeats.signal ? { signal: repeats.signal } : {}),
+            });
+            completion.dispose();
+            return count;
+          });
+        } finally {
+          await context.dispose();
+        }
+      }),
+    );
+  }
+  await model.dispose();
+  return results;
+}
+
+async function installed(): Promise<LlamaCpp | undefined> {
+  const name = 'node-llama-cpp'; // in a variable, so that the compiler does not look for its types
+  try {
+    return (await import(name)) as LlamaCpp;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,109 @@
+// The server as one Hono app: what every request goes through, and the rooms behind it.
+import { type Context, Hono } from 'hono';
+import { cors } from 'hono/cors';
+import { adapterRoutes } from './adapters.js';
+import { bearerAuth } from './auth.js';
+import { chatRoutes } from './chat.js';
+import { completionRoutes } from './completions.js';
+import type { ServerContext } from './context.js';
+import { embeddingRoutes } from './embeddings.js';
+import { ApiError, asApiError, notFound } from './errors.js';
+import { fileRoutes } from './files.js';
+import { healthRoutes, type Readiness, requireReady } from './health.js';
+import { modelRoutes } from './models.js';
+import { pageRoutes } from './page.js';
+import { requestIdOf } from './request.js';
+import { tokenizeRoutes } from './tokenize.js';
+
+/** `jobs` is undefined where nothing is kept. */
+export function makeApp(context: ServerContext, readiness: Readiness, jobs: Hono | undefined): Hono {
+  const { settings, log } = context;
+  const app = new Hono({ getPath: (request) => routed(new URL(request.url).pathname, settings.basePath) });
+  app.use(async (c, next) => {
+    const started = performance.now();
+    const requestId = requestIdOf(c.req.header('x-request-id'));
+    c.set('requestId', requestId);
+    await next();
+    c.header('x-request-id', requestId);
+    const milliseconds = Math.round(performance.now() - started);
+    log.info({ requestId, method: c.req.method, path: c.req.path, status: c.res.status, milliseconds }, 'request');
+  });
+  if (settings.cors.length > 0) {
+    const origin = settings.cors.includes('*') ? '*' : [...settings.cors];
+    app.use(cors({ origin, exposeHeaders: ['x-request-id', 'retry-after', 'x-helvetia-warning'] }));
+  }
+  app.use(async (c, next) => {
+    refuseOtherSites(c, settings.cors);
+    await next();
+  });
+  app.route('/', healthRoutes(context, readiness));
+  app.route('/', pageRoutes());
+  app.use(bearerAuth(settings.apiKeys));
+  app.use(async (_, next) => {
+    requireReady(readiness);
+    await next();
+  });
+  app.route('/', chatRoutes(context));
+  app.route('/', completionRoutes(context));
+  app.route('/', embeddingRoutes(context));
+  app.route('/', modelRoutes(context));
+  app.route('/', tokenizeRoutes(context));
+  app.route('/', adapterRoutes(context));
+  if (jobs) {
+    app.route('/', fileRoutes(context));
+    app.route('/', jobs);
+  }
+  refuseOtherMethods(app);
+  const failed = (error: unknown, c: Context): Response => asApiError(error, log, c.get('requestId')).response();
+  app.notFound((c) => {
+    const kept = /^\/(files|fine_tuning)\b/.test(c.req.path);
+    const why = kept && !jobs ? 'this server was started without a data folder' : 'there is no such address';
+    return failed(notFound(`${c.req.method} ${c.req.path.slice(0, 200)}: ${why}.`, null, 'unknown_url'), c);
+  });
+  app.onError(failed);
+  return app;
+}
+
+/** What answers while the models are being loaded: probes and the page at once, the rest by the whole app, later. */
+export function makeEarlyApp(context: ServerContext, readiness: Readiness, whole: Promise<Hono>): Hono {
+  const app = new Hono({ getPath: (request) => routed(new URL(request.url).pathname, context.settings.basePath) });
+  app.route('/', healthRoutes(context, readiness));
+  app.route('/', pageRoutes());
+  app.notFound(async (c) => (await whole).fetch(c.req.raw, c.env));
+  app.onError((error) => asApiError(error, context.log, requestIdOf(undefined)).response());
+  return app;
+}
+
+/** Paths as the rooms have them: without what the server is mounted under, and without `/v1`. */
+function routed(path: string, basePath: string): string {
+  const inside = basePath !== '' && path.startsWith(`${basePath}/`) ? path.slice(basePath.length) : path;
+  return inside.startsWith('/v1/') ? inside.slice(3) : inside;
+}
+
+/** A page elsewhere on the web must not use a server on its visitor's machine, even where it cannot read the answer. */
+function refuseOtherSites(c: Context, allowed: readonly string[]): void {
+  if (c.req.header('sec-fetch-site') !== 'cross-site' || c.req.method === 'GET' || allowed.includes('*')) return;
+  if (allowed.includes(c.req.header('origin') ?? '')) return;
+  throw new ApiError(403, "Pages of other sites may not call this server: its option 'cors' lets them in.", {
+    code: 'cross_site',
+  });
+}
+
+/** 405 with `allow` for an address that is there, asked by a method that it does not know. */
+function refuseOtherMethods(app: Hono): void {
+  const methods = new Map<string, Set<string>>();
+  for (const { path, method } of app.routes) {
+    if (method === 'ALL') continue;
+    const known = methods.get(path) ?? new Set();
+    methods.set(path, known.add(method));
+  }
+  for (const [path, known] of methods) {
+    app.all(path, (c) => {
+      const allow = [...known].join(', ');
+      throw new ApiError(405, `${c.req.method} ${c.req.path.slice(0, 200)}: expected ${allow}.`, {
+        code: 'method_not_allowed',
+        headers: { allow },
+      });
+    });
+  }
+}

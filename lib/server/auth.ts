@@ -1,0 +1,30 @@
+// Bearer keys. Keys are compared by their hashes, so that the time taken tells nothing of a key or its length.
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { MiddlewareHandler } from 'hono';
+import { ApiError } from './errors.js';
+
+const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
+
+/** Lets every request in where there are no keys. */
+export function bearerAuth(keys: readonly string[]): MiddlewareHandler {
+  const known = keys.map(hash);
+  return async (c, next) => {
+    if (known.length > 0) check(known, c.req.header('authorization'));
+    await next();
+  };
+}
+
+function check(known: readonly Buffer[], header: string | undefined): void {
+  const given = /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];
+  const headers = { 'www-authenticate': 'Bearer' };
+  if (given === undefined) {
+    throw new ApiError(401, "No API key: send one in the header 'Authorization: Bearer KEY'.", {
+      code: 'invalid_api_key',
+      headers,
+    });
+  }
+  const hashed = hash(given);
+  let matches = 0;
+  for (const key of known) matches += Number(timingSafeEqual(key, hashed)); // all of them, whichever matches
+  if (matches === 0) throw new ApiError(401, 'The API key is not valid here.', { code: 'invalid_api_key', headers });
+}

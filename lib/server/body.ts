@@ -1,0 +1,99 @@
+// Reads a request's JSON body: bounded in bytes and depth, checked against a schema, and clear about what is wrong.
+import type { Context } from 'hono';
+import type { z } from 'zod';
+import type { ServerContext } from './context.js';
+import { ApiError, badRequest } from './errors.js';
+import { nextTurn } from './turn.js';
+
+// JSON Schemas in requests nest deepest, and those of OpenAI stop at 10. Hostile nesting costs many times its size.
+const mostDepth = 128;
+
+/** @throws ApiError 400 or 413 that names the field and what was expected. */
+export async function jsonBody<T extends z.ZodType>(
+  c: Context,
+  context: ServerContext,
+  schema: T,
+): Promise<z.infer<T>> {
+  const text = await boundedText(c, context.settings.limits.bodyBytes).catch((error: unknown) => {
+    if (error instanceof ApiError) throw error;
+    throw badRequest('The body broke off before its end.');
+  });
+  await nextTurn();
+  if (text.trim() === '') throw badRequest('The body is empty: expected a JSON object.');
+  if (depthOf(text) > mostDepth) throw badRequest(`The body nests deeper than ${mostDepth} levels.`);
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    // V8 quotes the text around the mistake: the caller's own, given back to the caller only.
+    throw badRequest(`The body is not valid JSON: ${(error as Error).message}`);
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const { path, message } = deepest(result.error.issues[0]!);
+  const param = pathText(path);
+  throw badRequest(`${param === null ? 'The body' : `'${param}'`}: ${worded(message)}.`, param);
+}
+
+async function boundedText(c: Context, most: number): Promise<string> {
+  const tooLarge = (): ApiError => new ApiError(413, `The body is larger than ${most} bytes.`);
+  const announced = c.req.header('content-length');
+  if (Number(announced) > most) throw tooLarge();
+  // HTTP cuts a body off at its announced length, and reading it whole spares Node a stream of its own.
+  if (announced !== undefined) return c.req.text();
+  const decoder = new TextDecoder();
+  let size = 0;
+  let text = '';
+  for await (const chunk of c.req.raw.body ?? []) {
+    size += chunk.byteLength;
+    if (size > most) throw tooLarge();
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+function depthOf(text: string): number {
+  let depth = 0;
+  let most = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === 0x22) inString = !inString;
+    else if (inString) {
+      if (c === 0x5c) i++;
+    } else if (c === 0x5b || c === 0x7b) most = Math.max(most, ++depth);
+    else if (c === 0x5d || c === 0x7d) depth--;
+  }
+  return most;
+}
+
+type Issue = z.core.$ZodIssue;
+
+/** Of a value that fits none of several forms, the complaint that went furthest into it. */
+function deepest(issue: Issue): { path: PropertyKey[]; message: string } {
+  if (issue.code !== 'invalid_union') return issue;
+  let best = { path: issue.path, message: issue.message };
+  for (const [first] of issue.errors) {
+    if (!first) continue;
+    const inner = deepest(first);
+    if (inner.path.length > 0) {
+      const path = [...issue.path, ...inner.path];
+      if (path.length > best.path.length) best = { path, message: inner.message };
+    }
+  }
+  return best;
+}
+
+/** The schema library's words as a sentence of ours goes on. */
+function worded(message: string): string {
+  const absent = /^Invalid input: (expected .*), received undefined$/.exec(message);
+  if (absent) return `is missing, ${absent[1]}`;
+  const rest = message.replace(/^Invalid input: /, '');
+  return rest.charAt(0).toLowerCase() + rest.slice(1);
+}
+
+function pathText(path: readonly PropertyKey[]): string | null {
+  let text = '';
+  for (const key of path) text += typeof key === 'number' ? `[${key}]` : `${text === '' ? '' : '.'}${String(key)}`;
+  return text === '' ? null : text;
+}

@@ -1,0 +1,34 @@
+// /health, /health/ready and /metrics: open to everybody, as probes and scrapers carry no keys.
+import { Hono } from 'hono';
+import type { ServerContext } from './context.js';
+import { ApiError } from './errors.js';
+
+export interface Readiness {
+  state: 'loading' | 'ready' | 'failed' | 'draining';
+}
+
+export function healthRoutes(context: ServerContext, readiness: Readiness): Hono {
+  return new Hono()
+    .get('/health', (c) => {
+      if (readiness.state === 'failed') throw unavailable('A model could not be loaded.');
+      return c.json({ status: 'ok' });
+    })
+    .get('/health/ready', (c) => {
+      requireReady(readiness);
+      return c.json({ status: 'ok', models: [...context.models.keys()] });
+    })
+    .get('/metrics', async (c) => {
+      const { registry } = context.metrics;
+      return c.body(await registry.metrics(), 200, { 'content-type': registry.contentType });
+    });
+}
+
+/** @throws ApiError 503 that says why not. */
+export function requireReady({ state }: Readiness): void {
+  if (state === 'loading') throw unavailable('The models are being loaded.');
+  if (state === 'draining') throw unavailable('The server is shutting down.');
+  if (state === 'failed') throw unavailable('A model could not be loaded.');
+}
+
+const unavailable = (message: string): ApiError =>
+  new ApiError(503, message, { type: 'unavailable_error', code: 'unavailable', headers: { 'retry-after': '1' } });

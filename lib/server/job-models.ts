@@ -1,0 +1,67 @@
+// The models that jobs make: their names, where they lie, and their place among the adapters that are served.
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { checkpointPath, listCheckpoints } from '../train/checkpoint.js';
+import type { ServedModel, ServerContext } from './context.js';
+import { checkpointName } from './job-shapes.js';
+import { type JobRecord, type JobStore, places, shareAdapter } from './job-store.js';
+
+export class JobModels {
+  constructor(
+    private readonly context: ServerContext,
+    private readonly store: JobStore,
+  ) {}
+
+  /** Makes all models of a job answer. */
+  async serve(job: JobRecord): Promise<void> {
+    const served = this.context.models.get(job.base);
+    if (!served) return;
+    for (const { step, path } of await listCheckpoints(this.store.path(job.id, places.checkpoints))) {
+      await this.#load(served, job, checkpointName(job, step), path);
+    }
+    if (job.status === 'succeeded') await this.serveResult(job, served);
+  }
+
+  serveResult(job: JobRecord, served: ServedModel): Promise<void> {
+    return this.#load(served, job, job.name, this.store.path(job.id, places.adapter));
+  }
+
+  /** Keeps the adapter of a checkpoint, tells of it, and makes it answer; each of it once. */
+  async keepCheckpoint(job: JobRecord, served: ServedModel, step: number, from: string): Promise<void> {
+    const to = checkpointPath(this.store.path(job.id, places.checkpoints), step);
+    const name = checkpointName(job, step);
+    if (job.deleted.includes(name)) return;
+    if (!existsSync(to)) await shareAdapter(from, to);
+    const events = await this.store.events(job.id);
+    await events.add(`checkpoint:${step}`, `Checkpoint created at step ${step}`, { data: { step } });
+    await this.#load(served, job, name, to);
+  }
+
+  /** Removes a model that a job made. False if none has this name. */
+  async delete(name: string): Promise<boolean> {
+    for (const job of this.store.all) {
+      const parts = await this.#parts(job, name);
+      if (!parts) continue;
+      await this.store.update(job, { deleted: [...job.deleted, name] });
+      await this.context.models.get(job.base)?.adapters.unload(name);
+      await this.store.removePart(job.id, ...parts);
+      return true;
+    }
+    return false;
+  }
+
+  async #parts(job: JobRecord, name: string): Promise<string[] | undefined> {
+    if (job.deleted.includes(name)) return undefined;
+    if (job.name === name) return job.status === 'succeeded' ? [places.adapter] : undefined;
+    const folder = this.store.path(job.id, places.checkpoints);
+    if (!name.startsWith(`${job.name}:`) || !existsSync(folder)) return undefined;
+    const found = (await listCheckpoints(folder)).find(({ step }) => checkpointName(job, step) === name);
+    const entry = found && (await readdir(folder)).find((entry) => found.path.endsWith(entry));
+    return entry === undefined ? undefined : [places.checkpoints, entry];
+  }
+
+  async #load({ adapters }: ServedModel, job: JobRecord, name: string, path: string): Promise<void> {
+    if (job.deleted.includes(name) || adapters.list().some((known) => known.name === name)) return;
+    await adapters.load(name, path, { lazy: true });
+  }
+}

@@ -1,0 +1,174 @@
+// /v1/fine_tuning/jobs: create, list, retrieve, cancel, pause, resume, events, checkpoints.
+import { randomInt } from 'node:crypto';
+import { join } from 'node:path';
+import { type Context, Hono } from 'hono';
+import { jsonBody } from './body.js';
+import type { Resolved, ServerContext } from './context.js';
+import { badRequest, notFound } from './errors.js';
+import { type FileRecord, newId } from './file-store.js';
+import { filesOf } from './files.js';
+import { JobModels } from './job-models.js';
+import { JobRunner } from './job-runner.js';
+import { type CreateRequest, checkpointObject, createSchema, eventObject, jobObject } from './job-shapes.js';
+import { type JobRecord, JobStore, places, share, shareAdapter } from './job-store.js';
+import type { JobRooms } from './job-training.js';
+import { pageOf } from './paging.js';
+
+const opened = new WeakMap<ServerContext, JobModels>();
+
+/** Removes a model that a job made: its weights and its name. False if no job made one of this name. */
+export async function deleteTrained(context: ServerContext, name: string): Promise<boolean> {
+  return (await opened.get(context)?.delete(name)) ?? false;
+}
+
+/** Goes on with the jobs in the data folder, and takes new ones until `close`. */
+export async function openJobs(context: ServerContext): Promise<{ routes: Hono; close(): Promise<void> }> {
+  const files = await filesOf(context);
+  const store = await JobStore.open(join(context.dataDir!, 'jobs'), (error) =>
+    context.log.warn({ error }, 'job left out'),
+  );
+  const models = new JobModels(context, store);
+  const rooms: JobRooms = { store, files, models };
+  const runner = new JobRunner(context, rooms);
+  await runner.start();
+  opened.set(context, models);
+  return { routes: jobRoutes(context, rooms, runner), close: () => runner.close() };
+}
+
+function jobRoutes(context: ServerContext, rooms: JobRooms, runner: JobRunner): Hono {
+  const { store } = rooms;
+  const routes = new Hono();
+  const shown = (job: JobRecord): object => jobObject(job, context.settings.organization, runner.estimatedFinish(job));
+  const known = (c: Context): JobRecord => {
+    const id = c.req.param('id') ?? '';
+    const job = store.get(id);
+    if (!job) throw notFound(`There is no fine-tuning job ${JSON.stringify(id.slice(0, 100))}.`, 'fine_tuning_job_id');
+    return job;
+  };
+
+  routes.post('/fine_tuning/jobs', async (c) => {
+    const request = await jsonBody(c, context, createSchema);
+    const job = await createJob(context, rooms, request, c.req.raw.signal);
+    await runner.add(job);
+    context.log.info({ job: job.id, model: job.base, method: job.method }, 'job created');
+    return c.json(shown(job));
+  });
+
+  routes.get('/fine_tuning/jobs', (c) => {
+    const { data, has_more } = pageOf(c, store.all.reverse().filter(metadataFilter(c)), { limit: 20, most: 1000 });
+    return c.json({ object: 'list', data: data.map(shown), has_more });
+  });
+
+  routes.get('/fine_tuning/jobs/:id', (c) => c.json(shown(known(c))));
+
+  for (const change of ['cancel', 'pause', 'resume'] as const) {
+    routes.post(`/fine_tuning/jobs/:id/${change}`, async (c) => {
+      const job = known(c);
+      await runner[change](job);
+      return c.json(shown(job));
+    });
+  }
+
+  routes.get('/fine_tuning/jobs/:id/events', async (c) => {
+    const events = await store.events(known(c).id);
+    const { data, has_more } = pageOf(c, events.newestFirst, { limit: 20, most: 10_000 });
+    return c.json({ object: 'list', data: data.map(eventObject), has_more });
+  });
+
+  routes.get('/fine_tuning/jobs/:id/checkpoints', async (c) => {
+    const job = known(c);
+    const events = await store.events(job.id);
+    const made = events.newestFirst.filter(({ type, data }) => type === 'message' && data?.step !== undefined);
+    const objects = made.map(
+      (event) => checkpointObject(job, event, events.get(`step:${event.data?.step}`)?.data) as { id: string },
+    );
+    const { data, has_more } = pageOf(c, objects, { limit: 10, most: 1000 });
+    const [first_id, last_id] = [data[0]?.id ?? null, data.at(-1)?.id ?? null];
+    return c.json({ object: 'list', data, first_id, last_id, has_more });
+  });
+  return routes;
+}
+
+/** `metadata[key]=value` as often as wanted, or `metadata=null` for jobs without any. */
+function metadataFilter(c: Context): (job: JobRecord) => boolean {
+  const query = Object.entries(c.req.query());
+  if (query.some(([name, value]) => name === 'metadata' && value === 'null')) {
+    return ({ metadata }) => Object.keys(metadata ?? {}).length === 0;
+  }
+  const wanted = query.flatMap(([name, value]) => {
+    const key = /^metadata\[(.*)\]$/.exec(name)?.[1];
+    return key === undefined ? [] : [[key, value] as const];
+  });
+  return ({ metadata }) => wanted.every(([key, value]) => metadata?.[key] === value);
+}
+
+async function createJob(
+  context: ServerContext,
+  { store, files }: JobRooms,
+  request: CreateRequest,
+  signal: AbortSignal,
+): Promise<JobRecord> {
+  const base = await context.resolve(request.model, signal);
+  const method = request.method?.type ?? 'supervised';
+  const own = request.method?.[method]?.hyperparameters;
+  const hyperparameters = { ...(own ?? request.hyperparameters ?? {}) };
+  const start = base.adapter ? startOf(base, hyperparameters) : undefined;
+  const { contextLength } = base.model.decoder.config;
+  if ((hyperparameters.max_length ?? 0) > contextLength) {
+    throw badRequest(`'max_length' must be at most the model's context of ${contextLength} tokens.`, 'max_length');
+  }
+  const file = async (id: string, param: string): Promise<FileRecord> => {
+    const found = await files.get(id);
+    if (!found)
+      throw badRequest(`'${param}': there is no file ${JSON.stringify(id.slice(0, 100))}.`, param, 'invalid_file');
+    if (found.purpose === 'fine-tune') return found;
+    throw badRequest(
+      `'${param}': the file's purpose must be 'fine-tune', not '${found.purpose}'.`,
+      param,
+      'invalid_file',
+    );
+  };
+  const training = await file(request.training_file, 'training_file');
+  const validation = request.validation_file ? await file(request.validation_file, 'validation_file') : undefined;
+  const { suffix, metadata } = request;
+  const id = newId('ftjob-');
+  const plain = (text: string): string => text.replace(/[^\w.:@/-]+/g, '-');
+  const ending = plain(suffix ?? '').replace(/[:@/]/g, '-');
+  const name = `ft:${plain(base.served.id)}:${context.settings.organization}:${ending}:${newId('').slice(0, 8)}`;
+  const record: JobRecord = {
+    id,
+    createdAt: Date.now(),
+    queuedAt: 0,
+    model: request.model,
+    base: base.served.id,
+    training: { id: training.id, filename: training.filename },
+    ...(validation ? { validation: { id: validation.id, filename: validation.filename } } : {}),
+    method,
+    hyperparameters,
+    ...(suffix ? { suffix } : {}),
+    seed: request.seed ?? randomInt(2 ** 31 - 1),
+    ...(metadata ? { metadata } : {}),
+    integrations: request.integrations ?? [],
+    status: 'validating_files',
+    paused: false,
+    name,
+    resultFile: newId('file-'),
+    deleted: [],
+  };
+  return store.create(record, async (folder) => {
+    await share(files.path(training.id), join(folder, places.training));
+    if (validation) await share(files.path(validation.id), join(folder, places.validation));
+    if (start !== undefined) await shareAdapter(start, join(folder, places.start));
+  });
+}
+
+/** Where the adapter lies that the training goes on from. */
+function startOf({ id, served }: Resolved, hyperparameters: JobRecord['hyperparameters']): string {
+  for (const name of ['lora_r', 'lora_alpha', 'lora_dropout', 'target_modules'] as const) {
+    if (hyperparameters[name] !== undefined)
+      throw badRequest(`'${name}' is settled by '${id}', which the training goes on from.`, name);
+  }
+  const known = served.adapters.list().find(({ name }) => name === id || `${served.id}:${name}` === id);
+  if (!known) throw badRequest(`'model': '${id}' cannot be trained on.`, 'model');
+  return known.path;
+}

@@ -1,0 +1,18 @@
+// Logs: one event and its fields at a time, never a prompt's text unless the server was told to.
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** pino's order, so that a pino logger fits as it is. */
+export interface Logger {
+  info(fields: Fields, event: string): void;
+  warn(fields: Fields, event: string): void;
+  error(fields: Fields, event: string): void;
+}
+
+/** Writes JSON lines. */
+export function jsonLogger(out: Pick<NodeJS.WritableStream, 'write'> = process.stderr): Logger {
+  const at = (level: string) => (fields: Fields, event: string) => {
+    out.write(`${JSON.stringify({ time: new Date().toISOString(), level, event, ...fields })}\n`);
+  };
+  return { info: at('info'), warn: at('warn'), error: at('error') };
+}

@@ -1,0 +1,44 @@
+// The page at `/`: files of this package, and nothing from anywhere else.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Hono } from 'hono';
+
+const folder = join(import.meta.dirname, 'page');
+
+const types: Readonly<Record<string, string>> = {
+  'index.html': 'text/html; charset=utf-8',
+  'page.css': 'text/css; charset=utf-8',
+  'views.css': 'text/css; charset=utf-8',
+  'page.mjs': 'text/javascript; charset=utf-8',
+  'shell.mjs': 'text/javascript; charset=utf-8',
+  'api.mjs': 'text/javascript; charset=utf-8',
+  'chat.mjs': 'text/javascript; charset=utf-8',
+  'compare.mjs': 'text/javascript; charset=utf-8',
+  'finetune.mjs': 'text/javascript; charset=utf-8',
+  'job.mjs': 'text/javascript; charset=utf-8',
+  'curve.mjs': 'text/javascript; charset=utf-8',
+};
+
+const headers = {
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; " +
+    "form-action 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cache-control': 'no-cache',
+};
+
+/** `GET /` and `GET /assets/NAME`; they hold no secrets and need no key. */
+export function pageRoutes(): Hono {
+  const files = new Map<string, string>();
+  const app = new Hono();
+  for (const [name, type] of Object.entries(types)) {
+    app.get(name === 'index.html' ? '/' : `/assets/${name}`, (c) => {
+      const text = files.get(name) ?? readFileSync(join(folder, name), 'utf8');
+      files.set(name, text);
+      return c.body(text, 200, { ...headers, 'content-type': type });
+    });
+  }
+  return app;
+}

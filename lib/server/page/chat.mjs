@@ -1,0 +1,97 @@
+// A conversation with one model, streamed; it lives as long as the page.
+
+import * as api from './api.mjs';
+import { composer } from './shell.mjs';
+
+const byId = (id) => document.getElementById(id);
+
+export function openChat() {
+  const [form, text, send, log] = ['chat-form', 'chat-text', 'chat-send', 'messages'].map(byId);
+  let messages = [];
+  let writing;
+  composer(form, text);
+
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    if (writing) return writing.abort();
+    const content = text.value.trim();
+    if (content === '') return;
+    text.value = '';
+    text.style.height = 'auto';
+    messages.push({ role: 'user', content });
+    add(log, 'user', content);
+    writing = new AbortController();
+    state(true);
+    const answer = await write(log, messages, writing.signal);
+    // What was not answered is not part of the conversation.
+    if (answer) messages.push({ role: 'assistant', content: answer });
+    else messages.pop();
+    writing = undefined;
+    state(false);
+  });
+  byId('clear').addEventListener('click', () => {
+    writing?.abort();
+    messages = [];
+    log.replaceChildren();
+    text.focus();
+  });
+  document.addEventListener('keydown', ({ key }) => {
+    if (key === 'Escape') writing?.abort();
+  });
+  document.addEventListener('shown', ({ detail }) => {
+    if (detail === 'chat') text.focus();
+  });
+
+  function state(busy) {
+    send.textContent = busy ? 'Stop' : 'Send';
+    send.classList.toggle('stop', busy);
+    log.setAttribute('aria-busy', String(busy));
+  }
+}
+
+async function write(log, messages, signal) {
+  const model = byId('chat-model').value;
+  const system = byId('system').value.trim();
+  const place = add(log, 'assistant', '', model);
+  place.classList.add('writing');
+  const body = {
+    model,
+    messages: system ? [{ role: 'system', content: system }, ...messages] : messages,
+    temperature: Number(byId('temperature').value),
+    max_tokens: Number(byId('most').value),
+  };
+  let answer = '';
+  try {
+    for await (const { text } of api.chat(body, signal)) {
+      if (!text) continue;
+      const follows = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+      answer += text;
+      place.append(text);
+      if (follows) log.scrollTop = log.scrollHeight;
+    }
+  } catch (error) {
+    if (!signal.aborted) {
+      const why = document.createElement('span');
+      why.className = 'failed';
+      why.textContent = error.message;
+      place.append(why);
+    }
+  }
+  place.classList.remove('writing');
+  return answer;
+}
+
+function add(log, role, content, who) {
+  const place = document.createElement('div');
+  place.className = `message ${role}`;
+  if (who) {
+    const name = document.createElement('span');
+    name.className = 'who';
+    name.textContent = who;
+    place.append(name);
+  }
+  place.append(content);
+  log.append(place);
+  log.scrollTop = log.scrollHeight;
+  return place;
+}

@@ -1,0 +1,30 @@
+// Facts of the request at hand that rooms need.
+import { createHash, randomUUID } from 'node:crypto';
+import type { Context } from 'hono';
+import type { RequestFacts } from './generation.js';
+
+declare module 'hono' {
+  interface ContextVariableMap {
+    requestId: string;
+  }
+}
+
+/** The caller's own id where it gave a sensible one, so that logs of several servers can be joined. */
+export function requestIdOf(given: string | undefined): string {
+  return given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : `req_${randomUUID().replaceAll('-', '')}`;
+}
+
+export function requestFacts(c: Context): RequestFacts {
+  return { requestId: c.get('requestId'), client: clientOf(c), signal: c.req.raw.signal };
+}
+
+interface NodeBindings {
+  incoming?: { socket?: { remoteAddress?: string | undefined } };
+}
+
+/** A key's clients count as one; without keys, an address does. */
+function clientOf(c: Context): string {
+  const key = c.req.header('authorization');
+  if (key !== undefined) return createHash('sha256').update(key).digest('base64url');
+  return (c.env as NodeBindings | undefined)?.incoming?.socket?.remoteAddress ?? '';
+}

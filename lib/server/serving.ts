@@ -1,0 +1,125 @@
+// The models of a server: loads them, and finds the model and adapter that a request names.
+import { createHash } from 'node:crypto';
+import { resolve as absolute, join } from 'node:path';
+import { AdapterFolder } from '../engine/adapters.js';
+import { loadModel, type Model } from '../model.js';
+import type { Resolved, ServedModel } from './context.js';
+import { ApiError, notFound } from './errors.js';
+import type { Logger } from './log.js';
+import type { ServedModelOptions, ServerSettings } from './options.js';
+
+export class Models {
+  readonly byId = new Map<string, ServedModel>();
+  /** Those that were loaded here, and are disposed of here. */
+  readonly #own: Model[] = [];
+
+  constructor(
+    private readonly settings: ServerSettings,
+    private readonly log: Logger,
+  ) {}
+
+  /** Loads them one after the other. */
+  async load(signal: AbortSignal): Promise<void> {
+    for (const entry of this.settings.models) await this.#add(entry, signal);
+  }
+
+  async #add({ id, model: given }: ServedModelOptions, signal: AbortSignal): Promise<void> {
+    const { settings } = this;
+    const started = performance.now();
+    const model = typeof given === 'string' ? await this.#open(given, signal) : given;
+    const name = id ?? model.name;
+    if (this.byId.has(name)) throw new Error(`createServer: two models are called '${name}': give one another 'id'`);
+    // A model that was handed in may be in use already; its engine is its owner's, unless options are given.
+    if (typeof given === 'string' || Object.keys(settings.engine).length > 0) model.configureEngine(settings.engine);
+    const adapters = new AdapterFolder(model, { root: adapterRoot(settings, name), max: settings.loadedAdapters });
+    this.byId.set(name, { id: name, model, adapters, createdAt: Math.floor(Date.now() / 1000) });
+    const milliseconds = Math.round(performance.now() - started);
+    this.log.info({ model: name, dtype: model.dtype, device: String(model.decoder.device), milliseconds }, 'loaded');
+  }
+
+  async #open(name: string, signal: AbortSignal): Promise<Model> {
+    const { device, dtype } = this.settings;
+    const model = await loadModel(name, { device, signal, ...(dtype ? { dtype } : {}) });
+    this.#own.push(model);
+    return model;
+  }
+
+  /** @throws ApiError 404 `model_not_found`. */
+  async resolve(name: string, signal?: AbortSignal): Promise<Resolved> {
+    const served = this.byId.get(name);
+    if (served) return { id: name, served, model: served.model, adapter: undefined };
+    const found = (await this.#wholeName(name, signal)) ?? (await this.#afterColon(name, signal));
+    if (!found) throw this.notFound(name);
+    return found;
+  }
+
+  notFound(name: string): ApiError {
+    const shown = JSON.stringify(name.length > 200 ? `${name.slice(0, 200)}…` : name);
+    return notFound(
+      `The model ${shown} does not exist here; GET /v1/models lists those that do.`,
+      'model',
+      'model_not_found',
+    );
+  }
+
+  /** Whole names come first: those of fine-tuned models have colons of their own. */
+  async #wholeName(name: string, signal: AbortSignal | undefined): Promise<Resolved | undefined> {
+    let failure: unknown;
+    for (const served of this.byId.values()) {
+      try {
+        const adapter = await served.adapters.resolve(name, signal);
+        if (adapter) return { id: name, served, model: served.model, adapter };
+      } catch (error) {
+        failure ??= error; // it may be another model's
+      }
+    }
+    if (failure !== undefined) throw this.#unusable(name, failure, signal);
+    return undefined;
+  }
+
+  /** `base:adapter`, cut at the last colon that leaves the name of a model before it. */
+  async #afterColon(name: string, signal: AbortSignal | undefined): Promise<Resolved | undefined> {
+    for (let at = name.lastIndexOf(':'); at > 0; at = name.lastIndexOf(':', at - 1)) {
+      const served = this.byId.get(name.slice(0, at));
+      if (!served) continue;
+      try {
+        const adapter = await served.adapters.resolve(name.slice(at + 1), signal);
+        if (adapter) return { id: name, served, model: served.model, adapter };
+      } catch (error) {
+        throw this.#unusable(name, error, signal);
+      }
+    }
+    return undefined;
+  }
+
+  #unusable(name: string, error: unknown, signal: AbortSignal | undefined): unknown {
+    if (signal?.aborted) return error;
+    this.log.error({ adapter: name, error: (error as Error).message }, 'adapter not loaded');
+    return new ApiError(500, `The adapter '${name}' cannot be loaded; the server's log says why.`, {
+      code: 'adapter_not_loadable',
+      headers: { 'x-should-retry': 'false' },
+    });
+  }
+
+  async dispose(): Promise<void> {
+    for (const model of this.#own) {
+      await model.engine.dispose();
+      model.dispose();
+    }
+  }
+}
+
+/** The folder whose subfolders are this model's adapters. */
+export function adapterRoot({ adapters, dataDir }: ServerSettings, id: string): string | undefined {
+  if (adapters !== undefined) return absolute(adapters);
+  return dataDir === undefined ? undefined : join(absolute(dataDir), 'adapters', safeName(id));
+}
+
+/** A model's name as a folder's: what is no letter or digit becomes `-`, and a hash keeps two names apart. */
+export function safeName(id: string): string {
+  const plain = id
+    .replace(/[^\w.-]+/g, '-')
+    .replace(/^\.+/, '')
+    .slice(0, 80);
+  return plain === id ? plain : `${plain}-${createHash('sha256').update(id).digest('hex').slice(0, 8)}`;
+}

@@ -1,0 +1,174 @@
+// Requests that are given up, refused for now, or cut off by a closing server.
+import OpenAI from 'openai';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { QueueFull } from '../../lib/engine/engine.js';
+import { loadModel, type Model } from '../../lib/model.js';
+import { createServer } from '../../lib/server/index.js';
+import { modelId, modelPath } from './running.js';
+
+let model: Model;
+beforeAll(async () => {
+  model = await loadModel(modelPath);
+});
+afterAll(() => model.dispose());
+
+const request = {
+  model: modelId,
+  messages: [{ role: 'user' as const, content: 'Tell a long story.' }],
+  max_tokens: 400,
+  temperature: 1,
+  logit_bias: {},
+};
+const endless = { ...request, ignore_eos: true };
+
+/** What the server logged of generations that ended. */
+function watched() {
+  const ended: Record<string, unknown>[] = [];
+  const logger = {
+    info: (fields: Readonly<Record<string, unknown>>, event: string) => {
+      if (event === 'generated') ended.push(fields);
+    },
+    warn: () => {},
+    error: () => {},
+  };
+  return { ended, logger };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const end = Date.now() + 10_000;
+  while (!condition()) {
+    if (Date.now() > end) throw new Error('it did not happen within ten seconds');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+describe('a client that leaves', () => {
+  it.each([true, false])('frees what it used (streaming: %s)', async (stream) => {
+    const { ended, logger } = watched();
+    const server = createServer({ models: [model], logger });
+    const { url } = await server.listen({ port: 0 });
+    const abort = new AbortController();
+    const answer = fetch(`${url}/v1/chat/completions`, {
+      method: 'POST',
+      body: JSON.stringify({ ...endless, stream }),
+      headers: { 'content-type': 'application/json' },
+      signal: abort.signal,
+    });
+    answer.catch(() => {}); // without streaming, leaving rejects it
+    if (stream) await (await answer).body!.getReader().read();
+    else await new Promise((resolve) => setTimeout(resolve, 100));
+    abort.abort();
+    await until(() => ended.length === 1);
+    expect(ended[0]).toMatchObject({ finish: 'abort' });
+    expect(ended[0]!.tokens).toBeLessThan(400);
+    expect(model.engine.stats()).toMatchObject({ running: 0, waiting: 0 });
+    await server.close();
+  });
+
+  it('by breaking out of the official client’s loop', async () => {
+    const { ended, logger } = watched();
+    const server = createServer({ models: [model], logger });
+    const { url } = await server.listen({ port: 0 });
+    const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'x' });
+    for await (const chunk of await client.chat.completions.create({ ...endless, stream: true })) {
+      if (chunk.choices[0]?.delta.content) break;
+    }
+    await until(() => ended.length === 1);
+    expect(ended[0]).toMatchObject({ finish: 'abort' });
+    await server.close();
+  });
+});
+
+describe('a full queue', () => {
+  it('is a 429 with retry-after, and the official client tries again by itself', async () => {
+    const server = createServer({ models: [model], logger: false });
+    const { url } = await server.listen({ port: 0 });
+    const original = model.generateTokens;
+    let refusals = 2;
+    model.generateTokens = (...given) => {
+      if (refusals-- > 0) throw new QueueFull(9, 0.05);
+      return original.apply(model, given);
+    };
+    try {
+      const short = { ...request, max_tokens: 2 };
+      const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'x', maxRetries: 2 });
+      expect((await client.chat.completions.create(short)).choices).toHaveLength(1);
+      refusals = 1;
+      const once = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'x', maxRetries: 0 });
+      const refused = await once.chat.completions.create({ ...short, stream: true }).then(undefined, (error) => error);
+      expect(refused).toBeInstanceOf(OpenAI.RateLimitError);
+      expect(refused.headers.get('retry-after')).toBe('1');
+      expect(refused.code).toBe('queue_full');
+    } finally {
+      model.generateTokens = original;
+      await server.close();
+    }
+  });
+});
+
+describe('an engine that fails', () => {
+  it('is a 500 before the answer, an error event within it, and the server goes on', async () => {
+    const server = createServer({ models: [model], logger: false });
+    const { url } = await server.listen({ port: 0 });
+    const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'x', maxRetries: 0 });
+    const original = model.generateTokens;
+    model.generateTokens = () => {
+      throw new Error('matmul: the device is out of memory');
+    };
+    const failed = await client.chat.completions.create(request).then(undefined, (error) => error);
+    expect(failed).toBeInstanceOf(OpenAI.InternalServerError);
+    expect(failed.message).not.toContain('matmul');
+    model.generateTokens = (...given) => {
+      const stream = original.apply(model, given);
+      const iterate = stream[Symbol.asyncIterator].bind(stream);
+      stream[Symbol.asyncIterator] = async function* () {
+        for await (const piece of { [Symbol.asyncIterator]: iterate }) {
+          yield piece;
+          await new Promise((resolve) => setTimeout(resolve, 400));
+          throw new Error('sample: not a number');
+        }
+      };
+      return stream;
+    };
+    const reading = async (): Promise<void> => {
+      for await (const chunk of await client.chat.completions.create({ ...endless, stream: true })) {
+        expect(chunk.choices).toHaveLength(1);
+      }
+    };
+    await expect(reading()).rejects.toThrow(OpenAI.APIError);
+    model.generateTokens = original;
+    expect((await client.chat.completions.create({ ...request, max_tokens: 1 })).choices).toHaveLength(1);
+    await server.close();
+  });
+});
+
+describe('closing', () => {
+  it('lets a running answer end and takes no new one', async () => {
+    const server = createServer({ models: [model], logger: false });
+    const { url } = await server.listen({ port: 0 });
+    const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'x', maxRetries: 0 });
+    const stream = await client.chat.completions.create({ ...endless, max_tokens: 60, stream: true });
+    const closing = server.close({ drainSeconds: 20 });
+    let finish: string | null = null;
+    for await (const { choices } of stream) finish = choices[0]?.finish_reason ?? finish;
+    expect(finish).toBe('length');
+    await closing;
+    expect((await server.fetch(new Request('http://x/v1/models'))).status).toBe(503);
+    await expect(client.models.list()).rejects.toThrow(OpenAI.APIConnectionError);
+  });
+
+  it('cuts off what lasts longer than it may', async () => {
+    const server = createServer({ models: [model], logger: false });
+    const { url } = await server.listen({ port: 0 });
+    const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'x', maxRetries: 0 });
+    const stream = await client.chat.completions.create({ ...endless, stream: true });
+    const reading = (async () => {
+      for await (const chunk of stream) expect(chunk.object).toBe('chat.completion.chunk');
+    })();
+    reading.catch(() => {});
+    const started = Date.now();
+    await Promise.all([server.close({ drainSeconds: 0.1 }), server.close()]);
+    expect(Date.now() - started).toBeLessThan(5000);
+    await expect(reading).rejects.toThrow();
+  });
+});

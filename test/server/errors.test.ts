@@ -1,0 +1,145 @@
+// What is refused, and how: statuses, the client's error classes, and bodies that always have OpenAI's four keys.
+import OpenAI from 'openai';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { modelId, type Running, running } from './running.js';
+import { expectValid } from './specification.js';
+
+const key = 'sk-test-1';
+let server: Running;
+beforeAll(async () => {
+  server = await running({ apiKeys: [key, 'sk-test-2'], limits: { bodyBytes: 20_000, promptTokens: 64 } });
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+});
+
+const messages = [{ role: 'user', content: 'Hello' }];
+
+interface Refusal {
+  status: number;
+  param?: string | null;
+  code?: string | null;
+  message?: RegExp;
+}
+
+async function expectRefused(response: Response, { status, param, code, message }: Refusal): Promise<void> {
+  expect(response.status).toBe(status);
+  expect(response.headers.get('x-request-id')).toBeTruthy();
+  const body = (await response.json()) as { error: Record<string, unknown> };
+  expectValid('ErrorResponse', body);
+  expect(Object.keys(body.error).sort()).toEqual(['code', 'message', 'param', 'type']);
+  if (param !== undefined) expect(body.error.param).toBe(param);
+  if (code !== undefined) expect(body.error.code).toBe(code);
+  if (message !== undefined) expect(body.error.message).toMatch(message);
+}
+
+describe('bodies', () => {
+  const chat = (fields: object) => ({ model: modelId, messages, max_tokens: 2, ...fields });
+  const cases: [name: string, body: unknown, refusal: Refusal][] = [
+    ['no JSON', '{"model": ', { status: 400, message: /not valid JSON/ }],
+    ['nothing', '', { status: 400, message: /empty/ }],
+    ['an array', [], { status: 400 }],
+    ['null', 'null', { status: 400 }],
+    ['hostile nesting', '['.repeat(15_000), { status: 400, message: /nests deeper/ }],
+    ['more bytes than allowed', chat({ user: 'x'.repeat(30_000) }), { status: 413 }],
+    ['no model', { messages }, { status: 400, param: 'model' }],
+    ['an unknown model', chat({ model: 'gpt-9' }), { status: 404, param: 'model', code: 'model_not_found' }],
+    ['no messages', chat({ messages: [] }), { status: 400, param: 'messages' }],
+    [
+      'an unknown role',
+      chat({ messages: [{ role: 'goat', content: '' }] }),
+      { status: 400, param: 'messages[0].role' },
+    ],
+    [
+      'an image',
+      chat({ messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'x' } }] }] }),
+      { status: 400, param: 'messages[0].content[0]', message: /image_url/ },
+    ],
+    ['a user without content', chat({ messages: [{ role: 'user' }] }), { status: 400, param: 'messages[0].content' }],
+    ['a temperature of 3', chat({ temperature: 3 }), { status: 400, param: 'temperature' }],
+    ['n of 129', chat({ n: 129 }), { status: 400, param: 'n' }],
+    ['five stops', chat({ stop: ['a', 'b', 'c', 'd', 'e'] }), { status: 400, param: 'stop' }],
+    ['top_logprobs alone', chat({ top_logprobs: 3 }), { status: 400, param: 'top_logprobs' }],
+    ['a bias for no token', chat({ logit_bias: { 99999999: 1 } }), { status: 400, param: 'logit_bias' }],
+    ['functions', chat({ functions: [] }), { status: 400, param: 'functions', message: /tools/ }],
+    [
+      'a prompt that is too long',
+      chat({ messages: [{ role: 'user', content: 'goat '.repeat(200) }] }),
+      { status: 400, param: 'messages', code: 'context_length_exceeded' },
+    ],
+  ];
+  it.each(cases)('with %s are refused', async (_, body, refusal) => {
+    await expectRefused(await server.post('/v1/chat/completions', body), refusal);
+  });
+
+  it('that are cut off do not disturb anyone', async () => {
+    const response = await server.post('/v1/completions', { model: modelId, prompt: 'a', suffix: 'b' });
+    await expectRefused(response, { status: 400, param: 'suffix' });
+  });
+});
+
+describe('addresses', () => {
+  it('that do not exist are 404', async () => {
+    await expectRefused(await server.post('/v1/goats', {}), { status: 404, code: 'unknown_url' });
+  });
+
+  it('say which methods they know', async () => {
+    const response = await fetch(`${server.url}/v1/chat/completions`, { headers: { authorization: `Bearer ${key}` } });
+    expect(response.headers.get('allow')).toBe('POST');
+    await expectRefused(response, { status: 405 });
+  });
+
+  it('of files say that there is no data folder', async () => {
+    await expectRefused(await server.post('/v1/files', {}), { status: 404, message: /data folder/ });
+  });
+});
+
+describe('keys', () => {
+  it.each(['', 'Bearer', 'Bearer wrong', `Basic ${key}`, `Bearer ${key}x`])('%j is refused', async (authorization) => {
+    const response = await server.post(
+      '/v1/chat/completions',
+      { model: modelId, messages },
+      { headers: { authorization } },
+    );
+    await expectRefused(response, { status: 401, code: 'invalid_api_key' });
+  });
+
+  it('any of several is let in, and probes need none', async () => {
+    const models = await fetch(`${server.url}/v1/models`, { headers: { authorization: 'Bearer sk-test-2' } });
+    expect(models.status).toBe(200);
+    for (const path of ['/health', '/health/ready', '/metrics'])
+      expect((await fetch(server.url + path)).status).toBe(200);
+  });
+});
+
+describe('pages of other sites', () => {
+  const headers = { origin: 'https://goats.example', 'sec-fetch-site': 'cross-site', 'content-type': 'text/plain' };
+  const body = JSON.stringify({ model: modelId, messages, max_tokens: 1 });
+  const call = (url: string) => fetch(`${url}/v1/chat/completions`, { method: 'POST', headers, body });
+
+  it('are not let in, unless they are named', async () => {
+    await expectRefused(await call(server.url), { status: 403, code: 'cross_site' });
+    await using open = await running({ cors: ['https://goats.example'] });
+    const response = await call(open.url);
+    expect(response.status).toBe(200);
+    expect(response.headers.get('access-control-allow-origin')).toBe('https://goats.example');
+    const preflight = await fetch(`${open.url}/v1/models`, {
+      method: 'OPTIONS',
+      headers: { origin: 'https://goats.example', 'access-control-request-method': 'POST' },
+    });
+    expect(preflight.status).toBe(204);
+  });
+});
+
+describe('the official client', () => {
+  it('throws its own classes', async () => {
+    const { client, url } = server;
+    const request = { model: modelId, messages: [{ role: 'user' as const, content: 'Hello' }], max_tokens: 1 };
+    await expect(client.chat.completions.create({ ...request, model: 'none' })).rejects.toThrow(OpenAI.NotFoundError);
+    await expect(client.chat.completions.create({ ...request, temperature: 9 })).rejects.toThrow(
+      OpenAI.BadRequestError,
+    );
+    const stranger = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'wrong', maxRetries: 0 });
+    await expect(stranger.chat.completions.create(request)).rejects.toThrow(OpenAI.AuthenticationError);
+  });
+});

@@ -1,0 +1,133 @@
+// A job whose server is killed again and again ends as one that was never disturbed: the same adapter to the last byte,
+// nothing lost, nothing doubled.
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { running } from './running.js';
+import { expectValid } from './specification.js';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const child = fileURLToPath(new URL('./job-child.ts', import.meta.url));
+const script = `import { runnerImport } from 'vite'; const { module } = await runnerImport(${JSON.stringify(child)}, { oxc: { target: "es2022" } }); await module.done;`;
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'helvetia-survival-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+interface Kill {
+  /** The first write to such a path starts the clock. */
+  on: RegExp;
+  /** At most so many milliseconds later the server dies. */
+  within: number;
+}
+
+/** Moments all over a job's life; those of its end last, because they let it come so far. */
+const kills: readonly Kill[] = [
+  { on: /files/, within: 30 },
+  { on: /events\.jsonl$/, within: 300 },
+  { on: /events\.jsonl$/, within: 800 },
+  { on: /run.\.step-/, within: 20 },
+  { on: /checkpoints.\.?step-/, within: 20 },
+  { on: /ftjob-\w+.\.?adapter/, within: 10 },
+  { on: /files.\.?file-/, within: 10 },
+  { on: /job\.json/, within: 5 },
+  { on: /\.gone$/, within: 2 },
+];
+
+/** Serves until the job is over, or the server is killed. */
+function serve(dataDir: string, method: string, kill?: Kill): Promise<'ended' | 'killed'> {
+  return new Promise((resolve, reject) => {
+    const server = spawn(process.execPath, ['--input-type=module', '-e', script, dataDir, method], {
+      cwd: root,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let errors = '';
+    server.stderr.on('data', (text) => {
+      errors += text;
+    });
+    const watcher = watch(folder, { recursive: true }, (_, path) => {
+      if (!kill || path === null || !kill.on.test(path)) return;
+      watcher.close();
+      setTimeout(() => server.kill('SIGKILL'), kill.within * Math.random());
+    });
+    server.on('exit', (code, signal) => {
+      watcher.close();
+      if (signal === 'SIGKILL') resolve('killed');
+      else if (code === 0) resolve('ended');
+      else reject(new Error(errors));
+    });
+  });
+}
+
+interface Outcome {
+  adapters: Record<string, string>;
+  steps: unknown[];
+  messages: string[];
+  rows: string[];
+  names: string[];
+}
+
+/** Everything that is left of the job, as a new server tells it; ids, which are random, and times apart. */
+async function outcome(dataDir: string): Promise<Outcome> {
+  await using at = await running({ dataDir });
+  const jobs = (await at.client.fineTuning.jobs.list()).data;
+  expect(jobs.map(({ status }) => status)).toEqual(['succeeded']);
+  const [job] = jobs as [(typeof jobs)[0]];
+  expectValid('FineTuningJob', job);
+  const events = [];
+  for await (const event of at.client.fineTuning.jobs.listEvents(job.id)) events.push(event);
+  expect(new Set(events.map(({ id }) => id)).size).toBe(events.length);
+  const results = (await at.client.files.list({ purpose: 'fine-tune-results' })).data;
+  expect(results.map(({ id }) => id)).toEqual(job.result_files);
+  const anonymous = (text: string) =>
+    text.replaceAll(job.fine_tuned_model!, 'MODEL').replaceAll(job.id, 'JOB').replaceAll(job.training_file, 'FILE');
+  const jobFolder = join(dataDir, 'jobs', job.id);
+  const hash = (path: string) =>
+    createHash('sha256')
+      .update(readFileSync(join(path, 'adapter_model.safetensors')))
+      .digest('hex');
+  const checkpoints = readdirSync(join(jobFolder, 'checkpoints'));
+  expect(readdirSync(jobFolder).sort()).toEqual(['adapter', 'checkpoints', 'events.jsonl', 'job.json']);
+  return {
+    adapters: Object.fromEntries([
+      ['adapter', hash(join(jobFolder, 'adapter'))],
+      ...checkpoints.map((name) => [name, hash(join(jobFolder, 'checkpoints', name))]),
+    ]),
+    steps: events.filter(({ type }) => type === 'metrics').map(({ data }) => data),
+    messages: events.map(({ message }) => anonymous(message)).sort(),
+    rows: (await (await at.client.files.content(results[0]!.id)).text()).trim().split('\n'),
+    names: (await at.client.models.list()).data.map(({ id }) => anonymous(id)).sort(),
+  };
+}
+
+it.each(['supervised', 'dpo'])('a %s job survives any number of kills', { timeout: 240_000 }, async (method) => {
+  expect(await serve(join(folder, 'whole'), method)).toBe('ended');
+  const expected = await outcome(join(folder, 'whole'));
+  expect(expected.rows).toHaveLength(61);
+  expect(Object.keys(expected.adapters)).toHaveLength(11);
+
+  const dataDir = join(folder, 'killed');
+  let killed = 0;
+  for (const kill of kills) {
+    if ((await serve(dataDir, method, kill)) === 'ended') continue;
+    killed++;
+    // Whatever was being written, what bears a name of its own is whole.
+    for (const kind of ['files', 'jobs']) {
+      const at = join(dataDir, kind);
+      for (const name of existsSync(at) ? readdirSync(at) : []) {
+        if (name.startsWith('.')) continue;
+        const record = join(at, name, kind === 'files' ? 'file.json' : 'job.json');
+        expect(JSON.parse(readFileSync(record, 'utf8'))).toMatchObject({ id: name });
+      }
+    }
+  }
+  expect(killed).toBeGreaterThan(4);
+  await serve(dataDir, method);
+  expect(await outcome(dataDir)).toEqual(expected);
+});

@@ -1,0 +1,42 @@
+// A server over the model in the repository, listening on a free port, with the official client and a plain fetch that
+// checks what comes back.
+import { join } from 'node:path';
+import OpenAI from 'openai';
+import { createServer, type Logger, type Server, type ServerOptions } from '../../lib/server/index.js';
+
+export const modelPath = join(import.meta.dirname, '..', '..', 'models', 'helvetia-small');
+export const modelId = 'helvetia-small';
+
+export interface Running extends AsyncDisposable {
+  server: Server;
+  url: string;
+  client: OpenAI;
+  post(path: string, body: unknown, init?: RequestInit): Promise<Response>;
+}
+
+/** What went wrong inside is shown: no test expects any of it. */
+export const failuresOnly: Logger = {
+  info: () => {},
+  warn: () => {},
+  error: (fields, event) => console.error(event, fields),
+};
+
+export async function running(options: Partial<ServerOptions> = {}): Promise<Running> {
+  const server = createServer({ models: [modelPath], logger: failuresOnly, ...options });
+  const { url } = await server.listen({ port: 0 });
+  await server.ready;
+  const apiKey = options.apiKeys?.[0] ?? 'unused';
+  return {
+    server,
+    url,
+    client: new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 }),
+    post: (path, body, init = {}) =>
+      fetch(`${url}${path}`, {
+        method: 'POST',
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+        ...init,
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${apiKey}`, ...init.headers },
+      }),
+    [Symbol.asyncDispose]: () => server.close({ drainSeconds: 1 }),
+  };
+}

@@ -1,0 +1,77 @@
+// OpenAI's specification as JSON Schemas: checks bodies and stream chunks against its components.
+//
+// The specification is OpenAPI 3: `nullable` and `discriminator` are made plain JSON Schema, and what only documents is
+// left out.
+import { readFileSync } from 'node:fs';
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
+import { expect } from 'vitest';
+import { parse } from 'yaml';
+import { hasShared, shared } from '../shared.js';
+
+type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+const there = hasShared('openai-openapi', 'openapi.yaml');
+const validators = new Map<string, ValidateFunction>();
+let ajv: Ajv2020 | undefined;
+
+function load(): Ajv2020 {
+  const document = parse(readFileSync(shared('openai-openapi', 'openapi.yaml'), 'utf8')) as {
+    components: { schemas: Record<string, Json> };
+  };
+  const made = new Ajv2020({ strict: false, allErrors: true, validateFormats: true });
+  addFormats.default(made);
+  made.addSchema({ $id: 'openai', $defs: plain(document.components.schemas as Json) as Record<string, object> });
+  return made;
+}
+
+const documentation = new Set([
+  'example',
+  'examples',
+  'description',
+  'title',
+  'deprecated',
+  'discriminator',
+  'default',
+  '$recursiveAnchor',
+]);
+
+function plain(schema: Json, isNames = true): Json {
+  if (Array.isArray(schema)) return schema.map((entry) => plain(entry, false));
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const result: { [key: string]: Json } = {};
+  for (const [key, value] of Object.entries(schema)) {
+    if (!isNames && (documentation.has(key) || key === 'nullable' || key.startsWith('x-'))) continue;
+    if (key === '$ref' && typeof value === 'string')
+      result.$ref = value.replace('#/components/schemas/', 'openai#/$defs/');
+    else if (!isNames && (key === 'enum' || key === 'const' || key === 'required')) result[key] = value;
+    else result[key] = plain(value, !isNames && key === 'properties');
+  }
+  if (!isNames) modernise(result);
+  return !isNames && schema.nullable === true ? { anyOf: [result, { type: 'null' }] } : result;
+}
+
+/** OpenAPI 3.0's bounds and lists as JSON Schema has them today. */
+function modernise(schema: { [key: string]: Json }): void {
+  // A format that ajv does not know says nothing about the value.
+  if (schema.format === 'unixtime' || schema.format === 'binary') delete schema.format;
+  if (Array.isArray(schema.required)) schema.required = [...new Set(schema.required)];
+  if (typeof schema.exclusiveMinimum === 'boolean') {
+    if (schema.exclusiveMinimum && schema.minimum !== undefined) schema.exclusiveMinimum = schema.minimum;
+    else delete schema.exclusiveMinimum;
+  }
+}
+
+/** Fails with the schema's complaints; passes where the specification is not there. */
+export function expectValid(name: string, body: unknown): void {
+  if (!there) return;
+  ajv ??= load();
+  let validate = validators.get(name);
+  if (!validate) {
+    validate = ajv.compile({ $ref: `openai#/$defs/${name}` });
+    validators.set(name, validate);
+  }
+  const valid = validate(body);
+  const complaints = (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath || '/'} ${message}`);
+  expect(valid ? [] : complaints, `${name}: ${JSON.stringify(body)?.slice(0, 500)}`).toEqual([]);
+}

@@ -17,4 +17,5 @@ export type { Data } from './train/dataset.js';
 export { type Finetune, trainFull } from './train/finetune.js';
 export type { TrainStep } from './train/loop.js';
 export type { FinetuneOptions, TrainOptions } from './train/options.js';
+export type { ChosenRow, PreferenceRow, TokenPairRow } from './train/preference-rows.js';
 export type { Row } from './train/rows.js';

@@ -26,8 +26,10 @@ const rooms: readonly (readonly string[])[] = [
   ['lora'],
   ['models'],
   ['text'],
+  ['engine'],
   ['train'],
   ['model', 'check'],
+  ['server', 'ai-sdk'],
   ['bench', 'index', 'tensor-api'],
   ['cli'],
 ];

@@ -1,0 +1,74 @@
+// The AI SDK's prompt, tools and tool choice as chat messages and answer options.
+
+import type { ChatMessage, ToolCall } from '../text/template.js';
+import type { AnswerOptions, ToolChoice, ToolDefinition } from '../text/tools.js';
+import type { CallOptions, PromptPart, Warning } from './specification.js';
+
+/** @throws Error for a part that no text model takes, such as an image. */
+export function chatMessages(prompt: CallOptions['prompt']): ChatMessage[] {
+  return prompt.flatMap(({ role, content }): ChatMessage[] => {
+    if (typeof content === 'string') return [{ role, content }];
+    if (role === 'tool') return content.flatMap(toolResult);
+    const calls = content.filter(({ type }) => type === 'tool-call').map(toolCall);
+    return [{ role, content: content.map(textOf).join(''), ...(calls.length > 0 ? { tool_calls: calls } : {}) }];
+  });
+}
+
+function toolCall({ toolCallId = '', toolName = '', input }: PromptPart): ToolCall {
+  return { id: toolCallId, type: 'function', function: { name: toolName, arguments: JSON.stringify(input ?? {}) } };
+}
+
+/** Earlier thoughts are not part of a conversation. */
+function textOf({ type, text = '', mediaType }: PromptPart): string {
+  if (type === 'file') throw new Error(`the prompt has a file of type ${mediaType}: the model takes text only`);
+  return type === 'text' ? text : '';
+}
+
+function toolResult({ toolCallId = '', toolName = '', output }: PromptPart): ChatMessage[] {
+  if (!output) return [];
+  const { type, value, reason } = output;
+  let content: string;
+  if (type === 'execution-denied') content = reason ?? 'The call was denied.';
+  else if (type === 'content') content = (value as readonly PromptPart[]).map(textOf).join('');
+  else content = typeof value === 'string' ? value : JSON.stringify(value);
+  return [{ role: 'tool', tool_call_id: toolCallId, name: toolName, content }];
+}
+
+/** What the answer may be, and what of the call's options has no effect here. */
+export function answerOptions({ tools = [], toolChoice, responseFormat, reasoning }: CallOptions): {
+  answer: AnswerOptions;
+  warnings: Warning[];
+} {
+  const warnings: Warning[] = [];
+  const definitions: ToolDefinition[] = [];
+  for (const tool of tools) {
+    if (tool.type === 'function') {
+      const { name, description, inputSchema: parameters } = tool;
+      definitions.push({ type: 'function', function: { name, description, parameters } });
+    } else {
+      warnings.push({ type: 'unsupported', feature: `tool ${tool.name}`, details: 'only functions can be called' });
+    }
+  }
+  if (reasoning !== undefined && reasoning !== 'provider-default') {
+    warnings.push({ type: 'unsupported', feature: 'reasoning' });
+  }
+  const choice = choiceOf(toolChoice);
+  return {
+    answer: {
+      tools: definitions,
+      ...(choice ? { toolChoice: choice } : {}),
+      format: formatOf(responseFormat),
+    },
+    warnings,
+  };
+}
+
+function choiceOf(choice: CallOptions['toolChoice']): ToolChoice | undefined {
+  if (!choice) return undefined;
+  return choice.type === 'tool' ? { mode: 'required', only: [choice.toolName ?? ''] } : { mode: choice.type };
+}
+
+function formatOf(format: CallOptions['responseFormat']): NonNullable<AnswerOptions['format']> {
+  if (format?.type !== 'json') return { type: 'text' };
+  return format.schema ? { type: 'schema', schema: format.schema } : { type: 'json' };
+}

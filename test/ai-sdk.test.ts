@@ -1,0 +1,210 @@
+// Our models through the Vercel AI SDK, in one process, on the model in the repository.
+import type { EmbeddingModelV4, LanguageModelV3, LanguageModelV4, ProviderV3, ProviderV4 } from '@ai-sdk/provider';
+import { embedMany, generateObject, generateText, jsonSchema, Output, stepCountIs, streamText, tool } from 'ai';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createHelvetia, helvetia } from '../lib/ai-sdk/index.js';
+import { loadModel, type Model } from '../lib/model.js';
+
+let model: Model;
+beforeAll(async () => {
+  model = await loadModel('models/helvetia-small');
+});
+afterAll(() => model?.dispose());
+
+const provider = () => createHelvetia({ models: { small: model } });
+const prompt = 'Once upon a time';
+
+describe('text', () => {
+  it('is what the model itself answers', async () => {
+    const { text, usage, finishReason } = await generateText({
+      model: helvetia(model),
+      prompt,
+      maxOutputTokens: 24,
+      temperature: 0,
+    });
+    const own = await model.chat([{ role: 'user', content: prompt }], { maxNewTokens: 24, temperature: 0 });
+    expect(text).toBe(own.text);
+    expect(usage).toMatchObject({ inputTokens: own.usage.promptTokens, outputTokens: own.usage.completionTokens });
+    expect(finishReason).toBe(own.finishReason);
+  });
+
+  it('streams to the same text', async () => {
+    const options = { model: provider()('small'), prompt, maxOutputTokens: 24, seed: 3, temperature: 0.8 };
+    const whole = await generateText(options);
+    const stream = streamText(options);
+    let text = '';
+    let pieces = 0;
+    for await (const piece of stream.textStream) {
+      text += piece;
+      pieces += 1;
+    }
+    expect(text).toBe(whole.text);
+    expect(pieces).toBeGreaterThan(3);
+    expect((await stream.usage).outputTokens).toBe(whole.usage.outputTokens);
+  });
+
+  it('takes system messages, penalties and stop sequences', async () => {
+    const options = { model: helvetia(model), system: 'Tell stories.', prompt, maxOutputTokens: 40, temperature: 0 };
+    const { text } = await generateText({ ...options, presencePenalty: 0.1 });
+    const stop = text.slice(5, 9);
+    const stopped = await generateText({ ...options, presencePenalty: 0.1, stopSequences: [stop] });
+    expect(stopped.text).toBe(text.slice(0, text.indexOf(stop)));
+    expect(stopped.finishReason).toBe('stop');
+  });
+
+  it('stops when it is told to', async () => {
+    const control = new AbortController();
+    const stream = streamText({
+      model: helvetia(model),
+      prompt,
+      maxOutputTokens: 400,
+      abortSignal: control.signal,
+      onError: () => {},
+    });
+    let pieces = 0;
+    for await (const part of stream.fullStream) {
+      if (part.type === 'text-delta') pieces += 1;
+      if (pieces === 3) control.abort();
+    }
+    expect(pieces).toBeLessThan(50);
+    await expect(generateText({ model: helvetia(model), prompt, abortSignal: AbortSignal.abort() })).rejects.toThrow(
+      /abort/i,
+    );
+    await expect.poll(() => model.engine.stats().running).toBe(0);
+  });
+});
+
+describe('structured output', () => {
+  const schema = jsonSchema<{ name: string; age: number; tags: string[] }>({
+    type: 'object',
+    properties: {
+      name: { type: 'string', maxLength: 12 },
+      age: { type: 'integer', minimum: 0, maximum: 120 },
+      tags: { type: 'array', items: { enum: ['a', 'b'] }, maxItems: 3 },
+    },
+    required: ['name', 'age', 'tags'],
+    additionalProperties: false,
+  });
+
+  it('fits the schema', async () => {
+    for (const seed of [1, 2, 3]) {
+      const { object, warnings } = await generateObject({
+        model: helvetia(model),
+        schema,
+        prompt,
+        seed,
+        temperature: 1,
+      });
+      expect(object.name.length).toBeLessThanOrEqual(12);
+      expect(object.age).toBeLessThanOrEqual(120);
+      expect(object.tags.every((tag) => tag === 'a' || tag === 'b')).toBe(true);
+      expect(warnings ?? []).toEqual([]);
+    }
+  });
+
+  it('streams, and says what is not enforced', async () => {
+    const relaxed = jsonSchema<{ x: number }>({
+      type: 'object',
+      properties: { x: { type: 'integer', multipleOf: 1.5 } },
+      required: ['x'],
+    });
+    const stream = streamText({
+      model: helvetia(model),
+      prompt,
+      output: Output.object({ schema: relaxed }),
+      temperature: 0,
+    });
+    expect((await stream.output).x).toBeTypeOf('number');
+    expect(JSON.stringify(await stream.warnings)).toContain('multipleOf');
+  });
+});
+
+describe('tools', () => {
+  const weather = tool({
+    description: 'The weather in a city.',
+    inputSchema: jsonSchema<{ city: string }>({
+      type: 'object',
+      properties: { city: { enum: ['Bern', 'Chur'] } },
+      required: ['city'],
+      additionalProperties: false,
+    }),
+    execute: async ({ city }) => `${city}: sun`,
+  });
+
+  it('are called where they must be, and their results go back', async () => {
+    const { steps } = await generateText({
+      model: helvetia(model),
+      prompt: 'What is the weather?',
+      tools: { weather },
+      toolChoice: 'required',
+      maxOutputTokens: 200,
+      stopWhen: stepCountIs(2),
+      prepareStep: ({ stepNumber }) => (stepNumber > 0 ? { toolChoice: 'none' } : {}),
+    });
+    const [first, second] = steps;
+    expect(first!.finishReason).toBe('tool-calls');
+    expect(first!.toolCalls[0]).toMatchObject({ toolName: 'weather' });
+    expect(first!.toolResults[0]!.output).toMatch(/: sun$/);
+    expect(second!.toolCalls).toEqual([]);
+  });
+
+  it('stream their input', async () => {
+    const { execute: _, ...unexecuted } = weather;
+    const stream = streamText({
+      model: helvetia(model),
+      prompt: 'Weather?',
+      tools: { weather: unexecuted },
+      toolChoice: { type: 'tool', toolName: 'weather' },
+    });
+    let input = '';
+    for await (const part of stream.fullStream) if (part.type === 'tool-input-delta') input += part.delta;
+    const [call] = await stream.toolCalls;
+    expect(JSON.parse(input)).toEqual(call!.input);
+    expect(['Bern', 'Chur']).toContain((call!.input as { city: string }).city);
+  });
+});
+
+describe('embeddings', () => {
+  it('have length 1 and are the same alone', async () => {
+    const { embeddings, usage } = await embedMany({
+      model: provider().embeddingModel('small'),
+      values: ['a cat', 'a dog', 'a cat'],
+    });
+    expect(Math.hypot(...embeddings[0]!)).toBeCloseTo(1, 4);
+    expect(embeddings[2]!.map((x) => x.toFixed(4))).toEqual(embeddings[0]!.map((x) => x.toFixed(4)));
+    expect(embeddings[1]).not.toEqual(embeddings[0]);
+    expect(usage.tokens).toBeGreaterThan(0);
+  });
+});
+
+describe('the provider', () => {
+  it('speaks versions 3 and 4', async () => {
+    const three: ProviderV3 = provider();
+    const four: ProviderV4 = createHelvetia({ models: { small: { model } }, specification: 'v4' });
+    const models: [LanguageModelV3, LanguageModelV4, EmbeddingModelV4] = [
+      three.languageModel('small'),
+      four.languageModel('small'),
+      four.embeddingModel('small'),
+    ];
+    expect(models.map(({ specificationVersion }) => specificationVersion)).toEqual(['v3', 'v4', 'v4']);
+    const { content, usage } = await models[1].doGenerate({
+      prompt: [{ role: 'user', content: [{ type: 'text', text: prompt }] }],
+      maxOutputTokens: 4,
+      reasoning: 'high',
+    });
+    expect(content[0]).toMatchObject({ type: 'text' });
+    expect(usage.outputTokens.total).toBe(4);
+  });
+
+  it('says which models there are', () => {
+    expect(() => provider()('large')).toThrow(/no model "large": there are small/);
+    expect(() => provider().imageModel('small')).toThrow(/no image model/);
+  });
+
+  it('refuses what no text model takes', async () => {
+    const image = { type: 'image' as const, image: new Uint8Array([137, 80, 78, 71, 13, 10, 26, 10]) };
+    await expect(
+      generateText({ model: helvetia(model), messages: [{ role: 'user', content: [image] }], maxRetries: 0 }),
+    ).rejects.toThrow(/takes text only/);
+  });
+});

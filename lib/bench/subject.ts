@@ -1,6 +1,6 @@
 // The decoder to be timed: a model from disk, or seeded random weights of a named shape.
 import { freemem } from 'node:os';
-import type { Device } from '../device.js';
+import { cudaInfo, type Device } from '../device.js';
 import { bytesOf, type DType } from '../dtype.js';
 import { resolveModel } from '../files/hub.js';
 import { decoderConfig } from '../models/architectures.js';
@@ -28,7 +28,8 @@ export async function subject(options: SubjectOptions): Promise<Decoder> {
   }
   const config = decoderConfig(shape, shapes[shape]);
   const format = dtype ?? 'bf16';
-  checkMemory(shape, config, format, process.availableMemory?.() ?? freemem());
+  const free = device.name === 'cuda' ? cudaInfo(device.index).freeBytes : (process.availableMemory?.() ?? freemem());
+  checkMemory(shape, config, format, free);
   const decoder = randomDecoder(config, { device, dtype: format, seed, deviation: 0.02 });
   await device.idle();
   return decoder;

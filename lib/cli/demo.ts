@@ -1,5 +1,5 @@
 // helvetia demo (npm run demo): the package's main job in one go. A model answers, is fine-tuned on a few dozen rows,
-// and answers again with its adapter, which is then saved and loaded back.
+// and answers again with its adapter, which is then saved, loaded back, and served beside the model.
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,6 +12,7 @@ import type { Model } from '../model.js';
 import { finetune } from '../train/finetune.js';
 import type { FinetuneOptions } from '../train/options.js';
 import { MetricsFile } from '../train/report.js';
+import { serveAndAsk } from './demo-serve.js';
 import { count, duration, plural, quoted, sideBySide, wrap } from './format.js';
 import { open } from './open.js';
 import { addModelOptions, type ModelFlags } from './options.js';
@@ -89,10 +90,20 @@ async function demo(context: Context, name: string | undefined, flags: ModelFlag
   prose(`It lies in ${shown}; loaded back, it gives the same answer. The plot of the loss is in ${plot}.`);
   say();
 
+  heading(say, style, '5', "Both are served by OpenAI's API, and asked at once.");
+  const { signal } = context.interrupts;
+  const served = await serveAndAsk(model, folder, plan.prompts[0]!, plan.maxNewTokens, signal);
+  prose(`POST ${served.url}/v1/chat/completions   ${style.green('>')} ${plan.prompts[0]}`);
+  served.models.forEach((id, i) => {
+    prose(`${id}: ${served.answers[i]!.trim().replace(/\s+/g, ' ')}`);
+  });
+  say();
+
   say(style.bold(`Done in ${duration((performance.now() - started) / 1000)}. Go on with:`));
   const modelName = shortest(name ?? ownModel);
   say(`  npx helvetia chat ${quoted(modelName)} --adapter ${quoted(shown)}`);
   say(`  npx helvetia finetune ${quoted(modelName)} YOUR.jsonl --out adapters/yours`);
+  say(`  npx helvetia serve ${quoted(modelName)} --adapters ${quoted(shortest(folder))} --data data`);
   say('  npx helvetia --help');
 }
 

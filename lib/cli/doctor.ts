@@ -3,7 +3,7 @@ import { cpus, freemem, totalmem } from 'node:os';
 import type { Command } from 'commander';
 import { type Case, checkForward, checkGradients, type Difference } from '../check/case.js';
 import { families } from '../check/index.js';
-import { cpuInfo, cudaAbsence, type Device, device as deviceOf } from '../device.js';
+import { cpuInfo, cudaAbsence, cudaCount, cudaInfo, type Device, device as deviceOf } from '../device.js';
 import { bytes, duration } from './format.js';
 import { addDevice } from './options.js';
 import { packageVersion } from './package.js';
@@ -42,7 +42,7 @@ export function addDoctor(program: Command, context: Context): void {
       'after',
       `
 HELVETIA_CPU=avx2 chooses another of the CPU paths, HELVETIA_THREADS=1 another
-number of threads.
+number of threads. HELVETIA_GPU=off keeps to the CPU.
 
 Examples:
   $ helvetia doctor
@@ -113,8 +113,15 @@ function facts() {
     path,
     paths,
     threads,
-    cuda: cudaAbsence().replace(/^CUDA cannot be used here: /, 'not usable: ') || 'available',
+    cuda: cudaAbsence().replace(/^CUDA cannot be used here: /, 'not usable: ') || gpus().join('; '),
   };
+}
+
+function gpus(): string[] {
+  return Array.from({ length: cudaCount() }, (_, i) => {
+    const { name, capability, processors, bytes: memory, freeBytes } = cudaInfo(i);
+    return `cuda:${i} ${name}, compute capability ${capability}, ${processors} multiprocessors, ${bytes(memory)} memory (${bytes(freeBytes)} free)`;
+  });
 }
 
 async function checkFamily(

@@ -62,19 +62,23 @@ describe('tensor', () => {
 });
 
 describe('a failing call', () => {
-  it('rejects at the await, by its kernel, for whoever depends on it and nobody else', async () => {
-    const table = tensor([
-      [1, 2],
-      [3, 4],
-    ]);
-    const wrong = embedding(table, tensor(Int32Array.of(0, 9)));
-    const after = mul(add(wrong, 1), 2);
-    const other = add(table, 1);
-    await expect(after.data()).rejects.toThrow(/^embedding: .*9/);
-    expect([...(await other.data())]).toEqual([2, 3, 4, 5]);
-    await expect(settle()).rejects.toThrow(/^embedding: /);
-    await settle(); // told once
-  });
+  // On a GPU what a kernel finds in data is told once, to whoever waits next: see test/cuda.
+  it.runIf(testDevice === 'cpu')(
+    'rejects at the await, by its kernel, for whoever depends on it and nobody else',
+    async () => {
+      const table = tensor([
+        [1, 2],
+        [3, 4],
+      ]);
+      const wrong = embedding(table, tensor(Int32Array.of(0, 9)));
+      const after = mul(add(wrong, 1), 2);
+      const other = add(table, 1);
+      await expect(after.data()).rejects.toThrow(/^embedding: .*9/);
+      expect([...(await other.data())]).toEqual([2, 3, 4, 5]);
+      await expect(settle()).rejects.toThrow(/^embedding: /);
+      await settle(); // told once
+    },
+  );
 
   it('for want of memory names the sizes, and the device goes on', async () => {
     const huge = empty([2 ** 24, 2 ** 20]);

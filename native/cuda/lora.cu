@@ -17,13 +17,6 @@
 namespace cuda {
 namespace {
 
-View matrix(void* bytes, DType dtype, int64_t rows, int64_t cols) {
-  View view{bytes, dtype, 2};
-  view.shape = {rows, cols};
-  view.strides = {cols, 1};
-  return view;
-}
-
 // A copy of `from` in another format, or `from` itself.
 class Rounded {
  public:
@@ -31,7 +24,7 @@ class Rounded {
       : copy_(device, from.dtype == dtype ? 0 : from.size() * format(dtype).blockBytes), view_(matrixOf(from)) {
     if (from.dtype == dtype) return;
     const View source = view_;
-    view_ = matrix(copy_, dtype, from.rows(), from.cols());
+    view_ = matrixAt(copy_, dtype, from.rows(), from.cols());
     copy(device, Out{view_}, In{source});
   }
   operator const View&() const { return view_; }
@@ -56,7 +49,7 @@ void loraLinearBackward(Device& device, Out dx, Out da, Out db, In dout, In x, I
   const DType dtype = x.dtype == dout.dtype ? x.dtype : DType::f32;
   const View gradient = matrixOf(dout);
   Scratch<char> through(device, tokens * rank * format(dtype).blockBytes);
-  const View dS = matrix(through, dtype, tokens, rank);
+  const View dS = matrixAt(through, dtype, tokens, rank);
   if (!loraGradient(device, dS, db, dout, b, hidden, scaling)) {
     multiply(device, dS, gradient, Rounded(device, b, dout.dtype));
     multiply(device, matrixOf(db), transposed(gradient), Rounded(device, hidden, dout.dtype), {.scale = scaling});

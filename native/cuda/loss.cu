@@ -113,13 +113,6 @@ View rowsOf(const View& x, int64_t first, int64_t count) {
   return part;
 }
 
-View matrix(void* bytes, DType dtype, int64_t rows, int64_t cols) {
-  View view{bytes, dtype, 2};
-  view.shape = {rows, cols};
-  view.strides = {cols, 1};
-  return view;
-}
-
 // The format of gradients between two products: the operands' where they agree, so that tensor cores take it.
 DType between(const View& x, const View& weight) { return x.dtype == weight.dtype ? x.dtype : DType::f32; }
 
@@ -133,12 +126,12 @@ void linearCrossEntropy(Device& device, Out losses, Out lse, Out dx, In x, In we
   Scratch<char> gradient(device, dx ? most * vocab * format(dtype).blockBytes : 0);
   for (int64_t first = 0; first < tokens; first += most) {
     const int64_t count = std::min(most, tokens - first);
-    multiply(device, matrix(logits, DType::f32, count, vocab), rowsOf(x, first, count), transposed(matrixOf(weight)));
+    multiply(device, matrixAt(logits, DType::f32, count, vocab), rowsOf(x, first, count), transposed(matrixOf(weight)));
     launch(device, crossEntropyRow,
            {.blocks = unsigned(count), .threads = threadsFor(vocab), .shared = 32 * sizeof(float)}, losses.data<float>(),
            lse.data<float>(), logits, dx ? static_cast<void*>(gradient) : nullptr, dtype, targets.data<const int32_t>(),
            first, vocab, softcap, FaultNote{device.faults, Faults::lossTarget, vocab});
-    if (dx) multiply(device, rowsOf(dx, first, count), matrix(gradient, dtype, count, vocab), matrixOf(weight));
+    if (dx) multiply(device, rowsOf(dx, first, count), matrixAt(gradient, dtype, count, vocab), matrixOf(weight));
   }
 }
 
@@ -151,18 +144,18 @@ void linearCrossEntropyBackward(Device& device, Out dweight, In dlosses, In x, I
   // Several chunks add up in f32, so that a narrow dweight is rounded once.
   const bool wide = dweight.dtype == DType::f32 || tokens <= most;
   Scratch<float> gathered(device, wide ? 0 : vocab * hidden);
-  const View sum = wide ? matrixOf(dweight) : matrix(gathered, DType::f32, vocab, hidden);
+  const View sum = wide ? matrixOf(dweight) : matrixAt(gathered, DType::f32, vocab, hidden);
   for (int64_t first = 0; first < tokens; first += most) {
     const int64_t count = std::min(most, tokens - first);
-    const View chunk = matrix(kept, dtype, count, hidden);
+    const View chunk = matrixAt(kept, dtype, count, hidden);
     launch(device, keepRow, {.blocks = unsigned(count), .threads = threadsFor(hidden)}, Sink(chunk), Source(x),
            dlosses.data<const float>(), targets.data<const int32_t>(), first, hidden);
-    multiply(device, matrix(logits, DType::f32, count, vocab), chunk, transposed(matrixOf(weight)));
+    multiply(device, matrixAt(logits, DType::f32, count, vocab), chunk, transposed(matrixOf(weight)));
     launch(device, crossEntropyGradientRow, {.blocks = unsigned(count), .threads = threadsFor(vocab)},
            static_cast<void*>(gradient), dtype, logits, lse.data<const float>(), dlosses.data<const float>(),
            targets.data<const int32_t>(), first, vocab, softcap,
            FaultNote{device.faults, Faults::lossBackwardTarget, vocab});
-    multiply(device, sum, transposed(matrix(gradient, dtype, count, vocab)), chunk, {.accumulate = wide || first > 0});
+    multiply(device, sum, transposed(matrixAt(gradient, dtype, count, vocab)), chunk, {.accumulate = wide || first > 0});
   }
   if (!wide) add(device, dweight, In{dweight}, In{sum});
 }

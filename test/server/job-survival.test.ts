@@ -2,7 +2,7 @@
 // nothing lost, nothing doubled.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,6 +40,42 @@ const kills: readonly Kill[] = [
   { on: /\.gone$/, within: 2 },
 ];
 
+/**
+ * Tells each path below `root` that appears or is written to from now on. `watch({ recursive: true })` throws where nobody can catch
+ * it when a folder is renamed between its event and the look inside.
+ */
+function watchTree(root: string, seen: (path: string) => void): { close(): void } {
+  const watchers = new Map<string, ReturnType<typeof watch>>();
+  let closed = false;
+  const visit = (path: string, isNew: boolean) => {
+    if (closed) return;
+    try {
+      if (!statSync(path).isDirectory() || watchers.has(path)) return;
+      const watcher = watch(path, (_, name) => {
+        if (name === null) return;
+        seen(join(path, name));
+        visit(join(path, name), true);
+      });
+      watchers.set(path, watcher);
+      watcher.on('error', () => watcher.close());
+      watcher.on('close', () => watchers.delete(path));
+      for (const name of readdirSync(path)) {
+        if (isNew) seen(join(path, name));
+        visit(join(path, name), isNew);
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  };
+  visit(root, false);
+  return {
+    close() {
+      closed = true;
+      for (const watcher of [...watchers.values()]) watcher.close();
+    },
+  };
+}
+
 /** Serves until the job is over, or the server is killed. */
 function serve(dataDir: string, method: string, kill?: Kill): Promise<'ended' | 'killed'> {
   return new Promise((resolve, reject) => {
@@ -51,9 +87,10 @@ function serve(dataDir: string, method: string, kill?: Kill): Promise<'ended' | 
     server.stderr.on('data', (text) => {
       errors += text;
     });
-    const watcher = watch(folder, { recursive: true }, (_, path) => {
-      if (!kill || path === null || !kill.on.test(path)) return;
-      watcher.close();
+    let aimed = false;
+    const watcher = watchTree(folder, (path) => {
+      if (!kill || aimed || !kill.on.test(path)) return;
+      aimed = true;
       setTimeout(() => server.kill('SIGKILL'), kill.within * Math.random());
     });
     server.on('exit', (code, signal) => {

@@ -130,7 +130,7 @@ function loadAddon(): Native {
   } catch (error) {
     throw new Error(
       `helvetia's native addon did not load on ${process.platform}-${process.arch}, Node ${process.version}. ` +
-        `Reinstall the package, or build it in ${root} with: npm run build (needs CMake and a C++20 compiler). ` +
+        `Build it with: npm rebuild helvetia (or npm run setup in a clone of it); that needs CMake and a C++20 compiler. ` +
         `The reason: ${error instanceof Error ? error.message : String(error)}`,
       { cause: error },
     );

@@ -48,10 +48,6 @@ function step(name, inputs, output, commands) {
     process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}`);
     const why = result.error ? `: ${result.error.message}` : '';
     console.error(`setup: ${name} failed in: ${[command, ...args].join(' ')}${why}`);
-    if (name === 'native' || name === 'simt')
-      console.error(
-        'setup: the addon needs CMake 3.19 or newer and a C++20 compiler (Debian: apt-get install cmake g++)',
-      );
     process.exit(1);
   }
   mkdirSync(stamps, { recursive: true });
@@ -66,11 +62,10 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 step('packages', ['package-lock.json'], 'node_modules', [['npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund']]);
-const native = ['native', 'CMakeLists.txt', 'scripts/nvcc.mjs', 'package-lock.json'];
-const build = ['npx', '--no-install', 'cmake-js', 'build', '--out', 'build/cmake', '--config', 'Release'];
-step('native', native, 'build/Release/helvetia.node', [build]);
+const native = ['native', 'CMakeLists.txt', 'scripts/addon.mjs', 'scripts/nvcc.mjs', 'package-lock.json'];
+step('native', native, 'build/Release/helvetia.node', [['node', 'scripts/addon.mjs']]);
 if (process.argv.includes('--simt')) {
-  step('simt', native, 'build/simt/Release/helvetia.node', [[...build, '--target', 'helvetia_simt']]);
+  step('simt', native, 'build/simt/Release/helvetia.node', [['node', 'scripts/addon.mjs', '--simt']]);
 }
 step(
   'typescript',

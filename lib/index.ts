@@ -1,6 +1,8 @@
 // The public names of `helvetia`, and nothing else. Tensors and ops are in `helvetia/tensor`.
 export { cpuInfo, cudaAbsence, memory, trimMemory } from './device.js';
-export { resolveModel } from './files/hub.js';
+export { QueueFull } from './engine/engine.js';
+export type { EngineOptions } from './engine/options.js';
+export { type ResolveOptions, resolveModel } from './files/hub.js';
 export { Adapter } from './lora/adapter.js';
 export type { LoraConfig, LoraOptions } from './lora/config.js';
 export { type Generation, type LoadModelOptions, loadModel, Model } from './model.js';
@@ -14,8 +16,8 @@ export type { GenerateOptions } from './text/options.js';
 export type { ChatMessage } from './text/template.js';
 export { Tokenizer } from './text/tokenizer.js';
 export type { Data } from './train/dataset.js';
-export { type Finetune, trainFull } from './train/finetune.js';
+export type { Finetune } from './train/finetune.js';
 export type { TrainStep } from './train/loop.js';
-export type { FinetuneOptions, TrainOptions } from './train/options.js';
+export type { FinetuneOptions } from './train/options.js';
 export type { ChosenRow, PreferenceRow, TokenPairRow } from './train/preference-rows.js';
 export type { Row } from './train/rows.js';

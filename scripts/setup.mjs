@@ -71,8 +71,5 @@ step(
   'typescript',
   ['lib', 'scripts', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'],
   'dist/lib/index.js',
-  [
-    ['npx', '--no-install', 'tsc', '-p', 'tsconfig.build.json'],
-    ['node', 'scripts/copy-page.mjs'],
-  ],
+  [['node', 'scripts/compile.mjs']],
 );

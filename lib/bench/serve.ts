@@ -1,6 +1,5 @@
 // Times a server as its clients see it: streams over HTTP, one and several at a time, and node-llama-cpp beside it where
 // it is installed. All answers have the same length, whatever the model would like to say.
-
 import type { Model } from '../model.js';
 import { createServer } from '../server/index.js';
 import { type Repeats, repeat, type Spread, seconds } from './measure.js';
@@ -79,25 +78,25 @@ async function streamTokens(
 interface LlamaCpp {
   getLlama(options: { gpu: false }): Promise<{
     loadModel(options: { modelPath: string }): Promise<{
+      tokenize(text: string): number[];
       createContext(options: { sequences: number; contextSize: number }): Promise<{
-        getSequence(): object;
+        getSequence(): {
+          evaluate(
+            tokens: number[],
+            options: { temperature: number; yieldEogToken: boolean },
+          ): AsyncGenerator<number, void, void>;
+        };
         dispose(): Promise<void>;
       }>;
       dispose(): Promise<void>;
     }>;
   }>;
-  LlamaCompletion: new (options: {
-    contextSequence: object;
-  }) => {
-    generateCompletion(
-      prompt: string,
-      options: { maxTokens: number; temperature: number; onToken(tokens: unknown[]): void; signal?: AbortSignal },
-    ): Promise<string>;
-    dispose(): void;
-  };
 }
 
-/** Undefined where node-llama-cpp is not installed. It takes GGUF files only, and is called without HTTP. */
+/**
+ * Undefined where node-llama-cpp is not installed. It takes GGUF files only, computes on the CPU here, and is called
+ * without HTTP. Its sequences share its own batches; like ours they go on after the token that would end the answer.
+ */
 export async function timeLlamaCpp(
   path: string,
   shapes: readonly StreamShape[],
@@ -109,25 +108,21 @@ export async function timeLlamaCpp(
   const model = await llama.loadModel({ modelPath: path });
   const results: Spread[] = [];
   for (const shape of shapes) {
-    const contextSize = shape.tokens + 64;
     let run = 0;
     results.push(
       await repeat(repeats, async () => {
         run++;
+        const prompts = Array.from({ length: shape.streams }, (_, stream) => model.tokenize(promptOf(run, stream)));
+        const contextSize = shape.tokens + Math.max(...prompts.map(({ length }) => length)) + 1;
         const context = await model.createContext({ sequences: shape.streams, contextSize });
         try {
           return await rate(shape, async (stream) => {
-            const completion = new found.LlamaCompletion({ contextSequence: context.getSequence() });
+            const answer = context.getSequence().evaluate(prompts[stream]!, { temperature: 0, yieldEogToken: true });
             let count = 0;
-            await completion.generateCompletion(promptOf(run, stream), {
-              maxTokens: shape.tokens,
-              temperature: 0,
-              onToken: (tokens) => {
-                count += tokens.length;
-              },
-              ...(repeats.signal ? { signal: repeats.signal } : {}),
-            });
-            completion.dispose();
+            for await (const _ of answer) {
+              repeats.signal?.throwIfAborted();
+              if (++count === shape.tokens) break;
+            }
             return count;
           });
         } finally {

@@ -9,7 +9,6 @@ import { parameters } from '../bench/subject.js';
 import { cpuInfo } from '../device.js';
 import type { Adapter } from '../lora/adapter.js';
 import type { Model } from '../model.js';
-import { finetune } from '../train/finetune.js';
 import type { FinetuneOptions } from '../train/options.js';
 import { MetricsFile } from '../train/report.js';
 import { serveAndAsk } from './demo-serve.js';
@@ -157,12 +156,7 @@ async function train(
   folder: string,
 ): Promise<{ adapter: Adapter; watched: Watched }> {
   const { stdout, env } = context.terminal;
-  const run = finetune(
-    model.decoder,
-    model.tokenizer,
-    { ...plan.training, data: plan.data, signal: context.interrupts.signal },
-    model.name,
-  );
+  const run = model.finetune({ ...plan.training, data: plan.data, signal: context.interrupts.signal });
   const watched: Watched = { last: undefined, metrics: new MetricsFile(join(folder, 'metrics.jsonl')) };
   const progress = new Progress(stdout, { label: '  ', env });
   try {

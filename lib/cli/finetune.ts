@@ -4,7 +4,7 @@ import { rm, rmdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { listCheckpoints } from '../train/checkpoint.js';
-import { type Finetune, finetune } from '../train/finetune.js';
+import type { Finetune } from '../train/finetune.js';
 import { type FinetuneOptions, methods } from '../train/options.js';
 import { MetricsFile } from '../train/report.js';
 import { adapterFolder, checkTarget, isInside } from './folders.js';
@@ -282,7 +282,7 @@ function start(
     signal: context.interrupts.signal,
   };
   try {
-    return finetune(model.decoder, model.hasTokenizer ? model.tokenizer : undefined, options, model.name);
+    return model.finetune(options);
   } catch (error) {
     if (error instanceof RangeError || error instanceof TypeError)
       throw new UsageError(error.message, { cause: error });

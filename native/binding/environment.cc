@@ -22,6 +22,8 @@ int64_t reportBytes() {
 }  // namespace
 
 Environment::Environment(Napi::Env env) : env_(env), cpuPath_(&cpu::choosePath()) {
+  cpu::device();  // a wrong HELVETIA_THREADS is told now
+
   napi_threadsafe_function loop;
   const Napi::String name = Napi::String::New(env, "helvetia");
   if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, onLoop, &loop) != napi_ok)

@@ -1,15 +1,20 @@
 // The thread pool behind parallelFor. Loops come within microseconds of each other, so workers poll before they sleep.
 #include "device.h"
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <condition_variable>
 #include <cstdlib>
+#include <fstream>
 #include <mutex>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 #ifdef __linux__
 #include <sched.h>
 #endif
-#if defined(__x86_64__) || defined(_M_X64)
+#ifdef __x86_64__
 #include <immintrin.h>
 #endif
 #include "../queue.h"
@@ -19,25 +24,48 @@ namespace cpu {
 namespace {
 
 void pause() {
-#if defined(__x86_64__) || defined(_M_X64)
+#ifdef __x86_64__
   _mm_pause();
 #elif defined(__aarch64__)
   asm volatile("yield");
 #endif
 }
 
-int defaultThreads() {
-  if (const char* wanted = std::getenv("HELVETIA_THREADS")) {
-    const int n = std::atoi(wanted);
-    if (n >= 1 && n <= 1024) return n;
-  }
 #ifdef __linux__
-  // Counts the cores that this process may use, which containers limit.
+// The processors' worth of time that the container's quota allows, rounded up; 0 for no limit. Version 2 of control
+// groups gives "quota period" or "max period" in one file, version 1 has a file for each.
+int quota() {
+  double microseconds = 0, period = 0;
+  if (std::ifstream file{"/sys/fs/cgroup/cpu.max"}) {
+    file >> microseconds >> period;
+  } else {
+    std::ifstream{"/sys/fs/cgroup/cpu/cpu.cfs_quota_us"} >> microseconds;
+    std::ifstream{"/sys/fs/cgroup/cpu/cpu.cfs_period_us"} >> period;
+  }
+  return microseconds > 0 && period > 0 ? int(std::ceil(microseconds / period)) : 0;
+}
+#endif
+
+int processors() {
+#ifdef __linux__
   cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) {
+    const int allowed = CPU_COUNT(&set), most = quota();
+    return most > 0 ? std::min(allowed, most) : allowed;
+  }
 #endif
   const unsigned n = std::thread::hardware_concurrency();
   return n ? int(n) : 1;
+}
+
+int defaultThreads() {
+  const char* wanted = std::getenv("HELVETIA_THREADS");
+  if (!wanted || !*wanted) return processors();
+  char* end = nullptr;
+  const long n = std::strtol(wanted, &end, 10);
+  if (*end || n < 1 || n > 1024)
+    throw std::runtime_error("HELVETIA_THREADS is '" + std::string(wanted) + "': expected a number from 1 to 1024");
+  return int(n);
 }
 
 // Workers poll for a moment before they sleep: the next loop of a model's forward pass comes within microseconds.

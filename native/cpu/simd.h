@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include "../view.h"
-#if defined(__x86_64__) || defined(_M_X64)
+#ifdef __x86_64__
 #include <immintrin.h>
 #endif
 

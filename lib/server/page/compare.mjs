@@ -49,7 +49,7 @@ async function answer(side, content, signal) {
     for await (const { text, usage } of api.chat(body, signal)) {
       first ??= performance.now();
       if (text) place.append(text);
-      if (usage) facts.textContent = summary(usage.completion_tokens, first - started, performance.now() - first);
+      if (usage) facts.textContent = summary(usage.completion_tokens, first - started, performance.now() - started);
     }
   } catch (error) {
     if (!signal.aborted) {
@@ -61,6 +61,5 @@ async function answer(side, content, signal) {
 }
 
 function summary(tokens, wait, time) {
-  const speed = tokens > 1 && time > 0 ? `, ${((tokens - 1) / (time / 1000)).toFixed(1)} a second` : '';
-  return `${tokens} tokens${speed}, the first after ${Math.round(wait)} ms`;
+  return `${tokens} tokens in ${(time / 1000).toFixed(2)} s, the first after ${Math.round(wait)} ms`;
 }

@@ -66,7 +66,9 @@ function framed(job, paused) {
   head.append(part('h3', '', job.fine_tuned_model ?? `${job.model} · ${job.user_provided_suffix ?? job.id}`));
   head.append(part('span', `state ${state}`, state.replace('_', ' ')), ...actions(job, paused));
   const facts = part('p', 'facts legend');
-  facts.append(part('i'), 'training loss', part('i', 'second'), 'validation loss', part('span', 'progress'));
+  facts.append(part('i'), 'training loss');
+  if (job.validation_file) facts.append(part('i', 'second'), 'validation loss');
+  facts.append(part('span', 'progress'));
   const list = part('ul', 'events');
   list.tabIndex = 0;
   list.setAttribute('aria-label', 'Events');

@@ -31,7 +31,9 @@ export async function loadModels() {
   const bases = data.filter(({ parent }) => !parent);
   for (const id of ['chat-model', 'left-model', 'right-model']) fill(byId(id), data);
   fill(byId('base-model'), bases);
-  const [right, adapter] = [byId('right-model'), data.find(({ parent }) => parent)];
+  const adapters = data.filter(({ parent }) => parent);
+  const finished = adapters.filter(({ id }) => !id.includes(':ckpt-step-'));
+  const [right, adapter] = [byId('right-model'), finished[0] ?? adapters[0]];
   if (adapter && right.dataset.chosen === undefined) right.value = adapter.id;
 }
 

@@ -31,11 +31,11 @@ export class BlockPool {
     return this.total - this.available;
   }
 
-  /** The blocks, from the first on, whose names are known. They are not taken by that. */
-  find(names: readonly string[]): number[] {
+  /** The blocks, from the first on, at most `most`, whose names are known. They are not taken by that. */
+  find(names: BlockNames, most: number): number[] {
     const found: number[] = [];
-    for (const name of names) {
-      const block = this.#byName.get(name);
+    while (found.length < most) {
+      const block = this.#byName.get(names.at(found.length));
       if (block === undefined) break;
       found.push(block);
     }
@@ -45,6 +45,11 @@ export class BlockPool {
   /** How many of `blocks` nobody holds: taking them over makes that many fewer available. */
   unowned(blocks: readonly number[]): number {
     return blocks.filter((block) => this.#owners[block] === 0).length;
+  }
+
+  /** How many of `blocks` would become available if one owner of each left. */
+  freedBy(blocks: readonly number[]): number {
+    return blocks.filter((block) => this.#owners[block] === 1).length;
   }
 
   /** One more owner of a block that `find` gave. */
@@ -92,14 +97,24 @@ export class BlockPool {
   }
 }
 
-/** The names of the full blocks among `tokens`: each depends on all before it, and on `adapter`. */
-export function blockNames(tokens: readonly number[], size: number, adapter: string): string[] {
-  const names: string[] = [];
-  let before = adapter;
-  for (let end = size; end <= tokens.length; end += size) {
-    const content = Int32Array.from(tokens.slice(end - size, end));
-    before = createHash('sha256').update(before).update('\0').update(content).digest('base64');
-    names.push(before);
+/**
+ * The names of the full blocks of `tokens`, made as they are asked for: each depends on all before it, and on `adapter`.
+ */
+export class BlockNames {
+  readonly #names: string[] = [];
+
+  constructor(
+    private readonly tokens: readonly number[],
+    private readonly size: number,
+    readonly adapter: string,
+  ) {}
+
+  at(index: number): string {
+    for (let i = this.#names.length; i <= index; i++) {
+      const content = Int32Array.from(this.tokens.slice(i * this.size, (i + 1) * this.size));
+      const before = this.#names[i - 1] ?? this.adapter;
+      this.#names.push(createHash('sha256').update(before).update('\0').update(content).digest('base64'));
+    }
+    return this.#names[index]!;
   }
-  return names;
 }

@@ -3,17 +3,18 @@
 // One loop plans a step, queues it, and reads the tokens of the step before it, so that the device never waits for
 // JavaScript; only a request whose logits depend on its last token (a penalty, a mask) makes the loop wait for that.
 // A step that fails is told apart by running its requests one by one: the one that fails alone is refused alone.
-import type { Adapter } from '../lora/adapter.js';
+import { AsyncResource } from 'node:async_hooks';
 import { blockSize } from '../models/cache.js';
 import type { Decoder } from '../models/decoder.js';
-import { keep } from '../scope.js';
-import { type Tensor, tensor } from '../tensor.js';
 import { AdapterBuffers } from './adapter-buffers.js';
-import { type Embedding, embedTogether } from './embed.js';
+import { Embedding } from './embed.js';
+import { adapterKey, type Job, type JobOptions } from './job.js';
 import { type EngineOptions, type EngineSettings, engineSettings } from './options.js';
-import { type EngineRequest, type EngineToken, RunningRequest } from './request.js';
+import { Quota } from './quota.js';
+import { type EngineRequest, type EngineToken, Generating } from './request.js';
 import { type Part, Scheduler, type SchedulerLimits } from './scheduler.js';
 import { type QueuedStep, StepRunner } from './step.js';
+import { StepTimes } from './step-times.js';
 import type { TokenStream } from './token-stream.js';
 import { TrainingTurns } from './training-turns.js';
 
@@ -50,30 +51,30 @@ export interface EngineStats {
   adaptersWaiting: string[];
 }
 
-type Step = QueuedStep<RunningRequest> & { parts: readonly Part<RunningRequest>[] };
+type AnyJob = Generating | Embedding;
+type Step = QueuedStep<AnyJob> & { parts: readonly Part<AnyJob>[]; began: number };
 
-const adapterIds = new WeakMap<Adapter, number>();
-let adapterCount = 0;
+/** A sequence with so many tokens that nobody has taken leaves its place, until most of them are. */
+const mostUnread = 256;
+const fewUnread = 64;
 
-/** Names an adapter and its state: another after it was trained on. */
-function adapterKey(adapter: Adapter): string {
-  const id = adapterIds.get(adapter) ?? ++adapterCount;
-  adapterIds.set(adapter, id);
-  return `${id}.${adapter.version}`;
-}
+// The loop serves everybody: it must not run in the asynchronous context, or the open scope, of whoever came first.
+const outside = new AsyncResource('helvetia.Engine');
 
 export class Engine {
   readonly settings: EngineSettings;
-  readonly #scheduler: Scheduler<RunningRequest>;
+  readonly #scheduler: Scheduler<AnyJob>;
   readonly #limits: SchedulerLimits;
+  readonly #quota: Quota;
   readonly #adapters: AdapterBuffers;
   readonly #loaded: (string | undefined)[];
   readonly #turns: TrainingTurns;
-  readonly #embeddings: Embedding[] = [];
-  #runner: StepRunner<RunningRequest> | undefined;
-  #fence: Tensor | undefined;
+  readonly #times = new StepTimes();
+  #runner: StepRunner<AnyJob> | undefined;
   #loop: Promise<void> | undefined;
   #disposed = false;
+  /** When the last step was delivered. */
+  #delivered = 0;
   /** Milliseconds that a request takes, averaged over the last ones. */
   #usual = 1000;
 
@@ -83,16 +84,13 @@ export class Engine {
     options: EngineOptions = {},
   ) {
     this.settings = engineSettings(options, decoder);
-    const { maxBatch, stepTokens, blocks, adapterSlots, maxLoraRank, trainingShare } = this.settings;
+    const { maxBatch, stepTokens, blocks, adapterSlots, maxLoraRank, maxQueued, maxQueuedTokens } = this.settings;
     this.#limits = { maxBatch, stepTokens, blocks, blockSize, adapterSlots };
     this.#scheduler = new Scheduler(this.#limits);
+    this.#quota = new Quota({ requests: maxBatch + maxQueued, tokens: maxQueuedTokens });
     this.#adapters = new AdapterBuffers(decoder, adapterSlots, maxLoraRank);
     this.#loaded = new Array<string | undefined>(adapterSlots);
-    this.#turns = new TrainingTurns(
-      trainingShare,
-      () => this.#loop !== undefined,
-      () => this.#reached(),
-    );
+    this.#turns = TrainingTurns.of(decoder.device);
   }
 
   /** Tokens that one sequence may have, its prompt included. */
@@ -102,28 +100,18 @@ export class Engine {
 
   /**
    * Generates one sequence. It waits for a place in the batch; leaving the generator, or the signal, takes it out at
-   * once.
+   * once. While nobody takes its tokens it waits, too.
    *
    * @throws QueueFull if too many wait, RangeError if the prompt does not fit into the cache.
    */
   submit(request: EngineRequest): TokenStream<EngineToken> {
-    this.#check(request.prompt.length);
-    const { waiting } = this.#scheduler;
-    const { maxBatch, maxQueued } = this.settings;
-    if (this.#scheduler.running.length + waiting.length >= maxBatch + maxQueued) {
-      const seconds = (this.#usual * (waiting.length + 1)) / maxBatch / 1000;
-      throw new QueueFull(waiting.length, Math.min(60, Math.max(1, Math.ceil(seconds))));
-    }
-    const key = request.adapter ? adapterKey(request.adapter) : undefined;
+    this.#check(request.prompt.length, request.client);
     const { vocabSize } = this.decoder.config;
-    const running = new RunningRequest(request, key, this.capacity, vocabSize, (left) => this.#scheduler.remove(left));
-    if (request.signal?.aborted) running.fail(request.signal.reason);
-    else if (running.most === running.length) running.finish('length');
-    else {
-      this.#scheduler.add(running);
-      this.#wake();
-    }
-    return running.stream;
+    const job = new Generating(request, this.capacity, vocabSize, this.#forget, (read) => {
+      if (read.stream.unread <= fewUnread && this.#scheduler.resume(read)) this.#wake();
+    });
+    this.#add(job, request);
+    return job.stream;
   }
 
   /**
@@ -131,24 +119,21 @@ export class Engine {
    *
    * @throws QueueFull (as a rejection) if too many wait, RangeError if there are too many ids, or none.
    */
-  async embed(ids: readonly number[], adapter?: Adapter, signal?: AbortSignal): Promise<Float32Array> {
-    signal?.throwIfAborted();
-    this.#check(ids.length);
-    if (this.#embeddings.length >= this.settings.maxQueued + 1) throw new QueueFull(this.#embeddings.length, 1);
-    return new Promise((resolve, reject) => {
-      this.#embeddings.push({ ids, adapter, signal, resolve, reject });
-      this.#wake();
-    });
+  async embed(ids: readonly number[], options: JobOptions = {}): Promise<Float32Array> {
+    this.#check(ids.length, options.client);
+    const job = new Embedding(ids, options, this.#forget);
+    this.#add(job, options);
+    return job.embedded;
   }
 
   stats(): EngineStats {
-    const { pool, running, waiting, prefixHits, prefixQueries, preemptions } = this.#scheduler;
-    const names = (of: Iterable<RunningRequest>): string[] => [
-      ...new Set([...of].flatMap(({ request: { adapter } }) => (adapter ? [adapter.name ?? adapterKey(adapter)] : []))),
+    const { pool, running, waiting, parked, prefixHits, prefixQueries, preemptions } = this.#scheduler;
+    const names = (of: Iterable<AnyJob>): string[] => [
+      ...new Set([...of].flatMap(({ adapter }) => (adapter ? [adapter.name ?? adapterKey(adapter)] : []))),
     ];
     return {
       running: running.length,
-      waiting: waiting.length,
+      waiting: waiting.length + parked.size,
       blocksUsed: pool.used,
       blocksTotal: pool.total,
       blockSize,
@@ -164,7 +149,7 @@ export class Engine {
   /** Resolves when training may queue its next stretch of device work; undefined if that is now. */
   trainingTurn(signal?: AbortSignal): Promise<void> | undefined {
     if (this.#disposed) throw new Error('the model was disposed of');
-    return this.#turns.turn(signal);
+    return this.#turns.turn(this, signal);
   }
 
   /** Ends all requests and frees the cache. */
@@ -172,150 +157,173 @@ export class Engine {
     if (this.#disposed) return Promise.resolve();
     this.#disposed = true;
     const error = new Error('generate: the model was disposed of');
-    for (const request of [...this.#scheduler.running, ...this.#scheduler.waiting]) this.#fail(request, error);
-    for (const { reject } of this.#embeddings.splice(0)) reject(error);
-    this.#turns.refuse(error);
-    this.#runner?.dispose();
-    this.#runner = undefined;
-    this.#adapters.dispose();
-    this.#fence?.dispose();
-    this.#fence = undefined;
+    this.#failAll(error);
+    this.#turns.refuse(this, error);
     return this.#loop ?? Promise.resolve();
   }
 
-  #check(length: number): void {
+  #check(length: number, client = ''): void {
     if (this.#disposed) throw new Error('generate: the model was disposed of');
     if (length === 0) throw new RangeError('generate: the prompt is empty');
     if (length > this.capacity)
       throw new RangeError(`generate: the prompt has ${length} tokens, more than the engine's ${this.capacity}`);
+    if (!this.#quota.refuses(client, length)) return;
+    const waiting = this.#scheduler.waiting.length;
+    const seconds = (this.#usual * (waiting + 1)) / this.settings.maxBatch / 1000;
+    throw new QueueFull(waiting, Math.min(60, Math.max(1, Math.ceil(seconds))));
   }
 
+  #add(job: AnyJob, { signal }: JobOptions): void {
+    this.#quota.take(job.client, job.promptLength);
+    if (signal?.aborted) job.fail(signal.reason);
+    else if (!job.pooled && job.most === job.length) job.finish('length');
+    else {
+      this.#scheduler.add(job);
+      this.#wake();
+    }
+  }
+
+  // Called by each job when it ends.
+  readonly #forget = (job: Job): void => {
+    this.#scheduler.remove(job as AnyJob);
+    this.#quota.give(job.client, job.promptLength);
+  };
+
   #wake(): void {
-    this.#loop ??= this.#run();
+    this.#loop ??= outside.runInAsyncScope(() => this.#run());
   }
 
   async #run(): Promise<void> {
-    await null; // whoever submits several at once has them in the first step
+    this.#turns.enter(this.settings.trainingShare);
     try {
+      await null; // whoever submits several at once has them in the first step
       await this.#steps();
+    } catch (error) {
+      this.#failAll(error);
     } finally {
       this.#runner?.rest();
       this.#loop = undefined;
-      this.#turns.release();
+      this.#turns.leave();
     }
   }
 
   async #steps(): Promise<void> {
+    const { trainingShare } = this.settings;
     let queued: Step | undefined;
     for (;;) {
-      if (queued && (this.#turns.due || this.#embeddings.length > 0 || queued.rows.some(({ waits }) => waits))) {
+      if (queued && (this.#turns.due(trainingShare) || queued.rows.some(({ waits }) => waits))) {
         await this.#deliver(queued);
         queued = undefined;
       }
       if (this.#disposed) return;
-      if (!queued && this.#turns.due) await this.#turns.grant();
-      if (!queued && this.#embeddings.length > 0) await this.#embed();
-      const next = this.#queue();
+      if (!queued && this.#turns.due(trainingShare)) await this.#turns.grant();
+      const next = this.#queue(queued !== undefined);
       if (queued) await this.#deliver(queued, next);
       queued = this.#runner ? next : undefined;
-      const { running, waiting } = this.#scheduler;
-      if (!queued && running.length === 0 && waiting.length === 0 && this.#embeddings.length === 0) return;
+      if (!queued && !this.#busy) return;
     }
+  }
+
+  get #busy(): boolean {
+    return this.#scheduler.running.length + this.#scheduler.waiting.length > 0;
   }
 
   // Plans and queues the next step. A request that cannot be prepared is refused, and the others go without it.
-  #queue(): Step | undefined {
+  #queue(inFlight: boolean): Step | undefined {
     if (this.#disposed) return undefined;
-    const plan = this.#scheduler.plan();
-    for (const { sequence, samples } of plan) {
+    const plan = this.#scheduler.plan(this.#times.besideDecoding);
+    if (plan.length === 0 && this.#busy && !inFlight) throw new Error('generate: what waits can never run');
+    const attempt = (job: AnyJob, action: () => void): void => {
       try {
-        this.#load(sequence);
-        if (samples) sequence.prepare();
+        action();
       } catch (error) {
-        this.#fail(sequence, error);
+        job.fail(error);
       }
-    }
+    };
+    for (const job of [...this.#scheduler.running]) attempt(job, () => this.#load(job));
+    for (const { sequence: job, samples } of plan) if (samples && !job.ended) attempt(job, () => job.prepare());
     const parts = plan.filter(({ sequence }) => !sequence.ended);
     if (parts.length === 0) return undefined;
-    this.#runner ??= new StepRunner(this.decoder, this.#adapters, this.#limits, (sequence: RunningRequest) =>
-      sequence.adapterKey === undefined ? undefined : this.#scheduler.slots.slotOf(sequence.adapterKey),
+    this.#runner ??= new StepRunner(this.decoder, this.#adapters, this.#limits, (job: AnyJob) =>
+      job.adapterKey === undefined ? undefined : this.#scheduler.slots.slotOf(job.adapterKey),
     );
+    const began = performance.now();
     try {
-      return { ...this.#runner.run(parts), parts };
+      const step = this.#runner.run(parts);
+      this.#scheduler.commit(parts);
+      return { ...step, parts, began };
     } catch (error) {
       const tokens = Promise.reject(error);
       tokens.catch(() => {}); // told when the step is delivered
-      return { rows: [], tokens, logprobs: new Map(), parts };
+      return { rows: [], tokens, logprobs: new Map(), sums: [], parts, began };
     }
   }
 
-  // Copies the adapter into its slot, unless it is there.
-  #load({ request, adapterKey: key }: RunningRequest): void {
-    if (key === undefined) return;
+  // Copies the adapter into its slot, unless it is there: at once when the first of its requests is admitted, so that
+  // the copy is of the state that its key names.
+  #load({ adapter, adapterKey: key }: AnyJob): void {
+    if (!adapter || key === undefined) return;
     const slot = this.#scheduler.slots.slotOf(key)!;
     if (this.#loaded[slot] === key) return;
     this.#loaded[slot] = undefined;
-    this.#adapters.load(slot, request.adapter!);
+    this.#adapters.load(slot, adapter);
     this.#loaded[slot] = key;
   }
 
-  // Waits for a step and gives its tokens out. `next` is the step that was queued after it.
+  // Waits for a step and gives its results out. `next` is the step that was queued after it.
   async #deliver(step: Step, next?: Step): Promise<void> {
     let tokens: ArrayLike<number>;
-    const logprobs = new Map<RunningRequest, Float32Array>();
+    const logprobs = new Map<AnyJob, Float32Array>();
+    const sums: [Part<AnyJob>, Float32Array][] = [];
     try {
       tokens = await step.tokens;
-      for (const [request, read] of step.logprobs) if (!request.ended) logprobs.set(request, await read);
+      for (const [job, read] of step.logprobs) if (!job.ended) logprobs.set(job, await read);
+      for (const { part, read } of step.sums) sums.push([part, await read]);
     } catch (error) {
       await next?.tokens.catch(() => {}); // it failed with the first
-      await this.#recover(step, error);
+      this.#recover(step, error);
       return;
     }
-    for (const [i, request] of step.rows.entries()) {
-      if (request.ended) continue;
-      request.alone = false;
+    const now = performance.now();
+    this.#times.note(step.parts, now - Math.max(step.began, this.#delivered));
+    this.#delivered = now;
+    for (const [part, sum] of sums) {
+      const job = part.sequence;
+      if (job.pooled && !job.ended) job.add(part, sum);
+    }
+    for (const [i, job] of step.rows.entries()) {
+      if (job.pooled || job.ended) continue;
+      this.#scheduler.trust(job);
       try {
-        if (!request.accept(tokens[i]!, logprobs.get(request))) continue;
-        this.#usual += (performance.now() - request.began - this.#usual) / 16;
-        this.#scheduler.remove(request);
+        if (job.accept(tokens[i]!, logprobs.get(job))) this.#usual += (now - job.began - this.#usual) / 16;
+        else if (job.stream.unread >= mostUnread) this.#scheduler.park(job);
       } catch (error) {
-        this.#fail(request, error);
+        job.fail(error);
       }
     }
   }
 
   // A step failed: what the device holds is lost, and what runs is computed again, one request at a time.
-  async #recover(step: Step, error: unknown): Promise<void> {
+  #recover(step: Step, error: unknown): void {
+    this.#reset();
+    const guilty = step.parts.filter(({ sequence }) => !sequence.ended);
+    if (guilty.length === 1) guilty[0]!.sequence.fail(error);
+    this.#scheduler.restart();
+    for (const job of this.#scheduler.all) job.length = job.tokens.length;
+  }
+
+  // What broke is not one request's.
+  #failAll(error: unknown): void {
+    this.#reset();
+    for (const job of this.#scheduler.all) job.fail(error);
+    this.#scheduler.pool.forget();
+  }
+
+  // Frees what is on the device.
+  #reset(): void {
     this.#runner?.dispose();
     this.#runner = undefined;
     this.#adapters.dispose();
     this.#loaded.fill(undefined);
-    await this.decoder.device.idle().catch(() => {}); // this failure has been told
-    const guilty = step.parts.filter(({ sequence }) => !sequence.ended);
-    if (guilty.length === 1) this.#fail(guilty[0]!.sequence, error);
-    this.#scheduler.restart();
-    for (const request of this.#scheduler.waiting) request.length = request.tokens.length;
-  }
-
-  #fail(request: RunningRequest, error: unknown): void {
-    this.#scheduler.remove(request);
-    request.fail(error);
-  }
-
-  async #embed(): Promise<void> {
-    const first = this.#embeddings[0]!;
-    const together: Embedding[] = [];
-    for (let tokens = 0; this.#embeddings.length > 0 && this.#embeddings[0]!.adapter === first.adapter; ) {
-      tokens += this.#embeddings[0]!.ids.length;
-      if (together.length > 0 && tokens > this.settings.stepTokens) break;
-      together.push(this.#embeddings.shift()!);
-    }
-    await embedTogether(this.decoder, together);
-  }
-
-  async #reached(): Promise<void> {
-    if (this.#disposed) return;
-    this.#fence ??= keep(tensor(new Int32Array(1), { device: this.decoder.device }));
-    await this.#fence.data();
   }
 }

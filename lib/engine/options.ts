@@ -1,6 +1,7 @@
 // The engine's options, completed to what suits the model and the machine.
 import { freemem } from 'node:os';
 import { z } from 'zod';
+import { cudaInfo, type Device } from '../device.js';
 import { blockBytes, blockSize } from '../models/cache.js';
 import type { Decoder } from '../models/decoder.js';
 
@@ -14,8 +15,12 @@ export interface EngineOptions {
    * sequence of a full batch, but no more than a quarter of the memory that is free.
    */
   cacheBytes?: number | undefined;
-  /** Requests that may wait; more are refused with QueueFull. Default 10,000. */
+  /**
+   * Requests that may wait; more are refused with QueueFull, but for a client with less than its share. Default 10,000.
+   */
   maxQueued?: number | undefined;
+  /** The same in tokens of prompts. Default 4,000,000. */
+  maxQueuedTokens?: number | undefined;
   /** Adapters that one batch may hold. Default 8. */
   adapterSlots?: number | undefined;
   /** The largest rank of an adapter. Default 256. */
@@ -30,6 +35,7 @@ const schema = z.strictObject({
   stepTokens: z.number().int().min(4).optional(),
   cacheBytes: z.number().positive().optional(),
   maxQueued: z.number().int().min(0).optional(),
+  maxQueuedTokens: count,
   adapterSlots: count,
   maxLoraRank: count,
   trainingShare: z.number().gt(0).lt(1).optional(),
@@ -41,28 +47,42 @@ export interface EngineSettings {
   /** Blocks of the KV cache. */
   blocks: number;
   maxQueued: number;
+  maxQueuedTokens: number;
   adapterSlots: number;
   maxLoraRank: number;
   trainingShare: number;
 }
 
+// A GPU's memory is also training's, and the activations'.
+const shareOfFree = 0.25;
+/** Bytes that the kernels' scratch and the driver need of a GPU. */
+const gpuReserve = 512 * 2 ** 20;
+
 /** @throws RangeError or TypeError that names the option and what it must be. */
-export function engineSettings(options: EngineOptions, { config, dtype }: Decoder): EngineSettings {
+export function engineSettings(options: EngineOptions, { config, device, dtype }: Decoder): EngineSettings {
   const result = schema.safeParse(options);
   if (!result.success) {
     const issue = result.error.issues[0]!;
     if (issue.code === 'unrecognized_keys') throw new TypeError(`engine: option '${issue.keys[0]}' is not known`);
     throw new RangeError(`engine: option '${issue.path.join('.')}': ${issue.message}`);
   }
-  const { maxBatch = 32, maxQueued = 10_000, adapterSlots = 8, maxLoraRank = 256, trainingShare = 0.3 } = result.data;
+  const { maxBatch = 32, adapterSlots = 8, maxLoraRank = 256, trainingShare = 0.3 } = result.data;
+  const { maxQueued = 10_000, maxQueuedTokens = 4_000_000 } = result.data;
   const stepTokens = Math.max(result.data.stepTokens ?? 256, maxBatch);
   const bytes = blockBytes(config, dtype);
   const tokens = Math.max(config.contextLength, maxBatch * Math.min(config.contextLength, 1024));
   const wanted = Math.ceil(tokens / blockSize);
-  const free = process.availableMemory?.() ?? freemem();
   const blocks = Math.floor(
-    result.data.cacheBytes ? result.data.cacheBytes / bytes : Math.min(wanted, free / 4 / bytes),
+    result.data.cacheBytes
+      ? result.data.cacheBytes / bytes
+      : Math.min(wanted, (freeBytes(device) * shareOfFree) / bytes),
   );
   if (blocks < 1) throw new RangeError(`engine: the cache has no room for one block of ${bytes} bytes: set cacheBytes`);
-  return { maxBatch, stepTokens, blocks, maxQueued, adapterSlots, maxLoraRank, trainingShare };
+  return { maxBatch, stepTokens, blocks, maxQueued, maxQueuedTokens, adapterSlots, maxLoraRank, trainingShare };
+}
+
+/** What the device has left, for as much as this process may take. */
+function freeBytes({ name, index }: Device): number {
+  if (name === 'cuda') return Math.max(0, cudaInfo(index).freeBytes - gpuReserve);
+  return process.availableMemory?.() ?? freemem();
 }

@@ -42,6 +42,15 @@ export class SlotTable<K> {
     this.#slots.set(key, held);
   }
 
+  /** The key in use that has the fewest users. */
+  leastUsed(): K | undefined {
+    let least: { key: K; users: number } | undefined;
+    for (const [key, { users }] of this.#slots) {
+      if (users > 0 && (!least || users < least.users)) least = { key, users };
+    }
+    return least?.key;
+  }
+
   slotOf(key: K): number | undefined {
     return this.#slots.get(key)?.slot;
   }

@@ -13,6 +13,7 @@ import { type Recording, recordCalls } from '../recording.js';
 import { keep, scope } from '../scope.js';
 import { type Tensor, tensor, viewOf } from '../tensor.js';
 import type { AdapterBuffers } from './adapter-buffers.js';
+import { type PartialSum, readSums } from './embed.js';
 import { Frame, type FrameSequence, frameShape } from './frame.js';
 import { adjust, adjusts, type LogitRules, readLogprobs, rowOf } from './logits.js';
 import type { Part, SchedulerLimits } from './scheduler.js';
@@ -28,7 +29,11 @@ export interface QueuedStep<S> {
   /** Resolves once the device has run the step; of an empty step, to one number without meaning. */
   tokens: Promise<ArrayLike<number>>;
   logprobs: ReadonlyMap<S, Promise<Float32Array>>;
+  /** Of those whose hidden states are asked for. */
+  sums: readonly PartialSum<S>[];
 }
+
+type Reads<S> = Pick<QueuedStep<S>, 'logprobs' | 'sums'>;
 
 interface Kept {
   key: string;
@@ -58,12 +63,12 @@ export class StepRunner<S extends StepSequence> {
   run(parts: readonly Part<S>[]): QueuedStep<S> {
     const rows = parts.filter(({ samples }) => samples).map(({ sequence }) => sequence);
     const plain = rows.length === parts.length && this.#inPlace(parts) && !rows.some(needsJavaScript);
-    const logprobs = plain ? this.#replay(parts) : this.#once(parts);
+    const reads = plain ? this.#replay(parts) : this.#once(parts);
     this.#chosen = rows;
     using chosen = viewOf(this.#tokens, [Math.max(rows.length, 1)], [1]);
     const tokens = chosen.data();
     tokens.catch(() => {}); // looked at when the step is delivered
-    return { rows, tokens, logprobs };
+    return { rows, tokens, ...reads };
   }
 
   /** Frees what only a running batch needs. */
@@ -88,7 +93,7 @@ export class StepRunner<S extends StepSequence> {
     );
   }
 
-  #replay(parts: readonly Part<S>[]): Map<S, Promise<Float32Array>> {
+  #replay(parts: readonly Part<S>[]): Reads<S> {
     const shape = frameShape(parts, this.limits.adapterSlots);
     const adapted = this.#adapted(parts);
     const key = `${shape.rows} ${shape.width} ${adapted ? this.adapters.state : ''}`;
@@ -106,10 +111,10 @@ export class StepRunner<S extends StepSequence> {
     if (kept.recording) kept.recording.replay();
     else if (same) kept.recording = recordCalls(() => scope(() => noGrad(body))).recording;
     else scope(() => noGrad(body));
-    return new Map();
+    return { logprobs: new Map(), sums: [] };
   }
 
-  #once(parts: readonly Part<S>[]): Map<S, Promise<Float32Array>> {
+  #once(parts: readonly Part<S>[]): Reads<S> {
     const { blockSize, adapterSlots } = this.limits;
     using frame = new Frame(frameShape(parts, adapterSlots), this.decoder.device);
     const known = parts.every(({ sequence, from, count }) => from + count <= sequence.tokens.length);
@@ -139,7 +144,7 @@ export class StepRunner<S extends StepSequence> {
     return gather(this.#tokens, 0, frame.tokens);
   }
 
-  #forward(frame: Frame, tokens: Tensor, parts: readonly Part<S>[], adapted: boolean): Map<S, Promise<Float32Array>> {
+  #forward(frame: Frame, tokens: Tensor, parts: readonly Part<S>[], adapted: boolean): Reads<S> {
     const { decoder } = this;
     const { keys, values } = this.#cache;
     const { positions, boundaries, lengths, blockTables, places: slots } = frame;
@@ -147,8 +152,9 @@ export class StepRunner<S extends StepSequence> {
     const adapter = adapted ? { groups: this.adapters.groups(frame.order, frame.segments) } : undefined;
     const hidden = decoder.hidden({ tokens, positions, boundaries }, { adapter, cache });
     const count = frame.shape.rows;
+    const sums = readSums(hidden, parts);
     const logprobs = new Map<S, Promise<Float32Array>>();
-    if (count === 0) return logprobs;
+    if (count === 0) return { logprobs, sums };
     const logits = decoder.logits(count === hidden.dim(0) ? hidden : embedding(hidden, frame.rows));
     const rows = parts.filter(({ samples }) => samples);
     for (const [i, { sequence }] of rows.entries()) {
@@ -158,7 +164,7 @@ export class StepRunner<S extends StepSequence> {
     const { options, seeds, steps } = frame;
     const chosen = viewOf(this.#tokens, [count], [1]);
     kernels.sample(chosen.handle, logits.handle, options.handle, seeds.handle, steps.handle);
-    return logprobs;
+    return { logprobs, sums };
   }
 
   #adapted(parts: readonly Part<S>[]): boolean {

@@ -10,7 +10,15 @@ export class TokenStream<T> implements AsyncGenerator<T, Finish, void> {
   readonly #readers: { resolve: (result: IteratorResult<T, Finish>) => void; reject: (error: unknown) => void }[] = [];
   #end: { finish: Finish } | { error: unknown } | undefined;
 
-  constructor(private readonly onLeave: () => void) {}
+  constructor(
+    private readonly onLeave: () => void,
+    private readonly onRead: () => void = () => {},
+  ) {}
+
+  /** Values that nobody has taken. */
+  get unread(): number {
+    return this.#values.length;
+  }
 
   push(value: T): void {
     const reader = this.#readers.shift();
@@ -28,7 +36,10 @@ export class TokenStream<T> implements AsyncGenerator<T, Finish, void> {
 
   next(): Promise<IteratorResult<T, Finish>> {
     const value = this.#values.shift();
-    if (value !== undefined) return Promise.resolve({ value, done: false });
+    if (value !== undefined) {
+      this.onRead();
+      return Promise.resolve({ value, done: false });
+    }
     if (this.#end) return this.#last(this.#end);
     return new Promise((resolve, reject) => {
       this.#readers.push({ resolve, reject });

@@ -1,38 +1,130 @@
-// Training beside serving on one device: who may queue work next.
+// Training beside serving on one device: who may queue work next, whichever models they are.
 //
 // While nothing is served, training runs freely, but never far ahead of the device, so that a request finds a short
 // queue. While something is served, training's stretches run between steps, for its share of the time: a stretch that
-// took longer than its due is made up for by the steps after it.
+// took longer than its due, and what was queued when serving began, is made up for by the steps after it.
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Device } from '../device.js';
+import { keep } from '../scope.js';
+import { tensor } from '../tensor.js';
+import { Backlog } from './backlog.js';
 
-/** Stretches that training may be ahead of the device: enough to keep it busy, short to wait for. */
-const ahead = 4;
-/** Stretches between two looks at the device. */
-const stride = 4;
+/** Milliseconds that training may be ahead of the device: about one step that serves, for which nobody waits long. */
+const ahead = 12;
+/** The same within a turn: enough to keep the device busy while the next stretch is queued. */
+const aheadInTurn = 2;
 /** Milliseconds of training between two steps, at most, while it is not in debt. */
-const longestTurn = 50;
+const longestTurn = 12;
+
+interface Waiting {
+  owner: object;
+  start: () => void;
+  refuse: (error: unknown) => void;
+}
+
+const ofDevices = new WeakMap<Device, TrainingTurns>();
 
 export class TrainingTurns {
-  readonly #waiting: { start: () => void; refuse: (error: unknown) => void }[] = [];
-  readonly #fences: Promise<void>[] = [];
-  #stretches = 0;
+  readonly #waiting: Waiting[] = [];
+  readonly #backlog: Backlog;
+  #serving = 0;
+  /** Training has the device, and its time is taken. */
+  #busy = false;
   /** Milliseconds that training has earned; below 0 it has taken too many. */
   #credit = 0;
-  #since: number | undefined;
+  #since = performance.now();
 
-  /**
-   * `share` of the device's time goes to training while something is served. `fence` resolves once all that was queued
-   * has run.
-   */
-  constructor(
-    private readonly share: number,
-    private readonly serving: () => boolean,
-    private readonly fence: () => Promise<void>,
-  ) {}
+  /** `fence` resolves once all that was queued has run. */
+  constructor(fence: () => Promise<void>) {
+    this.#backlog = new Backlog(fence);
+  }
 
-  /** Resolves when training may queue its next stretch of work; undefined if that is now. */
-  turn(signal?: AbortSignal): Promise<void> | undefined {
+  /** The one of a device. */
+  static of(device: Device): TrainingTurns {
+    let turns = ofDevices.get(device);
+    if (!turns) {
+      turns = new TrainingTurns(async () => {
+        using fence = keep(tensor(new Int32Array(1), { device }));
+        await fence.data();
+      });
+      ofDevices.set(device, turns);
+    }
+    return turns;
+  }
+
+  /** Resolves when `owner` may queue its next stretch of work; undefined if that is now. */
+  turn(owner: object, signal?: AbortSignal): Promise<void> | undefined {
     signal?.throwIfAborted();
-    if (!this.serving()) return this.#pace();
+    this.#backlog.add(); // what was queued since the last turn
+    if (this.#serving > 0) {
+      if (!this.#busy) void this.#charge(this.#backlog.done()); // it was no turn's
+      return this.#wait(owner, signal);
+    }
+    return this.#backlog.remaining > ahead ? this.#pace(owner, signal) : undefined;
+  }
+
+  /** One more engine serves; training's share of the time is `share` while any does. */
+  enter(share: number): void {
+    this.#earn(share);
+    this.#serving++;
+    if (!this.#busy) void this.#charge(this.#backlog.done());
+  }
+
+  /** An engine has nothing to serve any more. */
+  leave(): void {
+    if (--this.#serving > 0) return;
+    for (const { start } of this.#waiting.splice(0)) start();
+  }
+
+  /** Whether training has earned a turn between two steps, of an engine that gives it this share. */
+  due(share: number): boolean {
+    if (this.#busy) return false;
+    this.#earn(share);
+    return this.#waiting.length > 0 && this.#credit > 0;
+  }
+
+  /** Lets training work until its time is used up. The engine queues nothing meanwhile. */
+  grant(): Promise<void> {
+    return this.#charge(this.#work(performance.now() + this.#credit));
+  }
+
+  async #work(until: number): Promise<void> {
+    const backlog = this.#backlog;
+    do {
+      const { count } = backlog;
+      this.#waiting.shift()?.start();
+      await nextTurn(); // by then the stretch is queued
+      if (backlog.count === count) backlog.add();
+      await backlog.below(aheadInTurn);
+    } while (this.#waiting.length > 0 && performance.now() + backlog.remaining + backlog.average <= until);
+    await backlog.done();
+  }
+
+  // Takes from the credit what this work takes of the time.
+  async #charge(work: Promise<void>): Promise<void> {
+    const began = performance.now();
+    this.#busy = true;
+    await work;
+    this.#busy = false;
+    this.#since = performance.now();
+    this.#credit -= this.#since - began;
+  }
+
+  /** `owner` is gone. */
+  refuse(owner: object, error: unknown): void {
+    for (const entry of this.#waiting.filter((entry) => entry.owner === owner)) {
+      this.#waiting.splice(this.#waiting.indexOf(entry), 1);
+      entry.refuse(error);
+    }
+  }
+
+  async #pace(owner: object, signal: AbortSignal | undefined): Promise<void> {
+    await this.#backlog.below(ahead);
+    signal?.throwIfAborted();
+    if (this.#serving > 0) await this.#wait(owner, signal);
+  }
+
+  #wait(owner: object, signal: AbortSignal | undefined): Promise<void> {
     return new Promise<void>((resolve, reject) => {
       const stop = (): void => {
         this.#waiting.splice(this.#waiting.indexOf(entry), 1);
@@ -42,55 +134,21 @@ export class TrainingTurns {
         signal?.removeEventListener('abort', stop);
         done();
       };
-      const entry = { start: () => settle(resolve), refuse: (error: unknown) => settle(() => reject(error)) };
+      const entry: Waiting = {
+        owner,
+        start: () => settle(resolve),
+        refuse: (error) => settle(() => reject(error)),
+      };
       signal?.addEventListener('abort', stop, { once: true });
       this.#waiting.push(entry);
     });
   }
 
-  /** Whether training has earned a turn between two steps. */
-  get due(): boolean {
+  // Debt shrinks as time goes by; credit grows only while somebody waits for a turn.
+  #earn(share: number): void {
     const now = performance.now();
-    if (this.#waiting.length === 0) {
-      this.#since = undefined;
-      return false;
-    }
-    if (this.#since !== undefined) {
-      const earned = ((now - this.#since) * this.share) / (1 - this.share);
-      this.#credit = Math.min(this.#credit + earned, longestTurn);
-    }
+    const earned = ((now - this.#since) * share) / (1 - share);
     this.#since = now;
-    return this.#credit > 0;
-  }
-
-  /** Lets training work until its time is used up. Nothing else is queued meanwhile. */
-  async grant(): Promise<void> {
-    while (this.#waiting.length > 0 && this.#credit > 0) {
-      const began = performance.now();
-      this.#waiting.shift()!.start();
-      // The stretch is queued by the time that the event loop comes round.
-      await new Promise((resolve) => setImmediate(resolve));
-      await this.fence();
-      this.#credit -= performance.now() - began;
-    }
-    this.#since = performance.now();
-  }
-
-  /** Nothing is served any more: whoever waits goes on. */
-  release(): void {
-    this.#credit = 0;
-    this.#since = undefined;
-    for (const { start } of this.#waiting.splice(0)) start();
-  }
-
-  /** The engine is gone. */
-  refuse(error: unknown): void {
-    for (const { refuse } of this.#waiting.splice(0)) refuse(error);
-  }
-
-  #pace(): Promise<void> | undefined {
-    if (++this.#stretches % stride !== 0) return undefined;
-    this.#fences.push(this.fence());
-    return this.#fences.length > ahead ? this.#fences.shift() : undefined;
+    this.#credit = Math.min(this.#credit + earned, this.#waiting.length > 0 ? longestTurn : Math.max(0, this.#credit));
   }
 }

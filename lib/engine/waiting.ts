@@ -33,9 +33,20 @@ export class WaitingLines<T extends Waiter> {
     this.#length++;
   }
 
-  /** The first of each line, in the order of the clients' turns. */
-  heads(): T[] {
-    return Array.from(this.#lines.values(), (line) => line[0]!);
+  /** Puts back one that made room for another client: it is the next of its own, which waits for its turn. */
+  putBack(waiter: T): void {
+    const line = this.#lines.get(waiter.client);
+    if (line) line.unshift(waiter);
+    else this.#lines.set(waiter.client, [waiter]);
+    this.#length++;
+  }
+
+  /**
+   * The first of each line, in the order of the clients' turns. Whoever is served on the way is followed by the others,
+   * and then by the next of its own client.
+   */
+  *heads(): Generator<T> {
+    for (const line of this.#lines.values()) yield line[0]!;
   }
 
   /** Takes a waiter out as served: it is its client's turn again when all the others have had theirs. */

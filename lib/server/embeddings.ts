@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { jsonBody } from './body.js';
 import type { Resolved, ServerContext } from './context.js';
 import { badRequest } from './errors.js';
+import type { RequestFacts } from './generation.js';
 import { plainPrompt } from './prompt.js';
 import { requestFacts } from './request.js';
 
@@ -29,8 +30,8 @@ const atOnce = 8;
 export function embeddingRoutes(context: ServerContext): Hono {
   return new Hono().post('/embeddings', async (c) => {
     const body = await jsonBody(c, context, embeddingsBody);
-    const { signal } = requestFacts(c);
-    const resolved = await context.resolve(body.model, signal);
+    const facts = requestFacts(c);
+    const resolved = await context.resolve(body.model, facts.signal);
     const { hiddenSize } = resolved.model.decoder.config;
     const dimensions = body.dimensions ?? hiddenSize;
     if (dimensions > hiddenSize) {
@@ -39,7 +40,7 @@ export function embeddingRoutes(context: ServerContext): Hono {
     const inputs = inputsOf(body.input).map((input, i, all) =>
       plainPrompt(context, resolved.model, input, all.length > 1 ? `input[${i}]` : 'input'),
     );
-    const vectors = await embedAll(resolved, inputs, signal);
+    const vectors = await embedAll(resolved, inputs, facts);
     const tokens = inputs.reduce((sum, ids) => sum + ids.length, 0);
     return c.json({
       object: 'list',
@@ -66,14 +67,14 @@ export function inputsOf(input: string | string[] | number[] | number[][]): (str
 async function embedAll(
   { model, adapter }: Resolved,
   inputs: number[][],
-  signal: AbortSignal,
+  { client, signal }: RequestFacts,
 ): Promise<Float32Array[]> {
   const vectors: Float32Array[] = [];
   let next = 0;
   const worker = async (): Promise<void> => {
     while (next < inputs.length) {
       const index = next++;
-      vectors[index] = await model.engine.embed(inputs[index]!, adapter, signal);
+      vectors[index] = await model.engine.embed(inputs[index]!, { adapter, client, signal });
     }
   };
   await Promise.all(Array.from({ length: Math.min(atOnce, inputs.length) }, worker));

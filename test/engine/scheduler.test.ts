@@ -1,6 +1,6 @@
 // The scheduler and what it counts with: admission, turns, preemption, prefixes and slots, all without a device.
 import { describe, expect, it } from 'vitest';
-import { BlockPool, blockNames } from '../../lib/engine/blocks.js';
+import { BlockNames, BlockPool } from '../../lib/engine/blocks.js';
 import { Scheduler, type SchedulerLimits, type Sequence } from '../../lib/engine/scheduler.js';
 import { SlotTable } from '../../lib/engine/slots.js';
 import { WaitingLines } from '../../lib/engine/waiting.js';
@@ -8,17 +8,18 @@ import { WaitingLines } from '../../lib/engine/waiting.js';
 interface Wanted {
   client?: string;
   produces?: number;
-  adapterKey?: string;
+  adapterNow?: string;
+  pooled?: boolean;
 }
 
 let salt = 0;
 
-function sequence(prompt: number | number[], { client = '', produces = 4, adapterKey }: Wanted = {}): Sequence {
+function sequence(prompt: number | number[], { client = '', produces = 4, adapterNow, pooled = false }: Wanted = {}): Sequence {
   salt += 1000;
   const tokens = typeof prompt === 'number' ? Array.from({ length: prompt }, (_, i) => salt + i) : [...prompt];
   const length = tokens.length;
-  const state = { alone: false, length, computed: 0, cached: 0, blocks: [], names: undefined };
-  return { client, tokens, promptLength: length, most: length + produces, adapterKey, ...state };
+  const state = { length, computed: 0, cached: 0, passed: 0, blocks: [], names: undefined, adapterKey: undefined };
+  return { client, tokens, promptLength: length, most: length + produces, pooled, adapterNow, ...state };
 }
 
 const scheduler = (limits: Partial<SchedulerLimits> = {}): Scheduler<Sequence> =>
@@ -27,6 +28,7 @@ const scheduler = (limits: Partial<SchedulerLimits> = {}): Scheduler<Sequence> =
 /** One step with its tokens read, as `[sequence's number among `all`, from, count]`. */
 function step(of: Scheduler<Sequence>, all: readonly Sequence[]): number[][] {
   const parts = of.plan();
+  of.commit(parts);
   for (const { sequence, samples } of parts) if (samples) (sequence.tokens as number[]).push(7);
   for (const { sequence } of parts) if (sequence.length === sequence.most) of.remove(sequence);
   return parts.map(({ sequence, from, count }) => [all.indexOf(sequence), from, count]);
@@ -114,8 +116,8 @@ describe('admission', () => {
 
   it('waits for an adapter slot, and lets others pass', () => {
     const s = scheduler({ adapterSlots: 1 });
-    const all = ['x', 'y', undefined, 'x'].map((adapterKey, i) =>
-      sequence(2, { client: String(i), produces: 2, ...(adapterKey ? { adapterKey } : {}) }),
+    const all = ['x', 'y', undefined, 'x'].map((adapterNow, i) =>
+      sequence(2, { client: String(i), produces: 2, ...(adapterNow ? { adapterNow } : {}) }),
     );
     for (const one of all) s.add(one);
     expect(step(s, all).map(([which]) => which)).toEqual([0, 2, 3]);
@@ -170,7 +172,7 @@ describe('preemption', () => {
       const parts = step(s, all);
       expect(parts).toHaveLength(1);
       order.push(parts[0]![0]!);
-      all[parts[0]![0]!]!.alone = false;
+      s.trust(all[parts[0]![0]!]!);
     }
     expect(order).toEqual([0, 1, 2]);
     expect(step(s, all)).toHaveLength(3);
@@ -186,11 +188,11 @@ describe('preemption', () => {
       const s = scheduler({ blocks: 12, stepTokens: 6 + random(20), maxBatch: 1 + random(6) });
       const all = Array.from({ length: 20 }, (_, i) => {
         const prompt = Array.from({ length: 1 + random(24) }, (_, n) => (n < 8 ? n : random(3)));
-        const adapterKey = ['x', 'y', 'z', undefined][random(4)];
+        const adapterNow = ['x', 'y', 'z', undefined][random(4)];
         return sequence(prompt, {
           client: String(i % 3),
           produces: 1 + random(20),
-          ...(adapterKey ? { adapterKey } : {}),
+          ...(adapterNow ? { adapterNow } : {}),
         });
       });
       for (const one of all) {
@@ -227,9 +229,9 @@ describe('prefixes', () => {
   it('are shared while both run, and belong to one adapter', () => {
     const s = scheduler({ stepTokens: 64 });
     s.add(sequence(prompt));
-    s.plan();
+    s.commit(s.plan());
     s.add(sequence(prompt));
-    s.add(sequence(prompt, { adapterKey: 'x', client: 'x' }));
+    s.add(sequence(prompt, { adapterNow: 'x', client: 'x' }));
     s.plan();
     expect(s.prefixHits).toBe(12);
     expect(s.pool.used).toBe(4 + 1 + 4);
@@ -254,32 +256,31 @@ describe('BlockPool', () => {
       [pool.take()!, pool.take()!],
       [pool.take()!, pool.take()!],
     ];
-    const names = [blockNames([1, 2, 3, 4], 2, ''), blockNames([5, 6, 7, 8], 2, '')];
+    const names = [new BlockNames([1, 2, 3, 4], 2, ''), new BlockNames([5, 6, 7, 8], 2, '')];
     [first, second].forEach((blocks, i) => {
-      blocks!.forEach((block, n) => pool.name(block, names[i]![n]!));
+      blocks!.forEach((block, n) => pool.name(block, names[i]!.at(n)));
     });
     expect(pool.take()).toBeUndefined();
     pool.free(second!);
     pool.free(first!);
     expect(pool.available).toBe(4);
     expect(pool.take()).toBe(second![1]);
-    expect(pool.find(names[1]!)).toEqual([second![0]]);
-    expect(pool.find(names[0]!)).toEqual(first);
+    expect(pool.find(names[1]!, 2)).toEqual([second![0]]);
+    expect(pool.find(names[0]!, 2)).toEqual(first);
     pool.share(second![0]!);
     expect(pool.take()).toBe(first![1]);
-    expect(pool.find(names[0]!)).toEqual([first![0]]);
+    expect(pool.find(names[0]!, 2)).toEqual([first![0]]);
     expect(pool.unowned([first![0]!, second![0]!])).toBe(1);
     pool.forget();
-    expect(pool.find(names[0]!)).toEqual([]);
+    expect(pool.find(names[0]!, 2)).toEqual([]);
     expect(pool.available).toBe(1);
   });
 
   it('names blocks by everything before them', () => {
-    const names = blockNames([1, 2, 3, 4, 5], 2, 'x');
-    expect(names).toHaveLength(2);
-    expect(blockNames([1, 2, 3, 4], 2, 'x')).toEqual(names);
-    expect(blockNames([9, 2, 3, 4], 2, 'x')[1]).not.toBe(names[1]);
-    expect(blockNames([1, 2, 3, 4], 2, 'y')[0]).not.toBe(names[0]);
+    const names = new BlockNames([1, 2, 3, 4, 5], 2, 'x');
+    expect(new BlockNames([1, 2, 3, 4], 2, 'x').at(1)).toEqual(names.at(1));
+    expect(new BlockNames([9, 2, 3, 4], 2, 'x').at(1)).not.toBe(names.at(1));
+    expect(new BlockNames([1, 2, 3, 4], 2, 'y').at(0)).not.toBe(names.at(0));
   });
 });
 
@@ -303,12 +304,12 @@ describe('WaitingLines', () => {
     const lines = new WaitingLines<{ client: string; n: number }>();
     const [a1, a2, b1, b2] = ['a', 'a', 'b', 'b'].map((client, n) => ({ client, n }));
     for (const waiter of [a1!, a2!, b1!, b2!]) lines.push(waiter);
-    expect(lines.heads()).toEqual([a1, b1]);
+    expect([...lines.heads()]).toEqual([a1, b1]);
     lines.serve(a1!);
-    expect(lines.heads()).toEqual([b1, a2]);
+    expect([...lines.heads()]).toEqual([b1, a2]);
     lines.serve(b1!);
     lines.unshift(b1!);
-    expect(lines.heads()).toEqual([b1, a2]);
+    expect([...lines.heads()]).toEqual([b1, a2]);
     expect([...lines]).toEqual([b1, b2, a2]);
     expect(lines.delete(a1!)).toBe(false);
     expect(lines.length).toBe(3);

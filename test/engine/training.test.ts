@@ -70,25 +70,25 @@ it('a fine-tune gives the same losses while something is served', { timeout: 240
   await served.catch(() => {});
 });
 
+const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
 it('turns are shared as asked, and nobody waits for ever', async () => {
+  const owner = {};
+  const turns = new TrainingTurns(() => pause(6));
+  turns.enter(0.25);
   let serving = true;
-  const turns = new TrainingTurns(
-    0.25,
-    () => serving,
-    () => new Promise((resolve) => setTimeout(resolve, 6)),
-  );
   let taken = 0;
   const training = (async () => {
     for (let i = 0; i < 1000 && serving; i++) {
-      await turns.turn();
+      await turns.turn(owner);
       taken++;
     }
   })();
   const began = performance.now();
   let granted = 0;
   while (performance.now() - began < 600) {
-    await new Promise((resolve) => setTimeout(resolve, 4)); // a step of serving
-    if (!turns.due) continue;
+    await pause(4); // a step of serving
+    if (!turns.due(0.25)) continue;
     const start = performance.now();
     await turns.grant();
     granted += performance.now() - start;
@@ -97,17 +97,112 @@ it('turns are shared as asked, and nobody waits for ever', async () => {
   expect(share).toBeGreaterThan(0.1);
   expect(share).toBeLessThan(0.35);
   serving = false;
-  turns.release();
+  turns.leave();
   await training;
   expect(taken).toBeGreaterThan(5);
 
-  serving = true;
+  turns.enter(0.25);
   const stop = new AbortController();
-  const left = expect(turns.turn(stop.signal)).rejects.toThrow('stopped');
+  const left = expect(turns.turn(owner, stop.signal)).rejects.toThrow('stopped');
   stop.abort(new Error('stopped'));
   await left;
-  const refused = expect(turns.turn()).rejects.toThrow('gone');
-  turns.refuse(new Error('gone'));
+  const refused = expect(turns.turn(owner)).rejects.toThrow('gone');
+  const stays = turns.turn({});
+  turns.refuse(owner, new Error('gone'));
   await refused;
-  expect(turns.due).toBe(false);
+  turns.leave();
+  await stays;
+  expect(turns.due(0.25)).toBe(false);
+});
+
+/** A device that takes its time for each piece of work, and tells how much it has not done. */
+function slowDevice(milliseconds: number) {
+  let queued = 0;
+  let last = Promise.resolve();
+  const work = (): void => {
+    queued++;
+    last = last.then(() => pause(milliseconds)).then(() => void queued--);
+  };
+  return { work, fence: () => last, queued: () => queued };
+}
+
+it.each([3, 20])('training of %d ms a stretch stays about a serving step ahead of the device', async (milliseconds) => {
+  const device = slowDevice(milliseconds);
+  const turns = new TrainingTurns(device.fence);
+  let most = 0;
+  for (let i = 0; i < 24; i++) {
+    device.work();
+    await turns.turn({});
+    if (i >= 12) most = Math.max(most, device.queued() * milliseconds);
+  }
+  expect(most).toBeLessThanOrEqual(Math.max(20, milliseconds));
+});
+
+it('what was queued when serving began is paid back, and so is a long stretch, whenever serving ends', async () => {
+  const device = slowDevice(40);
+  const turns = new TrainingTurns(device.fence);
+  const owner = {};
+  for (let i = 0; i < 2; i++) {
+    device.work();
+    void turns.turn(owner);
+  }
+  turns.enter(0.5);
+  void turns.turn(owner);
+  await pause(90);
+  expect(turns.due(0.5)).toBe(false); // 80 ms were taken
+  turns.leave();
+  turns.enter(0.5);
+  void turns.turn(owner);
+  await pause(20);
+  expect(turns.due(0.5)).toBe(false);
+  await pause(120);
+  expect(turns.due(0.5)).toBe(true);
+});
+
+it('short stretches share a turn', async () => {
+  const turns = new TrainingTurns(slowDevice(0).fence);
+  turns.enter(0.5);
+  let taken = 0;
+  void (async () => {
+    for (; taken < 1000; taken++) await turns.turn({});
+  })();
+  const grants = 20;
+  for (let i = 0; i < grants; i++) {
+    await pause(8);
+    if (turns.due(0.5)) await turns.grant();
+  }
+  expect(taken).toBeGreaterThan(2 * grants);
+});
+
+it('a failed fence was reached', async () => {
+  const turns = new TrainingTurns(() => Promise.reject(new Error('of somebody else')));
+  for (let i = 0; i < 40; i++) await turns.turn({});
+  turns.enter(0.5);
+  const turn = turns.turn({});
+  while (!turns.due(0.5)) await pause(2);
+  await turns.grant();
+  await turn;
+});
+
+it('training of one model yields to serving of another on the same device', async () => {
+  const other = await loadModel(folder);
+  const run = other.finetune({ data: rows, steps: 10_000, batchTokens: 480, lora: { r: 4 } });
+  let steps = 0;
+  const watching = (async () => {
+    for await (const _ of run) steps++;
+  })().catch(() => {});
+  while (steps < 3) await pause(5);
+  const perSecond = async (during: () => Promise<unknown>): Promise<number> => {
+    const [before, began] = [steps, performance.now()];
+    await during();
+    return ((steps - before) / (performance.now() - began)) * 1000;
+  };
+  const free = await perSecond(() => pause(1500));
+  const beside = await perSecond(() => timePerToken());
+  run.cancel();
+  await watching;
+  run.adapter?.dispose();
+  other.dispose();
+  expect(beside).toBeGreaterThan(0);
+  expect(beside / free).toBeLessThan(0.6);
 });

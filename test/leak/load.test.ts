@@ -62,7 +62,7 @@ it('batches with adapters, refused and failing ones too, leave nothing', async (
         ...signal,
       });
     });
-    await Promise.allSettled([...runs, model.engine.embed([1, 2, 3], adapters[0])]);
+    await Promise.allSettled([...runs, model.engine.embed([1, 2, 3], { adapter: adapters[0] })]);
     for (const adapter of adapters) adapter.dispose();
   };
   await round(0);

@@ -1,0 +1,96 @@
+// What the scheduler and the steps see of anything that the engine computes, whoever gets the result.
+import type { Adapter } from '../lora/adapter.js';
+import type { BlockNames } from './blocks.js';
+import type { StepSequence } from './step.js';
+
+export interface JobOptions {
+  adapter?: Adapter | undefined;
+  /** Who asks: the engine is fair between clients. */
+  client?: string | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export type StepSettings = StepSequence['settings'] & StepSequence['sampling'];
+
+const adapterIds = new WeakMap<Adapter, number>();
+let adapterCount = 0;
+
+/** Names an adapter and its state: another after it was trained on. */
+export function adapterKey(adapter: Adapter): string {
+  const id = adapterIds.get(adapter) ?? ++adapterCount;
+  adapterIds.set(adapter, id);
+  return `${id}.${adapter.version}`;
+}
+
+export abstract class Job implements StepSequence {
+  abstract readonly pooled: boolean;
+  abstract readonly settings: StepSettings;
+  abstract readonly wantsLogprobs: boolean;
+  /** Whether its next step can only be queued once this one's token is known. */
+  abstract readonly waits: boolean;
+  readonly tokens: number[];
+  readonly promptLength: number;
+  readonly client: string;
+  readonly adapter: Adapter | undefined;
+  /** When it came, in milliseconds. */
+  readonly began = performance.now();
+  allowed: Uint8Array | undefined;
+  adapterKey: string | undefined;
+  length: number;
+  computed = 0;
+  cached = 0;
+  passed = 0;
+  blocks: number[] = [];
+  names: BlockNames | undefined;
+  #ended = false;
+  readonly #signal: AbortSignal | undefined;
+
+  /** `onEnd` is called once, whatever ends it. */
+  constructor(
+    prompt: readonly number[],
+    /** The length at which it ends. */
+    readonly most: number,
+    { adapter, client, signal }: JobOptions,
+    private readonly onEnd: (job: Job) => void,
+  ) {
+    this.tokens = [...prompt];
+    this.promptLength = prompt.length;
+    this.length = prompt.length;
+    this.client = client ?? '';
+    this.adapter = adapter;
+    this.#signal = signal;
+    signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  get sampling(): StepSettings {
+    return this.settings;
+  }
+
+  get adapterNow(): string | undefined {
+    return this.adapter && adapterKey(this.adapter);
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Gets ready for the step that chooses its next token. @throws what refuses the request. */
+  prepare(): void {}
+
+  fail(error: unknown): void {
+    this.tell(error);
+    this.end();
+  }
+
+  /** Tells whoever asked that it failed. */
+  protected abstract tell(error: unknown): void;
+
+  protected end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#signal?.removeEventListener('abort', this.#abort);
+    this.onEnd(this);
+  }
+
+  readonly #abort = (): void => this.fail(this.#signal!.reason);
+}

@@ -7,6 +7,7 @@ import type { Tensor } from './tensor.js';
 interface Scope {
   made: Set<Tensor>;
   parent: Scope | undefined;
+  closed: boolean;
 }
 
 const open = new AsyncLocalStorage<Scope | undefined>();
@@ -17,8 +18,8 @@ let current: Scope | undefined; // the scope of a synchronous stretch, which nee
  * values of a plain object) and those passed to `keep`. Works for synchronous and asynchronous bodies.
  */
 export function scope<T>(body: () => T): T {
-  const parent = current ?? open.getStore();
-  const scope: Scope = { made: new Set(), parent };
+  const parent = innermost();
+  const scope: Scope = { made: new Set(), parent, closed: false };
   const before = current;
   let result: T;
   try {
@@ -46,23 +47,36 @@ export function scope<T>(body: () => T): T {
   return result;
 }
 
-/** Takes a tensor out of every open scope: it lives until its own `dispose()`. */
+/** Takes a tensor out of its scope: it lives until its own `dispose()`. */
 export function keep<T extends Tensor>(tensor: T): T {
-  for (let s = current ?? open.getStore(); s; s = s.parent) s.made.delete(tensor);
+  tensor.madeIn?.delete(tensor);
+  tensor.madeIn = undefined;
   return tensor;
 }
 
 /** Called by Tensor's constructor. */
 export function made(tensor: Tensor): void {
-  (current ?? open.getStore())?.made.add(tensor);
+  enter(tensor, innermost());
+}
+
+function enter(tensor: Tensor, scope: Scope | undefined): void {
+  scope?.made.add(tensor);
+  tensor.madeIn = scope?.made;
+}
+
+// What still runs when its scope has closed belongs to the next one outside.
+function innermost(): Scope | undefined {
+  let scope = current ?? open.getStore();
+  while (scope?.closed) scope = scope.parent;
+  return scope;
 }
 
 function close(scope: Scope, result: unknown): void {
-  for (const tensor of tensorsIn(result)) {
-    if (scope.made.delete(tensor)) scope.parent?.made.add(tensor);
-  }
+  scope.closed = true;
+  let outer = scope.parent;
+  while (outer?.closed) outer = outer.parent;
+  for (const tensor of tensorsIn(result)) if (scope.made.delete(tensor)) enter(tensor, outer);
   for (const tensor of scope.made) tensor.dispose();
-  scope.made.clear();
 }
 
 function* tensorsIn(value: unknown): Generator<Tensor> {

@@ -3,7 +3,7 @@ import type { History } from './autograd.js';
 import { type Device, device as deviceOf } from './device.js';
 import { type AnyDType, bytesOf, type DType, dtypeCode, isFloat } from './dtype.js';
 import { type Handle, kernels, native } from './native.js';
-import { made } from './scope.js';
+import { keep, made } from './scope.js';
 
 export type Shape = readonly number[];
 export type TypedArray = Float32Array | Int32Array | Uint8Array;
@@ -23,6 +23,8 @@ export class Tensor {
   /** What `backward` left here. */
   grad?: Tensor | undefined;
   requiresGrad = false;
+  /** @internal The tensors of the scope that will dispose of this one. */
+  madeIn: Set<Tensor> | undefined;
   #handle: Handle | undefined;
 
   /** For `empty`, `viewOf` and the loaders only: everybody else makes tensors by ops. */
@@ -116,6 +118,7 @@ export class Tensor {
     if (!this.#handle) return;
     native.release(this.#handle);
     this.#handle = undefined;
+    keep(this); // no scope need hold it any longer
     this.history = undefined;
   }
 
@@ -186,6 +189,19 @@ export function empty(shape: Shape, options: { dtype?: AnyDType; device?: string
 /** Another view of a tensor's storage: no bytes move. `offset` counts elements from where `x` starts. */
 export function viewOf(x: Tensor, shape: Shape, strides: Shape, offset = 0): Tensor {
   return new Tensor(native.view(x.handle, offset, ...shape, ...strides), shape, strides, x.dtype, x.device);
+}
+
+/**
+ * Waits until these tensors are computed, whatever else the device does.
+ *
+ * @throws Error (as a rejection) with the kernel's name, if an op that one of them depends on failed.
+ */
+export async function computed(tensors: Iterable<Tensor>): Promise<void> {
+  const one = async (x: Tensor): Promise<void> => {
+    using first = viewOf(x, [1], [1]);
+    await first.bytes();
+  };
+  await Promise.all(Array.from(tensors, (x) => (x.size > 0 ? one(x) : undefined)));
 }
 
 /**

@@ -8,7 +8,7 @@ import type { LowRank } from '../nn/linear.js';
 import { cast, toDevice } from '../ops/copy.js';
 import { uniform, zeros } from '../ops/random.js';
 import { keep, scope } from '../scope.js';
-import type { Tensor } from '../tensor.js';
+import { computed, type Tensor } from '../tensor.js';
 import {
   type LoraConfig,
   type LoraOptions,
@@ -111,7 +111,7 @@ export class Adapter {
         };
         pairs.set(path, { a: read('A', [r, from]), b: read('B', [out, r]), scaling });
       }
-      await base.device.idle();
+      await computed([...pairs.values()].flatMap(({ a, b }) => [a, b]));
       return new Adapter(config, pairs);
     } catch (error) {
       for (const { a, b } of pairs.values()) [a, b].forEach((x) => x.dispose());

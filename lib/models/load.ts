@@ -14,7 +14,7 @@ import { dequantize } from '../ops/quant.js';
 import { full, randn } from '../ops/random.js';
 import { reshape } from '../ops/view.js';
 import { keep, scope } from '../scope.js';
-import { type Tensor, tensor } from '../tensor.js';
+import { computed, type Tensor, tensor } from '../tensor.js';
 import { decoderConfig } from './architectures.js';
 import type { DecoderConfig } from './config.js';
 import { Decoder } from './decoder.js';
@@ -144,7 +144,7 @@ async function assemble(
         since = performance.now();
       }
     }
-    await device.idle();
+    await computed(weights.values());
     const dtype = weights.get('model.layers.0.self_attn.q_proj.weight')!.dtype as DType;
     return new Decoder(config, weights, device, dtype);
   } catch (error) {

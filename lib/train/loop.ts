@@ -6,7 +6,7 @@
 import type { Adapter } from '../lora/adapter.js';
 import type { Decoder } from '../models/decoder.js';
 import { scope } from '../scope.js';
-import type { Tensor } from '../tensor.js';
+import { computed, type Tensor } from '../tensor.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { Batches, type Position, stepsInEpoch } from './batches.js';
 import {
@@ -153,7 +153,7 @@ class Run {
       throw error;
     }
     if (this.#source instanceof StreamedSource) this.#warn(settings.data, this.#report);
-    await this.trainee.decoder.device.idle();
+    await computed(this.trainee.parameters.values());
   }
 
   async dispose(): Promise<void> {

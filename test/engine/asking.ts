@@ -1,0 +1,25 @@
+// Requests as the tests of the engine make them.
+import { join } from 'node:path';
+import type { Engine, EngineRequest, EngineToken } from '../../lib/engine/engine.js';
+import type { Model } from '../../lib/model.js';
+import { type GenerateOptions, settingsOf } from '../../lib/text/options.js';
+
+export const folder = join(import.meta.dirname, '..', '..', 'models', 'helvetia-small');
+export const prompt = Array.from({ length: 50 }, (_, i) => 10 + ((i * i) % 700));
+
+export type Asked = GenerateOptions & Partial<EngineRequest>;
+
+export function request(model: Model, options: Asked = {}): EngineRequest {
+  const { prompt: ids = prompt, adapter, client, topLogprobs, mask, signal, endIds = [], settings: _, ...rest } = options;
+  const settings = settingsOf({ maxNewTokens: 16, temperature: 0, ...rest }, model.defaults);
+  return { prompt: ids, settings, endIds, adapter, client, topLogprobs, mask, signal };
+}
+
+export async function tokens(model: Model, engine: Engine, options: Asked = {}): Promise<number[]> {
+  const out: EngineToken[] = [];
+  for await (const token of engine.submit(request(model, options))) out.push(token);
+  return out.map(({ token }) => token);
+}
+
+export const pause = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -204,6 +204,7 @@ export class Engine {
       this.#runner?.rest();
       this.#loop = undefined;
       this.#turns.leave();
+      if (this.#busy) this.#wake(); // it came while the loop was ending
     }
   }
 

@@ -1,25 +1,17 @@
 // The engine on the model in the repository: what it takes out at once, what fails alone, and what each row is sampled by.
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { noGrad } from '../../lib/autograd.js';
 import {
   Engine,
   type EngineOptions,
-  type EngineRequest,
   type EngineToken,
   QueueFull,
 } from '../../lib/engine/engine.js';
 import { Adapter } from '../../lib/lora/adapter.js';
 import { loadModel, type Model } from '../../lib/model.js';
-import { packed } from '../../lib/models/decoder.js';
-import { scope } from '../../lib/scope.js';
 import type { TokenMask } from '../../lib/text/mask.js';
-import { type GenerateOptions, settingsOf } from '../../lib/text/options.js';
 import { argmax } from '../shared.js';
+import { type Asked, folder, prompt, request } from './asking.js';
 import { normal } from './numbers.js';
-
-const folder = join(import.meta.dirname, '..', '..', 'models', 'helvetia-small');
-const prompt = Array.from({ length: 50 }, (_, i) => 10 + ((i * i) % 700));
 
 let model: Model;
 let engine: Engine;
@@ -34,25 +26,9 @@ function start(options: EngineOptions = {}): void {
 beforeEach(() => start());
 afterEach(() => engine.dispose());
 
-function request(options: GenerateOptions & Partial<EngineRequest> = {}): EngineRequest {
-  const {
-    prompt: ids = prompt,
-    adapter,
-    client,
-    topLogprobs,
-    mask,
-    signal,
-    endIds = [],
-    settings: _,
-    ...rest
-  } = options;
-  const settings = settingsOf({ maxNewTokens: 16, temperature: 0, ...rest }, model.defaults);
-  return { prompt: ids, settings, endIds, adapter, client, topLogprobs, mask, signal };
-}
-
-async function all(options: Parameters<typeof request>[0] = {}): Promise<EngineToken[]> {
+async function all(options: Asked = {}): Promise<EngineToken[]> {
   const out: EngineToken[] = [];
-  for await (const token of engine.submit(request(options))) out.push(token);
+  for await (const token of engine.submit(request(model, options))) out.push(token);
   return out;
 }
 const ids = (tokens: EngineToken[]): number[] => tokens.map(({ token }) => token);
@@ -62,7 +38,7 @@ describe('a request that ends early', () => {
     const stop = new AbortController();
     const other = all({ maxNewTokens: 40 });
     const alone = await all({ maxNewTokens: 40 });
-    const stream = engine.submit(request({ maxNewTokens: 400, signal: stop.signal }));
+    const stream = engine.submit(request(model, { maxNewTokens: 400, signal: stop.signal }));
     await stream.next();
     await other;
     expect(engine.stats()).toMatchObject({ running: 1, waiting: 0 });
@@ -77,14 +53,14 @@ describe('a request that ends early', () => {
   });
 
   it('by being left, even while a read waits, has no blocks left', async () => {
-    const stream = engine.submit(request({ maxNewTokens: 400 }));
+    const stream = engine.submit(request(model, { maxNewTokens: 400 }));
     await stream.next();
     const waiting = Promise.all([stream.next(), stream.next()]);
     const left = stream.return();
     expect(engine.stats()).toMatchObject({ running: 0, blocksUsed: 0 });
     expect(await left).toEqual({ value: 'stop', done: true });
     expect((await waiting).at(-1)!.done).toBe(true);
-    for await (const _ of engine.submit(request({ maxNewTokens: 400 }))) break;
+    for await (const _ of engine.submit(request(model, { maxNewTokens: 400 }))) break;
     expect(engine.stats()).toMatchObject({ running: 0, blocksUsed: 0 });
   });
 
@@ -104,7 +80,7 @@ describe('a request that ends early', () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
     await engine.dispose();
     await told;
-    expect(() => engine.submit(request())).toThrow('disposed of');
+    expect(() => engine.submit(request(model))).toThrow('disposed of');
   });
 });
 
@@ -166,7 +142,7 @@ describe('the queue', () => {
     const runs = Array.from({ length: 5 }, () => all());
     const refusal = (() => {
       try {
-        engine.submit(request());
+        engine.submit(request(model));
       } catch (error) {
         return error as QueueFull;
       }
@@ -193,7 +169,7 @@ describe('the queue', () => {
     start({ cacheBytes: 4e5 });
     const { capacity } = engine;
     expect(capacity).toBeLessThan(400);
-    expect(() => engine.submit(request({ prompt: new Array<number>(capacity + 1).fill(5) }))).toThrow(
+    expect(() => engine.submit(request(model, { prompt: new Array<number>(capacity + 1).fill(5) }))).toThrow(
       `the prompt has ${capacity + 1} tokens, more than the engine's ${capacity}`,
     );
     expect(() => new Engine(model.decoder, { maxBatch: 0 })).toThrow("engine: option 'maxBatch'");
@@ -223,7 +199,7 @@ describe('a small cache', () => {
   it('finds beginnings that it has seen, which change nothing', async () => {
     const first = await all({ topLogprobs: 2 });
     expect(engine.stats()).toMatchObject({ prefixHits: 0, prefixQueries: 50 });
-    const stream = engine.submit(request({ topLogprobs: 2 }));
+    const stream = engine.submit(request(model, { topLogprobs: 2 }));
     const second: EngineToken[] = [];
     for await (const token of stream) second.push(token);
     expect(stream.cachedTokens).toBe(32);
@@ -335,7 +311,7 @@ describe('rows', () => {
   it('end at an end token, which is not given out', async () => {
     const free = ids(await all());
     const end = free.findIndex((token, i) => i > 2 && !free.slice(0, i).includes(token));
-    const stream = engine.submit(request({ endIds: [free[end]!] }));
+    const stream = engine.submit(request(model, { endIds: [free[end]!] }));
     const got: number[] = [];
     for (;;) {
       const next = await stream.next();
@@ -347,26 +323,5 @@ describe('rows', () => {
     }
     expect(got).toEqual(free.slice(0, end));
     expect(ids(await all({ endIds: [free[end]!], ignoreEos: true }))).toEqual(free);
-  });
-});
-
-describe('embed', () => {
-  it('is the mean of the final hidden states, of length 1', async () => {
-    const texts = [prompt, prompt.slice(3, 20), [5]];
-    const generation = all();
-    const got = await Promise.all(texts.map((text) => engine.embed(text)));
-    for (const [i, text] of texts.entries()) {
-      const hidden = scope(() => noGrad(() => model.decoder.hidden(packed([text], model.decoder.device))));
-      const data = await hidden.data();
-      const width = hidden.dim(1);
-      hidden.dispose();
-      const mean = Array.from({ length: width }, (_, k) => text.reduce((sum, _, t) => sum + data[t * width + k]!, 0));
-      const norm = Math.hypot(...mean);
-      expect(got[i]).toHaveLength(width);
-      mean.forEach((x, k) => expect(got[i]![k]).toBeCloseTo(x / norm, 4));
-    }
-    expect(await generation).toHaveLength(16);
-    await expect(engine.embed([])).rejects.toThrow('the prompt is empty');
-    await expect(engine.embed([1], { signal: AbortSignal.abort(new Error('no')) })).rejects.toThrow('no');
   });
 });

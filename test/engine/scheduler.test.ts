@@ -1,46 +1,9 @@
 // The scheduler and what it counts with: admission, turns, preemption, prefixes and slots, all without a device.
 import { describe, expect, it } from 'vitest';
 import { BlockNames, BlockPool } from '../../lib/engine/blocks.js';
-import { Scheduler, type SchedulerLimits, type Sequence } from '../../lib/engine/scheduler.js';
 import { SlotTable } from '../../lib/engine/slots.js';
 import { WaitingLines } from '../../lib/engine/waiting.js';
-
-interface Wanted {
-  client?: string;
-  produces?: number;
-  adapterNow?: string;
-  pooled?: boolean;
-}
-
-let salt = 0;
-
-function sequence(prompt: number | number[], { client = '', produces = 4, adapterNow, pooled = false }: Wanted = {}): Sequence {
-  salt += 1000;
-  const tokens = typeof prompt === 'number' ? Array.from({ length: prompt }, (_, i) => salt + i) : [...prompt];
-  const length = tokens.length;
-  const state = { length, computed: 0, cached: 0, passed: 0, blocks: [], names: undefined, adapterKey: undefined };
-  return { client, tokens, promptLength: length, most: length + produces, pooled, adapterNow, ...state };
-}
-
-const scheduler = (limits: Partial<SchedulerLimits> = {}): Scheduler<Sequence> =>
-  new Scheduler({ blocks: 64, blockSize: 4, maxBatch: 4, stepTokens: 16, adapterSlots: 2, ...limits });
-
-/** One step with its tokens read, as `[sequence's number among `all`, from, count]`. */
-function step(of: Scheduler<Sequence>, all: readonly Sequence[]): number[][] {
-  const parts = of.plan();
-  of.commit(parts);
-  for (const { sequence, samples } of parts) if (samples) (sequence.tokens as number[]).push(7);
-  for (const { sequence } of parts) if (sequence.length === sequence.most) of.remove(sequence);
-  return parts.map(({ sequence, from, count }) => [all.indexOf(sequence), from, count]);
-}
-
-function run(of: Scheduler<Sequence>): number {
-  let steps = 0;
-  while (step(of, []).length > 0) expect(++steps).toBeLessThan(1000);
-  expect(of.waiting.length + of.running.length).toBe(0);
-  expect(of.pool.used).toBe(0);
-  return steps;
-}
+import { run, scheduler, sequence, step } from './numbered.js';
 
 describe('steps', () => {
   it('mix single produced tokens with what is left of prompts', () => {
@@ -187,11 +150,13 @@ describe('preemption', () => {
       };
       const s = scheduler({ blocks: 12, stepTokens: 6 + random(20), maxBatch: 1 + random(6) });
       const all = Array.from({ length: 20 }, (_, i) => {
+        const pooled = random(5) === 0;
         const prompt = Array.from({ length: 1 + random(24) }, (_, n) => (n < 8 ? n : random(3)));
         const adapterNow = ['x', 'y', 'z', undefined][random(4)];
         return sequence(prompt, {
           client: String(i % 3),
           produces: 1 + random(20),
+          pooled,
           ...(adapterNow ? { adapterNow } : {}),
         });
       });
@@ -199,8 +164,11 @@ describe('preemption', () => {
         s.add(one);
         if (random(2)) step(s, all);
         if (random(9) === 0) s.remove(one);
+        else if (random(9) === 0) s.park(one);
         expect(s.pool.used + s.pool.available).toBe(12);
       }
+      while (step(s, all, random(8)).length > 0);
+      for (const one of all) s.resume(one);
       run(s);
     }
   });

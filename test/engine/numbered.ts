@@ -1,0 +1,48 @@
+// Sequences of made-up tokens for the scheduler's tests.
+import { expect } from 'vitest';
+import { Scheduler, type SchedulerLimits, type Sequence } from '../../lib/engine/scheduler.js';
+
+export interface Wanted {
+  client?: string;
+  produces?: number;
+  adapterNow?: string;
+  pooled?: boolean;
+}
+
+let salt = 0;
+
+export function sequence(
+  prompt: number | number[],
+  { client = '', produces = 4, adapterNow, pooled = false }: Wanted = {},
+): Sequence {
+  salt += 1000;
+  const tokens = typeof prompt === 'number' ? Array.from({ length: prompt }, (_, i) => salt + i) : [...prompt];
+  const length = tokens.length;
+  const state = { length, computed: 0, cached: 0, passed: 0, blocks: [], names: undefined, adapterKey: undefined };
+  const most = pooled ? length : length + produces;
+  return { client, tokens, promptLength: length, most, pooled, adapterNow, ...state };
+}
+
+export const scheduler = (limits: Partial<SchedulerLimits> = {}): Scheduler<Sequence> =>
+  new Scheduler({ blocks: 64, blockSize: 4, maxBatch: 4, stepTokens: 16, adapterSlots: 2, ...limits });
+
+/** One step with its tokens read, as `[sequence's number among `all`, from, count]`. */
+export function step(of: Scheduler<Sequence>, all: readonly Sequence[], beside?: number): number[][] {
+  const parts = of.plan(beside);
+  of.commit(parts);
+  for (const { sequence, samples } of parts) if (samples) (sequence.tokens as number[]).push(7);
+  for (const { sequence } of parts) {
+    if (sequence.length === sequence.most && (!sequence.pooled || sequence.computed === sequence.most)) {
+      of.remove(sequence);
+    }
+  }
+  return parts.map(({ sequence, from, count }) => [all.indexOf(sequence), from, count]);
+}
+
+export function run(of: Scheduler<Sequence>): number {
+  let steps = 0;
+  while (step(of, []).length > 0) expect(++steps).toBeLessThan(1000);
+  expect(of.waiting.length + of.running.length).toBe(0);
+  expect(of.pool.used).toBe(0);
+  return steps;
+}

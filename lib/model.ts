@@ -53,6 +53,8 @@ export interface TokenOptions extends GenerateOptions {
   mask?: TokenMask | undefined;
   /** Who asks: the engine is fair between clients. */
   client?: string | undefined;
+  /** Pieces that may wait for a reader before the answer does. Default: all, so that nobody has to read them. */
+  maxUnread?: number | undefined;
   /** Whether the text goes on where the prompt ended, so that a first space belongs to it. Default true. */
   continues?: boolean | undefined;
 }
@@ -125,7 +127,7 @@ export class Model {
    * @throws QueueFull (as a rejection) if too many requests wait.
    */
   generateTokens(ids: readonly number[], options: TokenOptions = {}): Generation {
-    const { topLogprobs, mask, client, continues = true, ...rest } = options;
+    const { topLogprobs, mask, client, maxUnread, continues = true, ...rest } = options;
     const settings = settingsOf(rest, this.defaults);
     this.#checkIds('generate', ids);
     const { decoder, defaults, engine, textTokenizer: tokenizer } = this;
@@ -136,16 +138,19 @@ export class Model {
     const { endIds } = defaults;
     const request = { prompt: ids, settings, endIds, adapter: settings.adapter, client, topLogprobs, mask };
     const room = engine.capacity - ids.length;
-    return new Stream((signal) => {
-      return generate({
-        tokenizer,
-        prompt: ids,
-        settings,
-        room,
-        continues,
-        tokens: engine.submit({ ...request, signal }),
-      });
-    }, options.signal);
+    return new Stream(
+      (signal) =>
+        generate({
+          tokenizer,
+          prompt: ids,
+          settings,
+          room,
+          continues,
+          tokens: engine.submit({ ...request, signal }),
+        }),
+      options.signal,
+      maxUnread,
+    );
   }
 
   /**

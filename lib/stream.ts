@@ -11,11 +11,20 @@ export class Stream<T, R> implements AsyncIterable<T>, Promise<R> {
   readonly #cancel = new AbortController();
   readonly #values: T[] = [];
   #wake: (() => void) | undefined;
+  #taken: (() => void) | undefined;
   #ended = false;
 
-  constructor(work: (signal: AbortSignal) => AsyncGenerator<T, R, void>, signal?: AbortSignal) {
-    const both = signal ? AbortSignal.any([signal, this.#cancel.signal]) : this.#cancel.signal;
-    this.#result = this.#run(work, both);
+  /** With `maxUnread` the work waits while so many values wait for their reader; then somebody has to read them. */
+  constructor(
+    work: (signal: AbortSignal) => AsyncGenerator<T, R, void>,
+    signal?: AbortSignal,
+    private readonly maxUnread = Number.POSITIVE_INFINITY,
+  ) {
+    // Not AbortSignal.any: a signal that lives as long as the process would keep every stream.
+    const cancel = (): void => this.cancel(signal!.reason);
+    if (signal?.aborted) cancel();
+    signal?.addEventListener('abort', cancel, { once: true });
+    this.#result = this.#run(work, this.#cancel.signal).finally(() => signal?.removeEventListener('abort', cancel));
     // Whoever only iterates gets the failure there; it must not also end the process as an unhandled rejection.
     this.#result.catch(() => {});
   }
@@ -28,6 +37,11 @@ export class Stream<T, R> implements AsyncIterable<T>, Promise<R> {
         if (next.done) return next.value;
         this.#values.push(next.value);
         this.#wake?.();
+        while (this.#values.length >= this.maxUnread && !signal.aborted) {
+          await new Promise<void>((resolve) => {
+            this.#taken = resolve;
+          });
+        }
       }
     } finally {
       this.#ended = true;
@@ -40,7 +54,11 @@ export class Stream<T, R> implements AsyncIterable<T>, Promise<R> {
     let finished = false;
     try {
       for (;;) {
-        while (this.#values.length > 0) yield this.#values.shift() as T;
+        while (this.#values.length > 0) {
+          const value = this.#values.shift() as T;
+          this.#taken?.();
+          yield value;
+        }
         if (this.#ended) break;
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
@@ -56,6 +74,7 @@ export class Stream<T, R> implements AsyncIterable<T>, Promise<R> {
   /** Stops the work at its next safe point. */
   cancel(reason?: unknown): void {
     this.#cancel.abort(reason);
+    this.#taken?.();
   }
 
   // biome-ignore lint/suspicious/noThenProperty: being awaitable is what this class is for.

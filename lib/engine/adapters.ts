@@ -38,7 +38,7 @@ export class AdapterFolder {
   ) {}
 
   /**
-   * The adapter of that name, loaded if it is not; undefined if there is none.
+   * The adapter of that name, loaded if it is not, and held for the caller, who releases it; undefined if there is none.
    *
    * @throws Error (as a rejection) if the adapter cannot be loaded, or the signal's reason.
    */
@@ -49,7 +49,8 @@ export class AdapterFolder {
       this.#drop(name); // its folder is gone
       return undefined;
     }
-    const adapter = await this.#open(entry);
+    const adapter = (await this.#open(entry)).hold();
+    if (signal?.aborted) adapter.release();
     signal?.throwIfAborted();
     return adapter;
   }
@@ -114,8 +115,12 @@ export class AdapterFolder {
     return adapter;
   }
 
-  // Requests that run hold the adapter; its memory goes with the last of them.
+  // Its memory goes with the last of those who hold it.
   #drop(name: string): boolean {
+    void this.#loaded.get(name)?.then(
+      (adapter) => adapter.retire(),
+      () => {},
+    );
     return this.#loaded.delete(name);
   }
 }

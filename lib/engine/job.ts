@@ -57,7 +57,7 @@ export abstract class Job implements StepSequence {
     this.promptLength = prompt.length;
     this.length = prompt.length;
     this.client = client ?? '';
-    this.adapter = adapter;
+    this.adapter = adapter?.hold();
     this.#signal = signal;
     signal?.addEventListener('abort', this.#abort, { once: true });
   }
@@ -89,6 +89,7 @@ export abstract class Job implements StepSequence {
     if (this.#ended) return;
     this.#ended = true;
     this.#signal?.removeEventListener('abort', this.#abort);
+    this.adapter?.release();
     this.onEnd(this);
   }
 

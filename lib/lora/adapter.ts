@@ -33,6 +33,8 @@ export class Adapter {
   version = 0;
   /** What figures call it: set by whoever gives adapters names. */
   name: string | undefined;
+  #users = 0;
+  #retired = false;
 
   /** @internal Made by `create` and `load`. */
   constructor(
@@ -143,6 +145,23 @@ export class Adapter {
   /** Each pair's A and B, in the order of the model's layers. */
   parameters(): Tensor[] {
     return [...this.pairs.values()].flatMap(({ a, b }) => [a, b]);
+  }
+
+  /** One more user, who releases it: `retire` waits for that. */
+  hold(): this {
+    this.#users++;
+    return this;
+  }
+
+  release(): void {
+    this.#users--;
+    if (this.#retired && this.#users === 0) this.dispose();
+  }
+
+  /** Disposes of it once nobody holds it. */
+  retire(): void {
+    this.#retired = true;
+    if (this.#users === 0) this.dispose();
   }
 
   dispose(): void {

@@ -57,7 +57,10 @@ export function adapterRoutes(context: ServerContext): Hono {
 }
 
 async function baseOf(context: ServerContext, name: string | undefined): Promise<ServedModel> {
-  if (name !== undefined) return (await context.resolve(name)).served;
+  if (name !== undefined) {
+    using resolved = await context.resolve(name);
+    return resolved.served;
+  }
   const [first, ...others] = context.models.values();
   if (!first || others.length > 0) {
     throw badRequest(`'model': is missing; one of ${[...context.models.keys()].join(', ')}.`, 'model');

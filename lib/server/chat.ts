@@ -18,7 +18,7 @@ export function chatRoutes(context: ServerContext): Hono {
   return new Hono().post('/chat/completions', async (c) => {
     const body = await jsonBody(c, context, chatBody);
     const facts = requestFacts(c);
-    const resolved = await context.resolve(body.model, facts.signal);
+    using resolved = await context.resolve(body.model, facts.signal);
     const { sequences, answer } = await prepare(context, resolved, body);
     const generations = new Generations(context, resolved, sequences, facts);
     await generations.begun(beginMilliseconds);

@@ -41,7 +41,7 @@ export function completionRoutes(context: ServerContext): Hono {
   return new Hono().post('/completions', async (c) => {
     const body = await jsonBody(c, context, completionBody);
     const facts = requestFacts(c);
-    const resolved = await context.resolve(body.model, facts.signal);
+    using resolved = await context.resolve(body.model, facts.signal);
     const prompts = inputsOf(body.prompt);
     const sequences = prepare(context, resolved.model, body, prompts);
     const generations = new Generations(context, resolved, sequences, facts);

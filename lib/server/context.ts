@@ -16,8 +16,8 @@ export interface ServedModel {
   readonly createdAt: number;
 }
 
-/** What a request's `model` stands for. */
-export interface Resolved {
+/** What a request's `model` stands for. Its adapter stays in memory until this is disposed of. */
+export interface Resolved extends Disposable {
   /** As the request wrote it: answers repeat it. */
   readonly id: string;
   readonly served: ServedModel;

@@ -31,7 +31,7 @@ export function embeddingRoutes(context: ServerContext): Hono {
   return new Hono().post('/embeddings', async (c) => {
     const body = await jsonBody(c, context, embeddingsBody);
     const facts = requestFacts(c);
-    const resolved = await context.resolve(body.model, facts.signal);
+    using resolved = await context.resolve(body.model, facts.signal);
     const { hiddenSize } = resolved.model.decoder.config;
     const dimensions = body.dimensions ?? hiddenSize;
     if (dimensions > hiddenSize) {

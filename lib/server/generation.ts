@@ -7,6 +7,9 @@ import type { Resolved, ServerContext } from './context.js';
 /** A full queue or a failure at the first step becomes a status; after this long a stream begins whatever comes. */
 export const beginMilliseconds = 250;
 
+/** Pieces that wait for a slow reader before the answer does. */
+const maxUnread = 64;
+
 export interface Sequence {
   prompt: readonly number[];
   options: TokenOptions;
@@ -28,6 +31,9 @@ export class Generations implements AsyncIterable<SequenceEvent> {
   #open: number;
   #failure: { error: unknown } | undefined;
   #wake: (() => void) | undefined;
+  /** Those who wait until events are taken. */
+  #full: (() => void)[] = [];
+  #cancelled = false;
 
   /** Starts all of them at once. */
   constructor(
@@ -47,7 +53,9 @@ export class Generations implements AsyncIterable<SequenceEvent> {
 
   /** Ends all of them; their blocks are free at the engine's next step. */
   readonly cancel = (): void => {
+    this.#cancelled = true;
     for (const stream of this.#streams) stream.cancel();
+    this.#drained();
   };
 
   /** Resolves once there is something to say, or after `milliseconds`; rejects if a sequence failed by then. */
@@ -68,7 +76,11 @@ export class Generations implements AsyncIterable<SequenceEvent> {
   async *[Symbol.asyncIterator](): AsyncGenerator<SequenceEvent, void, void> {
     try {
       for (;;) {
-        while (this.#events.length > 0) yield this.#events.shift()!;
+        while (this.#events.length > 0) {
+          const event = this.#events.shift()!;
+          if (this.#events.length < maxUnread) this.#drained();
+          yield event;
+        }
         if (this.#failure) throw this.#failure.error;
         if (this.#open === 0) return;
         await this.#change();
@@ -76,6 +88,16 @@ export class Generations implements AsyncIterable<SequenceEvent> {
     } finally {
       this.cancel();
     }
+  }
+
+  #room(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#full.push(resolve);
+    });
+  }
+
+  #drained(): void {
+    for (const go of this.#full.splice(0)) go();
   }
 
   #change(): Promise<void> {
@@ -97,6 +119,7 @@ export class Generations implements AsyncIterable<SequenceEvent> {
         ...options,
         ...(adapter ? { adapter } : {}),
         client: facts.client,
+        maxUnread,
       });
       this.#streams.push(stream);
       for await (const piece of stream) {
@@ -105,6 +128,7 @@ export class Generations implements AsyncIterable<SequenceEvent> {
         if (context.settings.logText) text += piece.text;
         this.#events.push({ index, piece });
         this.#wake?.();
+        if (this.#events.length >= maxUnread && !this.#cancelled) await this.#room();
       }
       const end = await stream;
       finish = end.finishReason;

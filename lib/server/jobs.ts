@@ -108,7 +108,7 @@ async function createJob(
   request: CreateRequest,
   signal: AbortSignal,
 ): Promise<JobRecord> {
-  const base = await context.resolve(request.model, signal);
+  using base = await context.resolve(request.model, signal);
   const method = request.method?.type ?? 'supervised';
   const own = request.method?.[method]?.hyperparameters;
   const hyperparameters = { ...(own ?? request.hyperparameters ?? {}) };

@@ -25,14 +25,16 @@ export function modelRoutes(context: ServerContext): Hono {
     const id = modelId(c);
     const known = listed(context).find((model) => model.id === id);
     if (known) return c.json(known);
-    const { served, adapter } = await context.resolve(id, c.req.raw.signal);
+    using resolved = await context.resolve(id, c.req.raw.signal);
+    const { served, adapter } = resolved;
     return c.json(
       modelObject(id, served.createdAt, adapter ? served.id : null, served.model.decoder.config.contextLength),
     );
   });
   rooms.delete('/models/:id{.+}', async (c) => {
     const id = modelId(c);
-    const { served, adapter } = await context.resolve(id, c.req.raw.signal);
+    using resolved = await context.resolve(id, c.req.raw.signal);
+    const { served, adapter } = resolved;
     if (!adapter) {
       throw new ApiError(403, `The model '${id}' belongs to the server's set-up; only adapters can be deleted.`, {
         param: 'model',

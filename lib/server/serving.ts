@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { resolve as absolute, join } from 'node:path';
 import { AdapterFolder } from '../engine/adapters.js';
+import type { Adapter } from '../lora/adapter.js';
 import { loadModel, type Model } from '../model.js';
 import type { Resolved, ServedModel } from './context.js';
 import { ApiError, notFound } from './errors.js';
@@ -47,7 +48,7 @@ export class Models {
   /** @throws ApiError 404 `model_not_found`. */
   async resolve(name: string, signal?: AbortSignal): Promise<Resolved> {
     const served = this.byId.get(name);
-    if (served) return { id: name, served, model: served.model, adapter: undefined };
+    if (served) return resolved(name, served);
     const found = (await this.#wholeName(name, signal)) ?? (await this.#afterColon(name, signal));
     if (!found) throw this.notFound(name);
     return found;
@@ -68,7 +69,7 @@ export class Models {
     for (const served of this.byId.values()) {
       try {
         const adapter = await served.adapters.resolve(name, signal);
-        if (adapter) return { id: name, served, model: served.model, adapter };
+        if (adapter) return resolved(name, served, adapter);
       } catch (error) {
         failure ??= error; // it may be another model's
       }
@@ -84,7 +85,7 @@ export class Models {
       if (!served) continue;
       try {
         const adapter = await served.adapters.resolve(name.slice(at + 1), signal);
-        if (adapter) return { id: name, served, model: served.model, adapter };
+        if (adapter) return resolved(name, served, adapter);
       } catch (error) {
         throw this.#unusable(name, error, signal);
       }
@@ -108,6 +109,14 @@ export class Models {
     }
   }
 }
+
+const resolved = (id: string, served: ServedModel, adapter?: Adapter): Resolved => ({
+  id,
+  served,
+  model: served.model,
+  adapter,
+  [Symbol.dispose]: () => adapter?.release(),
+});
 
 /** The folder whose subfolders are this model's adapters. */
 export function adapterRoot({ adapters, dataDir }: ServerSettings, id: string): string | undefined {

@@ -31,7 +31,8 @@ export function tokenizeRoutes(context: ServerContext): Hono {
   return new Hono()
     .post('/tokenize', async (c) => {
       const body = await jsonBody(c, context, tokenizeBody);
-      const { model } = await context.resolve(body.model, c.req.raw.signal);
+      using resolved = await context.resolve(body.model, c.req.raw.signal);
+      const { model } = resolved;
       const tokenizer = tokenizerOf(model);
       const tokens = body.messages
         ? chatPrompt(context, model, templateMessages(body.messages), {
@@ -49,7 +50,8 @@ export function tokenizeRoutes(context: ServerContext): Hono {
     })
     .post('/detokenize', async (c) => {
       const body = await jsonBody(c, context, detokenizeBody);
-      const { model } = await context.resolve(body.model, c.req.raw.signal);
+      using resolved = await context.resolve(body.model, c.req.raw.signal);
+      const { model } = resolved;
       const tokenizer = tokenizerOf(model);
       // With the special tokens, which decode() leaves out.
       const bytes = Buffer.concat(

@@ -104,4 +104,25 @@ describe('AdapterFolder', () => {
     expect(await folder.resolve('broken')).toBeDefined();
     await expect(folder.resolve('one', AbortSignal.abort(new Error('gone')))).rejects.toThrow('gone');
   });
+
+  it('frees what it gave up with the last who uses it, and what nobody uses at once', async () => {
+    const folder = new AdapterFolder(model, { root, max: 1 });
+    const one = (await folder.resolve('one'))!;
+    const answer = model.generate([5, 6, 7], { adapter: one, maxNewTokens: 40, ignoreEos: true });
+    one.release();
+    const two = (await folder.resolve('two'))!;
+    expect(one.parameters().some(({ disposed }) => disposed)).toBe(false);
+    expect((await answer).tokens).toHaveLength(40);
+    expect(one.parameters().every(({ disposed }) => disposed)).toBe(true);
+    two.release();
+    expect(two.parameters().some(({ disposed }) => disposed)).toBe(false);
+    await folder.unload('two');
+    (await folder.resolve('three'))!.release();
+    expect(two.parameters().every(({ disposed }) => disposed)).toBe(true);
+    const [a, b] = await Promise.all([folder.resolve('one'), folder.resolve('two')]); // each gives the other up
+    expect([a!, b!].flatMap((adapter) => adapter.parameters()).some(({ disposed }) => disposed)).toBe(false);
+    for (const adapter of [a!, b!]) adapter.release();
+    const loading = folder.resolve('three', AbortSignal.timeout(0));
+    await expect(loading).rejects.toThrow();
+  });
 });

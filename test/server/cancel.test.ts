@@ -42,6 +42,42 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
+describe('a client that does not read', () => {
+  it('is waited for, and holds nobody up', async () => {
+    const one = await loadModel(modelPath);
+    const server = createServer({ models: [one], logger: false, engine: { maxBatch: 1 } });
+    const { fetch: handle } = server;
+    const ask = (body: object) =>
+      handle(
+        new Request('http://localhost/v1/chat/completions', {
+          method: 'POST',
+          body: JSON.stringify(body),
+          headers: { 'content-type': 'application/json' },
+        }),
+      );
+    const slow = await ask({ ...endless, max_tokens: 460, stream: true, seed: 1 });
+    const reader = slow.body!.getReader();
+    const other = (await (await ask({ ...request, max_tokens: 5 })).json()) as { choices: unknown[] };
+    expect(other.choices).toHaveLength(1);
+    await until(() => one.engine.stats().running === 0);
+    expect(one.engine.stats().waiting).toBe(1);
+    let text = '';
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      text += Buffer.from(next.value).toString();
+    }
+    const whole = (await (await ask({ ...endless, max_tokens: 460, seed: 1 })).json()) as {
+      choices: { message: { content: string } }[];
+    };
+    const pieces = text
+      .split('\n\n')
+      .filter((event) => event.startsWith('data: {'))
+      .map((event) => (JSON.parse(event.slice(6)) as { choices: { delta: { content?: string } }[] }).choices[0]);
+    expect(pieces.map((choice) => choice?.delta.content ?? '').join('')).toBe(whole.choices[0]!.message.content);
+    await server.close();
+    one.dispose();
+  });
+});
+
 describe('a client that leaves', () => {
   it.each([true, false])('frees what it used (streaming: %s)', async (stream) => {
     const { ended, logger } = watched();

@@ -1,18 +1,24 @@
-// How a model writes calls of functions: Hermes and Qwen in <tool_call> tags, Mistral as a list behind [TOOL_CALLS],
-// Llama 3 as a bare object. Which one a model knows is seen from what its chat template makes of a call.
+// How a model writes calls of functions: Hermes and Qwen in <tool_call> tags, Mistral as a list behind [TOOL_CALLS] or,
+// since 2025, as [TOOL_CALLS]name[ARGS]{…}, Llama 3 as a bare object. Which one a model knows is seen from what its chat
+// template makes of a call.
 //
 // A template that knows no calls, or writes them in another form, gets Hermes's as plain text.
 
-import { choice, type Expression, repeat, sequence, text } from './grammar/expression.js';
+import { byte, choice, type Expression, repeat, sequence, text } from './grammar/expression.js';
 import { type ChatMessage, TemplateError, type TemplateOptions, type ToolCall } from './template.js';
 import type { Tokenizer } from './tokenizer.js';
 
 export interface ToolForm {
-  kind: 'hermes' | 'mistral' | 'llama';
+  kind: 'hermes' | 'mistral' | 'named' | 'llama';
   /** Text that begins a call. A bare object begins one only as the answer's first character. */
   opening: readonly string[];
   /** The control token that begins a call, where the vocabulary has one. */
   openingToken: number | undefined;
+  /** The control tokens within a call of the form `named`, where the vocabulary has them. */
+  argumentsToken?: number | undefined;
+  idToken?: number | undefined;
+  /** A call of the form `named` has its id between its name and its arguments. */
+  ids?: boolean;
   /** Tools and calls go through the template, which knows them; else they are written into the messages. */
   native: boolean;
   /** The template takes a system message. */
@@ -66,6 +72,13 @@ function detected(tokenizer: Tokenizer): ToolForm {
     native: true,
     system,
   };
+  const named: ToolForm = {
+    ...mistral,
+    kind: 'named',
+    argumentsToken: special('[ARGS]'),
+    idToken: special('[CALL_ID]'),
+    ids: called.includes('[CALL_ID]'),
+  };
   const llama: ToolForm = {
     kind: 'llama',
     opening: ['<|python_tag|>'],
@@ -82,6 +95,7 @@ function detected(tokenizer: Tokenizer): ToolForm {
   };
   if (shown && /<tool_call>\s*\{\s*"name": ?"probe_function"/.test(called)) return hermes;
   if (shown && /\[TOOL_CALLS\] ?\[\{[^[]*"probe_function"/.test(called)) return mistral;
+  if (shown && /\[TOOL_CALLS\] ?probe_function(\[CALL_ID\]\w+)?\[ARGS\] ?\{/.test(called)) return named;
   if (shown && /"name": ?"probe_function", ?"parameters": ?\{/.test(called)) return llama;
   return { ...hermes, native: false };
 }
@@ -91,20 +105,28 @@ export interface ToolChoices {
   arguments: Expression;
 }
 
-const mostCalls = 16;
+export const mostCalls = 16;
+
+/** A call's id as Mistral writes it. */
+export const callId: Expression = repeat(byte([0x30, 0x39], [0x41, 0x5a], [0x61, 0x7a]), 9, 9);
 
 /** Texts that are one call of the tools, or up to sixteen; the control token that opens them is not among them. */
 export function callsExpression(form: ToolForm, tools: readonly ToolChoices[], parallel: boolean): Expression {
+  const several = (between: string, one: Expression): Expression =>
+    parallel ? sequence(one, repeat(sequence(text(between), one), 0, mostCalls - 1)) : one;
+  const opening = form.openingToken === undefined ? form.opening[0]! : '';
+  if (form.kind === 'named') {
+    const id = form.ids ? [text('[CALL_ID]'), callId] : [];
+    const named = tools.map((tool) => sequence(text(tool.name), ...id, text('[ARGS]'), tool.arguments));
+    return opening === '' ? choice(...named) : several('', sequence(text(opening), choice(...named)));
+  }
   const key = form.kind === 'llama' ? 'parameters' : 'arguments';
   const call = choice(
     ...tools.map((tool) =>
       sequence(text(`{"name": ${JSON.stringify(tool.name)}, "${key}": `), tool.arguments, text('}')),
     ),
   );
-  const several = (between: string, one: Expression): Expression =>
-    parallel ? sequence(one, repeat(sequence(text(between), one), 0, mostCalls - 1)) : one;
   if (form.kind === 'llama') return call;
-  const opening = form.openingToken === undefined ? form.opening[0]! : '';
   if (form.kind === 'mistral') return sequence(text(`${opening}[`), several(', ', call), text(']'));
   // A control token opens one call only; it has no text to open another with.
   if (opening === '') return sequence(text('\n'), call, text('\n</tool_call>'));
@@ -117,37 +139,42 @@ export function toolMessages(
   messages: readonly ChatMessage[],
   tools: readonly unknown[],
 ): readonly ChatMessage[] {
-  if (form.native) return form.kind === 'hermes' ? messages : messages.flatMap((_, at) => fitted(form, messages, at));
-  return withInstructions(form, messages.map(spelled), tools);
+  if (!form.native) return withInstructions(form, spelled(messages), tools);
+  if (form.kind === 'mistral' || form.kind === 'named') return messages.map(withShortIds);
+  return form.kind === 'llama' ? oneCallEach(messages) : messages;
 }
 
-/** Mistral's ids have nine letters or digits; Llama's turns hold one call each, followed by its result. */
-function fitted(form: ToolForm, messages: readonly ChatMessage[], at: number): ChatMessage[] {
-  const message = messages[at]!;
+/** Mistral's ids have nine letters or digits. */
+function withShortIds(message: ChatMessage): ChatMessage {
   const { tool_calls: calls, tool_call_id: id } = message;
-  if (form.kind === 'mistral') {
-    return [
-      {
-        ...message,
-        ...(calls ? { tool_calls: calls.map((call) => ({ ...call, id: shortId(call.id ?? '') })) } : {}),
-        ...(id === undefined ? {} : { tool_call_id: shortId(id) }),
-      },
-    ];
-  }
-  const before = messages.slice(0, at).findLast(({ role }) => role !== 'tool');
-  const split = (turn: ChatMessage | undefined): boolean => (turn?.tool_calls?.length ?? 0) > 1;
-  if (message.role === 'tool' && split(before) && before!.tool_calls!.some((call) => call.id === id)) return [];
-  if (!split(message)) return [message];
-  const results = messages.slice(at + 1, nextTurn(messages, at));
-  return calls!.flatMap((call) => [
-    { ...message, tool_calls: [call] },
-    ...results.filter((result) => result.tool_call_id === call.id),
-  ]);
+  return {
+    ...message,
+    ...(calls ? { tool_calls: calls.map((call) => ({ ...call, id: shortId(call.id ?? '') })) } : {}),
+    ...(id === undefined ? {} : { tool_call_id: shortId(id) }),
+  };
 }
 
-function nextTurn(messages: readonly ChatMessage[], at: number): number {
-  const next = messages.findIndex(({ role }, index) => index > at && role !== 'tool');
-  return next < 0 ? messages.length : next;
+/** Llama's turns hold one call each, followed by its result. */
+function oneCallEach(messages: readonly ChatMessage[]): ChatMessage[] {
+  const result: ChatMessage[] = [];
+  for (let at = 0; at < messages.length; ) {
+    const message = messages[at]!;
+    const calls = message.tool_calls ?? [];
+    at += 1;
+    if (calls.length < 2) {
+      result.push(message);
+      continue;
+    }
+    const answers = new Map<string | undefined, ChatMessage[]>(calls.map(({ id }) => [id, []]));
+    const others: ChatMessage[] = [];
+    for (; messages[at]?.role === 'tool'; at += 1) {
+      const answer = messages[at]!;
+      (answers.get(answer.tool_call_id) ?? others).push(answer);
+    }
+    for (const call of calls) result.push({ ...message, tool_calls: [call] }, ...(answers.get(call.id) ?? []));
+    result.push(...others);
+  }
+  return result;
 }
 
 function shortId(id: string): string {
@@ -157,18 +184,29 @@ function shortId(id: string): string {
     .padStart(9, '0');
 }
 
-/** Calls and results as text, for a template that knows neither. */
-function spelled(message: ChatMessage): ChatMessage {
-  const { tool_calls: calls, tool_call_id: _, name: __, ...rest } = message;
-  if (message.role === 'tool') {
-    return { role: 'user', content: `<tool_response>\n${plain(message.content)}\n</tool_response>` };
+/**
+ * Calls and results as text, for a template that knows neither. The results of parallel calls become one message: many
+ * templates want user and assistant to alternate.
+ */
+function spelled(messages: readonly ChatMessage[]): ChatMessage[] {
+  const result: ChatMessage[] = [];
+  for (const [at, message] of messages.entries()) {
+    const { tool_calls: calls, tool_call_id: _, name: __, ...rest } = message;
+    if (message.role === 'tool') {
+      const content = `<tool_response>\n${plain(message.content)}\n</tool_response>`;
+      if (messages[at - 1]?.role !== 'tool') result.push({ role: 'user', content });
+      else result.push({ role: 'user', content: `${plain(result.pop()!.content)}\n${content}` });
+    } else if (!calls || calls.length === 0) {
+      result.push(message);
+    } else {
+      const written = calls.map(({ function: { name, arguments: given } }) => {
+        const values = typeof given === 'string' ? given : JSON.stringify(given);
+        return `<tool_call>\n{"name": ${JSON.stringify(name)}, "arguments": ${values || '{}'}}\n</tool_call>`;
+      });
+      result.push({ ...rest, content: [plain(message.content), ...written].filter((part) => part !== '').join('\n') });
+    }
   }
-  if (!calls || calls.length === 0) return message;
-  const written = calls.map(({ function: { name, arguments: given } }) => {
-    const values = typeof given === 'string' ? given : JSON.stringify(given);
-    return `<tool_call>\n{"name": ${JSON.stringify(name)}, "arguments": ${values || '{}'}}\n</tool_call>`;
-  });
-  return { ...rest, content: [plain(message.content), ...written].filter((part) => part !== '').join('\n') };
+  return result;
 }
 
 function plain(content: ChatMessage['content']): string {

@@ -1,7 +1,8 @@
 // What an answer may be and how it is read: free text, JSON of a schema, or calls of functions.
 
 import { randomBytes } from 'node:crypto';
-import { choice } from './grammar/expression.js';
+import { CallPartsMask, OpenedMask } from './answer-mask.js';
+import { choice, text } from './grammar/expression.js';
 import {
   type CompiledSchema,
   compiled,
@@ -9,13 +10,14 @@ import {
   compileJsonSchema,
   maskFor,
   schemaExpression,
+  type Vocabulary,
   vocabularyOf,
 } from './grammar/index.js';
 import * as json from './grammar/json.js';
 import type { TokenMask } from './mask.js';
 import type { ChatMessage } from './template.js';
 import type { Tokenizer } from './tokenizer.js';
-import { callsExpression, type ToolForm, toolFormOf, toolMessages } from './tool-forms.js';
+import { callId, callsExpression, mostCalls, type ToolForm, toolFormOf, toolMessages } from './tool-forms.js';
 import { type ToolEvent, ToolParser } from './tool-parser.js';
 
 export type { ToolEvent } from './tool-parser.js';
@@ -82,21 +84,26 @@ export async function planAnswer(
   const shown = wanted.mode === 'none' ? [] : wanted.mode === 'auto' ? callable : tools;
   const forced = wanted.mode === 'required' && callable.length > 0;
   const several = parallel && !(wanted.mode === 'required' && wanted.only?.length === 1);
-  const constraint = forced
-    ? callsOf(form, callable, several)
-    : formatOf(form, format, wanted.mode === 'auto' ? callable : [], several);
-  const vocabulary = constraint && (await vocabularyOf(tokenizer));
-  const opener = forced ? form.openingToken : undefined;
+  const optional = !forced && wanted.mode === 'auto' ? callable : [];
+  // A bare object can be told from the answer's own only by its grammar; what a control token opens, by that token.
+  const opener = form.kind === 'llama' ? undefined : form.openingToken;
+  const answer = forced ? undefined : formatOf(form, format, opener === undefined ? optional : [], several);
+  const constrained = forced || (answer !== undefined && opener !== undefined && optional.length > 0);
+  const calls = constrained ? callsOf(form, callable, several) : undefined;
+  const vocabulary = (answer || calls) && (await vocabularyOf(tokenizer));
+  const callsMask = (first: number | undefined): TokenMask => calls!.mask(vocabulary!, endIds, first);
+  const answerMask = (): TokenMask => maskFor(vocabulary!, answer!.grammar, endIds);
   const names = new Set(callable.map((tool) => tool.function.name));
+  let mask: (() => TokenMask) | undefined;
+  if (answer && calls) mask = () => new OpenedMask(answerMask(), callsMask(undefined), opener!);
+  else if (answer) mask = answerMask;
+  else if (calls) mask = () => callsMask(opener);
   return {
     templateTools: form.native && shown.length > 0 ? shown.map(described) : undefined,
     messages: (messages) => toolMessages(form, messages, shown),
-    mask:
-      vocabulary && constraint
-        ? () => maskFor(vocabulary, constraint.grammar, endIds, { opener: form.kind === 'llama' ? undefined : opener })
-        : undefined,
+    mask,
     reader: () => (shown.length > 0 ? new ToolParser(form, { names, parallel: several, newId }) : plainReader),
-    warnings: constraint?.warnings ?? [],
+    warnings: [...(answer?.warnings ?? []), ...(calls?.warnings ?? [])],
   };
 }
 
@@ -122,22 +129,75 @@ function formatOf(
 ): CompiledSchema | undefined {
   if (format.type === 'text') return undefined;
   const schema = format.type === 'schema' ? format.schema : undefined;
-  // Calls that a control token opens can't be one of two choices: it is no text.
-  const callable = form.openingToken === undefined ? tools : [];
-  return recalled([form.kind, format.type, schema, callable, parallel], () => {
-    if (callable.length === 0) return format.type === 'json' ? compileJsonObject() : compileJsonSchema(schema);
+  return recalled([form.kind, format.type, schema, tools, parallel], () => {
+    if (tools.length === 0) return format.type === 'json' ? compileJsonObject() : compileJsonSchema(schema);
     const answer = format.type === 'json' ? { expression: json.object, warnings: [] } : schemaExpression(schema);
-    const calls = callsExpressions(form, callable, parallel);
+    const calls = callsExpressions(form, tools, parallel);
     const warnings = [...answer.warnings, ...calls.warnings];
     return compiled(choice(answer.expression, calls.expression), warnings, choice(json.value, calls.free));
   });
 }
 
-function callsOf(form: ToolForm, tools: readonly ToolDefinition[], parallel: boolean): CompiledSchema {
-  return recalled([form.kind, form.openingToken, tools, parallel], () => {
+interface CallsConstraint {
+  /** `first` is the control token that must come before. */
+  mask(vocabulary: Vocabulary, endIds: readonly number[], first: number | undefined): TokenMask;
+  warnings: readonly string[];
+}
+
+function callsOf(form: ToolForm, tools: readonly ToolDefinition[], parallel: boolean): CallsConstraint {
+  if (form.kind === 'named' && form.argumentsToken !== undefined)
+    return partsOf(form, form.argumentsToken, tools, parallel);
+  const { grammar, warnings } = recalled([form.kind, form.openingToken, tools, parallel], () => {
     const { expression, free, warnings } = callsExpressions(form, tools, parallel);
     return compiled(expression, warnings, free);
   });
+  return { warnings, mask: (vocabulary, endIds, opener) => maskFor(vocabulary, grammar, endIds, { opener }) };
+}
+
+/** Calls whose parts are divided by control tokens: a grammar for each part. */
+function partsOf(
+  form: ToolForm,
+  argumentsToken: number,
+  tools: readonly ToolDefinition[],
+  parallel: boolean,
+): CallsConstraint {
+  const names = tools.map((tool) => tool.function.name);
+  const nameGrammar = recalled(['names', names], () => compiled(choice(...names.map(text)), [], json.value)).grammar;
+  const idGrammar = recalled(['id'], () => compiled(callId, [], json.value)).grammar;
+  const given = new Map(
+    tools.map(({ function: { name, parameters } }) => [
+      name,
+      recalled(['arguments', parameters], () => compileJsonSchema({ type: 'object', ...(parameters ?? {}) })),
+    ]),
+  );
+  const { openingToken, idToken } = form;
+  const withId = form.ids === true && idToken !== undefined;
+  return {
+    warnings: [...given].flatMap(([name, { warnings }]) => warnings.map((warning) => `${name}: ${warning}`)),
+    mask: (vocabulary, endIds, first) => {
+      const calls = new CallPartsMask({
+        tokens: {
+          name: withId ? idToken : argumentsToken,
+          id: withId ? argumentsToken : undefined,
+          next: parallel ? openingToken : undefined,
+        },
+        name: (ends) => maskFor(vocabulary, nameGrammar, ends),
+        id: (ends) => maskFor(vocabulary, idGrammar, ends),
+        arguments: (name, ends) => maskFor(vocabulary, given.get(name)!.grammar, ends),
+        textOf: (token) => vocabulary.bytesOf(token),
+        endIds,
+        most: mostCalls,
+      });
+      return first === undefined ? calls : new OpenedMask(only(first, vocabulary.size), calls, first);
+    },
+  };
+}
+
+/** Nothing but one token. */
+function only(token: number, size: number): TokenMask {
+  const allowed = new Uint8Array(size);
+  allowed[token] = 1;
+  return { done: false, allowed: () => allowed, accept: () => {} };
 }
 
 /** Calls with the arguments that the tools describe, and with any arguments. */

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Tokenizer } from '../../lib/text/tokenizer.js';
-import { toolFormOf } from '../../lib/text/tool-forms.js';
+import { type ToolForm, toolFormOf, toolMessages } from '../../lib/text/tool-forms.js';
 import { ToolParser } from '../../lib/text/tool-parser.js';
 import { planAnswer, type ToolDefinition, type ToolEvent } from '../../lib/text/tools.js';
 import { hasShared, shared } from '../shared.js';
@@ -35,6 +35,15 @@ function withTemplate(template: string): Tokenizer {
   return new Tokenizer({ json, config, templates: new Map([['default', template]]), source: 'test' });
 }
 
+/** The control tokens that Mistral and Llama 3 open calls with, behind the vocabulary. */
+function withControlTokens(written: string): Tokenizer {
+  const json = JSON.parse(readFileSync(`${folder}/tokenizer.json`, 'utf8'));
+  for (const [i, content] of ['[TOOL_CALLS]', '[ARGS]', '[CALL_ID]', '<|python_tag|>'].entries()) {
+    json.added_tokens.push({ id: plain.vocabSize + i, content, special: true, normalized: false });
+  }
+  return new Tokenizer({ json, config: {}, templates: new Map([['default', written]]), source: 'test' });
+}
+
 const template = (name: string): string => readFileSync(shared('chat-templates', 'llamacpp', `${name}.jinja`), 'utf8');
 
 let plain: Tokenizer;
@@ -54,8 +63,10 @@ function read(events: readonly ToolEvent[]): { text: string; calls: { name: stri
   return { text, calls };
 }
 
-function parse(kind: 'hermes' | 'llama' | 'mistral', pieces: readonly string[], parallel = true) {
-  const opening = { hermes: '<tool_call>', llama: '<|python_tag|>', mistral: '[TOOL_CALLS]' }[kind];
+function parse(kind: ToolForm['kind'], pieces: readonly string[], parallel = true) {
+  const opening = { hermes: '<tool_call>', llama: '<|python_tag|>', mistral: '[TOOL_CALLS]', named: '[TOOL_CALLS]' }[
+    kind
+  ];
   const form = { kind, opening: [opening], openingToken: undefined, native: true, system: true };
   let ids = 0;
   const parser = new ToolParser(form, {
@@ -71,7 +82,7 @@ const now = { name: 'now', arguments: '{}' };
 const body = '{"name": "get_weather", "arguments": {"city": "Zü\\"rich}", "days": 2}}';
 
 describe('a stream of text', () => {
-  it.each<['hermes' | 'llama' | 'mistral', string, string, object[]]>([
+  it.each<[ToolForm['kind'], string, string, object[]]>([
     ['hermes', `<tool_call>\n${body}\n</tool_call>`, '', [weather]],
     [
       'hermes',
@@ -80,8 +91,17 @@ describe('a stream of text', () => {
       [weather, now],
     ],
     ['hermes', 'a < b, <tool and <tool_cal', 'a < b, <tool and <tool_cal', []],
-    ['hermes', '  plain {"name": "now"} text \n', '  plain {"name": "now"} text', []],
-    ['hermes', `<tool_call>not json</tool_call>`, 'not json</tool_call>', []],
+    ['hermes', '  plain {"name": "now"} text \n', '  plain {"name": "now"} text \n', []],
+    ['hermes', `<tool_call>not json</tool_call>`, '<tool_call>not json</tool_call>', []],
+    [
+      'hermes',
+      'Use <tool_call> tags …\n `<tool_call>`, then\n<tool_call> {"x": 1} <tool_call>',
+      'Use <tool_call> tags …\n `<tool_call>`, then\n<tool_call> {"x": 1} <tool_call>',
+      [],
+    ],
+    ['hermes', 'So <tool_call><tool_call>{"name": "now"}</tool_call>', 'So <tool_call>', [now]],
+    ['hermes', '<tool_call>{"name": "now", "arguments": ""}</tool_call>', '', [now]],
+    ['hermes', 'It ends with <tool_call> ', 'It ends with <tool_call> ', []],
     [
       'hermes',
       `<tool_call>\n{"name": "get_weather", "arguments": {"city": "B`,
@@ -106,6 +126,11 @@ describe('a stream of text', () => {
     ['llama', '{"name": "unknown", "parameters": {}}', '{"name": "unknown", "parameters": {}}', []],
     ['llama', 'It is {"name": "now"}.', 'It is {"name": "now"}.', []],
     ['mistral', `[TOOL_CALLS][${body}, {"name": "now", "arguments": {}, "id": "abc"}]`, '', [weather, now]],
+    ['mistral', 'The token [TOOL_CALLS] [ opens', 'The token [TOOL_CALLS] [ opens', []],
+    ['named', '[TOOL_CALLS]get_weather[ARGS]{"city": "Zü\\"rich}", "days": 2}', '', [weather]],
+    ['named', 'Sure.\n[TOOL_CALLS]now[CALL_ID]abc123XYZ[ARGS]{}[TOOL_CALLS]now[ARGS]{}', 'Sure.', [now, now]],
+    ['named', 'As in [TOOL_CALLS]name[ARG] or [TOOL_CALLS]: so', 'As in [TOOL_CALLS]name[ARG] or [TOOL_CALLS]: so', []],
+    ['named', 'As in [TOOL_CALLS]name[A', 'As in [TOOL_CALLS]name[A', []],
     ['mistral', `Sure. [TOOL_CALLS] [ {"name": "now", "arguments": {}}]`, 'Sure.', [now]],
   ])('%s: %s', (kind, text, content, calls) => {
     expect(parse(kind, [text])).toEqual({ text: content, calls });
@@ -226,6 +251,96 @@ describe('a plan', () => {
     expect(read([...events, ...reader.end()])).toEqual({ text: '', calls: [now] });
   });
 
+  it.each([true, false])('writes name and arguments between control tokens (ids: %s)', async (ids) => {
+    const tokenizer = withControlTokens(
+      '{% for m in messages %}{% for c in m.tool_calls or [] %}[TOOL_CALLS]{{ c.function.name }}' +
+        `${ids ? '[CALL_ID]{{ c.id }}' : ''}[ARGS]{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}` +
+        '{{ tools | tojson }}',
+    );
+    expect(toolFormOf(tokenizer)).toMatchObject({ kind: 'named', ids });
+    const { mask, reader } = await planAnswer(tokenizer, ends, { tools, toolChoice: { mode: 'required' } });
+    for (let seed = 1; seed <= 6; seed += 1) {
+      const produced = walk(mask!(), seeded(seed));
+      const one = reader();
+      const stream = tokenizer.stream({ continues: true });
+      const { text, calls } = read([...produced.flatMap((id) => one.push(stream.push(id), id)), ...one.end()]);
+      expect(text).toBe('');
+      expect(calls.length).toBeGreaterThan(0);
+      for (const call of calls) {
+        expect(['get_weather', 'now']).toContain(call.name);
+        if (call.name === 'get_weather') expect(JSON.parse(call.arguments).city).toBeTypeOf('string');
+      }
+    }
+  });
+
+  it.each(['list', 'named'])('lets an answer be JSON or calls behind a control token (%s)', async (form) => {
+    const written =
+      form === 'list'
+        ? '[TOOL_CALLS][{{ m.tool_calls[0].function | tojson }}]'
+        : '[TOOL_CALLS]{{ m.tool_calls[0].function.name }}[ARGS]{{ m.tool_calls[0].function.arguments | tojson }}';
+    const tokenizer = withControlTokens(
+      `{% for m in messages %}{% if m.tool_calls %}${written}{% else %}{{ m.content }}{% endif %}{% endfor %}{{ tools | tojson }}`,
+    );
+    const format = { type: 'schema' as const, schema: { const: { ok: true } } };
+    const plan = await planAnswer(tokenizer, ends, { tools, format });
+    const call = form === 'list' ? '[TOOL_CALLS][{"name": "now", "arguments": {}}]' : '[TOOL_CALLS]now[ARGS]{}';
+    for (const text of ['{"ok":true}', call]) {
+      const mask = plan.mask!();
+      for (const id of tokenizer.encode(text, { addSpecialTokens: false })) {
+        expect(mask.allowed()[id], text).toBe(1);
+        mask.accept(id);
+      }
+      expect(mask.allowed()[ends[0]!]).toBe(1);
+    }
+    expect(plan.mask!().allowed()[tokenizer.encode('x', { addSpecialTokens: false })[0]!]).toBe(0);
+  });
+
+  it('lets a Llama answer JSON or call, though it has a control token for calls', async () => {
+    const tokenizer = withControlTokens(
+      '{% for m in messages %}{% if m.tool_calls %}{"name": "{{ m.tool_calls[0].function.name }}", "parameters": ' +
+        '{{ m.tool_calls[0].function.arguments | tojson }}}{% else %}{{ m.content }}{% endif %}{% endfor %}{{ tools | tojson }}',
+    );
+    expect(toolFormOf(tokenizer)).toMatchObject({ kind: 'llama', openingToken: expect.any(Number) });
+    const format = { type: 'schema' as const, schema: { const: { ok: true } } };
+    const plan = await planAnswer(tokenizer, ends, { tools, format });
+    for (const text of ['{"ok":true}', '{"name": "now", "parameters": {}}']) {
+      const mask = plan.mask!();
+      for (const id of tokenizer.encode(text, { addSpecialTokens: false })) mask.accept(id);
+      expect(mask.allowed()[ends[0]!], text).toBe(1);
+    }
+  });
+
+  it('joins the results of parallel calls, as many templates want roles to alternate', async () => {
+    const plan = await planAnswer(plain, ends, { tools });
+    const call = (id: string) => ({ id, function: { name: 'now', arguments: '{}' } });
+    const result = (id: string) => ({ role: 'tool', tool_call_id: id, content: id });
+    const messages = plan.messages([
+      { role: 'system', content: '' },
+      { role: 'user', content: 'q' },
+      { role: 'assistant', content: null, tool_calls: [call('a'), call('b')] },
+      result('a'),
+      result('b'),
+    ]);
+    expect(messages.map(({ role }) => role)).toEqual(['system', 'user', 'assistant', 'user']);
+    expect(messages.at(-1)!.content).toBe('<tool_response>\na\n</tool_response>\n<tool_response>\nb\n</tool_response>');
+  });
+
+  it('walks a long conversation once', async () => {
+    const llama = { kind: 'llama', opening: [], openingToken: undefined, native: true, system: true } as const;
+    const calls = ['a', 'b'].map((id) => ({ id, function: { name: 'now', arguments: '{}' } }));
+    const turn = [
+      { role: 'assistant', content: '', tool_calls: calls },
+      { role: 'tool', tool_call_id: 'b', content: '2' },
+      { role: 'tool', tool_call_id: 'a', content: '1' },
+    ];
+    const long = Array.from({ length: 20_000 }, () => turn).flat();
+    const before = performance.now();
+    const fitted = toolMessages(llama, long, tools);
+    expect(performance.now() - before).toBeLessThan(2000);
+    expect(fitted).toHaveLength(80_000);
+    expect(fitted.slice(0, 4).map(({ content }) => content)).toEqual(['', '1', '', '2']);
+  });
+
   it('lets an answer be JSON or a call where both are allowed', async () => {
     const format = { type: 'schema' as const, schema: { const: { ok: true } } };
     const plan = await planAnswer(plain, ends, { tools, format });
@@ -265,6 +380,9 @@ describe.skipIf(!hasShared('chat-templates'))('real templates', () => {
     ['meta-llama-Llama-3.2-3B-Instruct', 'llama'],
     ['meta-llama-Llama-3.3-70B-Instruct', 'llama'],
     ['mistralai-Mistral-Nemo-Instruct-2407', 'mistral'],
+    ['Mistral-Small-3.2-24B-Instruct-2506', 'named'],
+    ['mistralai-Ministral-3-14B-Reasoning-2512', 'named'],
+    ['unsloth-mistral-Devstral-Small-2507', 'named'],
   ])('%s: its own form, in and out', async (name, kind) => {
     const tokenizer = withTemplate(template(name));
     expect(toolFormOf(tokenizer)).toMatchObject({ kind, native: true });

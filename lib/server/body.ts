@@ -1,12 +1,17 @@
-// Reads a request's JSON body: bounded in bytes and depth, checked against a schema, and clear about what is wrong.
+// Reads a request's JSON body: bounded in bytes, depth and number of values, checked against a schema, and clear about
+// what is wrong. Each step has a turn of the event loop to itself.
 import type { Context } from 'hono';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { ServerContext } from './context.js';
 import { ApiError, badRequest } from './errors.js';
 import { nextTurn } from './turn.js';
 
 // JSON Schemas in requests nest deepest, and those of OpenAI stop at 10. Hostile nesting costs many times its size.
 const mostDepth = 128;
+// Bytes say little of what a body costs: eight million of them can be four million values, or a million objects' fields.
+// So many tokens are also the most that OpenAI takes for one request's embeddings.
+const mostValues = 300_000;
+const mostFields = 2 ** 16;
 
 /** @throws ApiError 400 or 413 that names the field and what was expected. */
 export async function jsonBody<T extends z.ZodType>(
@@ -19,8 +24,9 @@ export async function jsonBody<T extends z.ZodType>(
     throw badRequest('The body broke off before its end.');
   });
   await nextTurn();
-  if (text.trim() === '') throw badRequest('The body is empty: expected a JSON object.');
-  if (depthOf(text) > mostDepth) throw badRequest(`The body nests deeper than ${mostDepth} levels.`);
+  if (!/\S/.test(text)) throw badRequest('The body is empty: expected a JSON object.');
+  checkExtent(text);
+  await nextTurn();
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -28,11 +34,34 @@ export async function jsonBody<T extends z.ZodType>(
     // V8 quotes the text around the mistake: the caller's own, given back to the caller only.
     throw badRequest(`The body is not valid JSON: ${(error as Error).message}`);
   }
+  await nextTurn();
   const result = schema.safeParse(json);
   if (result.success) return result.data;
   const { path, message } = deepest(result.error.issues[0]!);
   const param = pathText(path);
   throw badRequest(`${param === null ? 'The body' : `'${param}'`}: ${worded(message)}.`, param);
+}
+
+/** An array whose length is checked before its entries are. */
+export function list<T extends z.ZodType>(entry: T, most: number, least = 0) {
+  const sized = z.custom<unknown[]>((value) => Array.isArray(value) && value.length >= least && value.length <= most, {
+    error: ({ input }) => {
+      if (!Array.isArray(input))
+        return `Invalid input: expected array, received ${input === undefined ? input : typeof input}`;
+      return `has ${input.length} entries, expected ${least} to ${most}`;
+    },
+  });
+  return sized.pipe(z.array(entry));
+}
+
+/** An object of any keys whose number is checked before its values are. */
+export function record<T extends z.ZodType>(value: T, most: number) {
+  const sized = z.custom<Record<string, unknown>>(
+    (given) =>
+      typeof given === 'object' && given !== null && !Array.isArray(given) && Object.keys(given).length <= most,
+    { error: `expected an object of at most ${most} entries` },
+  );
+  return sized.pipe(z.record(z.string(), value));
 }
 
 async function boundedText(c: Context, most: number): Promise<string> {
@@ -52,19 +81,25 @@ async function boundedText(c: Context, most: number): Promise<string> {
   return text + decoder.decode();
 }
 
-function depthOf(text: string): number {
+/** @throws ApiError 400 for a text that would be more than a request can need. */
+function checkExtent(text: string): void {
   let depth = 0;
-  let most = 0;
+  let values = 0;
+  let fields = 0;
   let inString = false;
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i);
     if (c === 0x22) inString = !inString;
     else if (inString) {
       if (c === 0x5c) i++;
-    } else if (c === 0x5b || c === 0x7b) most = Math.max(most, ++depth);
-    else if (c === 0x5d || c === 0x7d) depth--;
+    } else if (c === 0x5b || c === 0x7b) {
+      if (++depth > mostDepth) throw badRequest(`The body nests deeper than ${mostDepth} levels.`);
+    } else if (c === 0x5d || c === 0x7d) depth--;
+    else if (c === 0x2c) values++;
+    else if (c === 0x3a) fields++;
+    if (values > mostValues) throw badRequest(`The body has more than ${mostValues} values.`);
+    if (fields > mostFields) throw badRequest(`The body has more than ${mostFields} fields.`);
   }
-  return most;
 }
 
 type Issue = z.core.$ZodIssue;

@@ -1,10 +1,13 @@
-// How an answer to a chat request is constrained and read: the request's words for what lib/text/tools.ts plans, and its
-// events as OpenAI's deltas.
+// The request's words for what lib/text/tools.ts plans, and the events that it reads as OpenAI's deltas.
 
 import type { Model } from '../model.js';
-import type { TokenMask } from '../text/mask.js';
-import type { ChatMessage } from '../text/template.js';
-import { type AnswerOptions, planAnswer as plan, type ToolChoice, type ToolEvent } from '../text/tools.js';
+import {
+  type AnswerOptions,
+  type AnswerPlan,
+  planAnswer as plan,
+  type ToolChoice,
+  type ToolEvent,
+} from '../text/tools.js';
 import type { ChatBody } from './chat-request.js';
 import { badRequest } from './errors.js';
 import { tokenizerOf } from './prompt.js';
@@ -21,27 +24,11 @@ export interface Delta {
   tool_calls?: ToolCallDelta[];
 }
 
-/** Turns the text of one choice into deltas as it comes. */
-export interface AnswerReader {
-  /** `token` is what brought the text: some control tokens begin calls and have no text. */
-  push(text: string, token: number): Delta[];
-  end(): Delta[];
-}
-
-export interface AnswerPlan {
-  /** What the chat template is shown. */
-  templateTools: readonly unknown[] | undefined;
-  /** Messages as the template wants them. */
-  messages(messages: readonly ChatMessage[]): readonly ChatMessage[];
-  /** One for each choice. */
-  mask: (() => TokenMask) | undefined;
-  reader(): AnswerReader;
-  /** Parts of the request that were relaxed. */
-  warnings: readonly string[];
-}
-
 /** @throws ApiError 400 where tool_choice asks for what is not among the tools. */
-export async function planAnswer(model: Model, body: ChatBody): Promise<AnswerPlan> {
+export async function planAnswer(
+  model: Model,
+  body: Pick<ChatBody, 'tools' | 'tool_choice' | 'parallel_tool_calls' | 'response_format'>,
+): Promise<AnswerPlan> {
   const tools = body.tools ?? [];
   const choice = toolChoiceOf(body.tool_choice);
   if (tools.length === 0 && choice && choice.mode !== 'none') {
@@ -54,17 +41,7 @@ export async function planAnswer(model: Model, body: ChatBody): Promise<AnswerPl
     format: formatOf(body.response_format),
   };
   try {
-    const answer = await plan(tokenizerOf(model), model.defaults.endIds, options);
-    return {
-      ...answer,
-      reader: () => {
-        const reader = answer.reader();
-        return {
-          push: (text, token) => reader.push(text, token).map(deltaOf),
-          end: () => reader.end().map(deltaOf),
-        };
-      },
-    };
+    return await plan(tokenizerOf(model), model.defaults.endIds, options);
   } catch (error) {
     if (error instanceof RangeError) throw badRequest(`'tool_choice': ${error.message}.`, 'tool_choice');
     throw error;
@@ -86,7 +63,7 @@ function formatOf(format: ChatBody['response_format']): NonNullable<AnswerOption
   return schema ? { type: 'schema', schema } : { type: 'json' };
 }
 
-function deltaOf(event: ToolEvent): Delta {
+export function deltaOf(event: ToolEvent): Delta {
   switch (event.type) {
     case 'text':
       return { content: event.text };

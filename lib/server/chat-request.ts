@@ -1,12 +1,16 @@
 // The body of POST /v1/chat/completions. Parameters that change nothing here (user, metadata, store, …) are let through;
 // what would be answered wrongly without being understood is refused.
 import { z } from 'zod';
-import type { ChatMessage } from '../text/template.js';
+import { type ChatMessage, reservedVariables } from '../text/template.js';
+import { list, record } from './body.js';
 import { badRequest } from './errors.js';
 import { samplingFields } from './sampling.js';
 
 const part = z.looseObject({ type: z.string(), text: z.string().optional(), refusal: z.string().optional() });
-const content = z.union([z.string(), z.array(part)], { error: 'expected a string or an array of parts' });
+// OpenAI's own limit of messages; the others are as far from use.
+const most = { messages: 2048, parts: 2048, calls: 128, tools: 128, variables: 64 };
+
+const content = z.union([z.string(), list(part, most.parts)], { error: 'expected a string or an array of parts' });
 
 const toolName = z.string().regex(/^[\w-]{1,64}$/, 'expected 1 to 64 letters, digits, _ or -');
 
@@ -20,7 +24,7 @@ const message = z.looseObject({
   role: z.enum(['developer', 'system', 'user', 'assistant', 'tool', 'function']),
   content: content.nullish(),
   name: z.string().nullish(),
-  tool_calls: z.array(toolCall).nullish(),
+  tool_calls: list(toolCall, most.calls).nullish(),
   tool_call_id: z.string().nullish(),
 });
 
@@ -41,7 +45,7 @@ const toolChoice = z.union([
   namedTool,
   z.looseObject({
     type: z.literal('allowed_tools'),
-    allowed_tools: z.looseObject({ mode: z.enum(['auto', 'required']), tools: z.array(namedTool) }),
+    allowed_tools: z.looseObject({ mode: z.enum(['auto', 'required']), tools: list(namedTool, most.tools, 1) }),
   }),
 ]);
 
@@ -58,22 +62,30 @@ const responseFormat = z.discriminatedUnion('type', [
   }),
 ]);
 
+/** What a request may say to its chat template. The template itself is the model's. */
+const templateVariables = record(z.unknown(), most.variables).superRefine((variables, { addIssue }) => {
+  for (const name of Object.keys(variables)) {
+    if (reservedVariables.has(name)) addIssue({ code: 'custom', path: [name], message: 'cannot be set by a request' });
+  }
+});
+
 const absent = (why: string) => z.null({ error: why }).optional();
 
 export const chatBody = z.looseObject({
   ...samplingFields,
-  messages: z.array(message).min(1),
+  messages: list(message, most.messages, 1),
   max_tokens: z.number().int().min(1).nullish(),
   max_completion_tokens: z.number().int().min(1).nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.number().int().min(0).max(20).nullish(),
   response_format: responseFormat.nullish(),
-  tools: z.array(tool).max(128).nullish(),
+  tools: list(tool, most.tools).nullish(),
   tool_choice: toolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   modalities: z.array(z.literal('text', { error: "only 'text' is supported" })).nullish(),
   /** For the chat template, such as `{ "enable_thinking": false }`. */
-  chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
+  chat_template_kwargs: templateVariables.nullish(),
+  chat_template: absent("is not supported: the model's own is used"),
   functions: absent("is no longer supported: send 'tools'"),
   function_call: absent("is no longer supported: send 'tool_choice'"),
   audio: absent('is not supported'),

@@ -1,17 +1,18 @@
 // POST /v1/chat/completions, whole or as a stream of chunks.
 import { Hono } from 'hono';
 import type { Generated, Piece } from '../text/generate.js';
+import type { AnswerReader } from '../text/tools.js';
 import { newId, systemFingerprint, unixSeconds, usageOf } from './answers.js';
 import { jsonBody } from './body.js';
-import { type AnswerReader, type Delta, planAnswer } from './chat-answer.js';
+import { type Delta, deltaOf, planAnswer } from './chat-answer.js';
 import { type ChatBody, chatBody, templateMessages } from './chat-request.js';
 import type { Resolved, ServerContext } from './context.js';
 import { badRequest, errorBody } from './errors.js';
 import { beginMilliseconds, Generations } from './generation.js';
 import { type ChatTokenLogprob, chatLogprob } from './logprobs.js';
-import { chatPrompt } from './prompt.js';
+import { chatPrompt, checkLength, mostTokens } from './prompt.js';
 import { requestFacts } from './request.js';
-import { samplingOptions, seedOf } from './sampling.js';
+import { checkSequences, samplingOptions, seedOf } from './sampling.js';
 import { eventStream } from './stream.js';
 
 export function chatRoutes(context: ServerContext): Hono {
@@ -49,12 +50,17 @@ async function prepare(context: ServerContext, resolved: Resolved, body: ChatBod
   if (typeof body.top_logprobs === 'number' && !body.logprobs) {
     throw badRequest("'top_logprobs': needs 'logprobs' to be true.", 'top_logprobs');
   }
+  checkSequences(body.n ?? 1, model, 'n');
+  const most = mostTokens(context, model);
+  const messages = templateMessages(body.messages);
+  checkLength(messages, most);
   const answer = await planAnswer(model, body);
-  const prompt = chatPrompt(context, model, answer.messages(templateMessages(body.messages)), {
-    ...body.chat_template_kwargs,
+  const options = {
     tools: answer.templateTools,
     addGenerationPrompt: true,
-  });
+    variables: body.chat_template_kwargs ?? {},
+  };
+  const prompt = await chatPrompt(model, answer.messages(messages), options, most);
   const { contextLength } = model.decoder.config;
   const { seed, ...sampling } = samplingOptions(body, model);
   const sequences = Array.from({ length: body.n ?? 1 }, (_, index) => {
@@ -179,7 +185,9 @@ class Completion {
   #deltas(index: number, event: { piece: Piece } | { end: Generated }): Delta[] {
     const choice = this.#choices[index]!;
     if ('end' in event) choice.end = event.end;
-    const deltas = 'end' in event ? choice.reader.end() : choice.reader.push(event.piece.text, event.piece.token);
+    const { reader } = choice;
+    const events = 'end' in event ? reader.end() : reader.push(event.piece.text, event.piece.token);
+    const deltas = events.map(deltaOf);
     choice.called ||= deltas.some((delta) => delta.tool_calls !== undefined);
     return deltas;
   }

@@ -6,28 +6,17 @@ import type { Generated, Piece } from '../text/generate.js';
 import { newId, systemFingerprint, unixSeconds, usageOf } from './answers.js';
 import { jsonBody } from './body.js';
 import type { Resolved, ServerContext } from './context.js';
-import { inputForms, inputsOf } from './embeddings.js';
 import { badRequest, errorBody } from './errors.js';
 import { beginMilliseconds, Generations, type Sequence } from './generation.js';
 import { type CompletionLogprobs, completionLogprobs } from './logprobs.js';
-import { plainPrompt } from './prompt.js';
+import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
 import { requestFacts } from './request.js';
-import { samplingFields, samplingOptions, seedOf } from './sampling.js';
+import { checkSequences, samplingFields, samplingOptions, seedOf } from './sampling.js';
 import { eventStream } from './stream.js';
-
-const maxSequences = 128;
 
 const completionBody = z.looseObject({
   ...samplingFields,
-  prompt: z.union(
-    [
-      z.string(),
-      z.array(z.string()).min(1),
-      z.array(z.number().int().min(0)).min(1),
-      z.array(z.array(z.number().int().min(0))).min(1),
-    ],
-    { error: inputForms },
-  ),
+  prompt: promptInput(128),
   max_tokens: z.number().int().min(0).nullish(),
   logprobs: z.number().int().min(0).max(5).nullish(),
   echo: z.boolean().nullish(),
@@ -43,7 +32,7 @@ export function completionRoutes(context: ServerContext): Hono {
     const facts = requestFacts(c);
     using resolved = await context.resolve(body.model, facts.signal);
     const prompts = inputsOf(body.prompt);
-    const sequences = prepare(context, resolved.model, body, prompts);
+    const sequences = await prepare(context, resolved.model, body, prompts);
     const generations = new Generations(context, resolved, sequences, facts);
     await generations.begun(beginMilliseconds);
     const completion = new TextCompletion(resolved, body, prompts, generations);
@@ -56,12 +45,12 @@ export function completionRoutes(context: ServerContext): Hono {
 }
 
 /** The candidates of each prompt, one prompt after the other. */
-function prepare(
+async function prepare(
   context: ServerContext,
   model: Model,
   body: CompletionBody,
-  prompts: (string | number[])[],
-): Sequence[] {
+  given: (string | number[])[],
+): Promise<Sequence[]> {
   const n = body.n ?? 1;
   const candidates = body.best_of ?? n;
   if (candidates < n) throw badRequest(`'best_of': is ${candidates}, less than 'n', which is ${n}.`, 'best_of');
@@ -70,17 +59,16 @@ function prepare(
   if (body.echo && typeof body.logprobs === 'number') {
     throw badRequest("'echo': cannot be combined with 'logprobs': those of prompts are not computed.", 'echo');
   }
-  if (prompts.length * candidates > maxSequences) {
-    throw badRequest(
-      `'prompt': asks for ${prompts.length * candidates} texts at once, at most ${maxSequences} go.`,
-      'prompt',
-    );
-  }
+  checkSequences(given.length * candidates, model, given.length > 1 ? 'prompt' : 'n');
   const { seed, ...sampling } = samplingOptions(body, model);
   const topLogprobs = body.logprobs ?? (candidates > n ? 0 : undefined);
-  return prompts.flatMap((given, at) => {
-    const prompt = plainPrompt(context, model, given, prompts.length > 1 ? `prompt[${at}]` : 'prompt');
-    return Array.from({ length: candidates }, (_, i) => ({
+  const most = mostTokens(context, model);
+  const prompts: (readonly number[])[] = [];
+  for (const [at, prompt] of given.entries()) {
+    prompts.push(await plainPrompt(model, prompt, given.length > 1 ? `prompt[${at}]` : 'prompt', most));
+  }
+  return prompts.flatMap((prompt) =>
+    Array.from({ length: candidates }, (_, i) => ({
       prompt,
       options: {
         ...sampling,
@@ -88,8 +76,8 @@ function prepare(
         maxNewTokens: body.max_tokens ?? 16,
         ...(topLogprobs === undefined ? {} : { topLogprobs }),
       },
-    }));
-  });
+    })),
+  );
 }
 
 interface Candidate {

@@ -5,21 +5,12 @@ import { jsonBody } from './body.js';
 import type { Resolved, ServerContext } from './context.js';
 import { badRequest } from './errors.js';
 import type { RequestFacts } from './generation.js';
-import { plainPrompt } from './prompt.js';
+import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
 import { requestFacts } from './request.js';
-
-const token = z.number().int().min(0);
-
-export const inputForms = 'expected a string, an array of strings, an array of tokens, or an array of arrays of tokens';
 
 const embeddingsBody = z.looseObject({
   model: z.string().min(1),
-  input: z.union(
-    [z.string(), z.array(z.string()).min(1).max(2048), z.array(token).min(1), z.array(z.array(token)).min(1).max(2048)],
-    {
-      error: inputForms,
-    },
-  ),
+  input: promptInput(2048),
   encoding_format: z.enum(['float', 'base64']).nullish(),
   dimensions: z.number().int().min(1).nullish(),
 });
@@ -37,9 +28,13 @@ export function embeddingRoutes(context: ServerContext): Hono {
     if (dimensions > hiddenSize) {
       throw badRequest(`'dimensions': is ${dimensions}, more than the model's ${hiddenSize}.`, 'dimensions');
     }
-    const inputs = inputsOf(body.input).map((input, i, all) =>
-      plainPrompt(context, resolved.model, input, all.length > 1 ? `input[${i}]` : 'input'),
-    );
+    const given = inputsOf(body.input);
+    const most = mostTokens(context, resolved.model);
+    const inputs: (readonly number[])[] = [];
+    for (const [i, input] of given.entries()) {
+      facts.signal.throwIfAborted();
+      inputs.push(await plainPrompt(resolved.model, input, given.length > 1 ? `input[${i}]` : 'input', most));
+    }
     const vectors = await embedAll(resolved, inputs, facts);
     const tokens = inputs.reduce((sum, ids) => sum + ids.length, 0);
     return c.json({
@@ -58,15 +53,9 @@ export function embeddingRoutes(context: ServerContext): Hono {
   });
 }
 
-/** One prompt or several. */
-export function inputsOf(input: string | string[] | number[] | number[][]): (string | number[])[] {
-  if (typeof input === 'string') return [input];
-  return typeof input[0] === 'number' ? [input as number[]] : (input as string[] | number[][]);
-}
-
 async function embedAll(
   { model, adapter }: Resolved,
-  inputs: number[][],
+  inputs: readonly (readonly number[])[],
   { client, signal }: RequestFacts,
 ): Promise<Float32Array[]> {
   const vectors: Float32Array[] = [];

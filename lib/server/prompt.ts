@@ -1,20 +1,74 @@
 // Prompts as token ids, within the model's context and the server's limit.
+//
+// Encoding holds the event loop for a microsecond or two a character, so it is done in slices, each in a turn of its own,
+// and ends where there are more tokens than may be.
+import { z } from 'zod';
 import type { Model } from '../model.js';
+import { encodeSlices } from '../text/encode-slices.js';
 import { type ChatMessage, TemplateError, type TemplateOptions } from '../text/template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { ServerContext } from './context.js';
 import { type ApiError, badRequest } from './errors.js';
+import { nextTurn } from './turn.js';
 
-// Encoding holds the event loop, so a text that cannot fit isn't encoded: no real text has longer tokens on average.
-const mostCharactersPerToken = 64;
+// No real text has longer tokens on average: one that cannot fit isn't written by the template, let alone encoded.
+const mostCharactersPerToken = 32;
+
+export type PromptInput = string | string[] | number[] | number[][];
+
+const isToken = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+/** The four forms of a prompt, at most `most` of them. Made by hand: a union would look at a long array once a form. */
+export const promptInput = (most: number) =>
+  z.custom<PromptInput>(
+    (value) => {
+      if (typeof value === 'string') return true;
+      if (!Array.isArray(value) || value.length === 0) return false;
+      if (value.every(isToken)) return true;
+      if (value.length > most) return false;
+      return (
+        value.every((entry) => typeof entry === 'string') ||
+        value.every((entry) => Array.isArray(entry) && entry.every(isToken))
+      );
+    },
+    {
+      error: ({ input }) =>
+        Array.isArray(input) && input.length > most
+          ? `has ${input.length} entries, expected at most ${most} texts, or one array of tokens`
+          : 'expected a string, an array of strings, an array of tokens, or an array of arrays of tokens',
+    },
+  );
+
+/** One prompt or several. */
+export function inputsOf(input: PromptInput): (string | number[])[] {
+  if (typeof input === 'string') return [input];
+  return typeof input[0] === 'number' ? [input as number[]] : (input as string[] | number[][]);
+}
+
+/** One less than the context or the whole cache, so that there is room for an answer. */
+export function mostTokens({ settings }: ServerContext, { engine }: Model): number {
+  return Math.min(settings.limits.promptTokens, engine.capacity - 1);
+}
+
+/** @throws ApiError 400 for messages that cannot fit, before anything is made of them. */
+export function checkLength(messages: readonly ChatMessage[], most: number): void {
+  let characters = 0;
+  for (const { content, tool_calls: calls } of messages) {
+    characters += typeof content === 'string' ? content.length : 0;
+    for (const call of calls ?? []) characters += String(call.function.arguments).length;
+  }
+  if (messages.length > most) throw tooLong(most, `${messages.length} messages`, 'messages');
+  if (characters > most * mostCharactersPerToken) throw tooLong(most, `${characters} characters`, 'messages');
+}
 
 /** A conversation through the model's chat template. */
-export function chatPrompt(
-  context: ServerContext,
+export async function chatPrompt(
   model: Model,
   messages: readonly ChatMessage[],
   options: TemplateOptions,
-): number[] {
+  most: number,
+): Promise<number[]> {
+  await nextTurn();
   let text: string;
   try {
     text = tokenizerOf(model).applyChatTemplate(messages, options);
@@ -22,24 +76,28 @@ export function chatPrompt(
     if (error instanceof TemplateError) throw badRequest(`'messages': ${error.message}.`, 'messages');
     throw error;
   }
-  return encoded(context, model, text, 'messages', false);
+  return nonEmpty(await encoded(model, text, 'messages', most, false), 'messages');
 }
 
 /** A text or token ids, as they are. */
-export function plainPrompt(
-  context: ServerContext,
+export async function plainPrompt(
   model: Model,
-  prompt: string | number[],
+  prompt: string | readonly number[],
   param: string,
-  addSpecialTokens = true,
-): number[] {
-  if (typeof prompt === 'string') return encoded(context, model, prompt, param, addSpecialTokens);
-  const { vocabSize } = model.decoder.config;
-  const wrong = prompt.find((id) => id >= vocabSize);
-  if (wrong !== undefined) {
-    throw badRequest(`'${param}': token ${wrong} is outside the model's vocabulary of ${vocabSize}.`, param);
-  }
-  return checked(context, model, prompt, param);
+  most: number,
+): Promise<readonly number[]> {
+  if (typeof prompt === 'string') return nonEmpty(await encoded(model, prompt, param, most), param);
+  if (prompt.length > most) throw tooLong(most, `${prompt.length} tokens`, param);
+  checkTokens(model, prompt, param);
+  return nonEmpty(prompt, param);
+}
+
+/** @throws ApiError 400 for a token that the model does not have. */
+export function checkTokens({ decoder }: Model, tokens: readonly number[], param: string): void {
+  const { vocabSize } = decoder.config;
+  const wrong = tokens.find((id) => id >= vocabSize);
+  if (wrong === undefined) return;
+  throw badRequest(`'${param}': token ${wrong} is outside the model's vocabulary of ${vocabSize}.`, param);
 }
 
 /** @throws ApiError 400 for a model that takes token ids only. */
@@ -48,28 +106,28 @@ export function tokenizerOf(model: Model): Tokenizer {
   return model.tokenizer;
 }
 
-function encoded(
-  context: ServerContext,
+/** @throws ApiError 400 as soon as there are more than `most`. */
+export async function encoded(
   model: Model,
   text: string,
   param: string,
-  addSpecialTokens: boolean,
-): number[] {
-  const most = mostTokens(context, model);
-  if (text.length > most * mostCharactersPerToken) throw tooLong(most, `${text.length} characters`, param);
-  return checked(context, model, tokenizerOf(model).encode(text, { addSpecialTokens }), param);
+  most: number,
+  addSpecialTokens = true,
+): Promise<number[]> {
+  const ids: number[] = [];
+  const slices = encodeSlices(tokenizerOf(model), text, { addSpecialTokens });
+  for (;;) {
+    await nextTurn();
+    const { done, value } = slices.next();
+    if (done) return ids;
+    for (const id of value) ids.push(id);
+    if (ids.length > most) throw tooLong(most, `${ids.length} tokens or more`, param);
+  }
 }
 
-function checked(context: ServerContext, model: Model, ids: number[], param: string): number[] {
+function nonEmpty<T extends readonly number[]>(ids: T, param: string): T {
   if (ids.length === 0) throw badRequest(`'${param}': is empty, expected one token at least.`, param);
-  const most = mostTokens(context, model);
-  if (ids.length > most) throw tooLong(most, `${ids.length} tokens`, param);
   return ids;
-}
-
-/** One less than the context or the whole cache, so that there is room for an answer. */
-function mostTokens(context: ServerContext, model: Model): number {
-  return Math.min(context.settings.limits.promptTokens, model.engine.capacity - 1);
 }
 
 function tooLong(most: number, given: string, param: string): ApiError {

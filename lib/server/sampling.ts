@@ -2,9 +2,10 @@
 import { z } from 'zod';
 import type { Model } from '../model.js';
 import type { GenerateOptions } from '../text/options.js';
+import { list, record } from './body.js';
 import { badRequest } from './errors.js';
 
-const maxChoices = 128;
+const maxSequences = 128;
 
 export const samplingFields = {
   model: z.string().min(1),
@@ -12,10 +13,16 @@ export const samplingFields = {
   top_p: z.number().min(0).max(1).nullish(),
   presence_penalty: z.number().min(-2).max(2).nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
-  logit_bias: z.record(z.string(), z.number().min(-100).max(100)).nullish(),
-  seed: z.number().int().nullish(),
-  stop: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(4)]).nullish(),
-  n: z.number().int().min(1).max(maxChoices).nullish(),
+  logit_bias: record(z.number().min(-100).max(100), 1024).nullish(),
+  /** Of 64 bits, of which JSON keeps the upper 53. */
+  seed: z
+    .number()
+    .min(-(2 ** 63))
+    .max(2 ** 64)
+    .refine(Number.isInteger, 'expected a whole number')
+    .nullish(),
+  stop: z.union([z.string().min(1), list(z.string().min(1), 4, 1)]).nullish(),
+  n: z.number().int().min(1).max(maxSequences).nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
   top_k: z.number().int().min(-1).nullish(),
@@ -51,7 +58,18 @@ export function samplingOptions(body: SamplingBody, { decoder, defaults }: Model
 export const seedOf = (seed: number | undefined, index: number): { seed?: number } =>
   seed === undefined ? {} : { seed: (seed + index) % Number.MAX_SAFE_INTEGER };
 
-const wholeSeed = (seed: number): number => (seed < 0 ? seed + Number.MAX_SAFE_INTEGER : seed);
+/** Folded into what a double holds exactly. */
+function wholeSeed(seed: number): number {
+  const folded = seed % Number.MAX_SAFE_INTEGER;
+  return folded < 0 ? folded + Number.MAX_SAFE_INTEGER : folded;
+}
+
+/** @throws ApiError 400 for more sequences at once than the engine could ever hold. */
+export function checkSequences(count: number, { engine }: Model, param: string): void {
+  const { maxBatch, maxQueued } = engine.settings;
+  const most = Math.min(maxSequences, maxBatch + maxQueued);
+  if (count > most) throw badRequest(`'${param}': asks for ${count} texts at once, at most ${most} go.`, param);
+}
 
 function biasOf(bias: Readonly<Record<string, number>>, vocabSize: number): Map<number, number> {
   const entries = Object.entries(bias).map(([key, value]): [number, number] => {

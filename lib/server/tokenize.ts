@@ -1,18 +1,32 @@
-// POST /tokenize and /detokenize, as vLLM has them.
+// POST /tokenize and /detokenize, as vLLM has them. What is counted of a conversation is what a chat would send.
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { jsonBody } from './body.js';
+import { jsonBody, list } from './body.js';
+import { planAnswer } from './chat-answer.js';
 import { chatBody, templateMessages } from './chat-request.js';
-import type { ServerContext } from './context.js';
-import { chatPrompt, plainPrompt, tokenizerOf } from './prompt.js';
+import type { Resolved, ServerContext } from './context.js';
+import { badRequest } from './errors.js';
+import { chatPrompt, checkLength, checkTokens, encoded, tokenizerOf } from './prompt.js';
+import { nextTurn } from './turn.js';
+
+// A text may be longer than the model's context, not longer than what is still answered at once.
+const mostListed = 2 ** 17;
+
+const model = z.string().min(1).nullish();
 
 const tokenizeBody = z
   .looseObject({
-    model: z.string().min(1),
+    ...chatBody.pick({
+      tools: true,
+      tool_choice: true,
+      parallel_tool_calls: true,
+      response_format: true,
+      chat_template: true,
+      chat_template_kwargs: true,
+    }).shape,
+    model,
     prompt: z.string().optional(),
     messages: chatBody.shape.messages.optional(),
-    tools: chatBody.shape.tools,
-    chat_template_kwargs: chatBody.shape.chat_template_kwargs,
     add_generation_prompt: z.boolean().nullish(),
     add_special_tokens: z.boolean().nullish(),
     return_token_strs: z.boolean().nullish(),
@@ -22,25 +36,16 @@ const tokenizeBody = z
     path: ['prompt'],
   });
 
-const detokenizeBody = z.looseObject({
-  model: z.string().min(1),
-  tokens: z.array(z.number().int().min(0)),
-});
+const detokenizeBody = z.looseObject({ model, tokens: list(z.number().int().min(0), mostListed) });
 
 export function tokenizeRoutes(context: ServerContext): Hono {
   return new Hono()
     .post('/tokenize', async (c) => {
       const body = await jsonBody(c, context, tokenizeBody);
-      using resolved = await context.resolve(body.model, c.req.raw.signal);
-      const { model } = resolved;
+      using asked = await resolved(context, body.model, c.req.raw.signal);
+      const { model } = asked;
       const tokenizer = tokenizerOf(model);
-      const tokens = body.messages
-        ? chatPrompt(context, model, templateMessages(body.messages), {
-            ...body.chat_template_kwargs,
-            tools: body.tools,
-            addGenerationPrompt: body.add_generation_prompt ?? true,
-          })
-        : plainPrompt(context, model, body.prompt ?? '', 'prompt', body.add_special_tokens ?? true);
+      const tokens = await tokensOf(model, body);
       return c.json({
         count: tokens.length,
         max_model_len: model.decoder.config.contextLength,
@@ -50,9 +55,11 @@ export function tokenizeRoutes(context: ServerContext): Hono {
     })
     .post('/detokenize', async (c) => {
       const body = await jsonBody(c, context, detokenizeBody);
-      using resolved = await context.resolve(body.model, c.req.raw.signal);
-      const { model } = resolved;
+      using asked = await resolved(context, body.model, c.req.raw.signal);
+      const { model } = asked;
       const tokenizer = tokenizerOf(model);
+      checkTokens(model, body.tokens, 'tokens');
+      await nextTurn();
       // With the special tokens, which decode() leaves out.
       const bytes = Buffer.concat(
         body.tokens.map((id) =>
@@ -61,4 +68,30 @@ export function tokenizeRoutes(context: ServerContext): Hono {
       );
       return c.json({ prompt: bytes.toString('utf8') });
     });
+}
+
+async function tokensOf(model: Resolved['model'], body: z.infer<typeof tokenizeBody>): Promise<number[]> {
+  const { prompt, messages } = body;
+  if (!messages) return encoded(model, prompt ?? '', 'prompt', mostListed, body.add_special_tokens ?? true);
+  const plain = templateMessages(messages);
+  checkLength(plain, mostListed);
+  const answer = await planAnswer(model, body);
+  const options = {
+    tools: answer.templateTools,
+    addGenerationPrompt: body.add_generation_prompt ?? true,
+    variables: body.chat_template_kwargs ?? {},
+  };
+  return chatPrompt(model, answer.messages(plain), options, mostListed);
+}
+
+/** The only model needs no name. */
+async function resolved(
+  context: ServerContext,
+  name: string | null | undefined,
+  signal: AbortSignal,
+): Promise<Resolved> {
+  const [first, ...others] = context.models.keys();
+  const known = name ?? (others.length === 0 ? first : undefined);
+  if (known === undefined) throw badRequest("'model': is missing, expected string.", 'model');
+  return context.resolve(known, signal);
 }

@@ -106,17 +106,16 @@ export class TokenBytes {
 
   /** Nothing for an id that is no token: models pad their vocabularies. */
   of(id: number): Uint8Array {
-    let bytes = this.known[id];
-    if (!bytes) {
-      bytes = this.bytes(id);
-      this.known[id] = bytes;
-    }
+    const known = this.known[id];
+    if (known) return known;
+    const token = this.tokenOf(id);
+    if (token === undefined) return none; // not kept: there is no end to such ids
+    const bytes = this.bytes(id, token);
+    this.known[id] = bytes;
     return bytes;
   }
 
-  private bytes(id: number): Uint8Array {
-    let token = this.tokenOf(id);
-    if (token === undefined) return new Uint8Array(0);
+  private bytes(id: number, token: string): Uint8Array {
     const { byteLevel, byteTokens, replacements } = this.rules;
     if (byteLevel && !this.added.has(id)) {
       const bytes = Array.from(token, (character) => byteOfCharacter.get(character));
@@ -128,6 +127,8 @@ export class TokenBytes {
     return this.encoder.encode(token);
   }
 }
+
+const none = new Uint8Array(0);
 
 export class Detokenizer {
   private readonly decoder = new TextDecoder('utf-8', { ignoreBOM: true });

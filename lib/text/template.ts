@@ -35,9 +35,19 @@ export interface TemplateOptions {
   addGenerationPrompt?: boolean;
   /** The name of one of the model's templates, or another template's text. */
   chatTemplate?: string | undefined;
-  /** All else is given to the template under its own name, such as `enable_thinking`. */
-  [variable: string]: unknown;
+  /** Given to the template under their own names, such as `enable_thinking`. May come from a stranger. */
+  variables?: Readonly<Record<string, unknown>> | undefined;
 }
+
+export const specialTokenNames = [
+  'bos_token',
+  'eos_token',
+  'unk_token',
+  'sep_token',
+  'pad_token',
+  'cls_token',
+  'mask_token',
+];
 
 /** A template that doesn't parse, fails, or refuses the messages by raise_exception. */
 export class TemplateError extends Error {
@@ -47,7 +57,9 @@ export class TemplateError extends Error {
 type Program = ReturnType<typeof parse>;
 
 export class ChatTemplates {
+  /** The model's own: texts that callers bring are not kept. */
   private readonly compiled = new Map<string, Program>();
+  private readonly own: ReadonlySet<string>;
 
   /**
    * @param sources by name: "default", and where a model has them "tool_use", "rag" and others
@@ -56,11 +68,15 @@ export class ChatTemplates {
   constructor(
     readonly sources: ReadonlyMap<string, string>,
     private readonly specialTokens: Readonly<Record<string, unknown>>,
-  ) {}
+  ) {
+    this.own = new Set(sources.values());
+  }
 
   /** @throws TemplateError in one sentence. */
   render(messages: readonly ChatMessage[], options: TemplateOptions = {}): string {
-    const { tools, addGenerationPrompt, chatTemplate, ...variables } = options;
+    const { tools, addGenerationPrompt, chatTemplate, variables = {} } = options;
+    const reserved = Object.keys(variables).find((name) => reservedVariables.has(name));
+    if (reserved !== undefined) throw new TemplateError(`chat template: the variable "${reserved}" cannot be given`);
     const program = this.compile(this.choose(chatTemplate, (tools?.length ?? 0) > 0));
     const values = {
       ...globals,
@@ -108,7 +124,7 @@ export class ChatTemplates {
       const text = source.replace(/\r\n?/g, '\n');
       const program = parse(tokenize(text, { lstrip_blocks: true, trim_blocks: true }));
       callExactStrips(program);
-      this.compiled.set(source, program);
+      if (this.own.has(source)) this.compiled.set(source, program);
       return program;
     } catch (error) {
       throw failure(error);
@@ -140,6 +156,9 @@ function run(program: Program, values: Record<string, unknown>): string {
   return String(new Interpreter(environment).run(program).value);
 }
 
+// As in transformers' sandbox.
+const longestRange = 100_000;
+
 const globals = {
   true: true,
   True: true,
@@ -154,9 +173,23 @@ const globals = {
   strftime_now: (format: string): string => strftime(new Date(), format),
   range: (first: number, second?: number, step = 1): number[] => {
     const [start, stop] = second === undefined || second === null ? [0, first] : [first, second];
-    return Array.from({ length: Math.max(0, Math.ceil((stop - start) / step)) }, (_, index) => start + index * step);
+    const length = Math.max(0, Math.ceil((stop - start) / step));
+    if (length > longestRange) throw new TemplateError(`chat template: range() gives ${longestRange} numbers at most`);
+    return Array.from({ length }, (_, index) => start + index * step);
   },
 };
+
+/** What a template finds under its own name whoever calls: never a caller's. */
+export const reservedVariables: ReadonlySet<string> = new Set([
+  ...Object.keys(globals),
+  ...specialTokenNames,
+  'messages',
+  'tools',
+  'add_generation_prompt',
+  'namespace',
+  'chat_template',
+  'chatTemplate',
+]);
 
 type Node = Record<string, unknown> & { type: string };
 
@@ -192,13 +225,18 @@ function literal(value: string): Node {
 
 /** Python's str.strip, lstrip and rstrip. */
 function pythonStrip(value: unknown, side: string, characters?: string | null): string {
-  const text = Array.from(value === undefined || value === null ? '' : String(value));
-  const stripped = (character: string): boolean => characters?.includes(character) ?? character.trim() === '';
+  const text = value === undefined || value === null ? '' : String(value);
+  if (typeof characters !== 'string') {
+    return side === 'lstrip' ? text.trimStart() : side === 'rstrip' ? text.trimEnd() : text.trim();
+  }
+  const stripped = new Set(characters);
   let start = 0;
   let end = text.length;
-  while (side !== 'rstrip' && start < end && stripped(text[start]!)) start += 1;
-  while (side !== 'lstrip' && end > start && stripped(text[end - 1]!)) end -= 1;
-  return text.slice(start, end).join('');
+  const before = (at: number): string => text.slice(at - (/[\udc00-\udfff]/.test(text[at - 1]!) ? 2 : 1), at);
+  const after = (at: number): string => String.fromCodePoint(text.codePointAt(at)!);
+  while (side !== 'rstrip' && start < end && stripped.has(after(start))) start += after(start).length;
+  while (side !== 'lstrip' && end > start && stripped.has(before(end))) end -= before(end).length;
+  return text.slice(start, end);
 }
 
 function failure(error: unknown): TemplateError {

@@ -10,7 +10,7 @@ import { BytePairModel, type BytePairOptions } from './bpe.js';
 import { type DecoderJson, Detokenizer, type DetokenizerOptions, decodingRules, TokenBytes } from './detokenizer.js';
 import { tokenizerFromGguf } from './gguf-tokenizer.js';
 import { exactPreTokenizer, type PreTokenizerJson } from './pretokenizer.js';
-import { type ChatMessage, ChatTemplates, type TemplateOptions } from './template.js';
+import { type ChatMessage, ChatTemplates, specialTokenNames, type TemplateOptions } from './template.js';
 
 export interface AddedTokenJson {
   id: number;
@@ -186,8 +186,6 @@ export class Tokenizer {
   }
 }
 
-const specialNames = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'];
-
 /** A special token is written as a string or as an AddedToken. */
 function tokenText(token: unknown): string | undefined {
   if (typeof token === 'string') return token;
@@ -197,7 +195,7 @@ function tokenText(token: unknown): string | undefined {
 
 function specialTokenTexts(config: TokenizerConfig): Record<string, string> {
   const texts: Record<string, string> = {};
-  for (const name of specialNames) {
+  for (const name of specialTokenNames) {
     const text = tokenText(config[name]);
     if (text !== undefined) texts[name] = text;
   }
@@ -225,7 +223,7 @@ function addedTokens(json: TokenizerJson, config: TokenizerConfig, vocab: Map<st
   const more = (config.added_tokens_decoder ?? {}) as Record<string, Omit<AddedTokenJson, 'id'>>;
   for (const [id, token] of Object.entries(more)) add({ ...token, id: Number(id) });
   const extra = Array.isArray(config.additional_special_tokens) ? config.additional_special_tokens : [];
-  for (const token of [...specialNames.map((name) => config[name]), ...extra]) {
+  for (const token of [...specialTokenNames.map((name) => config[name]), ...extra]) {
     const content = tokenText(token);
     if (content === undefined) continue;
     const known = listed.get(content);

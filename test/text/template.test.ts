@@ -79,7 +79,10 @@ describeWithData('templates of real models', () => {
   it("writes Qwen3's tools, calls and thinking", async () => {
     const tokenizer = await folderTokenizer('tokenizer-qwen3');
     const messages = [{ role: 'user', content: 'Hi' }];
-    const quiet = tokenizer.applyChatTemplate(messages, { addGenerationPrompt: true, enable_thinking: false });
+    const quiet = tokenizer.applyChatTemplate(messages, {
+      addGenerationPrompt: true,
+      variables: { enable_thinking: false },
+    });
     expect(quiet.endsWith('<|im_start|>assistant\n<think>\n\n</think>\n\n')).toBe(true);
     const call = { id: '1', type: 'function', function: { name: 'add', arguments: '{"a":1,"b":"é"}' } };
     const text = tokenizer.applyChatTemplate([...messages, { role: 'assistant', content: null, tool_calls: [call] }]);
@@ -104,7 +107,9 @@ describe('ChatTemplates', () => {
     const source = `{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content | trim }}
 {% endfor %}{% if tools is none and documents is none %}{{ add_generation_prompt }}{{ extra }}{% endif %}`;
     const template = templates(source, { bos_token: '<s>' });
-    expect(template.render(user(' hi '), { addGenerationPrompt: true, extra: '!' })).toBe('<s>user: hi\ntrue!');
+    expect(template.render(user(' hi '), { addGenerationPrompt: true, variables: { extra: '!' } })).toBe(
+      '<s>user: hi\ntrue!',
+    );
     expect(template.render(user('a'), { tools: [{ name: 'f' }] })).toBe('<s>user: a\n');
     expect(templates('{{ strftime_now("%Y") }}').render([])).toBe(String(new Date().getFullYear()));
     expect(templates('{% for i in range(3) %}{{ i }}{% endfor %}{{ range(1, 7, 2) | length }}').render([])).toBe(
@@ -113,20 +118,35 @@ describe('ChatTemplates', () => {
     expect(templates('a{% generation %}b{% endgeneration %}c').render([])).toBe('abc');
   });
 
-  it('can not be given other globals or messages by variables', () => {
-    const template = templates('{{ messages | length }}{{ add_generation_prompt }}');
-    expect(template.render(user('a'), { messages: [], add_generation_prompt: true })).toBe('1false');
+  it.each(['messages', 'tools', 'add_generation_prompt', 'bos_token', 'raise_exception', 'range', 'chat_template'])(
+    'can not be given another %s by variables',
+    (name) => {
+      const render = () => templates('{{ x }}').render(user('a'), { variables: { [name]: 'y' } });
+      expect(render).toThrow(`the variable "${name}" cannot be given`);
+    },
+  );
+
+  it('keeps no template that a caller brings, and makes no endless ranges', () => {
+    const given = templates('own');
+    given.render([]);
+    for (let i = 0; i < 20; i += 1) expect(given.render([], { chatTemplate: `{{ ${i} }}` })).toBe(String(i));
+    expect((given as unknown as { compiled: Map<string, unknown> }).compiled.size).toBe(1);
+    expect(() => templates('{{ range(1000000000) | length }}').render([])).toThrow(/range/);
   });
 
   it('writes JSON as Python does', () => {
     const value = { a: [1, 2.5, true, null], b: 'é<"\n' };
-    expect(templates('{{ v | tojson }}').render([], { v: value })).toBe('{"a": [1, 2.5, true, null], "b": "é<\\"\\n"}');
-    expect(templates('{{ v | tojson(indent=2) }}').render([], { v: { a: [1] } })).toBe('{\n  "a": [\n    1\n  ]\n}');
+    expect(templates('{{ v | tojson }}').render([], { variables: { v: value } })).toBe(
+      '{"a": [1, 2.5, true, null], "b": "é<\\"\\n"}',
+    );
+    expect(templates('{{ v | tojson(indent=2) }}').render([], { variables: { v: { a: [1] } } })).toBe(
+      '{\n  "a": [\n    1\n  ]\n}',
+    );
   });
 
   it('strips what it is told to', () => {
     const strip = (expression: string): string =>
-      templates(`[{{ ${expression} }}]`).render([], { v: '\n a-b \n', none: null });
+      templates(`[{{ ${expression} }}]`).render([], { variables: { v: '\n a-b \n' } });
     expect(strip('v.strip("\\n")')).toBe('[ a-b ]');
     expect(strip('v.lstrip("\\n ")')).toBe('[a-b \n]');
     expect(strip('v.rstrip("\\n")')).toBe('[\n a-b ]');
@@ -196,7 +216,7 @@ describe('ChatTemplates', () => {
       inner.push(next);
       inner = next;
     }
-    expect(() => templates('{{ deep | tojson }}').render([], { deep })).toThrow(TemplateError);
+    expect(() => templates('{{ deep | tojson }}').render([], { variables: { deep } })).toThrow(TemplateError);
   });
 });
 

@@ -81,7 +81,8 @@ async function serve(context: Context, models: string[], flags: Flags): Promise<
     maxQueued,
     logText,
   } = flags;
-  const apiKeys = flags.apiKey ?? (env.HELVETIA_API_KEY ? [env.HELVETIA_API_KEY] : undefined);
+  // An empty key is refused: whoever sets one does not mean to let everybody in.
+  const apiKeys = flags.apiKey ?? (env.HELVETIA_API_KEY === undefined ? undefined : [env.HELVETIA_API_KEY]);
   const server = createServer({
     models,
     ...given({ device, dtype, dataDir, adapters, cors, metricsPrefix, organization, logText, apiKeys }),

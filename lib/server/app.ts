@@ -11,6 +11,7 @@ import { ApiError, asApiError, notFound } from './errors.js';
 import { fileRoutes } from './files.js';
 import { healthRoutes, type Readiness, requireReady } from './health.js';
 import { modelRoutes } from './models.js';
+import { refuseOtherSites } from './origin.js';
 import { pageRoutes } from './page.js';
 import { requestIdOf } from './request.js';
 import { tokenizeRoutes } from './tokenize.js';
@@ -54,7 +55,8 @@ export function makeApp(context: ServerContext, readiness: Readiness, jobs: Hono
     app.route('/', jobs);
   }
   refuseOtherMethods(app);
-  const failed = (error: unknown, c: Context): Response => asApiError(error, log, c.get('requestId')).response();
+  const failed = (error: unknown, c: Context): Response =>
+    asApiError(error, log, c.get('requestId'), c.req.raw.signal).response();
   app.notFound((c) => {
     const kept = /^\/(files|fine_tuning)\b/.test(c.req.path);
     const why = kept && !jobs ? 'this server was started without a data folder' : 'there is no such address';
@@ -78,15 +80,6 @@ export function makeEarlyApp(context: ServerContext, readiness: Readiness, whole
 function routed(path: string, basePath: string): string {
   const inside = basePath !== '' && path.startsWith(`${basePath}/`) ? path.slice(basePath.length) : path;
   return inside.startsWith('/v1/') ? inside.slice(3) : inside;
-}
-
-/** A page elsewhere on the web must not use a server on its visitor's machine, even where it cannot read the answer. */
-function refuseOtherSites(c: Context, allowed: readonly string[]): void {
-  if (c.req.header('sec-fetch-site') !== 'cross-site' || c.req.method === 'GET' || allowed.includes('*')) return;
-  if (allowed.includes(c.req.header('origin') ?? '')) return;
-  throw new ApiError(403, "Pages of other sites may not call this server: its option 'cors' lets them in.", {
-    code: 'cross_site',
-  });
 }
 
 /** 405 with `allow` for an address that is there, asked by a method that it does not know. */

@@ -18,7 +18,7 @@ import { eventStream } from './stream.js';
 export function chatRoutes(context: ServerContext): Hono {
   return new Hono().post('/chat/completions', async (c) => {
     const body = await jsonBody(c, context, chatBody);
-    const facts = requestFacts(c);
+    const facts = requestFacts(c, context);
     using resolved = await context.resolve(body.model, facts.signal);
     const { sequences, answer } = await prepare(context, resolved, body);
     const generations = new Generations(context, resolved, sequences, facts);
@@ -28,7 +28,7 @@ export function chatRoutes(context: ServerContext): Hono {
     if (!body.stream) return c.json(await completion.whole(), 200, headers);
     return eventStream(completion.chunks(), {
       cancel: generations.cancel,
-      errorBody: (error) => errorBody(error, context.log, facts.requestId),
+      errorBody: (error) => errorBody(error, context.log, facts.requestId, facts.signal),
       headers,
     });
   });

@@ -29,7 +29,7 @@ type CompletionBody = z.infer<typeof completionBody>;
 export function completionRoutes(context: ServerContext): Hono {
   return new Hono().post('/completions', async (c) => {
     const body = await jsonBody(c, context, completionBody);
-    const facts = requestFacts(c);
+    const facts = requestFacts(c, context);
     using resolved = await context.resolve(body.model, facts.signal);
     const prompts = inputsOf(body.prompt);
     const sequences = await prepare(context, resolved.model, body, prompts);
@@ -39,7 +39,7 @@ export function completionRoutes(context: ServerContext): Hono {
     if (!body.stream) return c.json(await completion.whole());
     return eventStream(completion.chunks(), {
       cancel: generations.cancel,
-      errorBody: (error) => errorBody(error, context.log, facts.requestId),
+      errorBody: (error) => errorBody(error, context.log, facts.requestId, facts.signal),
     });
   });
 }

@@ -21,7 +21,7 @@ const atOnce = 8;
 export function embeddingRoutes(context: ServerContext): Hono {
   return new Hono().post('/embeddings', async (c) => {
     const body = await jsonBody(c, context, embeddingsBody);
-    const facts = requestFacts(c);
+    const facts = requestFacts(c, context);
     using resolved = await context.resolve(body.model, facts.signal);
     const { hiddenSize } = resolved.model.decoder.config;
     const dimensions = body.dimensions ?? hiddenSize;

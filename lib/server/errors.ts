@@ -60,15 +60,18 @@ export const badRequest = (message: string, param: string | null = null, code: s
 export const notFound = (message: string, param: string | null = null, code = 'not_found'): ApiError =>
   new ApiError(404, message, { param, code });
 
-/** An error as the caller may see it. What is not the caller's doing is logged and not told. */
-export function asApiError(error: unknown, log: Logger, requestId: string): ApiError {
+/**
+ * An error as the caller may see it. What is not the caller's doing is logged and not told; nor is what comes of a caller
+ * who left, whose `signal` is aborted.
+ */
+export function asApiError(error: unknown, log: Logger, requestId: string, signal?: AbortSignal): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof QueueFull) {
     const retryAfter = String(Math.max(1, Math.ceil(error.retryAfterSeconds)));
     const message = 'Too many requests are waiting. Please try again later.';
     return new ApiError(429, message, { code: 'queue_full', headers: { 'retry-after': retryAfter } });
   }
-  if (error instanceof Error && error.name === 'AbortError') {
+  if (signal?.aborted || (error instanceof Error && error.name === 'AbortError')) {
     return new ApiError(503, 'The request was cancelled.', { code: 'cancelled' });
   }
   log.error({ requestId, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'failed');
@@ -77,5 +80,5 @@ export function asApiError(error: unknown, log: Logger, requestId: string): ApiE
   });
 }
 
-export const errorBody = (error: unknown, log: Logger, requestId: string): ErrorBody =>
-  asApiError(error, log, requestId).body;
+export const errorBody = (error: unknown, log: Logger, requestId: string, signal: AbortSignal): ErrorBody =>
+  asApiError(error, log, requestId, signal).body;

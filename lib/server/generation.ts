@@ -145,6 +145,7 @@ export class Generations implements AsyncIterable<SequenceEvent> {
         context.signal.removeEventListener('abort', this.cancel);
       }
       followed.finish(finish, prompt.length, tokens);
+      this.#wake?.(); // first: the logger is the user's, and may throw
       context.log.info(
         {
           requestId: facts.requestId,
@@ -158,7 +159,6 @@ export class Generations implements AsyncIterable<SequenceEvent> {
         },
         'generated',
       );
-      this.#wake?.();
     }
   }
 }

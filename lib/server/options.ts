@@ -1,11 +1,12 @@
 // What createServer takes, and the settings that it comes to.
+import { z } from 'zod';
 import type { EngineOptions } from '../engine/engine.js';
 import type { Model } from '../model.js';
 import { jsonLogger, type Logger } from './log.js';
 
 export interface ServedModelOptions {
   /** What requests call it. Default: the model's name. */
-  id?: string;
+  id?: string | undefined;
   model: string | Model;
 }
 
@@ -25,7 +26,7 @@ export interface ServerOptions {
   adapters?: string;
   /** Where files, jobs and trained adapters are kept. Without it there are no files and no fine-tuning jobs. */
   dataDir?: string;
-  /** Bearer keys. Without any, everybody is let in. */
+  /** Bearer keys, of printable characters without spaces. Without any, everybody is let in. */
   apiKeys?: readonly string[];
   limits?: Limits;
   /** Before the names in /metrics. Default `'helvetia:'`; with `'vllm:'` dashboards made for vLLM work. */
@@ -38,6 +39,11 @@ export interface ServerOptions {
   logText?: boolean;
   /** Origins that browsers may call from; `'*'` is any. Default: none. */
   cors?: readonly string[];
+  /**
+   * Host names by which `listen` on this machine alone may be reached without a key, beside `localhost` and addresses of
+   * the loopback: no other site's page can then pass its own name off as this machine's.
+   */
+  allowedHosts?: readonly string[];
   /** Where the handlers are mounted, if anywhere other than `/` or `/v1`: such as `/api/ai`. */
   basePath?: string;
   engine?: EngineOptions;
@@ -59,6 +65,7 @@ export interface ServerSettings {
   readonly logger: Logger;
   readonly logText: boolean;
   readonly cors: readonly string[];
+  readonly allowedHosts: readonly string[];
   readonly basePath: string;
   readonly engine: EngineOptions;
   readonly loadedAdapters: number;
@@ -68,37 +75,84 @@ export interface ServerSettings {
 
 const silent: Logger = { info: () => {}, warn: () => {}, error: () => {} };
 
+const model = z.custom<Model>((value) => typeof value === 'object' && value !== null && 'decoder' in value);
+const name = z.string().min(1);
+const positive = z.number().gt(0).optional();
+const isLogger = (value: unknown): boolean =>
+  value === false ||
+  (typeof value === 'object' &&
+    value !== null &&
+    ['info', 'warn', 'error'].every((level) => typeof (value as Record<string, unknown>)[level] === 'function'));
+
+const schema = z.strictObject({
+  models: z
+    .array(
+      z.union([name, model, z.strictObject({ id: name.optional(), model: z.union([name, model]) })], {
+        error: 'expected a name, a path, a loaded model, or { id, model }',
+      }),
+    )
+    .min(1, 'is empty: name at least one'),
+  adapters: name.optional(),
+  dataDir: name.optional(),
+  apiKeys: z
+    .array(
+      z.custom<string>((key) => typeof key === 'string' && /^[\x21-\x7e]+$/.test(key), {
+        error: 'expected a key of printable characters without spaces',
+      }),
+    )
+    .optional(),
+  limits: z.strictObject({ bodyBytes: positive, promptTokens: positive, uploadBytes: positive }).optional(),
+  metricsPrefix: z
+    .string()
+    .regex(/^[a-zA-Z_][a-zA-Z0-9_:]*$/, "is no metric name's beginning")
+    .optional(),
+  organization: z
+    .string()
+    .regex(/^[\w.-]+$/, 'has more than letters, digits, . _ -')
+    .optional(),
+  logger: z.custom<Logger | false>(isLogger, { error: 'expected info, warn and error functions, or false' }).optional(),
+  logText: z.boolean().optional(),
+  cors: z.array(z.string()).optional(),
+  allowedHosts: z.array(name).optional(),
+  basePath: z.string().optional(),
+  engine: z.looseObject({}).optional(),
+  loadedAdapters: z.number().int().min(1).optional(),
+  device: name.optional(),
+  dtype: z.enum(['f32', 'bf16', 'f16']).optional(),
+});
+
+const ofRange = new Set(['too_small', 'too_big', 'invalid_format', 'invalid_value']);
+
 /** @throws TypeError or RangeError that names the option. */
-export function serverSettings(options: ServerOptions): ServerSettings {
-  const { models, limits = {}, metricsPrefix = 'helvetia:', organization = 'local', logger = jsonLogger() } = options;
-  if (models.length === 0) throw new RangeError("createServer: 'models' is empty: name at least one");
-  if (!/^[a-zA-Z_][a-zA-Z0-9_:]*$/.test(metricsPrefix))
-    throw new RangeError(
-      `createServer: 'metricsPrefix' ${JSON.stringify(metricsPrefix)} is no metric name's beginning`,
-    );
-  if (!/^[\w.-]+$/.test(organization))
-    throw new RangeError(
-      `createServer: 'organization' ${JSON.stringify(organization)} has more than letters, digits, . _ -`,
-    );
-  const whole: Required<Limits> = {
-    bodyBytes: limits.bodyBytes ?? 8 * 2 ** 20,
-    promptTokens: limits.promptTokens ?? Number.POSITIVE_INFINITY,
-    uploadBytes: limits.uploadBytes ?? 512 * 2 ** 20,
-  };
-  for (const [name, value] of Object.entries(whole)) {
-    if (!(value > 0)) throw new RangeError(`createServer: 'limits.${name}' is ${value}, expected more than 0`);
+export function serverSettings(given: ServerOptions): ServerSettings {
+  const { success, data: options, error } = schema.safeParse(given);
+  if (!success) {
+    const { code, path, message, ...issue } = error.issues[0]!;
+    if (code === 'unrecognized_keys') {
+      const unknown = [...path, 'keys' in issue ? (issue.keys as string[])[0] : ''].join('.');
+      throw new TypeError(`createServer: option '${unknown}' is not known`);
+    }
+    const words = message.replace(/^Invalid input: /, '').replace(/^expected (.*), received undefined$/, 'is missing');
+    const wrong = ofRange.has(code) ? RangeError : TypeError;
+    throw new wrong(`createServer: ${path.length > 0 ? `'${path.join('.')}'` : 'options'} ${words}`);
   }
+  const { limits = {}, logger = jsonLogger() } = options;
   return {
-    models: models.map((entry) => (typeof entry === 'object' && 'model' in entry ? entry : { model: entry })),
+    models: options.models.map((entry) => (typeof entry === 'object' && 'model' in entry ? entry : { model: entry })),
     adapters: options.adapters,
     dataDir: options.dataDir,
-    apiKeys: (options.apiKeys ?? []).filter((key) => key !== ''),
-    limits: whole,
-    metricsPrefix,
-    organization,
+    apiKeys: options.apiKeys ?? [],
+    limits: {
+      bodyBytes: limits.bodyBytes ?? 8 * 2 ** 20,
+      promptTokens: limits.promptTokens ?? Number.POSITIVE_INFINITY,
+      uploadBytes: limits.uploadBytes ?? 512 * 2 ** 20,
+    },
+    metricsPrefix: options.metricsPrefix ?? 'helvetia:',
+    organization: options.organization ?? 'local',
     logger: logger === false ? silent : logger,
     logText: options.logText ?? false,
     cors: options.cors ?? [],
+    allowedHosts: options.allowedHosts ?? [],
     basePath: (options.basePath ?? '').replace(/\/+$/, ''),
     engine: options.engine ?? {},
     loadedAdapters: options.loadedAdapters ?? 64,

@@ -1,6 +1,7 @@
 // Facts of the request at hand that rooms need.
 import { createHash, randomUUID } from 'node:crypto';
 import type { Context } from 'hono';
+import type { ServerContext } from './context.js';
 import type { RequestFacts } from './generation.js';
 
 declare module 'hono' {
@@ -14,17 +15,17 @@ export function requestIdOf(given: string | undefined): string {
   return given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : `req_${randomUUID().replaceAll('-', '')}`;
 }
 
-export function requestFacts(c: Context): RequestFacts {
-  return { requestId: c.get('requestId'), client: clientOf(c), signal: c.req.raw.signal };
+export function requestFacts(c: Context, { settings }: ServerContext): RequestFacts {
+  return { requestId: c.get('requestId'), client: clientOf(c, settings.apiKeys.length > 0), signal: c.req.raw.signal };
 }
 
 interface NodeBindings {
   incoming?: { socket?: { remoteAddress?: string | undefined } };
 }
 
-/** A key's clients count as one; without keys, an address does. */
-function clientOf(c: Context): string {
+/** A key's clients count as one; without keys, an address does: a header that nobody checks would name anybody. */
+function clientOf(c: Context, keyed: boolean): string {
   const key = c.req.header('authorization');
-  if (key !== undefined) return createHash('sha256').update(key).digest('base64url');
+  if (keyed && key !== undefined) return createHash('sha256').update(key).digest('base64url');
   return (c.env as NodeBindings | undefined)?.incoming?.socket?.remoteAddress ?? '';
 }

@@ -16,6 +16,7 @@ import type { Readiness } from './health.js';
 import { openJobs } from './jobs.js';
 import { Metrics } from './metrics.js';
 import { type ServerOptions, serverSettings } from './options.js';
+import { isLoopback, strangeHost } from './origin.js';
 import { requestIdOf } from './request.js';
 import { Models } from './serving.js';
 
@@ -91,7 +92,14 @@ export function createServer(options: ServerOptions): Server {
     });
   let app = makeEarlyApp(context, readiness, whole);
 
-  const fetch = async (request: Request, bindings?: object): Promise<Response> => app.fetch(request, bindings);
+  const fetch = async (request: Request, bindings?: object): Promise<Response> => {
+    try {
+      return await app.fetch(request, bindings);
+    } catch (error) {
+      // Hono handles what is thrown if it is an Error; a request that is given up throws its signal's reason.
+      return asApiError(error, log, requestIdOf(undefined), request.signal).response();
+    }
+  };
   const node = nodeListener(fetch, context);
   let closing: Promise<void> | undefined;
   const end = async ({ drainSeconds = 30 }: CloseOptions): Promise<void> => {
@@ -117,13 +125,18 @@ export function createServer(options: ServerOptions): Server {
       return closing;
     },
     listen: async ({ host = '127.0.0.1', port = 8000 } = {}) => {
+      const guarded = isLoopback(host) && settings.apiKeys.length === 0;
+      const known: Fetch = async (request, bindings) =>
+        strangeHost(request.headers.get('host'), settings.allowedHosts)?.response() ?? fetch(request, bindings);
+      const own = guarded ? nodeListener(known, context) : node;
       const listener = createHttpServer({ requestTimeout: requestMilliseconds }, (incoming, outgoing) => {
-        void node(incoming, outgoing);
+        void own(incoming, outgoing);
       });
       await new Promise<void>((resolve, reject) => {
         listener.once('error', reject);
         listener.listen(port, host, resolve);
       });
+      listener.on('error', (error) => log.error({ error: error.message }, 'listener failed'));
       listeners.push(listener);
       const bound = (listener.address() as AddressInfo).port;
       const url = `http://${host.includes(':') ? `[${host}]` : host}:${bound}`;

@@ -16,6 +16,7 @@ export function eventStream(events: AsyncGenerator<object, void, void>, options:
   const encoder = new TextEncoder();
   let pings: NodeJS.Timeout | undefined;
   let quiet = false;
+  let cancelled = false;
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       pings = setInterval(() => {
@@ -28,16 +29,19 @@ export function eventStream(events: AsyncGenerator<object, void, void>, options:
       const write = (data: string): void => controller.enqueue(encoder.encode(`data: ${data}\n\n`));
       try {
         const { done, value } = await events.next();
+        if (cancelled) return;
         quiet = false;
         if (!done) return write(JSON.stringify(value));
         write('[DONE]');
       } catch (error) {
+        if (cancelled) return;
         write(JSON.stringify(options.errorBody(error)));
       }
       clearInterval(pings);
       controller.close();
     },
     cancel() {
+      cancelled = true;
       clearInterval(pings);
       options.cancel();
       void events.return().catch(() => {}); // it may still be failing because of the cancellation

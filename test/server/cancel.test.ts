@@ -115,6 +115,43 @@ describe('a client that leaves', () => {
   });
 });
 
+describe('a client that leaves its embeddings', () => {
+  it('is no failure of the server', async () => {
+    const failures: unknown[] = [];
+    const logger = { info: () => {}, warn: () => {}, error: (fields: object) => failures.push(fields) };
+    const server = createServer({ models: [model], logger });
+    const { url } = await server.listen({ port: 0 });
+    const abort = new AbortController();
+    const answer = fetch(`${url}/v1/embeddings`, {
+      method: 'POST',
+      body: JSON.stringify({ model: modelId, input: Array.from({ length: 1000 }, (_, i) => `goat ${i} `.repeat(50)) }),
+      signal: abort.signal,
+    });
+    setTimeout(() => abort.abort(), 200);
+    await expect(answer).rejects.toThrow();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(failures).toEqual([]);
+    await server.close();
+  });
+});
+
+describe('a logger that fails', () => {
+  it('keeps nobody from an answer', async () => {
+    const logger = {
+      info: (_: object, event: string) => {
+        if (event === 'generated') throw new Error('the disk is full');
+      },
+      warn: () => {},
+      error: () => {},
+    };
+    const server = createServer({ models: [model], logger });
+    const body = JSON.stringify({ ...request, max_tokens: 2 });
+    const answer = await server.fetch(new Request('http://x/v1/chat/completions', { method: 'POST', body }));
+    expect(answer.status).toBe(200);
+    await server.close();
+  });
+});
+
 describe('a full queue', () => {
   it('is a 429 with retry-after, and the official client tries again by itself', async () => {
     const server = createServer({ models: [model], logger: false });

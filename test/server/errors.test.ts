@@ -1,7 +1,9 @@
 // What is refused, and how: statuses, the client's error classes, and bodies that always have OpenAI's four keys.
+import { request } from 'node:http';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { modelId, type Running, running } from './running.js';
+import { loadModel } from '../../lib/model.js';
+import { modelId, modelPath, type Running, running } from './running.js';
 import { expectValid } from './specification.js';
 
 const key = 'sk-test-1';
@@ -128,6 +130,65 @@ describe('pages of other sites', () => {
       headers: { origin: 'https://goats.example', 'access-control-request-method': 'POST' },
     });
     expect(preflight.status).toBe(204);
+  });
+});
+
+/** fetch sets some headers itself. */
+function rawStatus(url: string, headers: Record<string, string>, method = 'POST'): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const call = request(`${url}/v1/chat/completions`, { method, headers }, (response) => {
+      response.resume().on('end', () => resolve(response.statusCode!));
+    });
+    call.on('error', reject);
+    call.end(method === 'POST' ? JSON.stringify({ model: modelId, messages, max_tokens: 1 }) : undefined);
+  });
+}
+
+describe('a server for this machine alone', () => {
+  it('is not called by the name of another', async () => {
+    await using open = await running({ allowedHosts: ['mybox'] });
+    for (const host of ['rebound.example', 'rebound.example:8000', '127.0.0.1.rebound.example', '192.168.1.2']) {
+      expect([host, await rawStatus(open.url, { host })]).toEqual([host, 403]);
+      expect(await rawStatus(open.url, { host }, 'GET')).toBe(403);
+    }
+    for (const host of ['localhost:1234', '127.0.0.1', '[::1]:8000', 'a.localhost', 'mybox:80']) {
+      expect([host, await rawStatus(open.url, { host })]).toEqual([host, 200]);
+    }
+    // With keys, a name gives nobody anything.
+    expect(await rawStatus(server.url, { host: 'proxied.example', authorization: `Bearer ${key}` })).toBe(200);
+  });
+
+  it.each([
+    ['another port', { origin: 'http://localhost:3000', 'sec-fetch-site': 'same-site' }, 403],
+    ['no word of the browser', { origin: 'http://192.168.1.7' }, 403],
+    ['no origin', { 'sec-fetch-site': 'cross-site' }, 403],
+    ['an origin of its own kind', { origin: 'null' }, 403],
+    ['its own page', { origin: 'http://localhost:8000' }, 200],
+    ['its own page behind a proxy', { origin: 'https://ai.example', 'sec-fetch-site': 'same-origin' }, 200],
+  ])('knows pages of other sites by their origin: %s', async (_, headers, status) => {
+    await using open = await running();
+    expect(await rawStatus(open.url, { host: 'localhost:8000', ...headers })).toBe(status);
+  });
+});
+
+describe('clients', () => {
+  it('are not named by a header that nobody checks', async () => {
+    using model = await loadModel(modelPath);
+    const clients: unknown[] = [];
+    const original = model.generateTokens;
+    model.generateTokens = (ids, options) => {
+      clients.push(options?.client);
+      return original.call(model, ids, options);
+    };
+    for (const apiKeys of [[], ['a', 'b']]) {
+      await using open = await running({ models: [model], apiKeys });
+      for (const authorization of ['Bearer a', 'Bearer b']) {
+        const body = { model: model.name, messages, max_tokens: 1 };
+        expect((await open.post('/v1/chat/completions', body, { headers: { authorization } })).status).toBe(200);
+      }
+    }
+    expect(clients.slice(0, 2)).toEqual(['127.0.0.1', '127.0.0.1']);
+    expect(new Set(clients).size).toBe(3);
   });
 });
 

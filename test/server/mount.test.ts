@@ -71,6 +71,22 @@ describe('createServer', () => {
     expect(() => createServer({ models: [model], metricsPrefix: '9' })).toThrow(/'metricsPrefix'/);
   });
 
+  it.each<[object, RegExp]>([
+    [{}, /'models' is missing/],
+    [{ models: ['x'], apiKey: 'k' }, /'apiKey' is not known/],
+    [{ models: ['x'], limits: { bytes: 1 } }, /'limits.bytes' is not known/],
+    [{ models: 'x' }, /'models' expected array/],
+    [{ models: [1] }, /'models.0' expected a name/],
+    [{ models: ['x'], logger: console.log }, /'logger'/],
+    [{ models: ['x'], apiKeys: [''] }, /'apiKeys.0' expected a key/],
+    [{ models: ['x'], apiKeys: ['a', 'b c'] }, /'apiKeys.1'/],
+    [{ models: ['x'], apiKeys: ['ключ'] }, /'apiKeys.0'/],
+  ])('refuses %j by a TypeError', (options, message) => {
+    const make = () => createServer(options as Parameters<typeof createServer>[0]);
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(message);
+  });
+
   it('is not ready while it loads, nor after a model failed', async () => {
     const server = createServer({ models: [`${modelPath}-missing`], logger: false });
     expect((await server.fetch(new Request('http://x/health/ready'))).status).toBe(503);

@@ -27,6 +27,33 @@ it('tells a failure as an event, and ends without [DONE]', async () => {
   expect(text).toBe('data: {"error":{"message":"m","type":"t","param":null,"code":null}}\n\n');
 });
 
+it('neither writes nor tells a failure once the reader has left', async () => {
+  let told = 0;
+  const unhandled: unknown[] = [];
+  const onUnhandled = (error: unknown) => unhandled.push(error);
+  process.on('unhandledRejection', onUnhandled);
+  for (const fails of [true, false]) {
+    async function* events() {
+      yield { a: 1 };
+      await sleep(30);
+      if (fails) throw new Error('cancelled');
+      yield { a: 2 };
+    }
+    const errorBody = () => {
+      told++;
+      return options.errorBody();
+    };
+    const reader = eventStream(events(), { ...options, errorBody }).body!.getReader();
+    await reader.read();
+    await sleep(5);
+    await reader.cancel();
+    await sleep(60);
+  }
+  process.off('unhandledRejection', onUnhandled);
+  expect(told).toBe(0);
+  expect(unhandled).toEqual([]);
+});
+
 it('makes no more events than are read, and tells when the reader leaves', async () => {
   let made = 0;
   async function* events() {

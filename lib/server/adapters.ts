@@ -29,8 +29,7 @@ export function adapterRoutes(context: ServerContext): Hono {
       await context.ready;
       const served = await baseOf(context, model ?? undefined);
       if (context.models.has(name)) throw badRequest(`'lora_name': '${name}' is the name of a model.`, 'lora_name');
-      const known = served.adapters.list().some((adapter) => adapter.name === name);
-      if (known && !replace) {
+      if (!replace && (await served.adapters.find(name))) {
         throw badRequest(`'lora_name': '${name}' is loaded already; 'load_inplace' replaces it.`, 'lora_name');
       }
       const folder = await confined(context, served, path);
@@ -45,9 +44,9 @@ export function adapterRoutes(context: ServerContext): Hono {
     .post('/unload_lora_adapter', async (c) => {
       const { lora_name: name } = await jsonBody(c, context, unloadBody);
       await context.ready;
-      for (const { adapters } of context.models.values()) {
-        if (await adapters.unload(name)) return c.text(`Success: LoRA adapter '${name}' removed successfully`);
-      }
+      // From all of them: several models may share a folder.
+      const known = await Promise.all(Array.from(context.models.values(), ({ adapters }) => adapters.withhold(name)));
+      if (known.includes(true)) return c.text(`Success: LoRA adapter '${name}' removed successfully`);
       throw notFound(
         `The adapter ${JSON.stringify(name.slice(0, 200))} is not loaded.`,
         'lora_name',

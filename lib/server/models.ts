@@ -18,6 +18,7 @@ export function modelRoutes(context: ServerContext): Hono {
   const rooms = new Hono();
   rooms.get('/models', async (c) => {
     await context.ready;
+    await Promise.all(Array.from(context.models.values(), ({ adapters }) => adapters.refresh()));
     return c.json({ object: 'list', data: listed(context) });
   });
   // Ids may hold slashes, percent-encoded or not.

@@ -1,6 +1,6 @@
 // The models of a server: loads them, and finds the model and adapter that a request names.
 import { createHash } from 'node:crypto';
-import { resolve as absolute, join } from 'node:path';
+import { resolve as absolute, basename, join } from 'node:path';
 import { AdapterFolder } from '../engine/adapters.js';
 import type { Adapter } from '../lora/adapter.js';
 import { loadModel, type Model } from '../model.js';
@@ -13,6 +13,8 @@ export class Models {
   readonly byId = new Map<string, ServedModel>();
   /** Those that were loaded here, and are disposed of here. */
   readonly #own: Model[] = [];
+  /** The models that adapters were found to fit, where their configs do not say. */
+  readonly #bases = new Map<string, ServedModel>();
 
   constructor(
     private readonly settings: ServerSettings,
@@ -32,10 +34,21 @@ export class Models {
     if (this.byId.has(name)) throw new Error(`createServer: two models are called '${name}': give one another 'id'`);
     // A model that was handed in may be in use already; its engine is its owner's, unless options are given.
     if (typeof given === 'string' || Object.keys(settings.engine).length > 0) model.configureEngine(settings.engine);
-    const adapters = new AdapterFolder(model, { root: adapterRoot(settings, name), max: settings.loadedAdapters });
+    const adapters = new AdapterFolder(
+      { loadAdapter: (folder) => loadAdapter(model, folder) },
+      {
+        root: adapterRoot(settings, name),
+        max: settings.loadedAdapters,
+        isFor: (base) => base === undefined || isNamed(name, model, base) || !this.#isServed(base),
+      },
+    );
     this.byId.set(name, { id: name, model, adapters, createdAt: Math.floor(Date.now() / 1000) });
     const milliseconds = Math.round(performance.now() - started);
     this.log.info({ model: name, dtype: model.dtype, device: String(model.decoder.device), milliseconds }, 'loaded');
+  }
+
+  #isServed(base: string): boolean {
+    return [...this.byId.values()].some(({ id, model }) => isNamed(id, model, base));
   }
 
   async #open(name: string, signal: AbortSignal): Promise<Model> {
@@ -66,14 +79,19 @@ export class Models {
   /** Whole names come first: those of fine-tuned models have colons of their own. */
   async #wholeName(name: string, signal: AbortSignal | undefined): Promise<Resolved | undefined> {
     let failure: unknown;
-    for (const served of this.byId.values()) {
+    const before = this.#bases.get(name);
+    for (const served of new Set([...(before ? [before] : []), ...this.byId.values()])) {
       try {
         const adapter = await served.adapters.resolve(name, signal);
-        if (adapter) return resolved(name, served, adapter);
+        if (adapter) {
+          this.#bases.set(name, served);
+          return resolved(name, served, adapter);
+        }
       } catch (error) {
         failure ??= error; // it may be another model's
       }
     }
+    this.#bases.delete(name);
     if (failure !== undefined) throw this.#unusable(name, failure, signal);
     return undefined;
   }
@@ -117,6 +135,20 @@ const resolved = (id: string, served: ServedModel, adapter?: Adapter): Resolved 
   adapter,
   [Symbol.dispose]: () => adapter?.release(),
 });
+/** @throws Error (as a rejection) if the adapter cannot be loaded, RangeError if the engine could not hold it. */
+async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
+  const adapter = await model.loadAdapter(folder);
+  const rank = Math.max(...Array.from(adapter.pairs.values(), ({ a }) => a.dim(0)));
+  const { maxLoraRank } = model.engine.settings;
+  if (rank <= maxLoraRank) return adapter;
+  adapter.dispose();
+  throw new RangeError(`the adapter's rank is ${rank}, more than the engine's maxLoraRank of ${maxLoraRank}`);
+}
+
+/** Whether an adapter's config means this model: by the name it is served by, or that it was loaded by. */
+function isNamed(id: string, model: Model, base: string): boolean {
+  return base === id || base === model.name || basename(base) === basename(model.path);
+}
 
 /** The folder whose subfolders are this model's adapters. */
 export function adapterRoot({ adapters, dataDir }: ServerSettings, id: string): string | undefined {

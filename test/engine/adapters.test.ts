@@ -41,6 +41,7 @@ describe('AdapterFolder', () => {
   it('loads a name when it is first asked for, once, and gives up the one asked for longest ago', async () => {
     const from = counting();
     const folder = new AdapterFolder(from, { root, max: 2 });
+    await folder.refresh();
     expect(folder.list().map(({ name }) => name)).toEqual(['one', 'three', 'two']);
     expect(from.loads).toEqual([]);
     const [a, b] = await Promise.all([folder.resolve('one'), folder.resolve('one')]);
@@ -73,6 +74,7 @@ describe('AdapterFolder', () => {
     ]) {
       expect(await folder.resolve(name), name).toBeUndefined();
     }
+    await folder.refresh();
     expect(folder.list().map(({ name }) => name)).toEqual(['one', 'three', 'two']);
   });
 
@@ -90,6 +92,31 @@ describe('AdapterFolder', () => {
     expect(await folder.unload('second')).toBe(false);
     expect(await folder.resolve('second')).toBeUndefined();
     await expect(folder.load('../x', join(root, 'one'))).rejects.toThrow("adapter '../x': is not a name");
+  });
+
+  it('notices within a second that a folder was written anew, or is gone', async () => {
+    const folder = new AdapterFolder(model, { root, max: 4 });
+    using adapter = Adapter.create(model.decoder, { r: 3 }, 2);
+    await adapter.save(join(root, 'changing'));
+    const before = await folder.resolve('changing');
+    expect(await folder.resolve('changing')).toBe(before);
+    using larger = Adapter.create(model.decoder, { r: 4 }, 3);
+    await larger.save(join(root, 'changing'));
+    await expect.poll(async () => (await folder.resolve('changing'))!.config.r, { timeout: 3000 }).toBe(4);
+    rmSync(join(root, 'changing'), { recursive: true });
+    await expect.poll(async () => await folder.resolve('changing'), { timeout: 3000 }).toBeUndefined();
+  });
+
+  it('withholds a name until it is given again', async () => {
+    const folder = new AdapterFolder(model, { root, max: 4 });
+    expect(await folder.withhold('one')).toBe(true);
+    expect(await folder.withhold('nobody')).toBe(false);
+    expect(await folder.resolve('one')).toBeUndefined();
+    await folder.refresh();
+    expect(folder.list().map(({ name }) => name)).toEqual(['three', 'two']);
+    await folder.load('one', join(root, 'one'));
+    expect(await folder.resolve('one')).toBeDefined();
+    expect(folder.list().map(({ name }) => name)).toEqual(['one', 'three', 'two']);
   });
 
   it('tells what is wrong with an adapter, and tries again the next time', async () => {

@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { noGrad } from './autograd.js';
 import { device as deviceOf } from './device.js';
 import type { DType } from './dtype.js';
-import { Engine, type EngineOptions } from './engine/engine.js';
+import { Engine, type EngineOptions, type EngineStats } from './engine/engine.js';
 import { writeAtomic, writeFolderAtomic } from './files/atomic.js';
 import { openGguf } from './files/gguf.js';
 import { type ResolveOptions, resolveModel } from './files/hub.js';
@@ -94,6 +94,11 @@ export class Model {
   get engine(): Engine {
     this.#engine ??= new Engine(this.decoder, this.#engineOptions);
     return this.#engine;
+  }
+
+  /** What the engine is at; undefined before it is first asked for. */
+  engineStats(): EngineStats | undefined {
+    return this.#engine?.stats();
   }
 
   /** Sets the engine up. @throws Error once it is in use. */

@@ -108,7 +108,7 @@ export class Generations implements AsyncIterable<SequenceEvent> {
 
   async #follow(index: number, { prompt, options }: Sequence): Promise<void> {
     const { context, resolved, facts } = this;
-    const followed = context.metrics.follow(resolved.id);
+    const followed = context.metrics.follow(resolved.served.id);
     const started = performance.now();
     let tokens = 0;
     let text = '';

@@ -1,5 +1,6 @@
 // Metrics in Prometheus' form, under the names that inference gateways and vLLM's dashboards read.
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { EngineStats } from '../engine/engine.js';
 import type { ServedModel } from './context.js';
 
 type Finish = 'stop' | 'length' | 'abort' | 'error';
@@ -44,7 +45,7 @@ export class Metrics {
     engineGauges(prefix, models, this.registry);
   }
 
-  /** Follows one sequence from now on. */
+  /** Follows one sequence from now on. `model` is the served one: adapters come and go without end. */
   follow(model: string): Followed {
     const labels = { model_name: model };
     const started = performance.now();
@@ -81,22 +82,26 @@ export interface Followed {
 
 /** What the engines say of themselves, read when somebody asks. */
 function engineGauges(prefix: string, models: ReadonlyMap<string, ServedModel>, registry: Registry): void {
-  type Stats = ReturnType<ServedModel['model']['engine']['stats']>;
-  const each = (set: (labels: { model_name: string }, stats: Stats) => void): void => {
-    for (const [name, { model }] of models) set({ model_name: name }, model.engine.stats());
+  /** Of engines that have begun: asking for one would make it. */
+  const each = (set: (labels: { model_name: string }, stats: EngineStats) => void): void => {
+    for (const [name, { model }] of models) {
+      const stats = model.engineStats();
+      if (stats) set({ model_name: name }, stats);
+    }
   };
-  const gauge = (name: string, help: string, value: (stats: Stats) => number): void => {
+  const gauge = (name: string, help: string, value: (stats: EngineStats) => number): void => {
     new Gauge({
       name: prefix + name,
       help,
       labelNames: ['model_name'],
       registers: [registry],
       collect() {
+        for (const name of models.keys()) this.set({ model_name: name }, 0);
         each((labels, stats) => this.set(labels, value(stats)));
       },
     });
   };
-  const counter = (name: string, help: string, value: (stats: Stats) => number): void => {
+  const counter = (name: string, help: string, value: (stats: EngineStats) => number): void => {
     new Counter({
       name: prefix + name,
       help,
@@ -131,19 +136,18 @@ function engineGauges(prefix: string, models: ReadonlyMap<string, ServedModel>, 
   new Gauge({
     name: `${prefix}lora_requests_info`,
     help: 'Adapters of running and waiting requests; the value is when that was, in Unix seconds.',
-    labelNames: ['max_lora', 'running_lora_adapters', 'waiting_lora_adapters'],
+    labelNames: ['model_name', 'max_lora', 'running_lora_adapters', 'waiting_lora_adapters'],
     registers: [registry],
     collect() {
       this.reset();
-      for (const { model } of models.values()) {
-        const { adapterSlots, adaptersRunning, adaptersWaiting } = model.engine.stats();
-        const labels = {
+      each((labels, { adapterSlots, adaptersRunning, adaptersWaiting }) => {
+        const adapters = {
           max_lora: adapterSlots,
           running_lora_adapters: adaptersRunning.join(','),
           waiting_lora_adapters: adaptersWaiting.join(','),
         };
-        this.set(labels, Math.floor(Date.now() / 1000));
-      }
+        this.set({ ...labels, ...adapters }, Math.floor(Date.now() / 1000));
+      });
     },
   });
 }

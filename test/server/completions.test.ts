@@ -147,11 +147,35 @@ describe('tokens', () => {
     expect(back.prompt).toContain('Hello, goats! 🐐');
   });
 
+  it('are counted of no text and of more than fits, for the only model without its name', async () => {
+    const empty = await json<{ count: number }>(
+      await server.post('/tokenize', { prompt: '', add_special_tokens: false }),
+    );
+    expect(empty.count).toBe(0);
+    const long = await json<{ count: number }>(await server.post('/tokenize', { prompt: 'goat '.repeat(2000) }));
+    expect(long.count).toBeGreaterThan(2000);
+    const talk = { messages: [{ role: 'user', content: 'goat '.repeat(2000) }] };
+    expect((await json<{ count: number }>(await server.post('/tokenize', talk))).count).toBeGreaterThan(2000);
+  });
+
   it('of a conversation include the template', async () => {
     const messages = [{ role: 'user', content: 'Hi' }];
     const chat = await json<{ count: number }>(await server.post('/v1/tokenize', { model: modelId, messages }));
     const plain = await json<{ count: number }>(await server.post('/v1/tokenize', { model: modelId, prompt: 'Hi' }));
     expect(chat.count).toBeGreaterThan(plain.count);
+    const sent = await server.client.chat.completions.create({
+      model: modelId,
+      messages: [{ role: 'user', content: 'Hi' }],
+      tools: [{ type: 'function', function: { name: 'wait', description: 'Waits.' } }],
+      max_tokens: 1,
+    });
+    const counted = await json<{ count: number }>(
+      await server.post('/tokenize', {
+        messages,
+        tools: [{ type: 'function', function: { name: 'wait', description: 'Waits.' } }],
+      }),
+    );
+    expect(counted.count).toBe(sent.usage!.prompt_tokens);
     expect((await server.post('/tokenize', { model: modelId })).status).toBe(400);
   });
 });

@@ -95,6 +95,53 @@ describe('adapters', () => {
     expect((await server.post('/v1/unload_lora_adapter', { lora_name: name })).status).toBe(404);
   });
 
+  it('that lie in the folder are unloaded until they are loaded again', async () => {
+    const unload = () => server.post('/v1/unload_lora_adapter', { lora_name: 'fold' });
+    using model = await loadModel(modelPath);
+    using adapter = Adapter.create(model.decoder, { r: 2 }, 1);
+    await adapter.save(join(folder, 'inside', 'fold'));
+    expect((await unload()).status).toBe(200);
+    expect((await unload()).status).toBe(404);
+    await expect(chat('fold')).rejects.toThrow(OpenAI.NotFoundError);
+    expect((await server.client.models.list()).data.map(({ id }) => id)).not.toContain('fold');
+    const load = { lora_name: 'fold', lora_path: 'fold' };
+    expect((await server.post('/v1/load_lora_adapter', load)).status).toBe(200);
+    expect((await chat('fold')).model).toBe('fold');
+    await rm(join(folder, 'inside', 'fold'), { recursive: true });
+    expect((await unload()).status).toBe(200);
+  });
+
+  it('of a rank that the engine does not hold are refused when they are loaded', async () => {
+    using model = await loadModel(modelPath);
+    using adapter = Adapter.create(model.decoder, { r: 16 }, 1);
+    await adapter.save(join(folder, 'ranks', 'high'));
+    await using small = await running({
+      models: [modelPath],
+      adapters: join(folder, 'ranks'),
+      engine: { maxLoraRank: 8 },
+    });
+    const response = await small.post('/v1/load_lora_adapter', { lora_name: 'x', lora_path: 'high' });
+    expect(response.status).toBe(400);
+    expect(await response.text()).toMatch(/rank is 16, more than/);
+  });
+
+  it('of a folder that two models share go to the one that their configs name', async () => {
+    using first = await loadModel(modelPath);
+    using second = await loadModel(modelPath);
+    const shared = join(folder, 'shared');
+    using adapter = Adapter.create(first.decoder, { r: 2 }, 1, 'org/second');
+    await adapter.save(join(shared, 'ours'));
+    const models = [
+      { id: 'first', model: first },
+      { id: 'org/second', model: second },
+    ];
+    await using both = await running({ models, adapters: shared });
+    expect(await both.client.models.retrieve('ours')).toMatchObject({ parent: 'org/second' });
+    expect((await both.client.models.list()).data).toMatchObject([{}, {}, { id: 'ours', parent: 'org/second' }]);
+    expect((await both.post('/v1/unload_lora_adapter', { lora_name: 'ours' })).status).toBe(200);
+    expect((await both.client.models.list()).data).toHaveLength(2);
+  });
+
   it.each(['../outside', '/etc', '.', 'link', 'nowhere', '\0', 'empty'])('in %j are refused', async (path) => {
     const response = await server.post('/v1/load_lora_adapter', { lora_name: 'x', lora_path: path });
     expect(response.status).toBe(400);
@@ -131,9 +178,27 @@ describe('metrics', () => {
     ]) {
       expect(text).toMatch(new RegExp(`^vllm:${name}[{ ]`, 'm'));
     }
-    expect(text).toContain('vllm:request_success_total{model_name="herd",finished_reason=');
+    const labels = `model_name="${modelId}"`;
+    expect(text).toContain(`vllm:request_success_total{${labels},finished_reason=`);
     expect(text).toMatch(
-      /lora_requests_info\{max_lora="\d+",running_lora_adapters="",waiting_lora_adapters=""\} \d{10}/,
+      new RegExp(
+        `lora_requests_info\\{${labels},max_lora="\\d+",running_lora_adapters="",waiting_lora_adapters=""\\} \\d{10}`,
+      ),
     );
+  });
+
+  it('have no series of adapters, which come and go without end', async () => {
+    await chat(`${modelId}:herd`);
+    const text = await (await fetch(`${server.url}/metrics`)).text();
+    const names = [...text.matchAll(/model_name="([^"]*)"/g)].map(([, name]) => name);
+    expect(new Set(names)).toEqual(new Set([modelId]));
+  });
+
+  it('do not set up an engine that nobody has used', async () => {
+    using model = await loadModel(modelPath);
+    await using idle = await running({ models: [model] });
+    const text = await (await fetch(`${idle.url}/metrics`)).text();
+    expect(text).toMatch(/^helvetia:num_requests_running\{[^}]*\} 0$/m);
+    expect(model.engineStats()).toBeUndefined();
   });
 });

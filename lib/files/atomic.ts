@@ -43,6 +43,14 @@ export async function writeAtomic(
   }
 }
 
+/** Makes a folder with all above it that are missing, and forces each to disk: a file in it is only as safe as they are. */
+export async function makeFolder(path: string): Promise<void> {
+  const folder = resolve(path);
+  const first = await mkdir(folder, { recursive: true });
+  if (first === undefined) return;
+  for (let made = folder; made.length >= first.length; made = dirname(made)) await sync(dirname(made));
+}
+
 const underWay = new Map<string, Promise<void>>();
 
 /**
@@ -87,7 +95,7 @@ async function settle(path: string): Promise<void> {
 async function replaceFolder(path: string, fill: (folder: string) => Promise<void>): Promise<void> {
   const temporary = sibling(path, `${randomUUID()}.tmp`);
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await settle(path);
     if (existsSync(path) && !(await stat(path)).isDirectory()) throw new Error(`${path}: is a file, not a folder`);
     await mkdir(temporary);

@@ -47,15 +47,15 @@ export class Batches {
   async step(accumulation: number): Promise<Example[][]> {
     const out: Example[][] = [];
     while (out.length < accumulation) {
-      const batch = await this.#next();
+      const batch = await this.next();
       if (batch.length > 0) out.push(batch);
       else if (out.length > 0) break;
     }
     return out;
   }
 
-  // Empty once at the end of each epoch.
-  async #next(): Promise<Example[]> {
+  /** The next micro-batch; empty once at the end of each epoch. */
+  async next(): Promise<Example[]> {
     const batch: Example[] = [];
     let tokens = 0;
     for (;;) {

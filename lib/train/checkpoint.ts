@@ -8,13 +8,14 @@
 //
 // Random numbers follow from the seed and the step, so they need no state.
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeAtomic, writeFolderAtomic } from '../files/atomic.js';
+import { makeFolder, writeAtomic, writeFolderAtomic } from '../files/atomic.js';
 import { check, fileError, readJson } from '../files/json.js';
 import { openSafetensors, type Safetensors, type SavedTensor, saveSafetensors } from '../files/safetensors.js';
 import type { Tensor } from '../tensor.js';
+import type { TrainStep } from './loop.js';
 
 const stateFile = 'state.json';
 const optimizerFile = 'optimizer.safetensors';
@@ -28,6 +29,7 @@ const stateSchema = z.looseObject({
   base: z.string(),
   data: z.string(),
   options: z.record(z.string(), z.unknown()),
+  untold: z.custom<TrainStep>((value) => typeof value === 'object' && value !== null).optional(),
 });
 
 export interface RunState {
@@ -42,6 +44,8 @@ export interface RunState {
   data: string;
   /** The options that decide how the run goes. */
   options: Record<string, unknown>;
+  /** The figures of the last step, where the run was stopped before they were told. */
+  untold?: TrainStep | undefined;
 }
 
 /** The tensors of a run by the names that they have in a checkpoint. */
@@ -82,7 +86,7 @@ async function entries(directory: string): Promise<string[]> {
 /** Makes the folder, and removes what a killed run left half written in it. */
 export async function openCheckpoints(directory: string): Promise<void> {
   try {
-    await mkdir(directory, { recursive: true });
+    await makeFolder(directory);
   } catch (error) {
     throw fileError(directory, error);
   }

@@ -56,17 +56,24 @@ export function finetune(
       ? copyOf(options.adapter)
       : Adapter.create(decoder, options.lora ?? {}, settings.seed, baseModel);
     holder.adapter = adapter;
+    // Preferences after a supervised fine-tune: they are measured against what it left, not against the bare model.
+    const reference = options.adapter && settings.method === 'dpo' ? copyOf(options.adapter) : undefined;
     const { baseModel: _, ...lora } = adapter.config;
     const trainee: Trainee = {
       decoder,
       adapter,
+      reference,
       parameters: namedParameters(adapter),
       weightsFile: 'adapter_model.safetensors',
       texts: { 'adapter_config.json': `${JSON.stringify(peftConfig(adapter.config), null, 2)}\n` },
       base,
       options: { lora },
     };
-    yield* train(trainee, tokenizer, settings, signal, turn);
+    try {
+      yield* train(trainee, tokenizer, settings, signal, turn);
+    } finally {
+      reference?.dispose();
+    }
     return adapter;
   }
   return new Finetune(holder, work, options.signal);
@@ -108,6 +115,7 @@ export function trainFull(
     const trainee: Trainee = {
       decoder: trained,
       adapter: undefined,
+      reference: undefined,
       parameters,
       weightsFile: 'model.safetensors',
       texts: {},

@@ -34,7 +34,7 @@ import type { Turn } from './pace.js';
 import { Preference } from './preference.js';
 import { encodePreference } from './preference-rows.js';
 import { mix } from './random.js';
-import { type EncodeOptions, type Example, encodeRow } from './rows.js';
+import { type EncodeOptions, encodeRow } from './rows.js';
 import { rateFactor, type Schedule, warmupLength } from './schedule.js';
 
 /** One optimizer step. */
@@ -70,6 +70,8 @@ export interface TrainStep {
 export interface Trainee {
   decoder: Decoder;
   adapter: Adapter | undefined;
+  /** What preferences are measured against. Undefined: the model without any adapter. */
+  reference: Adapter | undefined;
   /** By the names that they have in a checkpoint. */
   parameters: ReadonlyMap<string, Tensor>;
   /** The name of the parameters' file in a checkpoint. */
@@ -103,9 +105,9 @@ class Run {
   readonly #objective: Objective;
   readonly #report = new DataReport();
   #source: Source | undefined;
-  #evalBatches: Example[][] = [];
+  #evalSource: LoadedSource | undefined;
   #schedule: Schedule;
-  #done: Pick<RunState, 'step' | 'position'> = { step: 0, position: { epoch: 0, row: 0 } };
+  #done: Pick<RunState, 'step' | 'position' | 'untold'> = { step: 0, position: { epoch: 0, row: 0 } };
   #saved = 0;
 
   constructor(
@@ -115,8 +117,8 @@ class Run {
     private readonly signal: AbortSignal,
     turn: Turn | undefined,
   ) {
-    const { decoder, adapter } = trainee;
-    const passes = { decoder, adapter, checkpointing: settings.gradientCheckpointing, signal, turn };
+    const { decoder, adapter, reference } = trainee;
+    const passes = { decoder, adapter, reference, checkpointing: settings.gradientCheckpointing, signal, turn };
     this.#objective =
       settings.method === 'dpo'
         ? new Preference(passes, settings.beta)
@@ -138,15 +140,21 @@ class Run {
     const evalEvery = settings.evalEvery ?? Math.max(1, Math.ceil(total / 10));
     const checkpointEvery = settings.checkpointEvery ?? Math.min(500, Math.max(1, Math.ceil(total / 10)));
     const batches = new Batches(this.#source, settings.size, this.#done.position);
+    const isDue = (step: number, every: number): boolean => step === total || (step > 0 && step % every === 0);
     try {
-      for (let step = this.#done.step + 1; step <= total; step++) {
-        const result = await this.#step(step, batches);
-        const last = step === total;
-        const measured = this.#evalBatches.length > 0 && (last || step % evalEvery === 0);
-        const told = measured ? { ...result, ...(await this.#evaluate()) } : result;
-        await settings.onStep?.(told);
-        yield told;
-        if (last || step % checkpointEvery === 0) await this.#save();
+      // A run that goes on begins where it was stopped: perhaps between a step, its figures and its checkpoint.
+      for (let { step } = this.#done; ; ) {
+        const { untold } = this.#done;
+        if (untold) {
+          const measured = this.#evalSource && isDue(step, evalEvery) ? await this.#evaluate(this.#evalSource) : {};
+          const told = { ...untold, ...measured };
+          await settings.onStep?.(told);
+          this.#done.untold = undefined;
+          yield told;
+        }
+        if (isDue(step, checkpointEvery)) await this.#keep();
+        if (step >= total) break;
+        await this.#step(++step, batches);
       }
     } catch (error) {
       if (signal.aborted) await this.#save();
@@ -161,7 +169,7 @@ class Run {
     if (this.#source instanceof StreamedSource) await this.#source.close();
   }
 
-  async #step(step: number, batches: Batches): Promise<TrainStep> {
+  async #step(step: number, batches: Batches): Promise<void> {
     const { settings, signal } = this;
     const began = performance.now();
     signal.throwIfAborted();
@@ -187,10 +195,9 @@ class Run {
       this.#optimizer.step(step, learningRate, norm);
       if (this.trainee.adapter) this.trainee.adapter.version++;
       const { position } = batches;
-      this.#done = { step, position };
       const seconds = (performance.now() - began) / 1000;
       const { totalSteps: steps } = this.#schedule;
-      return {
+      const untold: TrainStep = {
         step,
         steps,
         epoch: this.#epochs(position),
@@ -200,6 +207,7 @@ class Run {
         tokens,
         tokensPerSecond: tokens / seconds,
       };
+      this.#done = { step, position, untold };
     } finally {
       norm.dispose();
     }
@@ -212,10 +220,11 @@ class Run {
     return mix(this.settings.seed, step, microBatch) * 2 ** 16;
   }
 
-  async #evaluate(): Promise<Partial<TrainStep>> {
+  async #evaluate(source: Source): Promise<Partial<TrainStep>> {
     const sums: Figures[] = [];
     let weight = 0;
-    for (const batch of this.#evalBatches) {
+    const batches = new Batches(source, this.settings.size);
+    for (let batch = await batches.next(); batch.length > 0; batch = await batches.next()) {
       this.signal.throwIfAborted();
       sums.push(await this.#objective.measure(batch));
       weight += this.#objective.weight(batch);
@@ -253,8 +262,7 @@ class Run {
 
   async #openEvalData(data: Data): Promise<void> {
     const report = new DataReport();
-    const source = await LoadedSource.load(data, this.#encoding(), report, this.signal, undefined);
-    this.#evalBatches = await new Batches(source, this.settings.size).step(Number.POSITIVE_INFINITY);
+    this.#evalSource = await LoadedSource.load(data, this.#encoding(), report, this.signal, undefined);
     this.#warn(data, report);
   }
 
@@ -340,20 +348,29 @@ class Run {
         `the run had ${state.steps} steps in all and now has ${total}: the ${schedule} schedule goes on as of the new length`,
       );
     }
-    this.#done = { step: state.step, position: state.position };
+    this.#done = { step: state.step, position: state.position, untold: state.untold };
     this.#saved = state.step;
   }
 
+  /** Also of a checkpoint that is there already, as the run may have been killed before it could tell. */
+  async #keep(): Promise<void> {
+    const { checkpointDir, onCheckpoint } = this.settings;
+    if (checkpointDir === undefined) return;
+    await this.#save();
+    const { step } = this.#done;
+    await onCheckpoint?.({ step, path: checkpointPath(checkpointDir, step) });
+  }
+
   async #save(): Promise<void> {
-    const { checkpointDir } = this.settings;
+    const { checkpointDir, beforeCheckpoint } = this.settings;
     if (checkpointDir === undefined || this.#saved === this.#done.step) return;
     const { step } = this.#done;
+    await beforeCheckpoint?.();
     await saveCheckpoint(
       checkpointDir,
       { ...this.#done, steps: this.#schedule.totalSteps, ...this.#state() },
       { ...this.#tensors(), texts: this.trainee.texts },
     );
     this.#saved = step;
-    await this.settings.onCheckpoint?.({ step, path: checkpointPath(checkpointDir, step) });
   }
 }

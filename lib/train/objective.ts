@@ -55,6 +55,8 @@ export interface Objective {
 export interface Passes {
   decoder: Decoder;
   adapter: Adapter | undefined;
+  /** The weights that preferences are measured against. */
+  reference: Adapter | undefined;
   checkpointing: boolean;
   signal: AbortSignal;
   turn: Turn | undefined;

@@ -60,7 +60,12 @@ export interface TrainOptions {
   tokenAccuracy?: boolean | undefined;
   /** Called after each step; the run waits for it, so what it writes is there before the step's checkpoint. */
   onStep?: ((step: TrainStep) => void | Promise<void>) | undefined;
-  /** Called when a checkpoint is on the disk; the run waits for it. */
+  /** Called before a checkpoint is written; the run waits for it. What `onStep` wrote can be forced to disk here. */
+  beforeCheckpoint?: (() => void | Promise<void>) | undefined;
+  /**
+   * Called when a checkpoint of `checkpointEvery` is on the disk; the run waits for it. A run that goes on tells of the
+   * one that it goes on from once more.
+   */
   onCheckpoint?: ((checkpoint: { step: number; path: string }) => void | Promise<void>) | undefined;
   /** Takes warnings, each one sentence. Default: `process.emitWarning`. */
   onWarning?: ((message: string) => void) | undefined;
@@ -75,7 +80,7 @@ export interface FinetuneOptions extends TrainOptions {
   beta?: number | undefined;
   /** The fresh adapter's settings. */
   lora?: LoraOptions | undefined;
-  /** Trains a copy of this adapter on instead of a fresh one. */
+  /** Trains a copy of this adapter on instead of a fresh one; with `'dpo'`, preferences are measured against it. */
   adapter?: Adapter | undefined;
 }
 
@@ -112,6 +117,7 @@ export interface Settings
   checkpointDir: string | undefined;
   checkpointEvery: number | undefined;
   onStep: TrainOptions['onStep'];
+  beforeCheckpoint: TrainOptions['beforeCheckpoint'];
   onCheckpoint: TrainOptions['onCheckpoint'];
 }
 
@@ -164,6 +170,7 @@ const rules: { readonly [K in keyof FinetuneOptions]-?: Rule } = {
   shuffle: flag,
   tokenAccuracy: flag,
   onStep: callback,
+  beforeCheckpoint: callback,
   onCheckpoint: callback,
   onWarning: callback,
   method: [(value) => methods.includes(value as 'dpo'), `one of ${methods.join(', ')}`],
@@ -265,6 +272,7 @@ function completed(
     checkpointEvery: given.checkpointEvery,
     resume: given.resume ?? false,
     onStep: given.onStep,
+    beforeCheckpoint: given.beforeCheckpoint,
     onCheckpoint: given.onCheckpoint,
     shuffle: given.shuffle ?? true,
     tokenAccuracy: given.tokenAccuracy ?? false,

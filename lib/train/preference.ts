@@ -1,5 +1,6 @@
 // Direct preference optimisation (Rafailov et al., 2023). For a pair of answers to one prompt, with log π the sum of
-// an answer's log-probabilities and the reference being the same weights with the adapter off:
+// an answer's log-probabilities and the reference being the weights that
+// the run began with: the adapter that is trained on, or none:
 //
 //   reward(y) = beta · (log π(y) - log reference(y))
 //   loss      = -log sigmoid(reward(preferred) - reward(other))
@@ -30,13 +31,14 @@ export class Preference implements Objective {
     share: number,
     dropoutSeed: number | undefined,
   ): Promise<{ figures: Promise<Figures> }> {
-    const { decoder, adapter, checkpointing, signal, turn } = this.passes;
+    const { decoder, adapter, reference: start, checkpointing, signal, turn } = this.passes;
     const { device } = decoder;
     const pause = pacer(signal, turn);
     return scope(async () => {
       const input = inputOf(batch, decoder);
       const targets = tensor(targetsOf(batch).targets, { device });
-      const reference = (await decoder.losses(input, targets, {}, pause, noGrad)).data();
+      const reference = (await decoder.losses(input, targets, { adapter: start }, pause, noGrad)).data();
+      reference.catch(() => {}); // looked at later, unless the second pass fails before
       const losses = await decoder.losses(input, targets, { adapter, dropoutSeed, checkpointing }, pause);
       const { figures, slopes } = preferenceLoss(batch, ...(await Promise.all([losses.data(), reference])), this.beta);
       const seeds = slopes.map((slope) => slope * share);
@@ -46,13 +48,13 @@ export class Preference implements Objective {
   }
 
   async measure(batch: readonly Example[]): Promise<Figures> {
-    const { decoder, adapter, signal, turn } = this.passes;
+    const { decoder, adapter, reference: start, signal, turn } = this.passes;
     const pause = pacer(signal, turn);
     const { reads } = await scope(async () => {
       const input = inputOf(batch, decoder);
       const targets = tensor(targetsOf(batch).targets, { device: decoder.device });
       const losses = await decoder.losses(input, targets, { adapter }, pause, noGrad);
-      const reference = await decoder.losses(input, targets, {}, pause, noGrad);
+      const reference = await decoder.losses(input, targets, { adapter: start }, pause, noGrad);
       return { reads: Promise.all([losses.data(), reference.data()]) };
     });
     return preferenceLoss(batch, ...(await reads), this.beta).figures;

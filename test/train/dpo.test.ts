@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Adapter } from '../../lib/lora/adapter.js';
 import { type Decoder, packed } from '../../lib/models/decoder.js';
 import { scope } from '../../lib/scope.js';
@@ -76,12 +76,12 @@ async function logProbability(sequence: Int32Array, labels: Int32Array, adapter?
   return sum;
 }
 
-async function formula(adapter: Adapter, beta: number): Promise<{ loss: number; margin: number }> {
+async function formula(adapter: Adapter, beta: number, reference?: Adapter): Promise<{ loss: number; margin: number }> {
   let [loss, margin] = [0, 0];
   for (const { ids, labels, split } of examples) {
     const reward = async (from: number, to: number) => {
       const part = [ids.subarray(from, to), labels.subarray(from, to)] as const;
-      return beta * ((await logProbability(...part, adapter)) - (await logProbability(...part)));
+      return beta * ((await logProbability(...part, adapter)) - (await logProbability(...part, reference)));
     };
     const difference = (await reward(0, split!)) - (await reward(split!, ids.length));
     loss -= Math.log(1 / (1 + Math.exp(-difference))) / examples.length;
@@ -113,20 +113,19 @@ describe('the loss', () => {
     });
     const [step] = await stepsOf(run);
     using after = await run;
-    const before = await formula(adapter, 0.7);
-    expect(step!.loss).toBeCloseTo(before.loss, 4);
-    expect(step!.rewardMargin).toBeCloseTo(before.margin, 4);
-    const now = await formula(after, 0.7);
+    // The adapter that it begins with is what it is measured against.
+    expect(step).toMatchObject({ loss: Math.log(2), rewardMargin: 0, rewardAccuracy: 0 });
+    const now = await formula(after, 0.7, adapter);
     expect(step!.evalLoss).toBeCloseTo(now.loss, 4);
     expect(step!.evalRewardMargin).toBeCloseTo(now.margin, 4);
-    expect(now.loss).toBeLessThan(before.loss);
+    expect(now.loss).toBeLessThan(step!.loss);
   });
 
   it('has the gradient that differences of the formula give', async () => {
     using adapter = await warmAdapter();
     for (const x of adapter.parameters()) x.requiresGrad = true;
     const signal = new AbortController().signal;
-    const passes = { decoder, adapter, checkpointing: false, signal, turn: undefined };
+    const passes = { decoder, adapter, reference: undefined, checkpointing: false, signal, turn: undefined };
     await new Preference(passes, 0.7).learn(examples, 1 / examples.length, undefined);
     for (const x of adapter.parameters()) {
       const gradient = await x.grad!.data();
@@ -143,6 +142,31 @@ describe('the loss', () => {
       x.requiresGrad = false;
       x.grad!.dispose();
       x.grad = undefined;
+    }
+  });
+
+  it('leaves no failure of the device unhandled', async () => {
+    const unhandled: unknown[] = [];
+    const listener = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', listener);
+    let passesMade = 0;
+    const losses: Decoder['losses'] = async () => {
+      if (++passesMade === 2) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        throw new Error('out of memory');
+      }
+      return { data: () => Promise.reject(new Error('the reference failed')) } as never;
+    };
+    const failing = { device: decoder.device, losses } as unknown as Decoder;
+    const signal = new AbortController().signal;
+    const passes = { decoder: failing, adapter: undefined, reference: undefined, checkpointing: false, signal };
+    try {
+      const learning = new Preference({ ...passes, turn: undefined }, 0.1).learn(examples, 1, undefined);
+      await expect(learning).rejects.toThrow('out of memory');
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      expect(unhandled).toEqual([]);
+    } finally {
+      process.off('unhandledRejection', listener);
     }
   });
 
@@ -211,6 +235,27 @@ describe('runs', () => {
     expect(stops).toBe(3);
     const exact = ({ tokensPerSecond: _, ...step }: TrainStep) => step;
     expect([...seen.values()].map(exact)).toEqual(expected.map(exact));
+  });
+
+  it('lose no figures where they are stopped while they are measured', async () => {
+    const options = { evalData: pairs, evalEvery: 4, checkpointDir: folder, checkpointEvery: 8, resume: true };
+    const told: TrainStep[] = [];
+    const kept: number[] = [];
+    const onCheckpoint = ({ step }: { step: number }) => void kept.push(step);
+    const controller = new AbortController();
+    const measure = vi.spyOn(Preference.prototype, 'measure').mockImplementationOnce(async () => {
+      controller.abort();
+      throw controller.signal.reason;
+    });
+    const onStep = (step: TrainStep) => void told.push(step);
+    await expect(start({ ...options, signal: controller.signal, onStep, onCheckpoint })).rejects.toThrow(/abort/i);
+    measure.mockRestore();
+    expect(told.map(({ step }) => step)).toEqual([1, 2, 3]);
+    expect(kept).toEqual([]); // the checkpoint of a stop is not one of the run's
+    (await start({ ...options, onStep, onCheckpoint })).dispose();
+    expect(told.map(({ step }) => step)).toEqual(Array.from({ length: 16 }, (_, i) => i + 1));
+    expect(told.filter(({ evalLoss }) => evalLoss !== undefined).map(({ step }) => step)).toEqual([4, 8, 12, 16]);
+    expect(kept).toEqual([8, 16]);
   });
 
   it('call back with each checkpoint', async () => {

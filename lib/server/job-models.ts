@@ -1,10 +1,10 @@
 // The models that jobs make: their names, where they lie, and their place among the adapters that are served.
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { checkpointPath, listCheckpoints } from '../train/checkpoint.js';
 import type { ServedModel, ServerContext } from './context.js';
 import { checkpointName } from './job-shapes.js';
-import { type JobRecord, type JobStore, places, shareAdapter } from './job-store.js';
+import { isOver, type JobRecord, type JobStore, places, shareAdapter } from './job-store.js';
 
 export class JobModels {
   constructor(
@@ -12,8 +12,12 @@ export class JobModels {
     private readonly store: JobStore,
   ) {}
 
-  /** Makes all models of a job answer. */
+  /** Makes all models of a job answer, and ends the removal of those that were deleted. */
   async serve(job: JobRecord): Promise<void> {
+    for (const name of job.deleted) {
+      const parts = await this.#parts(job, name);
+      if (parts) await this.store.removePart(job.id, ...parts);
+    }
     const served = this.context.models.get(job.base);
     if (!served) return;
     for (const { step, path } of await listCheckpoints(this.store.path(job.id, places.checkpoints))) {
@@ -31,8 +35,9 @@ export class JobModels {
     const to = checkpointPath(this.store.path(job.id, places.checkpoints), step);
     const name = checkpointName(job, step);
     if (job.deleted.includes(name)) return;
-    if (!existsSync(to)) await shareAdapter(from, to);
     const events = await this.store.events(job.id);
+    if (!existsSync(to)) await shareAdapter(from, to);
+    if (isOver(job)) return; // cancelled meanwhile: that is the last event
     await events.add(`checkpoint:${step}`, `Checkpoint created at step ${step}`, { data: { step } });
     await this.#load(served, job, name, to);
   }
@@ -40,9 +45,10 @@ export class JobModels {
   /** Removes a model that a job made. False if none has this name. */
   async delete(name: string): Promise<boolean> {
     for (const job of this.store.all) {
+      if (job.deleted.includes(name)) continue;
       const parts = await this.#parts(job, name);
       if (!parts) continue;
-      await this.store.update(job, { deleted: [...job.deleted, name] });
+      await this.store.update(job, () => ({ deleted: [...new Set([...job.deleted, name])] }));
       await this.context.models.get(job.base)?.adapters.unload(name);
       await this.store.removePart(job.id, ...parts);
       return true;
@@ -51,13 +57,11 @@ export class JobModels {
   }
 
   async #parts(job: JobRecord, name: string): Promise<string[] | undefined> {
-    if (job.deleted.includes(name)) return undefined;
     if (job.name === name) return job.status === 'succeeded' ? [places.adapter] : undefined;
     const folder = this.store.path(job.id, places.checkpoints);
     if (!name.startsWith(`${job.name}:`) || !existsSync(folder)) return undefined;
     const found = (await listCheckpoints(folder)).find(({ step }) => checkpointName(job, step) === name);
-    const entry = found && (await readdir(folder)).find((entry) => found.path.endsWith(entry));
-    return entry === undefined ? undefined : [places.checkpoints, entry];
+    return found && [places.checkpoints, basename(found.path)];
   }
 
   async #load({ adapters }: ServedModel, job: JobRecord, name: string, path: string): Promise<void> {

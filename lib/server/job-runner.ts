@@ -1,13 +1,15 @@
 // Runs jobs: reads their data, then trains one at a time on each device, in the order in which they were queued.
 //
-// The record on the disk says what is to be done, so a process that starts looks through the records and goes on.
-import { existsSync } from 'node:fs';
+// The record on the disk says what is to be done, so a process that starts looks through the records and goes on. Each
+// beginning is counted there before anything is done: a job that takes its process with it is not begun for ever.
 import type { Device } from '../device.js';
+import { listCheckpoints } from '../train/checkpoint.js';
 import type { ServedModel, ServerContext } from './context.js';
 import { badRequest } from './errors.js';
-import { JobFailure } from './job-settings.js';
+import { JobFailure, withoutFolders } from './job-settings.js';
 import { isOver, type JobRecord, places } from './job-store.js';
-import { type JobRooms, tellSuccess, trainJob, validateJob } from './job-training.js';
+import { tellRecord } from './job-telling.js';
+import { type JobRooms, trainJob, validateJob } from './job-training.js';
 
 interface Running {
   job: JobRecord;
@@ -18,9 +20,14 @@ interface Running {
   latest?: { step: number; steps: number; at: number };
 }
 
+// A process may end for reasons of its own once or twice.
+const mostStarts = 3;
+
 export class JobRunner {
   readonly #running = new Map<Device, Running>();
   readonly #reading = new Map<string, AbortController>();
+  /** Jobs whose end could not be written: the next process may have more luck. */
+  readonly #stuck = new Set<JobRecord>();
   #readers: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -31,11 +38,13 @@ export class JobRunner {
 
   /** Goes on with whatever an earlier process left. */
   async start(): Promise<void> {
-    for (const job of this.rooms.store.all) {
+    const { store, models } = this.rooms;
+    for (const job of store.all) {
       try {
-        await this.rooms.models.serve(job);
+        await models.serve(job);
+        if (!store.isTidy(job.id)) await tellRecord(await store.events(job.id), job);
       } catch (error) {
-        this.context.log.error({ job: job.id, error: String(error) }, 'models of a job cannot be served');
+        this.#log(job, error, 'what a job left cannot be taken up');
       }
       if (isOver(job)) await this.#tidy(job);
       else if (!this.context.models.has(job.base)) {
@@ -46,37 +55,32 @@ export class JobRunner {
   }
 
   /** Takes a new job. */
-  async add(job: JobRecord): Promise<void> {
-    await (await this.rooms.store.events(job.id)).add('created', `Created fine-tuning job: ${job.id}`);
+  add(job: JobRecord): void {
     this.#read(job);
   }
 
   async cancel(job: JobRecord): Promise<void> {
-    if (isOver(job)) throw wrongState(job, 'cancelled');
-    this.#stop(job);
-    await Promise.all([
-      this.rooms.store.update(job, { status: 'cancelled', finishedAt: Date.now(), paused: false }),
-      this.#tell(job, 'cancelled', 'The job has been cancelled'),
-    ]);
-    if (!this.#runningJob(job)) await this.#tidy(job);
+    await this.#change(job, () => {
+      if (isOver(job)) throw wrongState(job, 'cancelled');
+      return { status: 'cancelled', finishedAt: Date.now(), paused: false };
+    });
+    if (!this.#stop(job)) await this.#tidy(job);
   }
 
   async pause(job: JobRecord): Promise<void> {
-    if (isOver(job) || job.paused) throw wrongState(job, 'paused');
-    const reading = job.status === 'validating_files';
-    if (!reading) this.#stop(job);
-    await Promise.all([
-      this.rooms.store.update(job, { paused: true, ...(reading ? {} : { status: 'queued' as const }) }),
-      this.#tell(job, `paused:${Date.now()}`, 'The job has been paused'),
-    ]);
+    await this.#change(job, () => {
+      if (isOver(job) || job.paused) throw wrongState(job, 'paused');
+      const { status } = job;
+      return { paused: true, pausedAt: Date.now(), status: status === 'validating_files' ? status : 'queued' };
+    });
+    if (job.status !== 'validating_files') this.#stop(job);
   }
 
   async resume(job: JobRecord): Promise<void> {
-    if (!job.paused) throw wrongState(job, 'resumed');
-    await Promise.all([
-      this.rooms.store.update(job, { paused: false, queuedAt: Date.now() }),
-      this.#tell(job, `resumed:${Date.now()}`, 'The job has been resumed'),
-    ]);
+    await this.#change(job, () => {
+      if (isOver(job) || !job.paused) throw wrongState(job, 'resumed');
+      return { paused: false, resumedAt: Date.now(), queuedAt: Date.now() };
+    });
     this.#pump();
   }
 
@@ -101,29 +105,30 @@ export class JobRunner {
     return [...this.#running.values()].find((running) => running.job === job);
   }
 
-  #stop(job: JobRecord): void {
-    this.#reading.get(job.id)?.abort(new Error('the job was stopped'));
-    this.#runningJob(job)?.controller.abort(new Error('the job was stopped'));
+  /** Whether there was something to stop, which then tidies up by itself. */
+  #stop(job: JobRecord): boolean {
+    const controllers = [this.#reading.get(job.id), this.#runningJob(job)?.controller];
+    const busy = controllers.filter((controller) => controller !== undefined);
+    for (const controller of busy) controller.abort(new Error('the job was stopped'));
+    return busy.length > 0;
   }
 
-  async #tell(job: JobRecord, key: string, message: string, level?: 'error'): Promise<void> {
-    await (await this.rooms.store.events(job.id)).add(key, message, level ? { level } : {});
+  async #change(job: JobRecord, change: () => Partial<JobRecord>): Promise<void> {
+    await this.rooms.store.update(job, change);
+    await tellRecord(await this.rooms.store.events(job.id), job);
   }
 
   /** One file after the other, so that many jobs don't hold the event loop together. */
   #read(job: JobRecord): void {
     const controller = new AbortController();
+    const { signal } = controller;
     this.#reading.set(job.id, controller);
     this.#readers = this.#readers.then(async () => {
-      const { signal } = controller;
-      try {
-        signal.throwIfAborted();
+      await this.#attempt(job, signal, async () => {
+        await this.#begin(job, 0, () => signal.throwIfAborted());
         await validateJob(this.rooms, job, this.context.models.get(job.base)!, signal);
-      } catch (error) {
-        if (!signal.aborted) await this.#fail(job, error);
-      } finally {
-        this.#reading.delete(job.id);
-      }
+      });
+      this.#reading.delete(job.id);
       if (isOver(job)) await this.#tidy(job);
       this.#pump();
     });
@@ -132,7 +137,7 @@ export class JobRunner {
   #pump(): void {
     if (this.#closed) return;
     const waiting = this.rooms.store.all.filter(
-      ({ status, paused }) => (status === 'queued' || status === 'running') && !paused,
+      (job) => (job.status === 'queued' || job.status === 'running') && !job.paused && !this.#stuck.has(job),
     );
     // What an earlier process had begun comes first.
     waiting.sort((a, b) => Number(b.status === 'running') - Number(a.status === 'running') || a.queuedAt - b.queuedAt);
@@ -153,56 +158,91 @@ export class JobRunner {
   async #run(running: Running, served: ServedModel): Promise<void> {
     const { job, controller } = running;
     const { log } = this.context;
-    try {
+    await this.#attempt(job, controller.signal, async () => {
+      const [newest] = await listCheckpoints(this.rooms.store.path(job.id, places.run));
+      await this.#begin(job, newest?.step ?? 0, () => {
+        if (job.paused || isOver(job)) controller.abort(new Error('the job was stopped'));
+        controller.signal.throwIfAborted();
+        return { status: 'running' };
+      });
       log.info({ job: job.id, model: job.base }, 'training');
-      await Promise.all([
-        this.rooms.store.update(job, { status: 'running' }),
-        this.#tell(job, 'started', 'Fine-tuning job started'),
-      ]);
       await trainJob(this.rooms, job, served, controller.signal, ({ step, steps }) => {
         running.latest = { step, steps, at: Date.now() };
         running.first ??= running.latest;
       });
       log.info({ job: job.id, model: job.name }, 'trained');
-    } catch (error) {
-      if (!controller.signal.aborted) await this.#fail(job, error);
-    }
+    });
     if (isOver(job)) await this.#tidy(job);
   }
 
-  /** Whatever goes wrong here is the job's end, never the server's. */
-  async #fail(job: JobRecord, error: unknown): Promise<void> {
-    const message = error instanceof Error ? error.message : String(error);
-    const failure = error instanceof JobFailure ? error : new JobFailure(message, 'training_failed');
-    this.context.log.error({ job: job.id, error: message }, 'job failed');
-    const { code, param } = failure;
+  /** Counts a beginning, from the checkpoint of step `reached`. @throws JobFailure where there were too many. */
+  async #begin(job: JobRecord, reached: number, change: () => Partial<JobRecord> | void): Promise<void> {
+    await this.#change(job, () => {
+      const starts = reached > (job.reached ?? 0) ? 1 : (job.starts ?? 0) + 1;
+      return { ...change(), starts, reached };
+    });
+    if ((job.starts ?? 0) <= mostStarts) return;
+    const doing = job.status === 'running' ? 'trained this job without reaching a checkpoint' : "read this job's files";
+    throw new JobFailure(
+      `The server ended ${mostStarts} times while it ${doing}. ` +
+        "It may need more memory than there is: a smaller 'max_length' or 'batch_size' needs less.",
+      'server_ended',
+    );
+  }
+
+  /** Whatever goes wrong here is the job's end, never the server's; but a stop is no failure. */
+  async #attempt(job: JobRecord, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     try {
-      await Promise.all([
-        this.rooms.store.update(job, { status: 'failed', finishedAt: Date.now(), error: { code, message, param } }),
-        this.#tell(job, 'failed', `The job failed: ${message}`, 'error'),
-      ]);
+      await work();
+    } catch (error) {
+      if (!signal.aborted) await this.#fail(job, error);
+      else if (error !== signal.reason) this.#log(job, error, 'job did not stop in order');
+    }
+    if (!signal.aborted || isOver(job)) return;
+    await this.rooms.store
+      .update(job, () => ({ starts: 0 }))
+      .catch((error: unknown) => this.#log(job, error, 'job cannot be written'));
+  }
+
+  async #fail(job: JobRecord, error: unknown): Promise<void> {
+    this.#log(job, error, 'job failed');
+    const { models, settings, dataDir } = this.context;
+    const roots = [dataDir, settings.adapters, models.get(job.base)?.model.path].filter((root) => root !== undefined);
+    const message = withoutFolders(error instanceof Error ? error.message : String(error), roots);
+    const { code, param } = error instanceof JobFailure ? error : { code: 'training_failed', param: null };
+    try {
+      await this.#change(job, () =>
+        isOver(job)
+          ? {}
+          : { status: 'failed', finishedAt: Date.now(), paused: false, error: { code, message, param } },
+      );
     } catch (unwritten) {
-      this.context.log.error({ job: job.id, error: String(unwritten) }, 'job cannot be written');
+      this.#stuck.add(job);
+      this.#log(job, unwritten, 'job cannot be written');
     }
   }
 
   /** Removes what only an unfinished job needs; of one that did not succeed, its result too. */
   async #tidy(job: JobRecord): Promise<void> {
     const { store, files } = this.rooms;
-    if (!existsSync(store.path(job.id, places.training))) return;
+    if (store.isTidy(job.id)) return;
     try {
-      if (job.status === 'succeeded') await tellSuccess(await store.events(job.id), job);
-      else {
+      await tellRecord(await store.events(job.id), job);
+      if (job.status !== 'succeeded') {
         await this.context.models.get(job.base)?.adapters.unload(job.name);
         await store.removePart(job.id, places.adapter);
         await files.remove(job.resultFile);
       }
       const { run, training, validation, start } = places;
-      // Every job has training data, so whether it is there tells whether all of this was done.
+      // The training data last: whether it is there tells whether all of this was done.
       for (const part of [run, start, validation, training]) await store.removePart(job.id, part);
     } catch (error) {
-      this.context.log.error({ job: job.id, error: String(error) }, 'job cannot be tidied up');
+      this.#log(job, error, 'job cannot be tidied up');
     }
+  }
+
+  #log(job: JobRecord, error: unknown, event: string): void {
+    this.context.log.error({ job: job.id, error: error instanceof Error ? error.message : String(error) }, event);
   }
 }
 

@@ -4,6 +4,7 @@
 //   batch_size                a hundredth of the rows, from 4 to 32 and at most all of them
 //   learning_rate_multiplier  1: of 2e-4, or of 5e-6 for preferences
 //   beta                      0.1
+import { isAbsolute } from 'node:path';
 import type { Model } from '../model.js';
 import { DataReport, examples } from '../train/dataset.js';
 import type { FinetuneOptions } from '../train/options.js';
@@ -78,6 +79,12 @@ export async function readData(
   return { rows, longestRow, warnings: report.warnings(`'${filename}'`, seqLength) };
 }
 
+/** Where things lie on this machine is nothing for those who read the message: of a path, its last part is left. */
+export function withoutFolders(message: string, roots: readonly string[]): string {
+  const inside = roots.filter(isAbsolute).reduce((text, root) => text.replaceAll(root, ''), message);
+  return inside.replace(/(^|[\s'"(])(?:[A-Za-z]:)?(?:[/\\][^/\\\s:'"]+)*[/\\]([^/\\\s:'"]+)/g, '$1$2');
+}
+
 /** Tells of the line and of the file by the caller's name for it. */
 export function withoutPath(message: string, path: string, filename: string): string {
   if (!message.startsWith(path)) return message;
@@ -102,8 +109,11 @@ export function settled(given: Hyperparameters, method: JobRecord['method'], row
   };
 }
 
-// A step's rows pass through the model in micro-batches of at most so many tokens.
+// A step's rows pass through the model in micro-batches of at most so many tokens, or of one row.
 const microBatchTokens = 4096;
+
+// The activations of more tokens than these take more memory than is worth the time of computing them once more.
+const checkpointingTokens = 2048;
 
 /** What follows for the training from a job whose hyperparameters are settled. */
 export function trainingOptions(model: Model, job: JobRecord): Omit<FinetuneOptions, 'data'> {
@@ -119,6 +129,7 @@ export function trainingOptions(model: Model, job: JobRecord): Omit<FinetuneOpti
     epochs: n_epochs as number,
     batchSize: micro,
     gradientAccumulation: rows / micro,
+    gradientCheckpointing: micro * (job.longestRow ?? 1) > checkpointingTokens,
     learningRate: learning_rate ?? standard * (learning_rate_multiplier as number),
     lora: { r: h.lora_r, alpha: h.lora_alpha, dropout: h.lora_dropout, targetModules: h.target_modules },
     seqLength: lengthOf(model, job.hyperparameters),

@@ -16,7 +16,7 @@ const shared = {
   lora_alpha: z.number().positive().optional(),
   lora_dropout: z.number().min(0).lt(1).optional(),
   // Endings of paths only: a regular expression from outside could hold the event loop for good.
-  target_modules: z.union([z.literal('all-linear'), z.array(z.string().min(1)).min(1).max(100)]).optional(),
+  target_modules: z.union([z.literal('all-linear'), z.array(z.string().min(1).max(200)).min(1).max(100)]).optional(),
   max_length: z.number().int().min(2).optional(),
 };
 
@@ -29,13 +29,15 @@ const supervisedSchema = z.strictObject(shared);
 /** As requests have them; once the data is known, numbers stand for `auto`. */
 export type Hyperparameters = z.infer<typeof hyperparametersSchema>;
 
-const integration = z.looseObject({
+// Every list of jobs repeats them: what is not known is left out.
+const word = z.string().max(256);
+const integration = z.object({
   type: z.literal('wandb'),
-  wandb: z.looseObject({
-    project: z.string(),
-    name: z.string().nullish(),
-    entity: z.string().nullish(),
-    tags: z.array(z.string()).optional(),
+  wandb: z.object({
+    project: word,
+    name: word.nullish(),
+    entity: word.nullish(),
+    tags: z.array(z.string().max(64)).max(50).optional(),
   }),
 });
 
@@ -45,8 +47,8 @@ export const metadataSchema = z
 
 export const createSchema = z.looseObject({
   model: z.string().min(1).max(512),
-  training_file: z.string().min(1),
-  validation_file: z.string().min(1).nullish(),
+  training_file: z.string().min(1).max(200),
+  validation_file: z.string().min(1).max(200).nullish(),
   suffix: z.string().min(1).max(64).nullish(),
   seed: z
     .number()
@@ -116,13 +118,17 @@ const checkpointMetrics = [
   'full_valid_mean_token_accuracy',
 ];
 
+/** The id of the checkpoint that an event tells of. */
+export const checkpointId = ({ id }: JobEvent): string => id.replace(/^ftevent-/, 'ftckpt_');
+
 /** The spec's `FineTuningJobCheckpoint`. `metrics` is what the step's event has. */
-export function checkpointObject(job: JobRecord, { id, at, data }: JobEvent, metrics: JobEvent['data']): object {
+export function checkpointObject(job: JobRecord, event: JobEvent, metrics: JobEvent['data']): Record<string, unknown> & { id: string } {
+  const { at, data } = event;
   const step = Number(data?.step);
   const shown = Object.entries(metrics ?? {}).filter(([name]) => checkpointMetrics.includes(name));
   return {
     object: 'fine_tuning.job.checkpoint',
-    id: id.replace(/^ftevent-/, 'ftckpt_'),
+    id: checkpointId(event),
     created_at: seconds(at),
     fine_tuned_model_checkpoint: checkpointName(job, step),
     fine_tuning_job_id: job.id,

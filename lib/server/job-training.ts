@@ -2,7 +2,6 @@
 // begun again.
 import { existsSync } from 'node:fs';
 import { writeAtomic } from '../files/atomic.js';
-import { listCheckpoints } from '../train/checkpoint.js';
 import type { TrainStep } from '../train/loop.js';
 import type { ServedModel } from './context.js';
 import type { FileStore } from './file-store.js';
@@ -10,6 +9,7 @@ import type { JobEvents } from './job-events.js';
 import type { JobModels } from './job-models.js';
 import { readData, settled, trainingOptions, withoutPath } from './job-settings.js';
 import { isOver, type JobRecord, type JobStore, places } from './job-store.js';
+import { tellRecord, tellStep } from './job-telling.js';
 
 export interface JobRooms {
   store: JobStore;
@@ -30,18 +30,13 @@ export async function validateJob(
   const others = job.validation
     ? await readData(model, job, 'validation', store.path(job.id, places.validation), signal)
     : undefined;
-  for (const [i, warning] of [...facts.warnings, ...(others?.warnings ?? [])].entries()) {
-    await events.add(`warning:${i}`, warning, { level: 'warn' });
-  }
-  signal.throwIfAborted();
-  await Promise.all([
-    store.update(job, {
-      status: 'queued',
-      hyperparameters: settled(job.hyperparameters, job.method, facts.rows),
-      longestRow: facts.longestRow,
-    }),
-    events.add('queued', 'Files validated, moving job to queued state'),
-  ]);
+  for (const warning of [...facts.warnings, ...(others?.warnings ?? [])]) await tellWarning(events, warning);
+  await store.update(job, () => {
+    signal.throwIfAborted();
+    const hyperparameters = settled(job.hyperparameters, job.method, facts.rows);
+    return { status: 'queued', hyperparameters, longestRow: facts.longestRow, starts: 0 };
+  });
+  await tellRecord(events, job);
 }
 
 /** Trains, from the newest checkpoint on if there is one, and leaves the model, the result file and the last events. */
@@ -54,13 +49,16 @@ export async function trainJob(
 ): Promise<void> {
   const { model } = served;
   const path = (place: keyof typeof places): string => store.path(job.id, places[place]);
+  const plain = (message: string): string =>
+    withoutPath(
+      withoutPath(message, path('training'), job.training.filename),
+      path('validation'),
+      job.validation?.filename ?? '',
+    );
   const events = await store.events(job.id);
-  // A process that died after a checkpoint was written may not have kept it.
-  for (const { step, path: from } of await listCheckpoints(path('run'))) {
-    await models.keepCheckpoint(job, served, step, from);
-  }
   const start = existsSync(path('start')) ? await model.loadAdapter(path('start')) : undefined;
   const { lora, ...options } = trainingOptions(model, job);
+  const warned: Promise<void>[] = [];
   const run = model.finetune({
     ...options,
     ...(start ? { adapter: start } : { lora }),
@@ -70,65 +68,44 @@ export async function trainJob(
     resume: true,
     signal,
     onStep: async (step) => {
-      onStep(step);
       if (!isOver(job)) await tellStep(events, step); // cancelled: that is the last event
     },
+    // After a power cut, no checkpoint may know of steps that the events don't.
+    beforeCheckpoint: () => events.sync(),
     onCheckpoint: ({ step, path: from }) => models.keepCheckpoint(job, served, step, from),
-    onWarning: () => {}, // the validation has told
+    onWarning: (message) => {
+      const telling = tellWarning(events, plain(message));
+      telling.catch(() => {}); // awaited below, unless the run fails before
+      warned.push(telling);
+    },
   });
   try {
+    // Taken as they come: a long run would pile them up.
+    for await (const step of run) onStep(step);
     const adapter = await run;
     await adapter.save(path('adapter'));
+    await Promise.all(warned);
   } catch (error) {
-    signal.throwIfAborted();
-    throw new Error(withoutPath((error as Error).message, path('training'), job.training.filename), { cause: error });
+    if (signal.aborted) throw error;
+    throw new Error(plain((error as Error).message), { cause: error });
   } finally {
     run.adapter?.dispose();
     start?.dispose();
   }
   await writeResult(files, job, events);
   await models.serveResult(job, served);
-  signal.throwIfAborted();
   const steps = events.all.filter(({ type }) => type === 'metrics');
   const trainedTokens = steps.reduce((sum, { data }) => sum + Number(data?.train_tokens), 0);
-  // In one stretch: whoever sees the job succeeded sees its last events too.
-  await Promise.all([
-    store.update(job, { status: 'succeeded', finishedAt: Date.now(), trainedTokens }),
-    tellSuccess(events, job),
-  ]);
+  await store.update(job, () => {
+    signal.throwIfAborted();
+    return { status: 'succeeded', finishedAt: Date.now(), trainedTokens };
+  });
+  await tellRecord(events, job);
 }
 
-export async function tellSuccess(events: JobEvents, job: JobRecord): Promise<void> {
-  await Promise.all([
-    events.add('model', `New fine-tuned model created: ${job.name}`),
-    events.add('succeeded', 'The job has successfully completed'),
-  ]);
-}
-
-async function tellStep(events: JobEvents, step: TrainStep): Promise<void> {
-  const { loss, evalLoss } = step;
-  const figures: Record<string, number | undefined> = {
-    step: step.step,
-    total_steps: step.steps,
-    train_loss: loss,
-    train_mean_token_accuracy: step.tokenAccuracy,
-    train_reward_margin: step.rewardMargin,
-    train_reward_accuracy: step.rewardAccuracy,
-    train_tokens: step.tokens,
-    learning_rate: step.learningRate,
-    valid_loss: evalLoss,
-    valid_mean_token_accuracy: step.evalTokenAccuracy,
-    valid_reward_margin: step.evalRewardMargin,
-    valid_reward_accuracy: step.evalRewardAccuracy,
-    // The whole file is measured each time.
-    full_valid_loss: evalLoss,
-    full_valid_mean_token_accuracy: step.evalTokenAccuracy,
-  };
-  const data = Object.fromEntries(Object.entries(figures).filter(([, value]) => value !== undefined));
-  const measured = evalLoss === undefined ? '' : `, validation loss=${evalLoss.toFixed(2)}`;
-  const message = `Step ${step.step}/${step.steps}: training loss=${loss.toFixed(2)}${measured}`;
-  await events.add(`step:${step.step}`, message, { data });
-}
+/** Reading and training find the same: each is told once. */
+const tellWarning = (events: JobEvents, warning: string): Promise<void> =>
+  events.add(`warning:${warning}`, warning, { level: 'warn' });
 
 /** One row for each step: of a supervised job token accuracies, of preferences the shares of pairs won. */
 async function writeResult(files: FileStore, job: JobRecord, events: JobEvents): Promise<void> {

@@ -1,16 +1,29 @@
 // /v1/fine_tuning/jobs: create, list, retrieve, cancel, pause, resume, events, checkpoints.
 import { randomInt } from 'node:crypto';
-import { join } from 'node:path';
+import { realpath } from 'node:fs/promises';
+import { join, sep } from 'node:path';
 import { type Context, Hono } from 'hono';
+import { makeFolder } from '../files/atomic.js';
+import { matches } from '../lora/config.js';
+import { type NamedAdapter, adapterNamed } from './adapter-names.js';
 import { jsonBody } from './body.js';
-import type { Resolved, ServerContext } from './context.js';
+import type { ServerContext } from './context.js';
 import { badRequest, notFound } from './errors.js';
 import { type FileRecord, newId } from './file-store.js';
 import { filesOf } from './files.js';
+import { lockFolder } from './folder-lock.js';
 import { JobModels } from './job-models.js';
 import { JobRunner } from './job-runner.js';
-import { type CreateRequest, checkpointObject, createSchema, eventObject, jobObject } from './job-shapes.js';
-import { type JobRecord, JobStore, places, share, shareAdapter } from './job-store.js';
+import {
+  type CreateRequest,
+  checkpointId,
+  checkpointObject,
+  createSchema,
+  eventObject,
+  jobObject,
+} from './job-shapes.js';
+import { copy, type JobRecord, JobStore, places, share, shareAdapter } from './job-store.js';
+import { firstEvents, tellRecord } from './job-telling.js';
 import type { JobRooms } from './job-training.js';
 import { pageOf } from './paging.js';
 
@@ -21,8 +34,31 @@ export async function deleteTrained(context: ServerContext, name: string): Promi
   return (await opened.get(context)?.delete(name)) ?? false;
 }
 
-/** Goes on with the jobs in the data folder, and takes new ones until `close`. */
+/**
+ * Goes on with the jobs in the data folder, and takes new ones until `close`.
+ *
+ * @throws Error if another server uses the folder.
+ */
 export async function openJobs(context: ServerContext): Promise<{ routes: Hono; close(): Promise<void> }> {
+  const folder = context.dataDir!;
+  await makeFolder(folder);
+  const lock = await lockFolder(folder, (warning) => context.log.warn({ warning }, 'data folder not locked'));
+  try {
+    const { routes, runner } = await opening(context);
+    return {
+      routes,
+      close: async () => {
+        await runner.close();
+        await lock.release();
+      },
+    };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+async function opening(context: ServerContext): Promise<{ routes: Hono; runner: JobRunner }> {
   const files = await filesOf(context);
   const store = await JobStore.open(join(context.dataDir!, 'jobs'), (error) =>
     context.log.warn({ error }, 'job left out'),
@@ -32,7 +68,7 @@ export async function openJobs(context: ServerContext): Promise<{ routes: Hono; 
   const runner = new JobRunner(context, rooms);
   await runner.start();
   opened.set(context, models);
-  return { routes: jobRoutes(context, rooms, runner), close: () => runner.close() };
+  return { routes: jobRoutes(context, rooms, runner), runner };
 }
 
 function jobRoutes(context: ServerContext, rooms: JobRooms, runner: JobRunner): Hono {
@@ -49,7 +85,7 @@ function jobRoutes(context: ServerContext, rooms: JobRooms, runner: JobRunner): 
   routes.post('/fine_tuning/jobs', async (c) => {
     const request = await jsonBody(c, context, createSchema);
     const job = await createJob(context, rooms, request, c.req.raw.signal);
-    await runner.add(job);
+    runner.add(job);
     context.log.info({ job: job.id, model: job.base, method: job.method }, 'job created');
     return c.json(shown(job));
   });
@@ -70,7 +106,10 @@ function jobRoutes(context: ServerContext, rooms: JobRooms, runner: JobRunner): 
   }
 
   routes.get('/fine_tuning/jobs/:id/events', async (c) => {
-    const events = await store.events(known(c).id);
+    const job = known(c);
+    const events = await store.events(job.id);
+    // The record changes first: whoever has seen it sees what tells of it too.
+    await tellRecord(events, job);
     const { data, has_more } = pageOf(c, events.newestFirst, { limit: 20, most: 10_000 });
     return c.json({ object: 'list', data: data.map(eventObject), has_more });
   });
@@ -79,10 +118,12 @@ function jobRoutes(context: ServerContext, rooms: JobRooms, runner: JobRunner): 
     const job = known(c);
     const events = await store.events(job.id);
     const made = events.newestFirst.filter(({ type, data }) => type === 'message' && data?.step !== undefined);
-    const objects = made.map(
-      (event) => checkpointObject(job, event, events.get(`step:${event.data?.step}`)?.data) as { id: string },
+    const items = made.map((event) => ({ id: checkpointId(event), event }));
+    const page = pageOf(c, items, { limit: 10, most: 1000 });
+    const data = page.data.map(({ event }) =>
+      checkpointObject(job, event, events.get(`step:${event.data?.step}`)?.data),
     );
-    const { data, has_more } = pageOf(c, objects, { limit: 10, most: 1000 });
+    const { has_more } = page;
     const [first_id, last_id] = [data[0]?.id ?? null, data.at(-1)?.id ?? null];
     return c.json({ object: 'list', data, first_id, last_id, has_more });
   });
@@ -108,19 +149,25 @@ async function createJob(
   request: CreateRequest,
   signal: AbortSignal,
 ): Promise<JobRecord> {
-  using base = await context.resolve(request.model, signal);
+  const named = await adapterNamed(context.models, request.model);
+  using base = named ? undefined : await context.resolve(request.model, signal);
+  const { served } = (named ?? base)!;
   const method = request.method?.type ?? 'supervised';
   const own = request.method?.[method]?.hyperparameters;
   const hyperparameters = { ...(own ?? request.hyperparameters ?? {}) };
-  const start = base.adapter ? startOf(base, hyperparameters) : undefined;
-  const { contextLength } = base.model.decoder.config;
+  if (named) checkStart(named, hyperparameters);
+  const { decoder } = served.model;
+  const { contextLength } = decoder.config;
   if ((hyperparameters.max_length ?? 0) > contextLength) {
     throw badRequest(`'max_length' must be at most the model's context of ${contextLength} tokens.`, 'max_length');
   }
+  const { target_modules: modules = 'all-linear' } = hyperparameters;
+  const layers = decoder.linearPaths();
+  if (!layers.some((path) => matches(modules, path)))
+    throw badRequest(`'target_modules' fits none of the model's layers, such as '${layers[0]}'.`, 'target_modules');
   const file = async (id: string, param: string): Promise<FileRecord> => {
     const found = await files.get(id);
-    if (!found)
-      throw badRequest(`'${param}': there is no file ${JSON.stringify(id.slice(0, 100))}.`, param, 'invalid_file');
+    if (!found) throw noFile(id, param);
     if (found.purpose === 'fine-tune') return found;
     throw badRequest(
       `'${param}': the file's purpose must be 'fine-tune', not '${found.purpose}'.`,
@@ -134,13 +181,13 @@ async function createJob(
   const id = newId('ftjob-');
   const plain = (text: string): string => text.replace(/[^\w.:@/-]+/g, '-');
   const ending = plain(suffix ?? '').replace(/[:@/]/g, '-');
-  const name = `ft:${plain(base.served.id)}:${context.settings.organization}:${ending}:${newId('').slice(0, 8)}`;
+  const name = `ft:${plain(served.id)}:${context.settings.organization}:${ending}:${newId('').slice(0, 8)}`;
   const record: JobRecord = {
     id,
     createdAt: Date.now(),
     queuedAt: 0,
     model: request.model,
-    base: base.served.id,
+    base: served.id,
     training: { id: training.id, filename: training.filename },
     ...(validation ? { validation: { id: validation.id, filename: validation.filename } } : {}),
     method,
@@ -155,20 +202,44 @@ async function createJob(
     resultFile: newId('file-'),
     deleted: [],
   };
-  return store.create(record, async (folder) => {
-    await share(files.path(training.id), join(folder, places.training));
-    if (validation) await share(files.path(validation.id), join(folder, places.validation));
-    if (start !== undefined) await shareAdapter(start, join(folder, places.start));
+  const take = async ({ id }: FileRecord, folder: string, place: 'training' | 'validation'): Promise<void> => {
+    try {
+      await share(files.path(id), join(folder, places[place]));
+    } catch (error) {
+      // Deleted while the job was being made.
+      throw (await files.get(id)) ? error : noFile(id, `${place}_file`);
+    }
+  };
+  return store.create(record, firstEvents(record), async (folder) => {
+    await take(training, folder, 'training');
+    if (validation) await take(validation, folder, 'validation');
+    if (named) await takeStart(context, store, named, request.model, join(folder, places.start));
   });
 }
 
-/** Where the adapter lies that the training goes on from. */
-function startOf({ id, served }: Resolved, hyperparameters: JobRecord['hyperparameters']): string {
+const noFile = (id: string, param: string): Error =>
+  badRequest(`'${param}': there is no file ${JSON.stringify(id.slice(0, 100))}.`, param, 'invalid_file');
+
+/** Puts the adapter that the training goes on from beside its data. What jobs made is never written again. */
+async function takeStart(
+  context: ServerContext,
+  store: JobStore,
+  { entry }: NamedAdapter,
+  model: string,
+  to: string,
+): Promise<void> {
+  try {
+    const own = (await realpath(entry.path)).startsWith((await realpath(store.folder)) + sep);
+    await shareAdapter(entry.path, to, own ? share : copy);
+  } catch (error) {
+    if (await adapterNamed(context.models, model)) throw error;
+    throw notFound(`'model': '${model}' was deleted.`, 'model', 'model_not_found');
+  }
+}
+
+function checkStart({ entry }: NamedAdapter, hyperparameters: JobRecord['hyperparameters']): void {
   for (const name of ['lora_r', 'lora_alpha', 'lora_dropout', 'target_modules'] as const) {
     if (hyperparameters[name] !== undefined)
-      throw badRequest(`'${name}' is settled by '${id}', which the training goes on from.`, name);
+      throw badRequest(`'${name}' is settled by '${entry.name}', which the training goes on from.`, name);
   }
-  const known = served.adapters.list().find(({ name }) => name === id || `${served.id}:${name}` === id);
-  if (!known) throw badRequest(`'model': '${id}' cannot be trained on.`, 'model');
-  return known.path;
 }

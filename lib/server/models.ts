@@ -1,5 +1,6 @@
 // GET /v1/models, GET and DELETE /v1/models/{model}. An adapter is a model whose `parent` is its base.
 import { type Context, Hono } from 'hono';
+import { adapterNamed } from './adapter-names.js';
 import type { ServerContext } from './context.js';
 import { ApiError } from './errors.js';
 import { deleteTrained } from './jobs.js';
@@ -24,27 +25,32 @@ export function modelRoutes(context: ServerContext): Hono {
   // Ids may hold slashes, percent-encoded or not.
   rooms.get('/models/:id{.+}', async (c) => {
     const id = modelId(c);
+    await context.ready;
     const known = listed(context).find((model) => model.id === id);
     if (known) return c.json(known);
-    using resolved = await context.resolve(id, c.req.raw.signal);
-    const { served, adapter } = resolved;
-    return c.json(
-      modelObject(id, served.createdAt, adapter ? served.id : null, served.model.decoder.config.contextLength),
-    );
+    const named = await adapterNamed(context.models, id);
+    using base = named ? undefined : await context.resolve(id, c.req.raw.signal);
+    const { served } = (named ?? base)!;
+    const { contextLength } = served.model.decoder.config;
+    return c.json(modelObject(id, (named?.entry ?? served).createdAt, named ? served.id : null, contextLength));
   });
   rooms.delete('/models/:id{.+}', async (c) => {
     const id = modelId(c);
-    using resolved = await context.resolve(id, c.req.raw.signal);
-    const { served, adapter } = resolved;
-    if (!adapter) {
+    await context.ready;
+    // Not loaded: one that is damaged can be deleted too.
+    const named = await adapterNamed(context.models, id);
+    if (!named) {
+      using _ = await context.resolve(id, c.req.raw.signal); // or it says that there is none
       throw new ApiError(403, `The model '${id}' belongs to the server's set-up; only adapters can be deleted.`, {
         param: 'model',
         code: 'permission_denied',
       });
     }
-    const trained = context.dataDir !== undefined && (await deleteTrained(context, id));
-    if (!trained) await served.adapters.unload(id);
-    const gone = trained || served.adapters.list().every(({ name }) => name !== id);
+    const { name } = named.entry;
+    const { adapters } = named.served;
+    const trained = context.dataDir !== undefined && (await deleteTrained(context, name));
+    if (!trained) await adapters.unload(name);
+    const gone = trained || (await adapters.find(name)) === undefined;
     if (!gone) {
       throw new ApiError(403, `The adapter '${id}' lies in the server's adapter folder: remove it there.`, {
         param: 'model',

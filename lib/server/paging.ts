@@ -1,5 +1,6 @@
 // Lists a page at a time, as OpenAI's clients walk through them: `limit` items behind the one that `after` names, until
-// `has_more` is false.
+// `has_more` is false. Where items can be deleted, `after` stands for a place among them: it may be gone by the time that
+// the next page is asked for.
 import type { Context } from 'hono';
 import { badRequest } from './errors.js';
 
@@ -8,17 +9,25 @@ export interface Page<T> {
   has_more: boolean;
 }
 
-/** The page that the query asks for. @throws ApiError 400 for a wrong `limit` or an `after` that is not in the list. */
+/**
+ * The page that the query asks for. `behind` finds the first item behind one that is not in the list any more: -1 where
+ * it is unknown, the list's length where nothing is left.
+ *
+ * @throws ApiError 400 for a wrong `limit` or an `after` that was never in the list.
+ */
 export function pageOf<T extends { id: string }>(
   c: Context,
   items: readonly T[],
-  { limit: standard, most }: { limit: number; most: number },
+  { limit: standard, most, behind }: { limit: number; most: number; behind?: (after: string) => number },
 ): Page<T> {
   const after = c.req.query('after');
   const limit = limitOf(c.req.query('limit'), standard, most);
-  const start = after === undefined || after === '' ? 0 : items.findIndex(({ id }) => id === after) + 1;
-  if (start === 0 && after)
-    throw badRequest(`'after': there is no item ${JSON.stringify(after.slice(0, 100))}.`, 'after');
+  let start = 0;
+  if (after) {
+    const at = items.findIndex(({ id }) => id === after);
+    start = at >= 0 ? at + 1 : (behind?.(after) ?? -1);
+    if (start < 0) throw badRequest(`'after': there is no item ${JSON.stringify(after.slice(0, 100))}.`, 'after');
+  }
   return { data: items.slice(start, start + limit), has_more: start + limit < items.length };
 }
 

@@ -33,8 +33,9 @@ export function jobServer() {
   const start = () => running({ dataDir, organization: 'acme' });
   let current: Running;
   const at = () => current;
-  const restart = async () => {
+  const restart = async (between: () => void = () => {}) => {
     await current[Symbol.asyncDispose]();
+    between();
     current = await start();
   };
   beforeAll(async () => {

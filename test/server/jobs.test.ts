@@ -48,8 +48,9 @@ describe('a supervised job', () => {
     for (const event of events) expectValid('FineTuningJobEvent', event);
     expect(new Set(events.map(({ id }) => id)).size).toBe(events.length);
     const messages = events.map(({ message }) => message).reverse();
-    expect(messages.slice(0, 4)).toEqual([
+    expect(messages.slice(0, 5)).toEqual([
       `Created fine-tuning job: ${job.id}`,
+      expect.stringMatching(/^'integrations' are kept but not carried out/),
       `Validating training file: ${job.training_file}`,
       'Files validated, moving job to queued state',
       'Fine-tuning job started',
@@ -208,6 +209,8 @@ describe('jobs', () => {
     const messages = (await eventsOf(id)).map(({ message }) => message);
     expect(messages).toContain('The job has been paused');
     expect(messages[0]).toBe('The job has been cancelled');
+    // Stops leave a checkpoint to go on from, but no model.
+    expect(messages.filter((message) => message.startsWith('Checkpoint'))).toEqual([]);
     await vi.waitFor(() => expect(existsSync(join(dataDir, 'jobs', id, 'run'))).toBe(false));
   });
 

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { appendFile, open, readFile, truncate } from 'node:fs/promises';
-import { Breather } from '../train/dataset.js';
+import { Breather } from '../train/breather.js';
 
 export interface JobEvent {
   id: string;

@@ -212,9 +212,7 @@ export class JobRunner {
     const { code, param } = error instanceof JobFailure ? error : { code: 'training_failed', param: null };
     try {
       await this.#change(job, () =>
-        isOver(job)
-          ? {}
-          : { status: 'failed', finishedAt: Date.now(), paused: false, error: { code, message, param } },
+        isOver(job) ? {} : { status: 'failed', finishedAt: Date.now(), paused: false, error: { code, message, param } },
       );
     } catch (unwritten) {
       this.#stuck.add(job);

@@ -69,13 +69,7 @@ export async function readData(
     signal.throwIfAborted();
     throw failed((error as Error).message);
   }
-  if (rows === 0) {
-    throw failed(
-      report.rows === 0
-        ? `${path}: there are no rows`
-        : `${path}: none of the ${report.rows} rows has anything to learn`,
-    );
-  }
+  if (rows === 0) throw failed(report.nothing(path));
   return { rows, longestRow, warnings: report.warnings(`'${filename}'`, seqLength) };
 }
 

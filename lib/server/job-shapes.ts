@@ -122,7 +122,11 @@ const checkpointMetrics = [
 export const checkpointId = ({ id }: JobEvent): string => id.replace(/^ftevent-/, 'ftckpt_');
 
 /** The spec's `FineTuningJobCheckpoint`. `metrics` is what the step's event has. */
-export function checkpointObject(job: JobRecord, event: JobEvent, metrics: JobEvent['data']): Record<string, unknown> & { id: string } {
+export function checkpointObject(
+  job: JobRecord,
+  event: JobEvent,
+  metrics: JobEvent['data'],
+): Record<string, unknown> & { id: string } {
   const { at, data } = event;
   const step = Number(data?.step);
   const shown = Object.entries(metrics ?? {}).filter(([name]) => checkpointMetrics.includes(name));

@@ -5,7 +5,7 @@ import { join, sep } from 'node:path';
 import { type Context, Hono } from 'hono';
 import { makeFolder } from '../files/atomic.js';
 import { matches } from '../lora/config.js';
-import { type NamedAdapter, adapterNamed } from './adapter-names.js';
+import { adapterNamed, type NamedAdapter } from './adapter-names.js';
 import { jsonBody } from './body.js';
 import type { ServerContext } from './context.js';
 import { badRequest, notFound } from './errors.js';

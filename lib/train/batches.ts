@@ -2,7 +2,8 @@
 //
 // A micro-batch takes examples from the order until the next one would pass `batchTokens`, or until it has `batchSize`
 // of them. So a place in the order is all that has to be known to go on: the position.
-import type { Breather, Source } from './dataset.js';
+import type { Breather } from './breather.js';
+import type { Source } from './dataset.js';
 import type { Example } from './rows.js';
 
 /** The next example to take. */

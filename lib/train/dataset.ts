@@ -4,6 +4,8 @@
 // An iterable that is taken in order for a given number of steps may be endless: it is read as the steps need it.
 import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
+import { Breather } from './breather.js';
+import { ExampleList } from './example-list.js';
 import { jsonLines } from './jsonl.js';
 import type { ChosenRow, PreferenceRow, TokenPairRow } from './preference-rows.js';
 import { drawn } from './random.js';
@@ -28,41 +30,44 @@ export class DataReport {
   truncated = 0;
   /** Rows that had nothing to learn, and were left out. */
   skipped = 0;
-  readonly #others = new Map<string, number>();
+  /** How many rows a finding is of, and the first of them. */
+  readonly #found = new Map<string, { count: number; first: string[] }>();
 
-  add({ example, truncated, warning }: Encoded): boolean {
+  /** `place` is the row's, such as `line 3`. Whether the row has something to learn. */
+  add({ example, truncated, warning }: Encoded, place: string): boolean {
     this.rows++;
-    if (truncated) this.truncated++;
-    if (warning !== undefined) this.#others.set(warning, (this.#others.get(warning) ?? 0) + 1);
     const useful = learned(example) > 0;
+    if (truncated) this.truncated++;
     if (!useful) this.skipped++;
+    const findings = [truncated && cut, !useful && leftOut, warning !== undefined && `: ${warning}`];
+    for (const finding of findings) {
+      if (finding === false) continue;
+      const { count, first } = this.#found.get(finding) ?? { count: 0, first: [] };
+      this.#found.set(finding, { count: count + 1, first: count < mostNamed ? [...first, place] : first });
+    }
     return useful;
   }
 
   /** In one sentence each. */
   warnings(name: string, seqLength: number): string[] {
-    const out: string[] = [];
-    const of = (count: number): string => `${name}: ${count} of ${this.rows} rows`;
-    if (this.truncated > 0) out.push(`${of(this.truncated)} were cut to seqLength, ${seqLength} tokens`);
-    if (this.skipped > 0) out.push(`${of(this.skipped)} were left out, as they have nothing to learn`);
-    for (const [warning, count] of this.#others) out.push(`${of(count)}: ${warning}`);
-    return out;
+    return [...this.#found].map(([finding, { count, first }]) => {
+      const words = finding === cut ? `${cut}, ${seqLength} tokens` : finding;
+      return `${name}: ${count} of ${this.rows} rows${words} (${first.join(', ')}${count > first.length ? ', …' : ''})`;
+    });
+  }
+
+  /** What is wrong with data of which no row is left. */
+  nothing(name: string): string {
+    return this.rows === 0
+      ? `${name}: there are no rows`
+      : `${name}: none of the ${this.rows} rows has anything to learn`;
   }
 }
 
-// Well below the 5 ms that a server's timers may be late for it.
-const longestStretch = 3;
-
-/** Lets the event loop run now and then, by time. */
-export class Breather {
-  #since = performance.now();
-
-  async pause(): Promise<void> {
-    if (performance.now() - this.#since < longestStretch) return;
-    await new Promise((resolve) => setImmediate(resolve));
-    this.#since = performance.now();
-  }
-}
+const cut = ' were cut to seqLength';
+const leftOut = ' were left out, as they have nothing to learn';
+// Rows that a warning names.
+const mostNamed = 3;
 
 export const dataName = (data: Data): string => (isPath(data) ? pathOf(data) : 'data');
 export const isPath = (data: Data): data is string | URL => typeof data === 'string' || data instanceof URL;
@@ -76,22 +81,34 @@ export async function* examples(
   signal: AbortSignal,
 ): AsyncGenerator<Example, void, void> {
   const breather = new Breather();
-  for await (const { where, row } of rows(data)) {
+  const pause = (): Promise<void> => {
     signal.throwIfAborted();
-    const encoded = (options.encode ?? encodeRow)(row, where, options);
-    if (report.add(encoded)) yield encoded.example;
-    await breather.pause();
+    return breather.pause();
+  };
+  for await (const { where, place, row } of rows(data, pause)) {
+    const encoded = await (options.encode ?? encodeRow)(row, where, { ...options, pause });
+    if (report.add(encoded, place)) yield encoded.example;
+    await pause();
   }
 }
 
-async function* rows(data: Data): AsyncGenerator<{ where: string; row: unknown }, void, void> {
+async function* rows(
+  data: Data,
+  pause: () => Promise<void>,
+): AsyncGenerator<{ where: string; place: string; row: unknown }, void, void> {
   if (isPath(data)) {
     const path = pathOf(data);
-    for await (const { line, value } of jsonLines(path)) yield { where: `${path}:${line}`, row: value };
+    for await (const { line, value } of jsonLines(path, pause)) {
+      yield { where: `${path}:${line}`, place: `line ${line}`, row: value };
+    }
     return;
   }
   let index = 0;
-  for await (const row of data) yield { where: `data row ${index++}`, row };
+  for await (const row of data) {
+    const place = `row ${index++}`;
+    await pause();
+    yield { where: `data ${place}`, place, row };
+  }
 }
 
 /** All examples, shuffled anew in each epoch if `seed` is given. */
@@ -100,8 +117,7 @@ export class LoadedSource implements Source {
   #order: { epoch: number; rows: Uint32Array } | undefined;
 
   private constructor(
-    readonly examples: readonly Example[],
-    readonly tokens: number,
+    readonly examples: ExampleList,
     /** Tells data sets apart. */
     readonly fingerprint: string,
     readonly seed: number | undefined,
@@ -117,31 +133,22 @@ export class LoadedSource implements Source {
     signal: AbortSignal,
     seed: number | undefined,
   ): Promise<LoadedSource> {
-    const list: Example[] = [];
+    const list = new ExampleList();
     const hash = createHash('sha256');
-    let tokens = 0;
     for await (const example of examples(data, options, report, signal)) {
-      list.push(example);
-      tokens += example.ids.length;
+      list.add(example);
       hash.update(example.ids).update(example.labels);
       if (example.split !== undefined) hash.update(`${example.split}`);
     }
-    if (list.length === 0) {
-      const name = dataName(data);
-      throw new Error(
-        report.rows === 0
-          ? `${name}: there are no rows`
-          : `${name}: none of the ${report.rows} rows has anything to learn`,
-      );
-    }
-    return new LoadedSource(list, tokens, hash.digest('hex').slice(0, 16), seed);
+    if (list.length === 0) throw new Error(report.nothing(dataName(data)));
+    return new LoadedSource(list, hash.digest('hex').slice(0, 16), seed);
   }
 
   async at(epoch: number, row: number): Promise<Example | undefined> {
-    if (this.seed === undefined) return this.examples[row];
+    if (this.seed === undefined) return this.examples.at(row);
     if (this.#order?.epoch !== epoch) this.#order = { epoch, rows: await shuffled(this.size, this.seed, epoch) };
     const place = this.#order.rows[row];
-    return place === undefined ? undefined : this.examples[place];
+    return place === undefined ? undefined : this.examples.at(place);
   }
 }
 

@@ -4,9 +4,11 @@ import { createReadStream } from 'node:fs';
 import { fileError } from '../files/json.js';
 import { JsonScanner } from '../files/json-scan.js';
 
-// A row becomes at most a few thousand tokens: beyond this a line is no row, and would fill the memory.
-const maxLineBytes = 64 * 1024 * 1024;
+// A row becomes at most a few thousand tokens: beyond this a line is no row. To parse it is one stretch of work.
+const maxLineBytes = 4 * 1024 * 1024;
 const newline = 0x0a;
+// What JSON allows between values.
+const blank = [0x09, newline, 0x0d, 0x20];
 
 export interface JsonLine {
   /** From 1. */
@@ -14,17 +16,28 @@ export interface JsonLine {
   value: unknown;
 }
 
-/** @throws Error that names the file, the line and what is wrong there. */
-export async function* jsonLines(path: string): AsyncGenerator<JsonLine, void, void> {
-  let line = 0;
-  for await (const bytes of lines(path)) {
-    line++;
+/**
+ * `pause` is awaited between stretches of work, and ends the reading if it rejects.
+ *
+ * @throws Error that names the file, the line and what is wrong there.
+ */
+export async function* jsonLines(
+  path: string,
+  pause: () => Promise<void> = async () => {},
+): AsyncGenerator<JsonLine, void, void> {
+  for await (const { line, bytes } of lines(path, pause)) {
+    await pause();
     const text = decoded(path, line, bytes);
     if (text.trim() !== '') yield { line, value: parsed(path, line, text) };
   }
 }
 
-async function* lines(path: string): AsyncGenerator<Buffer, void, void> {
+interface Line {
+  line: number;
+  bytes: Buffer;
+}
+
+async function* lines(path: string, pause: () => Promise<void>): AsyncGenerator<Line, void, void> {
   let parts: Buffer[] = [];
   let held = 0;
   let line = 1;
@@ -36,14 +49,26 @@ async function* lines(path: string): AsyncGenerator<Buffer, void, void> {
   const stream = createReadStream(path, { highWaterMark: 256 * 1024 });
   try {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
+      await pause();
       let start = 0;
-      for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
+      // Empty lines by the byte: a file may have millions of them.
+      const skip = (): void => {
+        if (held > 0) return;
+        for (let at = start; at < chunk.length && blank.includes(chunk[at]!); at++) {
+          if (chunk[at] !== newline) continue;
+          line++;
+          start = at + 1;
+        }
+      };
+      skip();
+      for (let end = chunk.indexOf(newline, start); end >= 0; end = chunk.indexOf(newline, start)) {
         hold(chunk.subarray(start, end));
-        yield parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+        if (held > 0) yield { line, bytes: parts.length === 1 ? parts[0]! : Buffer.concat(parts) };
         parts = [];
         held = 0;
         line++;
         start = end + 1;
+        skip();
       }
       if (start < chunk.length) hold(chunk.subarray(start));
     }
@@ -52,7 +77,7 @@ async function* lines(path: string): AsyncGenerator<Buffer, void, void> {
   } finally {
     stream.destroy();
   }
-  if (held > 0) yield Buffer.concat(parts);
+  if (held > 0) yield { line, bytes: Buffer.concat(parts) };
 }
 
 function decoded(path: string, line: number, bytes: Buffer): string {

@@ -9,6 +9,7 @@ import { scope } from '../scope.js';
 import { computed, type Tensor } from '../tensor.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { Batches, type Position, stepsInEpoch } from './batches.js';
+import { Breather } from './breather.js';
 import {
   checkpointPath,
   listCheckpoints,
@@ -17,16 +18,7 @@ import {
   resumeCheckpoint,
   saveCheckpoint,
 } from './checkpoint.js';
-import {
-  Breather,
-  type Data,
-  DataReport,
-  dataName,
-  isPath,
-  LoadedSource,
-  type Source,
-  StreamedSource,
-} from './dataset.js';
+import { type Data, DataReport, dataName, isPath, LoadedSource, type Source, StreamedSource } from './dataset.js';
 import { type Figures, meanOf, type Objective, Supervised } from './objective.js';
 import { AdamW } from './optimizer.js';
 import type { Settings } from './options.js';

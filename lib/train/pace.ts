@@ -1,5 +1,5 @@
 // The pace of training: it lets the event loop run, and whoever shares the device have its turn.
-import { Breather } from './dataset.js';
+import { Breather } from './breather.js';
 
 /**
  * Waits until training may queue more work; undefined where nobody else wants the device. Called after each block of a

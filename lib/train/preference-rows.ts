@@ -6,13 +6,13 @@
 //
 // The answers are learned, the prompt is read twice. Each of the two sequences is cut on its own.
 import type { ChatMessage } from '../text/template.js';
+import { isObject, kind, type Wrong } from './row-messages.js';
 import {
   type Encoded,
   type EncodeOptions,
   encodeRow,
+  type FieldNames,
   ignored,
-  isObject,
-  kind,
   learned,
   type TokenRow,
 } from './rows.js';
@@ -40,13 +40,16 @@ export interface TokenPairRow {
  *
  * @throws Error that begins with `where` (the file and line) and names the field and what was expected.
  */
-export function encodePreference(row: unknown, where: string, options: EncodeOptions): Encoded {
+export async function encodePreference(row: unknown, where: string, options: EncodeOptions): Promise<Encoded> {
   const wrong = (what: string): never => {
     throw new Error(`${where}: ${what}`);
   };
   if (!isObject(row)) return wrong(`a row must be an object, got ${kind(row)}`);
-  const encoded = answers(row, wrong).map(({ field, row }) => encodeRow(row, `${where}: '${field}'`, options));
-  const [chosen, rejected] = encoded as [Encoded, Encoded];
+  const [one, other] = answers(row, wrong);
+  const encode = (answer: Answer): Promise<Encoded> =>
+    encodeRow(answer.row, answer.names ? where : `${where}: '${answer.field}'`, options, answer.names);
+  const chosen = await encode(one);
+  const rejected = await encode(other);
   const pair = [chosen.example, rejected.example] as const;
   const ids = Int32Array.from(pair.flatMap((part) => [...part.ids]));
   const labels = Int32Array.from(pair.flatMap((part) => [ignored, ...part.labels.subarray(1)]));
@@ -60,17 +63,29 @@ export function encodePreference(row: unknown, where: string, options: EncodeOpt
   };
 }
 
-type Wrong = (what: string) => never;
+interface Answer {
+  field: string;
+  row: unknown;
+  /** Of a row that the caller wrote otherwise. */
+  names?: FieldNames;
+}
 
-function answers(row: Record<string, unknown>, wrong: Wrong): { field: string; row: unknown }[] {
+function answers(row: Record<string, unknown>, wrong: Wrong): [Answer, Answer] {
   if (row.input !== undefined) {
     if (!isObject(row.input)) return wrong(`'input' must be an object with 'messages', got ${kind(row.input)}`);
     const { messages, tools } = row.input;
     if (!Array.isArray(messages)) return wrong(`'input.messages' must be a list of messages, got ${kind(messages)}`);
-    return ['preferred_output', 'non_preferred_output'].map((field) => {
-      if (!Array.isArray(row[field])) wrong(`'${field}' must be a list of messages, got ${kind(row[field])}`);
-      return { field, row: { prompt: messages, completion: row[field], tools } };
-    });
+    const answer = (field: string): Answer => {
+      const output = row[field];
+      if (!Array.isArray(output)) return wrong(`'${field}' must be a list of messages, got ${kind(output)}`);
+      if (
+        output.every((message) => isObject(message) && typeof message.role === 'string' && message.role !== 'assistant')
+      )
+        wrong(`'${field}' must have a message of the role 'assistant'`);
+      const names = { prompt: 'input.messages', completion: field, tools: 'input.tools' };
+      return { field, row: { prompt: messages, completion: output, tools }, names };
+    };
+    return [answer('preferred_output'), answer('non_preferred_output')];
   }
   for (const field of ['chosen', 'rejected']) {
     if (row[field] !== undefined) continue;
@@ -78,13 +93,15 @@ function answers(row: Record<string, unknown>, wrong: Wrong): { field: string; r
       `a preference must have 'input', 'preferred_output' and 'non_preferred_output', or 'chosen' and 'rejected', got ${fields(row)}`,
     );
   }
-  return ['chosen', 'rejected'].map((field) => {
+  const side = (field: string): Answer => {
     const answer = row[field];
     if (isObject(answer)) return { field, row: answer };
     if (row.prompt === undefined)
       return wrong(`'${field}' must be an object with 'input_ids' where there is no 'prompt'`);
-    return { field, row: { prompt: row.prompt, completion: answer, tools: row.tools } };
-  });
+    const names = { prompt: 'prompt', completion: field, tools: 'tools' };
+    return { field, row: { prompt: row.prompt, completion: answer, tools: row.tools }, names };
+  };
+  return [side('chosen'), side('rejected')];
 }
 
 const fields = (row: Record<string, unknown>): string =>

@@ -6,9 +6,10 @@
 //   { input_ids, labels? }     tokens; labels lie beside the ids as in Hugging Face, -100 where nothing is learned
 //
 // Other fields of a row are left alone.
-import { renderChat } from '../text/chat-mask.js';
-import type { ChatMessage } from '../text/template.js';
+import { encodeStart, type RenderPace, renderChat } from '../text/chat-mask.js';
+import { type ChatMessage, TemplateError } from '../text/template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
+import { checkedMessages, checkedTools, isObject, kind, type Wrong } from './row-messages.js';
 
 /** A chat, as OpenAI's fine-tuning takes it. */
 export interface ChatRow {
@@ -56,7 +57,8 @@ export interface EncodeOptions {
   /** Tokens of a row beyond this are cut off. */
   seqLength: number;
   /** Default `encodeRow`. */
-  encode?: typeof encodeRow;
+  encode?: (row: unknown, where: string, options: EncodeOptions) => Promise<Encoded>;
+  pause?: RenderPace['pause'];
 }
 
 export interface Encoded {
@@ -65,17 +67,31 @@ export interface Encoded {
   warning?: string | undefined;
 }
 
+/** What the caller calls the fields of a row with a prompt. */
+export interface FieldNames {
+  prompt: string;
+  completion: string;
+  tools: string;
+}
+
+const ownNames: FieldNames = { prompt: 'prompt', completion: 'completion', tools: 'tools' };
+
 /**
  * Turns a row into tokens.
  *
  * @throws Error that begins with `where` (the file and line) and names the field and what was expected.
  */
-export function encodeRow(row: unknown, where: string, options: EncodeOptions): Encoded {
+export async function encodeRow(
+  row: unknown,
+  where: string,
+  options: EncodeOptions,
+  names: FieldNames = ownNames,
+): Promise<Encoded> {
   const wrong = (what: string): never => {
     throw new Error(`${where}: ${what}`);
   };
   if (!isObject(row)) return wrong(`a row must be an object, got ${kind(row)}`);
-  const { ids, labels, warning } = tokens(row, wrong, options);
+  const { ids, labels, warning } = await tokens(row, wrong, options, names);
   if (ids.length !== labels.length) {
     wrong(`'input_ids' and 'labels' must be of one length, got ${ids.length} and ${labels.length}`);
   }
@@ -92,15 +108,18 @@ export function learned({ labels }: Example): number {
   return count;
 }
 
-type Wrong = (what: string) => never;
-
 interface Tokens {
   ids: number[];
   labels: number[];
   warning?: string | undefined;
 }
 
-function tokens(row: Record<string, unknown>, wrong: Wrong, options: EncodeOptions): Tokens {
+async function tokens(
+  row: Record<string, unknown>,
+  wrong: Wrong,
+  options: EncodeOptions,
+  names: FieldNames,
+): Promise<Tokens> {
   if (row.input_ids !== undefined) return given(row, wrong);
   const form = ['messages', 'prompt', 'completion', 'text'].find((field) => row[field] !== undefined);
   if (form === undefined) {
@@ -117,27 +136,18 @@ function tokens(row: Record<string, unknown>, wrong: Wrong, options: EncodeOptio
     return wrong(`this model has no tokenizer, so rows must be tokens ('input_ids', 'labels'), got '${form}'`);
   }
   if (form === 'text') return text(row.text, tokenizer, wrong, options.seqLength);
-  const tools = row.tools ?? undefined;
-  if (tools !== undefined && !Array.isArray(tools)) wrong(`'tools' must be a list, got ${kind(tools)}`);
-  if (form === 'messages') return chat(messages(row.messages, 'messages', wrong), tools, tokenizer, wrong);
-  return completion(row, tools, tokenizer, wrong);
+  const encoding = { ...options, tokenizer };
+  const tools = checkedTools(row.tools ?? undefined, names.tools, wrong);
+  if (form === 'messages') return chat(checkedMessages(row.messages, 'messages', wrong), tools, encoding, wrong);
+  return completion(row, tools, encoding, wrong, names);
 }
+
+type Encoding = EncodeOptions & { tokenizer: Tokenizer };
 
 function text(value: unknown, tokenizer: Tokenizer, wrong: Wrong, seqLength: number): Tokens {
   if (typeof value !== 'string') return wrong(`'text' must be a string, got ${kind(value)}`);
-  const ids = closed(once(encodeStart(value, tokenizer, seqLength), tokenizer), tokenizer);
+  const ids = closed(once(encodeStart(tokenizer, value, seqLength).ids, tokenizer), tokenizer);
   return { ids, labels: ids };
-}
-
-// A book as one row would hold the event loop up for seconds, and only its first tokens are used. The cut is far enough
-// behind them that they can't differ.
-function encodeStart(value: string, tokenizer: Tokenizer, seqLength: number): number[] {
-  const reach = 12 * seqLength + 256;
-  if (value.length > 2 * reach) {
-    const ids = tokenizer.encode(value.slice(0, reach));
-    if (ids.length > seqLength + 64) return ids;
-  }
-  return tokenizer.encode(value);
 }
 
 /** Text that begins with the token that `encode` puts in front has it only once. */
@@ -150,44 +160,53 @@ function closed(ids: number[], { eosId }: Tokenizer): number[] {
   return eosId === undefined || ids.at(-1) === eosId ? ids : [...ids, eosId];
 }
 
-function chat(list: readonly ChatMessage[], tools: unknown[] | undefined, tokenizer: Tokenizer, wrong: Wrong): Tokens {
+async function chat(
+  list: readonly ChatMessage[],
+  tools: unknown[] | undefined,
+  { tokenizer, seqLength, pause }: Encoding,
+  wrong: Wrong,
+): Promise<Tokens> {
   try {
-    const { ids, mask, warning } = renderChat(tokenizer, list, tools ? { tools } : {});
+    const pace = { tokens: seqLength, pause };
+    const { ids, mask, warning } = await renderChat(tokenizer, list, tools ? { tools } : {}, pace);
     return { ids, labels: ids.map((id, t) => (mask[t] ? id : ignored)), warning };
   } catch (error) {
-    return wrong(error instanceof Error ? error.message : String(error));
+    if (error instanceof TemplateError) return wrong(error.message);
+    throw error;
   }
 }
 
-function completion(
+async function completion(
   row: Record<string, unknown>,
   tools: unknown[] | undefined,
-  tokenizer: Tokenizer,
+  encoding: Encoding,
   wrong: Wrong,
-): Tokens {
+  names: FieldNames,
+): Promise<Tokens> {
   const { prompt, completion } = row;
-  if (prompt === undefined) wrong(`a row with a 'completion' must have a 'prompt'`);
-  if (completion === undefined) wrong(`a row with a 'prompt' must have a 'completion'`);
+  const { tokenizer, seqLength } = encoding;
+  if (prompt === undefined) wrong(`a row with a '${names.completion}' must have a '${names.prompt}'`);
+  if (completion === undefined) wrong(`a row with a '${names.prompt}' must have a '${names.completion}'`);
   if (typeof prompt === 'string' && typeof completion === 'string') {
-    const before = promptIds(prompt, tokenizer);
-    const whole = once(tokenizer.encode(prompt + completion), tokenizer);
+    const before = promptIds(prompt, tokenizer, seqLength);
+    const whole = once(encodeStart(tokenizer, prompt + completion, seqLength).ids, tokenizer);
     // Where a token would run across the border, the two are encoded apart: generation sees the prompt alone too.
-    const joined = before.every((id, t) => id === whole[t])
+    const joined = before.every((id, t) => id === whole[t] || t >= seqLength)
       ? whole
-      : [...before, ...tokenizer.encode(completion, { addSpecialTokens: false })];
+      : [...before, ...encodeStart(tokenizer, completion, seqLength, { addSpecialTokens: false }).ids];
     const ids = closed(joined, tokenizer);
     return { ids, labels: ids.map((id, t) => (t < before.length ? ignored : id)) };
   }
   if (typeof prompt === 'string' || typeof completion === 'string') {
-    wrong(`'prompt' and 'completion' must both be strings or both lists of messages`);
+    wrong(`'${names.prompt}' and '${names.completion}' must both be strings or both lists of messages`);
   }
-  const asked = messages(prompt, 'prompt', wrong).map((message) => ({ ...message, weight: 0 }));
-  return chat([...asked, ...messages(completion, 'completion', wrong)], tools, tokenizer, wrong);
+  const asked = checkedMessages(prompt, names.prompt, wrong).map((message) => ({ ...message, weight: 0 }));
+  return chat([...asked, ...checkedMessages(completion, names.completion, wrong)], tools, encoding, wrong);
 }
 
-function promptIds(prompt: string, tokenizer: Tokenizer): number[] {
-  const ids = once(tokenizer.encode(prompt), tokenizer);
-  const plain = tokenizer.encode(prompt, { addSpecialTokens: false });
+function promptIds(prompt: string, tokenizer: Tokenizer, seqLength: number): number[] {
+  const ids = once(encodeStart(tokenizer, prompt, seqLength).ids, tokenizer);
+  const plain = encodeStart(tokenizer, prompt, seqLength, { addSpecialTokens: false }).ids;
   const addsEos = ids.at(-1) === tokenizer.eosId && plain.at(-1) !== tokenizer.eosId && ids.length > 0;
   return addsEos ? ids.slice(0, -1) : ids;
 }
@@ -221,37 +240,4 @@ function checkIds(ids: readonly number[], labels: readonly number[], vocabSize: 
   if (badLabel >= 0) {
     wrong(`label ${badLabel} is ${labels[badLabel]}, neither ${ignored} nor in the model's vocabulary of ${vocabSize}`);
   }
-}
-
-function messages(value: unknown, field: string, wrong: Wrong): ChatMessage[] {
-  if (!Array.isArray(value) || value.length === 0)
-    return wrong(`'${field}' must be a list of messages, got ${kind(value)}`);
-  return value.map((message: unknown, i) => {
-    const at = `'${field}[${i}]`;
-    if (!isObject(message)) return wrong(`${at}' must be an object, got ${kind(message)}`);
-    const { role, content, weight, tool_calls: calls } = message;
-    if (typeof role !== 'string') wrong(`${at}.role' must be a string, got ${kind(role)}`);
-    if (weight !== undefined && weight !== 0 && weight !== 1)
-      wrong(`${at}.weight' must be 0 or 1, got ${kind(weight)}`);
-    if (calls !== undefined && calls !== null && !Array.isArray(calls))
-      wrong(`${at}.tool_calls' must be a list, got ${kind(calls)}`);
-    if (Array.isArray(content)) {
-      const odd = content.findIndex((part) => !isObject(part) || typeof part.text !== 'string');
-      if (odd >= 0) wrong(`${at}.content[${odd}]' must be a text part: only text can be trained on`);
-    } else if (content !== undefined && content !== null && typeof content !== 'string') {
-      wrong(`${at}.content' must be a string or a list of text parts, got ${kind(content)}`);
-    }
-    return message as ChatMessage;
-  });
-}
-
-export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-export function kind(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
-  if (typeof value === 'object' && value !== null) return 'an object';
-  const shown = JSON.stringify(value) ?? String(value);
-  return shown.length > 40 ? `${shown.slice(0, 37)}…` : shown;
 }

@@ -60,7 +60,9 @@ describe('a job whose process dies', () => {
     await restart(() => edit(id, { starts: 3, reached: 1e6 }));
     const job = await over(id);
     expect(job).toMatchObject({ status: 'failed', error: { code: 'server_ended', param: null } });
-    expect(job.error!.message).toMatch(/^The server ended 3 times while it trained this job without reaching a checkpoint/);
+    expect(job.error!.message).toMatch(
+      /^The server ended 3 times while it trained this job without reaching a checkpoint/,
+    );
     expect((await over((await create(rows(4))).id)).status).toBe('succeeded');
   });
 
@@ -68,7 +70,10 @@ describe('a job whose process dies', () => {
     const { id } = await create(rows(40), long);
     await at().client.fineTuning.jobs.pause(id);
     await restart(() => edit(id, { status: 'validating_files', starts: 3 }));
-    expect((await over(id)).error).toMatchObject({ code: 'server_ended', message: expect.stringContaining('read this') });
+    expect((await over(id)).error).toMatchObject({
+      code: 'server_ended',
+      message: expect.stringContaining('read this'),
+    });
   });
 
   it('tells its end from its record', async () => {

@@ -1,7 +1,10 @@
 // Data sets, packing, shuffling and the place in the data.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { Batches, stepsInEpoch, targetsOf } from '../../lib/train/batches.js';
-import { Breather, DataReport, LoadedSource, StreamedSource, shuffled } from '../../lib/train/dataset.js';
+import { Breather } from '../../lib/train/breather.js';
+import { DataReport, LoadedSource, StreamedSource, shuffled } from '../../lib/train/dataset.js';
 import type { Example, Row } from '../../lib/train/rows.js';
 
 const never = new AbortController().signal;
@@ -151,11 +154,30 @@ describe('data', () => {
     const rows: Row[] = [row(60, 1), row(5, 2), row(1, 3), { input_ids: [1, 2], labels: [-100, -100] }];
     const source = await LoadedSource.load(rows, options, report, never, undefined);
     expect(source.size).toBe(2);
-    expect(source.examples[0]!.ids).toHaveLength(50);
+    expect(source.examples.at(0)!.ids).toHaveLength(50);
     expect(report.warnings('x.jsonl', 50)).toEqual([
-      'x.jsonl: 1 of 4 rows were cut to seqLength, 50 tokens',
-      'x.jsonl: 2 of 4 rows were left out, as they have nothing to learn',
+      'x.jsonl: 1 of 4 rows were cut to seqLength, 50 tokens (row 0)',
+      'x.jsonl: 2 of 4 rows were left out, as they have nothing to learn (row 2, row 3)',
     ]);
+  });
+
+  it('takes little more memory than its tokens', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const used = () => {
+      collect();
+      const { heapUsed, arrayBuffers } = process.memoryUsage();
+      return heapUsed + arrayBuffers;
+    };
+    const count = 200_000;
+    const rows = function* (): Generator<Row> {
+      for (let i = 0; i < count; i++) yield { input_ids: [i % 90, (i + 1) % 90, 5] };
+    };
+    const before = used();
+    const source = await LoadedSource.load(rows(), options, new DataReport(), never, undefined);
+    expect((used() - before) / count).toBeLessThan(100);
+    expect([...(await source.at(0, 123_456))!.ids]).toEqual([123_456 % 90, 123_457 % 90, 5]);
+    expect(await source.at(0, count)).toBeUndefined();
   });
 
   it('refuses data with nothing in it', async () => {

@@ -13,7 +13,7 @@ import type { FinetuneOptions } from '../../lib/train/options.js';
 import { Preference, preferenceLoss } from '../../lib/train/preference.js';
 import { encodePreference, type TokenPairRow } from '../../lib/train/preference-rows.js';
 import { mix } from '../../lib/train/random.js';
-import { encodeRow } from '../../lib/train/rows.js';
+import { type Example, encodeRow } from '../../lib/train/rows.js';
 import { smallDecoder, vocabSize } from './small.js';
 
 let decoder: Decoder;
@@ -38,7 +38,11 @@ const pairs: TokenPairRow[] = Array.from({ length: 24 }, (_, i) => {
   return { chosen: answer(1, 3 + (mix(i, 3) % 5)), rejected: answer(-1, 3 + (mix(i, 4) % 5)) };
 });
 const encoding = { tokenizer: undefined, vocabSize, seqLength: 64 };
-const examples = pairs.map((row, i) => encodePreference(row, `row ${i}`, encoding).example);
+let examples: Example[];
+beforeAll(async () => {
+  const encoded = await Promise.all(pairs.map((row, i) => encodePreference(row, `row ${i}`, encoding)));
+  examples = encoded.map(({ example }) => example);
+});
 
 const start = (options: Partial<FinetuneOptions> = {}) =>
   finetune(decoder, undefined, {
@@ -283,7 +287,7 @@ describe('runs', () => {
     using adapter = await run;
     let [hits, count] = [0, 0];
     for (const row of rows) {
-      const { ids, labels } = encodeRow(row, 'row', encoding).example;
+      const { ids, labels } = (await encodeRow(row, 'row', encoding)).example;
       using logits = scope(() => decoder.logits(decoder.hidden(packed([[...ids]], decoder.device), { adapter })));
       const values = await logits.data();
       for (let t = 1; t < ids.length; t++) {
@@ -320,37 +324,51 @@ describe('rows', async () => {
     non_preferred_output: said('Yes'),
   };
 
-  it("of OpenAI's and TRL's form are the same two chats", () => {
-    const one = encodePreference(openai, 'x', options).example;
-    const two = encodePreference({ prompt: [user], chosen: said('Not at all.'), rejected: said('Yes') }, 'x', options);
+  it("of OpenAI's and TRL's form are the same two chats", async () => {
+    const one = (await encodePreference(openai, 'x', options)).example;
+    const two = await encodePreference(
+      { prompt: [user], chosen: said('Not at all.'), rejected: said('Yes') },
+      'x',
+      options,
+    );
     expect(two.example).toEqual(one);
     const sides = [one.ids.subarray(0, one.split), one.ids.subarray(one.split)].map((ids) =>
       tokenizer.decode([...ids]),
     );
     expect(sides[0]).toMatch(/Is it late\?[\s\S]*Not at all\./);
     expect(sides[1]).toMatch(/Is it late\?[\s\S]*Yes/);
-    const plain = encodePreference({ prompt: 'A', chosen: ' b', rejected: ' c' }, 'x', options).example;
+    const plain = (await encodePreference({ prompt: 'A', chosen: ' b', rejected: ' c' }, 'x', options)).example;
     expect(plain.labels[plain.split!]).toBe(-100);
   });
 
-  it('with nothing to learn on one side teach nothing', () => {
-    const { example, truncated } = encodePreference(openai, 'x', { ...options, seqLength: 4 });
+  it('with nothing to learn on one side teach nothing', async () => {
+    const { example, truncated } = await encodePreference(openai, 'x', { ...options, seqLength: 4 });
     expect(truncated).toBe(true);
     expect([...example.labels].every((label) => label < 0)).toBe(true);
   });
 
   it.each([
     [5, /^x:1: a row must be an object, got 5/],
+    [
+      { ...openai, input: { messages: [{ role: 'user' }, { role: 'x' }] } },
+      /^x:1: 'input\.messages\[1\]\.role' must be one of/,
+    ],
+    [{ ...openai, preferred_output: [user] }, /^x:1: 'preferred_output' must have a message of the role 'assistant'/],
+    [
+      { ...openai, non_preferred_output: [{ role: 'assistant' }] },
+      /^x:1: 'non_preferred_output\[0\]' must have 'content' or 'tool_calls'/,
+    ],
+    [{ ...openai, input: { messages: [user], tools: 5 } }, /^x:1: 'input\.tools' must be a list/],
     [{ messages: [user] }, /^x:1: a preference must have 'input', .* got 'messages'/],
     [{ ...openai, input: 'hi' }, /^x:1: 'input' must be an object/],
     [{ ...openai, input: {} }, /^x:1: 'input\.messages' must be a list/],
     [{ ...openai, preferred_output: 'Yes' }, /^x:1: 'preferred_output' must be a list of messages, got "Yes"/],
     [{ ...openai, non_preferred_output: undefined }, /^x:1: 'non_preferred_output' must be a list/],
-    [{ ...openai, preferred_output: [{ content: 'x' }] }, /^x:1: 'preferred_output': .*role' must be a string/],
+    [{ ...openai, preferred_output: [{ content: 'x' }] }, /^x:1: 'preferred_output\[0\]\.role' must be a string/],
     [{ chosen: 'a', rejected: 'b' }, /^x:1: 'chosen' must be an object with 'input_ids'/],
     [{ chosen: 'a', prompt: 'b' }, /^x:1: a preference must have/],
-  ])('that are wrong are refused: %j', (row, message) => {
-    expect(() => encodePreference(row, 'x:1', options)).toThrow(message);
+  ])('that are wrong are refused: %j', async (row, message) => {
+    await expect(encodePreference(row, 'x:1', options)).rejects.toThrow(message);
   });
 
   it('and options that do not fit', () => {

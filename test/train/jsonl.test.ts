@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Breather } from '../../lib/train/breather.js';
 import { jsonLines } from '../../lib/train/jsonl.js';
 
 let folder: string;
@@ -50,6 +51,39 @@ describe('jsonLines', () => {
     await expect(read('[\n{"a":1}\n]')).rejects.toThrow(/rows\.jsonl:1: expected JSON Lines/);
     await expect(read(new Uint8Array([0x7b, 0x7d, 0x0a, 0x22, 0xff, 0x22]))).rejects.toThrow(
       /rows\.jsonl:2: not UTF-8/,
+    );
+  });
+
+  it('takes millions of empty lines in its stride, and stops in the middle of them', async () => {
+    const path = join(folder, 'rows.jsonl');
+    writeFileSync(path, `${'\n'.repeat(20_000_000)} \t\r\n{"a":1}`);
+    let [latest, worst] = [performance.now(), 0];
+    const breather = new Breather();
+    const pause = async () => {
+      worst = Math.max(worst, performance.now() - latest);
+      await breather.pause();
+      latest = performance.now();
+    };
+    const found: unknown[] = [];
+    for await (const row of jsonLines(path, pause)) found.push(row);
+    expect(found).toEqual([{ line: 20_000_002, value: { a: 1 } }]);
+    expect(worst).toBeLessThan(100);
+    const controller = new AbortController();
+    let pauses = 0;
+    const stopped = async () => {
+      if (++pauses === 5) controller.abort();
+      controller.signal.throwIfAborted();
+    };
+    const all = async () => {
+      for await (const _ of jsonLines(path, stopped));
+    };
+    await expect(all()).rejects.toThrow(/abort/i);
+    expect(pauses).toBe(5);
+  });
+
+  it('refuses a line that is no row', async () => {
+    await expect(read(`{"a":1}\n{"a":"${'x'.repeat(5_000_000)}"}`)).rejects.toThrow(
+      /rows\.jsonl:2: the line is longer than 4194304 bytes/,
     );
   });
 

@@ -1,196 +1,189 @@
-// The GPU's figures, side by side with PyTorch in one run: matrix products, attention, paged decoding, training steps and
-// decoding of an 8B shape, and what many adapters cost.
+// The GPU's figures, side by side with PyTorch in one run: matrix products, attention, paged decoding, then an 8B shape:
+// training steps, decoding, and what 32 adapters in a batch cost.
 //
-//   npm run build && node bench/gpu.mjs [--out bench/results] [--quick]
+//   npm run build && node bench/gpu.mjs [--out bench/results] [--quick] [--seconds 540]
 //
-// Writes OUT/<gpu>.json. Inputs are random; several copies of each take turns, so that nothing is read from L2 which a
-// model would read from memory. Medians of repeated runs, ours and PyTorch's alternating. Where python3 has no torch with
-// CUDA, ours stand alone.
-import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+// First the results of large shapes are checked against sums in double precision: wrong figures are not worth having.
+// Writes OUT/<gpu>.json after every figure; cut off, or out of --seconds, the same command goes on where it stopped.
+// Inputs are random; several copies of each take turns, so that nothing is read from L2 which a model would read from
+// memory. Medians of repeated runs, ours and PyTorch's alternating. Where python3 has no torch with CUDA, ours stand
+// alone. --smoke runs tiny shapes, to try the program itself (HELVETIA_GPU=simt).
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { spread } from '../dist/lib/bench/measure.js';
 import { timeLora } from '../dist/lib/bench/models.js';
 import { subject } from '../dist/lib/bench/subject.js';
-import { cudaInfo, device as deviceOf } from '../dist/lib/device.js';
+import { cudaInfo, device as deviceOf, trimMemory } from '../dist/lib/device.js';
+import { Adapter } from '../dist/lib/lora/adapter.js';
 import { Model } from '../dist/lib/model.js';
-import {
-  attention,
-  backward,
-  loraGrouped,
-  matmul,
-  noGrad,
-  pagedAttention,
-  randn,
-  scope,
-  tensor,
-} from '../dist/lib/tensor-api.js';
+import { attention, backward, cast, matmul, pagedAttention, randn, scope, tensor } from '../dist/lib/tensor-api.js';
+import { wrongs } from './gpu/correct.mjs';
+import { Figures, quietly, Torch, time } from './gpu/timing.mjs';
 
 const { values } = parseArgs({
-  options: { out: { type: 'string', default: 'bench/results' }, quick: { type: 'boolean', default: false } },
+  options: {
+    out: { type: 'string', default: 'bench/results' },
+    quick: { type: 'boolean', default: false },
+    smoke: { type: 'boolean', default: false },
+    seconds: { type: 'string', default: '3600' },
+  },
 });
+const { smoke } = values;
+const repeats = smoke ? 1 : values.quick ? 3 : 7;
 const device = deviceOf('cuda');
-const repeats = values.quick ? 3 : 10;
-const dtype = 'bf16';
-const l2 = 64e6;
+const root = join(import.meta.dirname, '..');
 
-/** Milliseconds of one call: calls enough for 20 ms are queued at once, so that what is timed is the device. */
-async function time(work) {
-  const many = async (count) => {
-    const started = performance.now();
-    for (let i = 0; i < count; i++) work(i);
-    await device.idle();
-    return performance.now() - started;
-  };
-  await many(2);
-  const once = (await many(4)) / 4;
-  const count = Math.max(1, Math.min(200, Math.ceil(20 / once)));
-  return (await many(count)) / count;
-}
+const query = (fields) =>
+  spawnSync('nvidia-smi', [`--query-gpu=${fields}`, '--format=csv,noheader'], { encoding: 'utf8' }).stdout?.trim();
+const gpu = cudaInfo();
+const addon = process.env.HELVETIA_GPU === 'simt' ? 'build/simt/Release/helvetia.node' : 'build/Release/helvetia.node';
+const facts = {
+  gpu: gpu.name,
+  capability: gpu.capability,
+  processors: gpu.processors,
+  driver: query('driver_version'),
+  clocks: query('clocks.sm,clocks.max.sm,power.limit'),
+  command: `node bench/gpu.mjs${values.quick ? ' --quick' : ''}${smoke ? ' --smoke' : ''}`,
+  addon: createHash('sha256').update(readFileSync(join(root, addon))).digest('hex').slice(0, 16),
+};
+const file = `${gpu.name.toLowerCase().replace(/[^a-z0-9]+/g, '-')}.json`;
+const figures = new Figures(facts, [join(root, 'build', file), join(values.out, file)], Number(values.seconds));
+const torch = smoke ? undefined : Torch.start();
 
-/** PyTorch in a process of its own: one JSON line in, the milliseconds out. */
-class Torch {
-  #process = spawn('python3', [join(import.meta.dirname, 'gpu-torch.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
-  #lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
-
-  async time(request) {
-    this.#process.stdin.write(`${JSON.stringify(request)}\n`);
-    const { value } = await this.#lines.next();
-    return value === undefined ? undefined : JSON.parse(value).milliseconds;
-  }
-
-  close() {
-    this.#process.stdin.end();
-  }
-}
-
-const hasTorch =
-  spawnSync('python3', ['-c', 'import torch; torch.cuda.is_available() or exit(1)'], { stdio: 'ignore' }).status === 0;
-const torch = hasTorch ? new Torch() : undefined;
-if (!torch) console.error('python3 has no torch with CUDA: ours stand alone');
-
-const results = [];
-
-/** Times ours and PyTorch's in turn. `rate` turns milliseconds into `unit`. */
+/** Times ours and PyTorch's in turn. `rate` turns milliseconds into `unit`; `ours` gives what time() takes, and `before`. */
 async function compare(name, unit, rate, ours, request) {
+  if (!figures.wants(name)) return;
   const [mine, theirs] = [[], []];
   await scope(async () => {
-    const work = await ours();
+    const { work, calls, before } = await ours();
     for (let i = 0; i < repeats; i++) {
-      mine.push(rate(await time(work)));
-      const other = request && torch ? await torch.time(request) : undefined;
-      if (other) theirs.push(rate(other));
+      before?.();
+      mine.push(await time(device, work, smoke ? 1 : calls));
+      const other = request && (await torch?.time(request));
+      if (other) theirs.push(other);
     }
   });
-  const entry = { name, unit, ours: spread(mine), ...(theirs.length ? { torch: spread(theirs) } : {}) };
-  if (theirs.length) entry.ratio = entry.ours.median / entry.torch.median;
-  results.push(entry);
-  const other = theirs.length ? `   torch ${entry.torch.median.toFixed(0)}   ratio ${entry.ratio.toFixed(3)}` : '';
-  console.error(`${name.padEnd(52)} ${entry.ours.median.toFixed(1).padStart(9)} ${unit}${other}`);
+  const ms = { ours: spread(mine).median, ...(theirs.length ? { torch: spread(theirs).median } : {}) };
+  figures.add(name, unit, mine.map(rate), theirs.map(rate), ms);
+  trimMemory('cuda');
 }
 
-const draw = (shape, seed) => randn(shape, { seed, dtype, device });
+const draw = (shape, seed) => randn(shape, { seed, dtype: 'bf16', device });
+/** Sets of inputs enough to fill L2 three times. */
 const copies = (bytes, make) =>
-  Array.from({ length: Math.max(1, Math.min(8, Math.ceil((3 * l2) / bytes))) }, (_, i) => make(i));
-const quietly = (work) => (i) => scope(() => noGrad(() => void work(i)));
+  Array.from({ length: Math.max(1, Math.min(16, Math.ceil(180e6 / bytes))) }, (_, i) => make(i));
+const inTurns = (sets, work) => (i) => work(sets[i % sets.length]);
 
-async function copyBandwidth() {
-  const x = tensor(new Float32Array(1 << 28), { device });
-  const { add } = await import('../dist/lib/tensor-api.js');
-  const milliseconds = [];
-  for (let i = 0; i < repeats; i++) milliseconds.push(await time(quietly(() => add(x, 0))));
-  x.dispose();
-  return (2 * 4 * 2 ** 28) / spread(milliseconds).median / 1e6;
+async function correctness() {
+  const name = 'results of large shapes';
+  if (!figures.wants(name, 60)) return;
+  const wrong = await wrongs(device, smoke);
+  if (wrong.length) throw new Error(wrong.join('; '));
+  figures.add(name, 'wrong', [0]);
+}
+
+async function bandwidth() {
+  const size = smoke ? 1 << 12 : 1 << 28;
+  await compare(
+    'copy of 1 GiB, read and written',
+    'GB/s',
+    (ms) => (2 * 4 * size) / ms / 1e6,
+    () => {
+      const x = randn([size], { seed: 1, device });
+      return { work: quietly(() => cast(x, 'f32', { copy: true })), calls: 2 };
+    },
+    { what: 'copy', size },
+  );
 }
 
 // Llama 3.1 8B's linear layers, [out, in].
-const layers8b = [
-  [6144, 4096],
-  [4096, 4096],
-  [28672, 4096],
-  [4096, 14336],
-];
+const layers8b = smoke
+  ? [[96, 64]]
+  : [
+      [6144, 4096],
+      [4096, 4096],
+      [28672, 4096],
+      [4096, 14336],
+    ];
 
 async function products() {
-  const shapes = [[4096, 4096, 4096], [8192, 8192, 8192], ...layers8b.map(([n, k]) => [4096, n, k])];
-  for (const [m, n, k] of shapes) {
-    const bytes = 2 * (m * k + n * k + m * n);
-    await compare(
-      `matmul bf16 ${m} × ${n} × ${k}`,
-      'TFLOP/s',
-      (ms) => (2 * m * n * k) / ms / 1e9,
+  const squares = smoke
+    ? [[64, 64, 64]]
+    : [
+        [4096, 4096, 4096],
+        [8192, 8192, 8192],
+      ];
+  const linear = (m, n, k, unit, rate) =>
+    compare(
+      `${m > 8 ? 'matmul' : 'matrix-vector'} bf16 ${m} × ${n} × ${k}`,
+      unit,
+      rate,
       () => {
-        const sets = copies(bytes, (i) => [draw([m, k], 2 * i), draw([n, k], 2 * i + 1)]);
-        return quietly((i) => matmul(...sets[i % sets.length], { transposeB: true }));
+        const weights = copies(2 * n * k, (i) => draw([n, k], i));
+        const x = draw([m, k], 99);
+        return { work: quietly(inTurns(weights, (weight) => matmul(x, weight, { transposeB: true }))) };
       },
       { what: 'matmul', m, n, k },
     );
-  }
-  for (const m of [1, 4, 8]) {
-    for (const [n, k] of layers8b) {
-      await compare(
-        `matrix-vector bf16 ${m} × ${n} × ${k}`,
-        'GB/s',
-        (ms) => (2 * n * k) / ms / 1e6,
-        () => {
-          const weights = copies(2 * n * k, (i) => draw([n, k], i));
-          const x = draw([m, k], 99);
-          return quietly((i) => matmul(x, weights[i % weights.length], { transposeB: true }));
-        },
-        { what: 'matmul', m, n, k },
-      );
-    }
-  }
+  for (const [m, n, k] of [...squares, ...layers8b.map(([n, k]) => [4096, n, k])])
+    await linear(m, n, k, 'TFLOP/s', (ms) => (2 * m * n * k) / ms / 1e9);
+  for (const m of [1, 4, 8, 16, 32, 64])
+    for (const [n, k] of layers8b) await linear(m, n, k, 'GB/s', (ms) => (2 * n * k) / ms / 1e6);
 }
 
 async function attentions() {
-  const [heads, kvHeads, d] = [32, 8, 128];
-  for (const tokens of [2048, 8192, 16384]) {
+  const [heads, kvHeads, d] = smoke ? [4, 2, 64] : [32, 8, 128];
+  for (const tokens of smoke ? [64] : [2048, 8192, 16384]) {
     const flops = 4 * heads * d * ((tokens * tokens) / 2);
-    const inputs = () => {
-      const [q, k, v, grad] = [heads, kvHeads, kvHeads, heads].map((count, i) => draw([tokens, count, d], i));
-      return { q, k, v, grad, options: { boundaries: tensor(Int32Array.of(0, tokens), { device }), scale: d ** -0.5 } };
+    const sets = (gradients) => {
+      const options = { boundaries: tensor(Int32Array.of(0, tokens), { device }), scale: d ** -0.5 };
+      return copies(2 * tokens * d * (2 * heads + 2 * kvHeads), (i) => {
+        const [q, k, v, grad] = [heads, kvHeads, kvHeads, heads].map((n, j) => draw([tokens, n, d], 4 * i + j));
+        for (const x of gradients ? [q, k, v] : []) x.requiresGrad = true;
+        return { q, k, v, grad, options };
+      }).slice(0, 4);
     };
+    const name = `attention causal ${tokens}, ${heads}/${kvHeads} heads × ${d}`;
+    const request = { tokens, heads, kvHeads, d };
     await compare(
-      `attention causal ${tokens}, 32/8 heads × 128, forward`,
+      `${name}, forward`,
       'TFLOP/s',
       (ms) => flops / ms / 1e9,
-      () => {
-        const { q, k, v, options } = inputs();
-        return quietly(() => attention(q, k, v, options));
-      },
-      { what: 'attention', tokens, heads, kvHeads, d },
+      () => ({ work: quietly(inTurns(sets(false), ({ q, k, v, options }) => attention(q, k, v, options))) }),
+      { what: 'attention', ...request },
     );
     await compare(
-      `attention causal ${tokens}, 32/8 heads × 128, forward and backward`,
+      `${name}, backward`,
       'TFLOP/s',
-      (ms) => (3.5 * flops) / ms / 1e9,
+      (ms) => (2.5 * flops) / ms / 1e9,
       () => {
-        const { q, k, v, grad, options } = inputs();
-        for (const x of [q, k, v]) x.requiresGrad = true;
-        return () =>
-          scope(() => {
-            backward(attention(q, k, v, options), grad);
-            for (const x of [q, k, v]) {
-              x.grad?.dispose();
-              x.grad = undefined;
-            }
-          });
+        // Replayed are the calls of the backward pass alone; what they read was made before, and stays with the recording.
+        const [{ q, k, v, grad, options }] = sets(true);
+        let out;
+        const before = () => {
+          for (const x of [q, k, v]) {
+            x.grad?.dispose();
+            x.grad = undefined;
+          }
+          out = attention(q, k, v, options);
+        };
+        return { before, work: () => backward(out, grad), calls: 1 };
       },
-      { what: 'attention-both', tokens, heads, kvHeads, d },
+      { what: 'attention-backward', ...request },
     );
   }
 }
 
 async function paged() {
-  const [heads, kvHeads, d, blockSize, context] = [32, 8, 128, 32, 4096];
-  for (const batch of [1, 8, 32, 64]) {
+  const [heads, kvHeads, d, blockSize, context] = smoke ? [4, 2, 64, 16, 64] : [32, 8, 128, 32, 4096];
+  for (const batch of smoke ? [2] : [1, 8, 32, 64]) {
     const perSequence = context / blockSize;
     const bytes = 2 * 2 * batch * context * kvHeads * d;
     await compare(
-      `paged decode, batch ${batch}, ${context} keys, 32/8 heads × 128`,
+      `paged decode, batch ${batch}, ${context} keys, ${heads}/${kvHeads} heads × ${d}`,
       'GB/s',
       (ms) => bytes / ms / 1e6,
       () => {
@@ -207,104 +200,87 @@ async function paged() {
           lengths: tensor(new Int32Array(batch).fill(context), { device }),
           scale: d ** -0.5,
         };
-        return quietly((i) => pagedAttention(q, ...caches[i % caches.length], options));
+        return { work: quietly(inTurns(caches, ([k, v]) => pagedAttention(q, k, v, options))) };
       },
       { what: 'decode', batch, context, heads, kvHeads, d },
     );
   }
 }
 
-async function adapters() {
-  const [rows, rank, slots] = [32, 16, 32];
-  for (const [n, k] of layers8b) {
-    const make = (withAdapters) => () => {
-      const weights = copies(2 * n * k, (i) => draw([n, k], i));
-      const x = draw([rows, k], 50);
-      const groups = {
-        a: draw([slots, rank, k], 51),
-        b: draw([slots, n, rank], 52),
-        scalings: tensor(new Float32Array(slots).fill(2), { device }),
-        order: tensor(
-          Int32Array.from({ length: rows }, (_, i) => i),
-          { device },
-        ),
-        segments: tensor(
-          Int32Array.from({ length: slots + 1 }, (_, i) => i),
-          { device },
-        ),
-      };
-      return quietly((i) => {
-        const out = matmul(x, weights[i % weights.length], { transposeB: true });
-        if (withAdapters) loraGrouped(out, x, groups);
-      });
-    };
-    const name = `${rows} rows × ${n} × ${k}`;
-    await compare(`${name}, no adapter`, 'ms', (ms) => ms, make(false));
-    await compare(`${name}, 32 adapters of rank 16`, 'ms', (ms) => ms, make(true));
-  }
+const shape = smoke ? 'smollm2-135m' : 'llama-3.1-8b';
+const [streams, rank, trained, newTokens] = smoke ? [2, 4, 32, 4] : [32, 16, 4096, 128];
+const names = {
+  lora: `${shape}, LoRA r=${rank} on all layers, ${trained} tokens a step`,
+  one: `${shape}, decoding 1 stream`,
+  plain: `${shape}, decoding ${streams} streams`,
+  adapters: `${shape}, decoding ${streams} streams, each with an adapter of its own`,
+};
+
+/** Tokens per second while all of `count` streams decode; the i-th with `adapters[i]`. */
+async function decoding(model, count, adapters, seed) {
+  const run = async (stream) => {
+    const prompt = Array.from({ length: 128 }, (_, t) => (t * 7919 + (seed * count + stream) * 104729) % 40000);
+    const options = { maxNewTokens: newTokens, ignoreEos: true, ...(adapters ? { adapter: adapters[stream] } : {}) };
+    const times = [];
+    for await (const _ of model.generate(prompt, options)) times.push(performance.now());
+    return times;
+  };
+  const runs = await Promise.all(Array.from({ length: count }, (_, stream) => run(stream)));
+  const [began, ended] = [Math.max(...runs.map((times) => times[0])), Math.min(...runs.map((times) => times.at(-1)))];
+  return (1000 * runs.flat().filter((at) => at > began && at <= ended).length) / (ended - began);
 }
 
 async function wholeModel() {
-  const shape = 'llama-3.1-8b';
-  const decoder = await subject({ shape, dtype, device });
-  const lora = await timeLora(decoder, {
-    rows: 1,
-    seqLength: 4096,
-    rank: 16,
-    checkpointing: false,
-    repeats,
-    warmup: 3,
-  });
-  results.push({ name: `${shape}, LoRA r=16, 4096 tokens a step`, unit: 'tokens/s', ours: lora });
-  console.error(`${shape} LoRA step: ${lora.median.toFixed(0)} tokens/s`);
-
+  const wanted = Object.values(names).filter((name) => figures.wants(name, 150));
+  if (wanted.length === 0) return;
+  const decoder = await subject({ shape, dtype: 'bf16', device });
+  const rounds = Math.min(repeats, 5);
+  if (wanted.includes(names.lora)) {
+    const warmup = smoke ? 0 : 3;
+    const timing = { rows: 1, seqLength: trained, rank, checkpointing: false, repeats: rounds, warmup };
+    const { median, min, max } = await timeLora(decoder, timing);
+    figures.add(names.lora, 'tokens/s', [min, median, max]);
+  }
   const defaults = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, endIds: [] };
   const model = new Model(shape, '.', decoder, undefined, defaults);
-  for (const streams of [1, 32]) {
+  model.configureEngine({ maxBatch: streams, adapterSlots: streams, maxLoraRank: rank });
+  const measure = async (name, count, adapters) => {
+    if (!wanted.includes(name)) return;
     const rates = [];
-    for (let i = 0; i < Math.min(repeats, 5); i++) {
-      const prompt = (seed) => Array.from({ length: 128 }, (_, t) => (t * 7919 + seed * 104729) % 128000);
-      const tokens = 128;
-      const run = async (seed) => {
-        let first = 0;
-        for await (const _ of model.generate(prompt(seed), { maxNewTokens: tokens, ignoreEos: true }))
-          first ||= performance.now();
-        return { first, last: performance.now() };
-      };
-      const ends = await Promise.all(Array.from({ length: streams }, (_, s) => run(i * streams + s)));
-      const began = Math.max(...ends.map(({ first }) => first));
-      rates.push((1000 * streams * (tokens - 1)) / (Math.max(...ends.map(({ last }) => last)) - began));
+    for (let i = -1; i < rounds; i++) {
+      const rate = await decoding(model, count, adapters, i + 2);
+      if (i >= 0) rates.push(rate); // the first records its steps
     }
-    results.push({ name: `${shape}, decoding ${streams} streams`, unit: 'tokens/s', ours: spread(rates) });
-    console.error(`${shape} decode, ${streams} streams: ${spread(rates).median.toFixed(0)} tokens/s`);
+    figures.add(name, 'tokens/s', rates);
+  };
+  await measure(names.one, 1);
+  await measure(names.plain, streams);
+  if (wanted.includes(names.adapters)) {
+    const make = (_, i) => Adapter.create(decoder, { r: rank }, i + 1);
+    const adapters = Array.from({ length: streams }, make);
+    await measure(names.adapters, streams, adapters);
+    for (const adapter of adapters) adapter.dispose();
   }
-  if (torch) {
-    const ms = await torch.time({ what: 'lora', tokens: 4096, rank: 16, repeats: Math.min(repeats, 5) });
-    if (ms)
-      results.push({
-        name: `${shape}, LoRA r=16, transformers + PEFT`,
-        unit: 'tokens/s',
-        torch: spread([4096e3 / ms]),
-      });
-  }
+  await model.engine.dispose();
   model.dispose();
+  await device.idle();
+  trimMemory('cuda'); // PyTorch's model needs the room
 }
 
-const query = (fields) =>
-  spawnSync('nvidia-smi', [`--query-gpu=${fields}`, '--format=csv,noheader'], { encoding: 'utf8' }).stdout?.trim();
-const gpu = cudaInfo();
-const facts = {
-  gpu: gpu.name,
-  capability: gpu.capability,
-  driver: query('driver_version'),
-  clocks: query('clocks.sm,clocks.max.sm,power.limit'),
-  command: `node bench/gpu.mjs${values.quick ? ' --quick' : ''}`,
-  copyGBps: await copyBandwidth(),
-};
-console.error(`${gpu.name}: copies ${facts.copyGBps.toFixed(0)} GB/s`);
-for (const part of [products, attentions, paged, adapters, wholeModel]) await part();
+async function torchLora() {
+  const name = `${shape}, LoRA r=${rank}, transformers + PEFT`;
+  if (!torch || !figures.wants(name, 150)) return;
+  const ms = await torch.time({ what: 'lora', tokens: trained, rank });
+  if (ms) figures.add(name, 'tokens/s', [], [(1000 * trained) / ms], { torch: ms });
+}
+
+for (const part of [correctness, bandwidth, products, attentions, paged, wholeModel, torchLora])
+  await figures.part(part.name, part);
 torch?.close();
-mkdirSync(values.out, { recursive: true });
-const file = join(values.out, `${gpu.name.toLowerCase().replace(/[^a-z0-9]+/g, '-')}.json`);
-writeFileSync(file, `${JSON.stringify({ ...facts, clocksAfter: query('clocks.sm'), results }, null, 2)}\n`);
-console.error(`wrote ${file}`);
+figures.write({ clocksAfter: query('clocks.sm') });
+const value = (name) => figures.results.find((entry) => entry.name === name)?.ours?.median;
+if (value(names.adapters) && value(names.plain))
+  console.error(`${streams} adapters leave ${((100 * value(names.adapters)) / value(names.plain)).toFixed(1)} % of the speed without`);
+if (figures.left.length) console.error(`no time was left for: ${figures.left.join('; ')}: run it again`);
+console.error(`wrote ${join(values.out, file)}`);
+process.exitCode = figures.failures.length ? 1 : figures.left.length ? 3 : 0;

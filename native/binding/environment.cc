@@ -64,7 +64,13 @@ Lane& Environment::lane(Place place) {
   if (place.kind == Place::cuda) {
     lane->gpu = cuda::open(place.index);
     lane->queue = std::make_unique<Queue>([gpu = lane->gpu](Recorded& recorded) { return cuda::replay(*gpu, recorded); });
-    lane->queue->push([gpu = lane->gpu] { cuda::use(*gpu); });
+    lane->queue->push([gpu = lane->gpu] {
+      try {
+        cuda::use(*gpu);
+      } catch (const std::exception&) {
+        // Nothing was asked for yet: every later call fails at its launch, and says why.
+      }
+    });
   } else {
     lane->queue = std::make_unique<Queue>();
   }

@@ -74,10 +74,18 @@ bool replay(Device& device, Recorded& recorded) {
   if (!recorded.compiled) {
     auto graph = std::make_shared<Graph>();
     recorded.compiled = graph;
-    capture(device, recorded, *graph);
+    try {
+      capture(device, recorded, *graph);
+    } catch (const std::exception&) {
+      graph->unusable = true;  // the calls, run one by one, say what is wrong with the GPU
+    }
   }
   auto& graph = *static_cast<Graph*>(recorded.compiled.get());
-  return !graph.unusable && cudaGraphLaunch(graph.executable, device.stream) == cudaSuccess;
+  if (graph.unusable) return false;
+  if (cudaGraphLaunch(graph.executable, device.stream) == cudaSuccess) return true;
+  cudaGetLastError();
+  graph.unusable = true;
+  return false;
 }
 
 }  // namespace cuda

@@ -30,29 +30,33 @@ class Waiter {
   std::deque<Wait> waits_;
 };
 
-// Pinned memory through which large uploads go, a slot at a time.
+// Pinned memory through which uploads go, a slot at a time.
 struct Staging {
-  static constexpr size_t slotBytes = size_t(8) << 20;  // long enough for full speed over PCIe
   struct Slot {
     char* bytes = nullptr;
     cudaEvent_t free = nullptr;
   };
+  Staging(size_t slotBytes, size_t slots) : slotBytes(slotBytes), slots(slots) {}
+  const size_t slotBytes;
   std::mutex mutex;
-  Slot slots[4];
-  int next = 0;
+  std::vector<Slot> slots;
+  size_t next = 0;
 };
 
 struct Gpu {
-  explicit Gpu(int index);
+  Gpu(int index, int ordinal, int code);
 
-  const int index;
+  const int index, ordinal;
   cudaStream_t stream = nullptr;
   GpuInfo info;
+  bool hopper = false, overlaps = false;
   size_t sharedPerBlock = 0, cacheBytes = 0;
+  double memoryRate = 13;  // an H100's, where the driver does not tell
   Faults* faults = nullptr;  // pinned
   Pool pool;    // device memory
   Pool pinned;  // host memory that downloads land in
-  Staging staging;
+  Staging small{size_t(64) << 10, 64};  // a step's ids and tables, while earlier steps still run
+  Staging large{size_t(8) << 20, 4};    // long enough for full speed over PCIe
   Waiter waiter;
 };
 

@@ -4,21 +4,17 @@
 
 namespace cuda {
 
-// Up to 64 KB the runtime takes the bytes before it returns, wherever they lie. More goes through pinned slots: copying
-// straight from ordinary memory (or a mapped file) would wait for the device each time.
+// Everything goes through pinned slots. Straight from ordinary memory (or a mapped file) the runtime may wait until the
+// stream has run dry, which would end the queue's lead over the GPU.
 void upload(Device& device, void* to, const void* from, size_t bytes) {
-  constexpr size_t small = 64 * 1024;
-  if (bytes <= small) {
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, device.stream));
-    return;
-  }
-  Staging& staging = gpu(device.place.index).staging;
+  Gpu& g = gpu(device.place.index);
+  Staging& staging = bytes <= g.small.slotBytes ? g.small : g.large;
   std::lock_guard lock(staging.mutex);
-  for (size_t at = 0; at < bytes; at += Staging::slotBytes) {
-    const size_t part = std::min(Staging::slotBytes, bytes - at);
-    Staging::Slot& slot = staging.slots[staging.next++ % std::size(staging.slots)];
-    if (!slot.bytes) {
-      check(cudaMallocHost(reinterpret_cast<void**>(&slot.bytes), Staging::slotBytes));
+  for (size_t at = 0; at < bytes; at += staging.slotBytes) {
+    const size_t part = std::min(staging.slotBytes, bytes - at);
+    Staging::Slot& slot = staging.slots[staging.next++ % staging.slots.size()];
+    if (!slot.free) {
+      check(cudaMallocHost(reinterpret_cast<void**>(&slot.bytes), staging.slotBytes));
       check(cudaEventCreateWithFlags(&slot.free, cudaEventDisableTiming | cudaEventBlockingSync));
     } else {
       check(cudaEventSynchronize(slot.free));

@@ -33,8 +33,8 @@ const cpu = new Device('cpu', 0);
 const gpus: Device[] = [];
 
 /**
- * The device of that name: `'cpu'`, `'cuda'` (the first GPU), `'cuda:1'`, … `'auto'` takes the first GPU where CUDA can be
- * used, else the CPU; `cudaAbsence()` says why. HELVETIA_GPU=off keeps `'auto'` on the CPU.
+ * The device of that name: `'cpu'`, `'cuda'` (the first GPU that works), `'cuda:1'`, … `'auto'` takes the first GPU that
+ * works, else the CPU; `cudaAbsence()` says why. HELVETIA_GPU=off keeps `'auto'` on the CPU.
  *
  * @throws Error if the name is not known, or if it asks for CUDA and CUDA cannot be used, with the reason.
  */
@@ -58,6 +58,11 @@ function gpu(name: string, index: number): Device {
 /** Why CUDA cannot be used in this process, in one sentence; empty where it can. */
 export function cudaAbsence(): string {
   return native.cudaAbsence();
+}
+
+/** Which GPUs of this machine have no number, because CUDA cannot be used on them, and why; empty where all have one. */
+export function cudaPassedOver(): string {
+  return native.cudaPassedOver();
 }
 
 /** The number of GPUs that can be used: 0 where `cudaAbsence()` says something. */

@@ -119,6 +119,7 @@ export interface Native {
   cudaCount(): number;
   cpuInfo(): { path: string; threads: number; paths: string[] };
   cudaAbsence(): string;
+  cudaPassedOver(): string;
 }
 
 function loadAddon(): Native {

@@ -3,7 +3,15 @@ import { cpus, freemem, totalmem } from 'node:os';
 import type { Command } from 'commander';
 import { type Case, checkForward, checkGradients, type Difference } from '../check/case.js';
 import { families } from '../check/index.js';
-import { cpuInfo, cudaAbsence, cudaCount, cudaInfo, type Device, device as deviceOf } from '../device.js';
+import {
+  cpuInfo,
+  cudaAbsence,
+  cudaCount,
+  cudaInfo,
+  cudaPassedOver,
+  type Device,
+  device as deviceOf,
+} from '../device.js';
 import { bytes, duration } from './format.js';
 import { addDevice } from './options.js';
 import { packageVersion } from './package.js';
@@ -113,7 +121,7 @@ function facts() {
     path,
     paths,
     threads,
-    cuda: cudaAbsence().replace(/^CUDA cannot be used here: /, 'not usable: ') || gpus().join('; '),
+    cuda: cudaAbsence().replace(/^CUDA cannot be used here: /, 'not usable: ') || [...gpus(), ...passedOver()].join('; '),
   };
 }
 
@@ -123,6 +131,8 @@ function gpus(): string[] {
     return `cuda:${i} ${name}, compute capability ${capability}, ${processors} multiprocessors, ${bytes(memory)} memory (${bytes(freeBytes)} free)`;
   });
 }
+
+const passedOver = (): string[] => (cudaPassedOver() ? [`passed over: ${cudaPassedOver()}`] : []);
 
 async function checkFamily(
   family: string,

@@ -76,6 +76,9 @@ Napi::Value cudaCount(const Napi::CallbackInfo& info) { return Napi::Number::New
 // An empty string where CUDA can be used, else the reason why not.
 Napi::Value cudaAbsence(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), cuda::absence()); }
 
+// GPUs without an index, and why; an empty string where there are none.
+Napi::Value cudaPassedOver(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), cuda::passedOver()); }
+
 }  // namespace
 
 void addDevices(Napi::Env env, Napi::Object exports) {
@@ -87,4 +90,5 @@ void addDevices(Napi::Env env, Napi::Object exports) {
   exports["cudaInfo"] = Napi::Function::New(env, cudaInfo, "cudaInfo");
   exports["cudaCount"] = Napi::Function::New(env, cudaCount, "cudaCount");
   exports["cudaAbsence"] = Napi::Function::New(env, cudaAbsence, "cudaAbsence");
+  exports["cudaPassedOver"] = Napi::Function::New(env, cudaPassedOver, "cudaPassedOver");
 }

@@ -71,10 +71,11 @@ __device__ void writeSums(const Sink& to, const float (&sum)[4][8], int column, 
 }
 
 static __global__ void __launch_bounds__(floatThreads) gradeKeysFloat(Gradient p, FloatSides sides) {
-  const int kvHead = int(blockIdx.x), column = int(blockIdx.z) * floatChunk;
+  const BlockPlace place(p.kvHeads);
+  const int kvHead = place.kvHead, column = int(blockIdx.y) * floatChunk;
   Span span;
   int key;
-  if (!p.sequences.find(int(blockIdx.y), 1, floatRows, span, key)) return;
+  if (!p.sequences.find(place.slot, 1, floatRows, span, key)) return;
   const FloatRoom room;
   const KeyRange rows = span.keys > 0 ? p.rowsOf(span, key, floatRows) : KeyRange{0, 0};
   float dk[4][8] = {}, dv[4][8] = {};
@@ -95,11 +96,12 @@ static __global__ void __launch_bounds__(floatThreads) gradeKeysFloat(Gradient p
 }
 
 static __global__ void __launch_bounds__(floatThreads) gradeQueriesFloat(Gradient p, FloatSides sides) {
-  const int kvHead = int(blockIdx.x), column = int(blockIdx.z) * floatChunk;
-  if (kvHead == 0 && blockIdx.y == 0 && blockIdx.z == 0) p.sequences.checkAll();
+  const BlockPlace place(p.kvHeads);
+  const int kvHead = place.kvHead, column = int(blockIdx.y) * floatChunk;
+  if (blockIdx.x == 0 && blockIdx.y == 0) p.sequences.checkAll();
   Span span;
   int row;
-  if (!p.sequences.find(int(gridDim.y) - 1 - int(blockIdx.y), p.group, floatRows, span, row)) return;
+  if (!p.sequences.find(place.fromLast(), p.group, floatRows, span, row)) return;
   const int rows = span.queries * p.group;
   const FloatRoom room;
   const KeyRange some =
@@ -118,12 +120,12 @@ static __global__ void __launch_bounds__(floatThreads) gradeQueriesFloat(Gradien
   writeSums(sides.dq, dq, column, p.d, [&](int r) { return row + r < rows ? p.dq.row(span, kvHead, p.group, row + r) : -1; });
 }
 
-inline void gradeFloat(Device& device, const Gradient& p, const Backward& x, int kvHeads) {
+inline void gradeFloat(Device& device, const Gradient& p, const Backward& x) {
   const FloatSides sides(x);
-  const unsigned heads = unsigned(kvHeads), slices = unsigned(ceilDiv(p.d, floatChunk));
-  launch(device, gradeKeysFloat, {dim3(heads, unsigned(p.sequences.slots(1, floatRows)), slices), dim3(floatThreads), FloatRoom::bytes}, p, sides);
-  launch(device, gradeQueriesFloat, {dim3(heads, unsigned(p.sequences.slots(p.group, floatRows)), slices), dim3(floatThreads), FloatRoom::bytes}, p,
-         sides);
+  const unsigned slices = unsigned(ceilDiv(p.d, floatChunk));
+  launch(device, gradeKeysFloat, {dim3(placesOf(p.sequences.slots(1, floatRows), p.kvHeads), slices), dim3(floatThreads), FloatRoom::bytes}, p, sides);
+  launch(device, gradeQueriesFloat, {dim3(placesOf(p.sequences.slots(p.group, floatRows), p.kvHeads), slices), dim3(floatThreads), FloatRoom::bytes},
+         p, sides);
 }
 
 }  // namespace cuda

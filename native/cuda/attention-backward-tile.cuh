@@ -29,15 +29,16 @@ __device__ __forceinline__ void writeTile(T* to, char* tile, const float (&sum)[
                         [&](int r) { return first + r < count ? strides.row(span, kvHead, group, first + r) : -1; });
 }
 
-// dk and dv of 64 keys, in channels [blockIdx.z · columns, …).
+// dk and dv of 64 keys, in channels [blockIdx.y · columns, …).
 template <class T, int D, int columns>
 __global__ void __launch_bounds__(128, D < 256 ? 2 : 1) gradeKeysTile(Gradient p, Sides<T> sides) {
   constexpr int N = passing<D>, owned = 64 * D * 2, step = N * D * 2;
-  const int kvHead = int(blockIdx.x), warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, g = lane / 4, quad = lane % 4;
-  const int column = int(blockIdx.z) * columns;
+  const BlockPlace place(p.kvHeads);
+  const int kvHead = place.kvHead, warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, g = lane / 4, quad = lane % 4;
+  const int column = int(blockIdx.y) * columns;
   Span span;
   int key;
-  if (!p.sequences.find(int(blockIdx.y), 1, 64, span, key)) return;
+  if (!p.sequences.find(place.slot, 1, 64, span, key)) return;
 
   char* shared = ptx::sharedMemory();
   const uint32_t keyTile = ptx::sharedAddress(shared), valueTile = keyTile + owned, buffers = valueTile + owned;
@@ -99,11 +100,12 @@ __global__ void __launch_bounds__(128, D < 256 ? 2 : 1) gradeKeysTile(Gradient p
 template <class T, int D>
 __global__ void __launch_bounds__(128, D < 256 ? 2 : 1) gradeQueriesTile(Gradient p, Sides<T> sides) {
   constexpr int N = passing<D>, owned = 64 * D * 2, step = N * D * 2;
-  const int kvHead = int(blockIdx.x), warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, g = lane / 4, quad = lane % 4;
-  if (kvHead == 0 && blockIdx.y == 0) p.sequences.checkAll();
+  const BlockPlace place(p.kvHeads);
+  const int kvHead = place.kvHead, warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, g = lane / 4, quad = lane % 4;
+  if (blockIdx.x == 0) p.sequences.checkAll();
   Span span;
   int row;
-  if (!p.sequences.find(int(gridDim.y) - 1 - int(blockIdx.y), p.group, 64, span, row)) return;
+  if (!p.sequences.find(place.fromLast(), p.group, 64, span, row)) return;
   const int rows = span.queries * p.group, lastRow = least(row + 64, rows) - 1;
 
   char* shared = ptx::sharedMemory();
@@ -158,23 +160,22 @@ __global__ void __launch_bounds__(128, D < 256 ? 2 : 1) gradeQueriesTile(Gradien
 }
 
 template <class T, int D>
-void launchGradeTiles(Device& device, const Gradient& p, const Sides<T>& sides, int kvHeads) {
+void launchGradeTiles(Device& device, const Gradient& p, const Sides<T>& sides) {
   constexpr int N = passing<D>, columns = D < 256 ? D : 128;
   constexpr size_t shared = size_t(128 + 4 * N) * D * 2;
-  const unsigned heads = unsigned(kvHeads);
   launch(device, gradeKeysTile<T, D, columns>,
-         {dim3(heads, unsigned(p.sequences.slots(1, 64)), D / columns), dim3(128), shared + 2 * N * sizeof(float2)}, p, sides);
-  launch(device, gradeQueriesTile<T, D>, {dim3(heads, unsigned(p.sequences.slots(p.group, 64))), dim3(128), shared}, p, sides);
+         {dim3(placesOf(p.sequences.slots(1, 64), p.kvHeads), D / columns), dim3(128), shared + 2 * N * sizeof(float2)}, p, sides);
+  launch(device, gradeQueriesTile<T, D>, {dim3(placesOf(p.sequences.slots(p.group, 64), p.kvHeads)), dim3(128), shared}, p, sides);
 }
 
 // All seven of format T, d ≤ 256, rows in chunks of 16 bytes.
 template <class T>
-void gradeTiles(Device& device, const Gradient& p, const Backward& x, int kvHeads) {
+void gradeTiles(Device& device, const Gradient& p, const Backward& x) {
   const Sides<T> sides{x.dout.data<T>(), x.q.data<T>(), x.k.data<T>(), x.v.data<T>(), x.dq.data<T>(), x.dk.data<T>(), x.dv.data<T>()};
-  if (p.d <= 64) launchGradeTiles<T, 64>(device, p, sides, kvHeads);
-  else if (p.d <= 96) launchGradeTiles<T, 96>(device, p, sides, kvHeads);
-  else if (p.d <= 128) launchGradeTiles<T, 128>(device, p, sides, kvHeads);
-  else launchGradeTiles<T, 256>(device, p, sides, kvHeads);
+  if (p.d <= 64) launchGradeTiles<T, 64>(device, p, sides);
+  else if (p.d <= 96) launchGradeTiles<T, 96>(device, p, sides);
+  else if (p.d <= 128) launchGradeTiles<T, 128>(device, p, sides);
+  else launchGradeTiles<T, 256>(device, p, sides);
 }
 
 }  // namespace cuda

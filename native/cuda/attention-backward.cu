@@ -39,9 +39,9 @@ void attentionBackward(Device& device, Out dq, Out dk, Out dv, In dout, In q, In
   const Gradient p(x, sequences, Scoring(scale, causal, window, softcap), stats);
   bool tiles = is16Bit(q.dtype) && d <= 256;
   for (const View* side : {&x.dq, &x.dk, &x.dv, &x.dout, &x.q, &x.k, &x.v}) tiles = tiles && side->dtype == q.dtype && inChunks(*side);
-  if (!tiles) gradeFloat(device, p, x, kvHeads);
-  else if (q.dtype == DType::bf16) gradeTiles<bf16>(device, p, x, kvHeads);
-  else gradeTiles<f16>(device, p, x, kvHeads);
+  if (!tiles) gradeFloat(device, p, x);
+  else if (q.dtype == DType::bf16) gradeTiles<bf16>(device, p, x);
+  else gradeTiles<f16>(device, p, x);
 }
 
 }  // namespace cuda

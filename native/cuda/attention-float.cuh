@@ -11,12 +11,13 @@ namespace cuda {
 template <int slices, class Keys>
 __global__ void __launch_bounds__(floatThreads) attentionFloat(Forward p, Rows q, Rows k, Rows v, Sink out, Keys keys, Partials partials) {
   constexpr int width = slices * floatChunk;
-  const int kvHead = int(blockIdx.x), y = int(threadIdx.x) / 8, x = int(threadIdx.x) % 8;
-  const int splits = greatest(1, partials.splits), split = int(blockIdx.z) % splits, column = int(blockIdx.z) / splits * width;
-  if (kvHead == 0 && blockIdx.y + 1 == gridDim.y && blockIdx.z == 0) p.sequences.checkAll();
+  const BlockPlace place(p.kvHeads);
+  const int kvHead = place.kvHead, y = int(threadIdx.x) / 8, x = int(threadIdx.x) % 8;
+  const int splits = greatest(1, partials.splits), split = int(blockIdx.y) % splits, column = int(blockIdx.y) / splits * width;
+  if (blockIdx.x + 1 == gridDim.x && blockIdx.y == 0) p.sequences.checkAll();
   Span span;
   int row;
-  if (!p.sequences.find(int(gridDim.y) - 1 - int(blockIdx.y), p.group, floatRows, span, row)) return;
+  if (!p.sequences.find(place.fromLast(), p.group, floatRows, span, row)) return;
   const int rows = least(floatRows, span.queries * p.group - row);
   if (span.keys <= 0) {
     if (partials.splits > 0 || column > 0) return;
@@ -117,9 +118,9 @@ __global__ void __launch_bounds__(floatThreads) attentionFloat(Forward p, Rows q
 
 template <class Keys>
 void attendFloat(Device& device, const Forward& p, const View& out, const View& q, const Rows& k, const Rows& v, const Keys& keys,
-                 int kvHeads, const Partials& partials) {
+                 const Partials& partials) {
   const int slices = p.d > floatChunk ? 2 : 1, splits = partials.splits > 0 ? partials.splits : 1;
-  const Grid grid{dim3(unsigned(kvHeads), unsigned(p.sequences.slots(p.group, floatRows)), unsigned(ceilDiv(p.d, slices * floatChunk) * splits)),
+  const Grid grid{dim3(placesOf(p.sequences.slots(p.group, floatRows), p.kvHeads), unsigned(ceilDiv(p.d, slices * floatChunk) * splits)),
                   dim3(floatThreads), (2 * floatRows * chunkStride + floatRows * scoreStride) * sizeof(float)};
   launch(device, slices == 2 ? attentionFloat<2, Keys> : attentionFloat<1, Keys>, grid, p, Rows(q), k, v, Sink(out), keys, partials);
 }

@@ -17,12 +17,12 @@ struct Forward {
   Strides outStrides, qStrides;
   Sequences sequences;
   Scoring scoring;
-  int group, d;
+  int kvHeads, group, d;
   int leastRows;  // sequences with fewer rows are left to another kernel
 
-  Forward(const View& out, const View& lse, const View& q, const View& k, const View& v, const Sequences& sequences, const Scoring& scoring, int64_t kvHeads)
+  Forward(const View& out, const View& lse, const View& q, const View& k, const View& v, const Sequences& sequences, const Scoring& scoring, int kvHeads)
       : out(out.bytes), lse(lse ? lse.data<float>() : nullptr), q(q.bytes), k(k.bytes), v(v.bytes), outStrides(out), qStrides(q),
-        sequences(sequences), scoring(scoring), group(int(q.dim(1) / kvHeads)), d(int(q.dim(2))), leastRows(0) {}
+        sequences(sequences), scoring(scoring), kvHeads(kvHeads), group(int(q.dim(1)) / kvHeads), d(int(q.dim(2))), leastRows(0) {}
 
   __device__ void storeLse(const Span& span, int kvHead, int row, float value) const {
     if (lse != nullptr) lse[int64_t(kvHead * group + row % group) * sequences.tokens + span.token + row / group] = value;
@@ -45,12 +45,12 @@ constexpr int keysAtOnce(int D) { return D == 96 ? 32 : 64; }
 template <class T, int D, int M, class Keys>
 __global__ void __launch_bounds__(128, 2) attentionTile(Forward p, Keys keys) {
   constexpr int tileRows = 64 * M, N = keysAtOnce(D);
-  const int kvHead = int(blockIdx.x), warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
-  if (kvHead == 0 && blockIdx.y + 1 == gridDim.y) p.sequences.checkAll();
+  const BlockPlace place(p.kvHeads);
+  const int kvHead = place.kvHead, warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
+  if (blockIdx.x + 1 == gridDim.x) p.sequences.checkAll();
   Span span;
   int row;
-  // The last tiles see most keys: they go first.
-  if (!p.sequences.find(int(gridDim.y) - 1 - int(blockIdx.y), p.group, tileRows, span, row)) return;
+  if (!p.sequences.find(place.fromLast(), p.group, tileRows, span, row)) return;
   const int rows = span.queries * p.group;
   if (rows < p.leastRows) return;
   if (span.keys <= 0) return clearRows<T>(p, span, kvHead, row, tileRows);
@@ -115,19 +115,19 @@ __global__ void __launch_bounds__(128, 2) attentionTile(Forward p, Keys keys) {
 void attendHopper(Device& device, const Forward& p, const View& k, const View& v);
 
 template <class T, int D, int M, class Keys>
-void launchTiles(Device& device, const Forward& p, const Keys& keys, int kvHeads) {
+void launchTiles(Device& device, const Forward& p, const Keys& keys) {
   constexpr int tileRows = 64 * M;
-  const Grid grid{dim3(unsigned(kvHeads), unsigned(p.sequences.slots(p.group, tileRows))), dim3(128), size_t(tileRows + 2 * keysAtOnce(D)) * D * 2};
+  const Grid grid{dim3(placesOf(p.sequences.slots(p.group, tileRows), p.kvHeads)), dim3(128), size_t(tileRows + 2 * keysAtOnce(D)) * D * 2};
   launch(device, attentionTile<T, D, M, Keys>, grid, p, keys);
 }
 
 // q, k and v of format T, d ≤ 256, rows in chunks of 16 bytes.
 template <class T, class Keys>
-void attendTiles(Device& device, const Forward& p, const Keys& keys, int kvHeads) {
-  if (p.d <= 64) launchTiles<T, 64, 2>(device, p, keys, kvHeads);
-  else if (p.d <= 96) launchTiles<T, 96, 2>(device, p, keys, kvHeads);
-  else if (p.d <= 128) launchTiles<T, 128, 1>(device, p, keys, kvHeads);
-  else launchTiles<T, 256, 1>(device, p, keys, kvHeads);
+void attendTiles(Device& device, const Forward& p, const Keys& keys) {
+  if (p.d <= 64) launchTiles<T, 64, 2>(device, p, keys);
+  else if (p.d <= 96) launchTiles<T, 96, 2>(device, p, keys);
+  else if (p.d <= 128) launchTiles<T, 128, 1>(device, p, keys);
+  else launchTiles<T, 256, 1>(device, p, keys);
 }
 
 }  // namespace cuda

@@ -236,12 +236,12 @@ __device__ void attend(const Forward& p, char* bytes, const Barriers& barriers, 
 template <class T, int D>
 __global__ void __launch_bounds__(384, 1) attentionHopper(Forward p, const __grid_constant__ CUtensorMap k, const __grid_constant__ CUtensorMap v) {
 #ifdef HOPPER
-  const int kvHead = int(blockIdx.x);
-  if (kvHead == 0 && blockIdx.y + 1 == gridDim.y) p.sequences.checkAll();
+  const BlockPlace place(p.kvHeads);
+  const int kvHead = place.kvHead;
+  if (blockIdx.x + 1 == gridDim.x) p.sequences.checkAll();
   Span span;
   int row;
-  // The last tiles see most keys: they go first.
-  if (!p.sequences.find(int(gridDim.y) - 1 - int(blockIdx.y), p.group, hopperRows, span, row)) return;
+  if (!p.sequences.find(place.fromLast(), p.group, hopperRows, span, row)) return;
   if (span.keys <= 0) return clearRows<T>(p, span, kvHead, row, hopperRows);
   const int lastRow = least(row + hopperRows, span.queries * p.group) - 1;
   const KeyRange some = p.scoring.some(span, row / p.group, lastRow / p.group);
@@ -250,6 +250,8 @@ __global__ void __launch_bounds__(384, 1) attentionHopper(Forward p, const __gri
   char* shared = ptx::sharedMemory();
   const Barriers barriers{ptx::sharedAddress(shared) + Room<D>::barriers};
   if (threadIdx.x == 0) {
+    ptx::prefetchMap(&k);
+    ptx::prefetchMap(&v);
     for (int s = 0; s < stages; s++) {
       ptx::initBarrier(barriers.keyFull(s), 1);
       ptx::initBarrier(barriers.valueFull(s), 1);
@@ -266,6 +268,8 @@ __global__ void __launch_bounds__(384, 1) attentionHopper(Forward p, const __gri
     ptx::takeRegisters<232>();
     attend<T, D>(p, shared, barriers, span, kvHead, row, lastTile, tiles);
   }
+#else
+  __trap();
 #endif
 }
 
@@ -274,7 +278,7 @@ void launchHopper(Device& device, const Forward& p, const View& k, const View& v
   const auto mapOf = [](const View& x) {
     return tensorMap({x.bytes, x.dtype, x.dim(0), x.dim(2), x.stride(0), x.dim(1), x.stride(1)}, hopperKeys);
   };
-  const Grid grid{dim3(unsigned(k.dim(1)), unsigned(p.sequences.slots(p.group, hopperRows))), dim3(384), Room<D>::bytes};
+  const Grid grid{dim3(placesOf(p.sequences.slots(p.group, hopperRows), p.kvHeads)), dim3(384), Room<D>::bytes};
   launch(device, attentionHopper<T, D>, grid, p, mapOf(k), mapOf(v));
 }
 

@@ -33,8 +33,9 @@ struct Partials {
 // One warp per token and head: joins the splits of what was decoded, and clears what has no keys.
 constexpr int combineWarps = 8;
 static __global__ void combineSplits(Forward p, Partials partials, Sink out) {
+  ptx::takeTurn();
   const int heads = p.group * partials.kvHeads, lane = int(threadIdx.x) % 32;
-  const int token = int(blockIdx.y), head = int(blockIdx.x) * combineWarps + int(threadIdx.x) / 32, kvHead = head / p.group;
+  const int token = int(blockIdx.x), head = int(blockIdx.y) * combineWarps + int(threadIdx.x) / 32, kvHead = head / p.group;
   if (head >= heads) return;
   const Span span = p.sequences.spanOf(token);
   const int row = (token - span.token) * p.group + head % p.group;
@@ -68,7 +69,9 @@ static __global__ void combineSplits(Forward p, Partials partials, Sink out) {
 }
 
 inline void combine(Device& device, const Forward& p, const Partials& partials, const View& out) {
-  const Grid grid{dim3(unsigned(ceilDiv(out.dim(1), combineWarps)), unsigned(out.dim(0))), dim3(32 * combineWarps)};
+  const Grid grid{.blocks = dim3(unsigned(out.dim(0)), unsigned(ceilDiv(out.dim(1), combineWarps))),
+                  .threads = dim3(32 * combineWarps),
+                  .overlaps = true};
   launch(device, combineSplits, grid, p, partials, Sink(out));
 }
 

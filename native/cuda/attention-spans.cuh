@@ -95,6 +95,17 @@ struct KeyRange {
   int first, end;
 };
 
+// A block's place in a grid of slots and key-value heads. The grid lies along x alone, where two thousand million blocks
+// have room (65535 along y and z); the heads of a slot are neighbours.
+struct BlockPlace {
+  int kvHead, slot, slots;
+  __device__ explicit BlockPlace(int kvHeads)
+      : kvHead(int(blockIdx.x % unsigned(kvHeads))), slot(int(blockIdx.x / unsigned(kvHeads))), slots(int(gridDim.x / unsigned(kvHeads))) {}
+  // The last tiles see most keys: with this slot they go first.
+  __device__ int fromLast() const { return slots - 1 - slot; }
+};
+inline unsigned placesOf(int slots, int kvHeads) { return unsigned(slots) * unsigned(kvHeads); }
+
 struct Scoring {
   float scale;
   float inner;     // with a softcap, a product q·k times this is the argument of tanh

@@ -6,6 +6,12 @@
 #include "attention-float.cuh"
 
 namespace cuda {
+namespace {
+
+// A tensor map has no stride of 0: tokens or heads that repeat are left to mma.sync.
+bool isBoxed(const View& x) { return (x.stride(0) != 0 || x.dim(0) == 1) && (x.stride(1) != 0 || x.dim(1) == 1); }
+
+}  // namespace
 
 void attention(Device& device, Out out, Out lse, In q, In k, In v, In boundaries, float scale, bool causal, int window, float softcap) {
   if (q.size() == 0) return;
@@ -16,10 +22,10 @@ void attention(Device& device, Out out, Out lse, In q, In k, In v, In boundaries
   const PackedKeys keys{k, v};
   const bool tiles = is16Bit(q.dtype) && k.dtype == q.dtype && v.dtype == q.dtype && out.dtype == q.dtype && p.d <= 256 &&
                      inChunks(out) && inChunks(q) && inChunks(k) && inChunks(v);
-  if (!tiles) return attendFloat(device, p, out, q, k, v, keys, kvHeads, {});
-  if (device.capability == 90 && p.d <= 128) return attendHopper(device, p, k, v);
-  if (q.dtype == DType::bf16) attendTiles<bf16>(device, p, keys, kvHeads);
-  else attendTiles<f16>(device, p, keys, kvHeads);
+  if (!tiles) return attendFloat(device, p, out, q, k, v, keys, {});
+  if (device.hopper && p.d <= 128 && isBoxed(k) && isBoxed(v)) return attendHopper(device, p, k, v);
+  if (q.dtype == DType::bf16) attendTiles<bf16>(device, p, keys);
+  else attendTiles<f16>(device, p, keys);
 }
 
 }  // namespace cuda

@@ -1,44 +1,29 @@
 // Finding the GPUs, and waiting for them. The runtime is linked statically, so this also works where there is no driver.
 #include "gpu.cuh"
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include "hopper.cuh"
 #include "launch.h"
 
 namespace cuda {
 namespace {
 
-__global__ void writeOne(int* out) { *out = 1; }
+// The code that this build has for a GPU: sm_80's, later ones', with sm_90a's instructions.
+constexpr int plainCode = 1, laterCode = 2, hopperCode = 3;
+
+__global__ void answer(int* out) {
+#if defined(HOPPER)
+  *out = hopperCode;
+#elif __CUDA_ARCH__ >= 900
+  *out = laterCode;
+#else
+  *out = plainCode;
+#endif
+}
 
 std::string because(const std::string& reason) { return "CUDA cannot be used here: " + reason; }
-std::string because(cudaError_t error) { return because(std::string(cudaGetErrorString(error))); }
-
-std::string probe() {
-  int driver = 0, devices = 0;
-  if (cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0) return because(std::string("this machine has no NVIDIA driver"));
-  if (cudaError_t error = cudaGetDeviceCount(&devices)) return because(error);
-  if (devices == 0) return because(std::string("no GPU was found"));
-  int major = 0, minor = 0;
-  if (cudaError_t error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0)) return because(error);
-  if (cudaError_t error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0)) return because(error);
-  if (major < 8)
-    return because("GPU 0 has compute capability " + std::to_string(major) + "." + std::to_string(minor) +
-                   ", and 8.0 is the least");
-  int *onDevice = nullptr, value = 0;
-  if (cudaError_t error = cudaMalloc(reinterpret_cast<void**>(&onDevice), sizeof value)) return because(error);
-  cudaError_t error = cudaSuccess;
-  try {
-    Device device;
-    launch(device, writeOne, {.blocks = 1, .threads = 1}, onDevice);
-    error = cudaMemcpy(&value, onDevice, sizeof value, cudaMemcpyDeviceToHost);
-  } catch (const std::exception& e) {
-    cudaFree(onDevice);
-    return because(std::string(e.what()));
-  }
-  cudaFree(onDevice);
-  if (error) return because(error);
-  if (value != 1) return because(std::string("a kernel ran and left no result"));
-  return "";
-}
+std::string because(cudaError_t error) { return because(cudaGetErrorString(error)); }
 
 int attribute(cudaDeviceAttr which, int index) {
   int value = 0;
@@ -46,15 +31,70 @@ int attribute(cudaDeviceAttr which, int index) {
   return value;
 }
 
-void* allocateOn(int index, size_t bytes) {
+struct Found {
+  int ordinal, code = 0;
+};
+
+// Runs a kernel on a GPU. @throws std::runtime_error that says why it cannot be used.
+Found probe(int ordinal) {
+  const int major = attribute(cudaDevAttrComputeCapabilityMajor, ordinal), minor = attribute(cudaDevAttrComputeCapabilityMinor, ordinal);
+  if (major < 8)
+    throw std::runtime_error("compute capability " + std::to_string(major) + "." + std::to_string(minor) + ", and 8.0 is the least");
+  int value = 0, *onDevice = nullptr;
+  check(cudaSetDevice(ordinal));
+  check(cudaMalloc(reinterpret_cast<void**>(&onDevice), sizeof value));
+  const std::unique_ptr<int, cudaError_t (*)(void*)> freed(onDevice, [](void* p) { return cudaFree(p); });
+  Device device;
+  device.ordinal = ordinal;
+  launch(device, answer, {.blocks = 1, .threads = 1}, onDevice);
+  check(cudaMemcpy(&value, onDevice, sizeof value, cudaMemcpyDeviceToHost));
+  if (value < plainCode || value > hopperCode) throw std::runtime_error("a kernel ran and left no result");
+  return {ordinal, value};
+}
+
+// What this machine has. GPUs behind the first that works are probed when they are opened: a probe takes memory of theirs.
+struct Search {
+  std::vector<Found> found;
+  std::string absence, passedOver;
+
+  Search() {
+    int driver = 0, devices = 0;
+    if (cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0) absence = because("this machine has no NVIDIA driver");
+    else if (cudaError_t error = cudaGetDeviceCount(&devices)) absence = because(error);
+    else if (devices == 0) absence = because("no GPU was found");
+    for (int ordinal = 0; ordinal < devices; ordinal++) {
+      try {
+        if (found.empty()) found.push_back(probe(ordinal));
+        else if (attribute(cudaDevAttrComputeCapabilityMajor, ordinal) >= 8) found.push_back({ordinal});
+        else throw std::runtime_error("older than compute capability 8.0");
+      } catch (const std::exception& e) {
+        cudaGetLastError();
+        passedOver += (passedOver.empty() ? "GPU " : "; GPU ") + std::to_string(ordinal) + nameOf(ordinal) + ": " + e.what();
+      }
+    }
+    if (found.empty() && absence.empty()) absence = because(passedOver);
+  }
+
+  static std::string nameOf(int ordinal) {
+    cudaDeviceProp properties;
+    return cudaGetDeviceProperties(&properties, ordinal) == cudaSuccess ? std::string(" (") + properties.name + ")" : "";
+  }
+};
+
+const Search& search() {
+  static const Search& once = *new Search;
+  return once;
+}
+
+void* allocateOn(int ordinal, size_t bytes) {
   void* block = nullptr;
-  if (cudaSetDevice(index) == cudaSuccess && cudaMalloc(&block, bytes) == cudaSuccess) return block;
+  if (cudaSetDevice(ordinal) == cudaSuccess && cudaMalloc(&block, bytes) == cudaSuccess) return block;
   cudaGetLastError();  // out of memory is told by the pool, and is over with that
   return nullptr;
 }
 
-void freeOn(int index, void* block) {
-  cudaSetDevice(index);
+void freeOn(int ordinal, void* block) {
+  cudaSetDevice(ordinal);
   cudaFree(block);  // waits for the device, so no kernel uses the block any more
 }
 
@@ -67,34 +107,32 @@ void* allocatePinned(size_t bytes) {
 
 }  // namespace
 
-std::string absence() {
-  static const std::string reason = probe();
-  return reason;
-}
+std::string absence() { return search().absence; }
+std::string passedOver() { return search().passedOver; }
+int count() { return int(search().found.size()); }
 
-int count() {
-  int devices = 0;
-  if (!absence().empty() || cudaGetDeviceCount(&devices) != cudaSuccess) return 0;
-  return devices;
-}
-
-Gpu::Gpu(int index)
-    : index(index),
-      pool([index](size_t bytes) { return allocateOn(index, bytes); }, [index](void* block) { freeOn(index, block); }),
+Gpu::Gpu(int index, int ordinal, int code)
+    : index(index), ordinal(ordinal),
+      pool([ordinal](size_t bytes) { return allocateOn(ordinal, bytes); }, [ordinal](void* block) { freeOn(ordinal, block); }),
       pinned(allocatePinned, [](void* block) { cudaFreeHost(block); }),
       waiter(*this) {
-  check(cudaSetDevice(index));
+  check(cudaSetDevice(ordinal));
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   check(cudaHostAlloc(reinterpret_cast<void**>(&faults), sizeof *faults, cudaHostAllocDefault));
   *faults = Faults{};
   cudaDeviceProp properties;
-  check(cudaGetDeviceProperties(&properties, index));
+  check(cudaGetDeviceProperties(&properties, ordinal));
   info.name = properties.name;
-  info.capability = attribute(cudaDevAttrComputeCapabilityMajor, index) * 10 +
-                    attribute(cudaDevAttrComputeCapabilityMinor, index);
-  info.processors = attribute(cudaDevAttrMultiProcessorCount, index);
-  sharedPerBlock = size_t(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, index));
-  cacheBytes = size_t(attribute(cudaDevAttrL2CacheSize, index));
+  info.capability = attribute(cudaDevAttrComputeCapabilityMajor, ordinal) * 10 +
+                    attribute(cudaDevAttrComputeCapabilityMinor, ordinal);
+  hopper = info.capability == 90 && code == hopperCode;
+  overlaps = info.capability >= 90 && code >= laterCode;
+  info.processors = attribute(cudaDevAttrMultiProcessorCount, ordinal);
+  sharedPerBlock = size_t(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, ordinal));
+  cacheBytes = size_t(attribute(cudaDevAttrL2CacheSize, ordinal));
+  // Clocks in kHz, the bus in bits, two transfers per clock; long copies reach nine tenths of that.
+  const double bytes = 2.0 * attribute(cudaDevAttrMemoryClockRate, ordinal) * attribute(cudaDevAttrGlobalMemoryBusWidth, ordinal) / 8;
+  if (bytes > 0) memoryRate = 0.9 * bytes / attribute(cudaDevAttrClockRate, ordinal) / info.processors;
 }
 
 Gpu& gpu(int index) {
@@ -106,13 +144,21 @@ Gpu& gpu(int index) {
     throw std::runtime_error("there is no cuda:" + std::to_string(index) + ": this machine has " +
                              std::to_string(count()) + " GPU" + (count() == 1 ? "" : "s"));
   if (gpus.size() <= size_t(index)) gpus.resize(index + 1);
-  if (!gpus[index]) gpus[index] = std::make_unique<Gpu>(index);
+  if (!gpus[index]) {
+    Found found = search().found[index];
+    try {
+      if (index > 0) found = probe(found.ordinal);
+    } catch (const std::exception& e) {
+      throw std::runtime_error(because(e.what()));
+    }
+    gpus[index] = std::make_unique<Gpu>(index, found.ordinal, found.code);
+  }
   return *gpus[index];
 }
 
 GpuInfo info(int index) {
   GpuInfo info = gpu(index).info;
-  check(cudaSetDevice(index));
+  check(cudaSetDevice(gpu(index).ordinal));
   check(cudaMemGetInfo(&info.freeBytes, &info.bytes));
   return info;
 }
@@ -123,16 +169,23 @@ std::shared_ptr<Device> open(int index) {
   Gpu& g = gpu(index);
   auto device = std::make_shared<Device>();
   device->place = {Place::cuda, uint8_t(index)};
+  device->ordinal = g.ordinal;
   device->stream = g.stream;
   device->capability = g.info.capability;
+  device->hopper = g.hopper;
+  const char* overlap = std::getenv("HELVETIA_OVERLAP");
+  device->overlaps = g.overlaps && !(overlap && std::string(overlap) == "off");
   device->processors = g.info.processors;
+  if (const char* most = std::getenv("HELVETIA_PROCESSORS"); most && std::atoi(most) > 0)
+    device->processors = std::min(device->processors, std::atoi(most));
+  device->memoryRate = g.memoryRate;
   device->sharedPerBlock = g.sharedPerBlock;
   device->cacheBytes = g.cacheBytes;
   device->faults = g.faults;
   return device;
 }
 
-void use(Device& device) { check(cudaSetDevice(device.place.index)); }
+void use(Device& device) { check(cudaSetDevice(device.ordinal)); }
 
 std::shared_ptr<void> scratchBytes(Device& device, size_t bytes) {
   Pool& from = pool(device.place.index);
@@ -169,7 +222,7 @@ void Waiter::push(cudaEvent_t event, std::function<void(Failure)> done) {
 }
 
 void Waiter::loop(Gpu& gpu) {
-  cudaSetDevice(gpu.index);
+  cudaSetDevice(gpu.ordinal);
   for (;;) {
     Wait wait;
     {

@@ -23,14 +23,20 @@ struct GpuInfo {
   size_t bytes = 0, freeBytes = 0;
 };
 
-// "" where a kernel ran on GPU 0, else one sentence that says why not.
+// "" where a kernel ran on some GPU, else one sentence that says why not.
 std::string absence();
-int count();  // 0 where absence() says something
+// GPUs that can be used: index 0 is the first on which a kernel ran. 0 where absence() says something.
+int count();
+// Why GPUs of this machine have no index: they are too old, or the first kernel failed. "" where all have one.
+std::string passedOver();
 GpuInfo info(int index);
 
 Pool& pool(int index);
 
-// What one Node environment's queue launches with. @throws std::runtime_error where that GPU cannot be used.
+// What one Node environment's queue launches with. HELVETIA_PROCESSORS=4 plans for so many multiprocessors at most: tiles
+// and persistent kernels then get on small shapes what they get on large ones, so that tests reach it.
+// HELVETIA_OVERLAP=off starts every kernel when the one before has ended. @throws std::runtime_error where that GPU cannot
+// be used.
 std::shared_ptr<Device> open(int index);
 
 // Before anything below, once per thread.

@@ -74,7 +74,7 @@ PTX void commitStores() { asm volatile("cp.async.bulk.commit_group;" ::: "memory
 template <int N> PTX void waitStoresRead() { asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(N) : "memory"); }
 template <int N> PTX void waitStores() { asm volatile("cp.async.bulk.wait_group %0;" ::"n"(N) : "memory"); }
 
-// --- clusters, registers, dependent launches ---
+// --- clusters, registers ---
 
 PTX uint32_t clusterRank() {
   uint32_t rank;
@@ -86,8 +86,6 @@ PTX void clusterSync() {
 }
 template <int N> PTX void giveRegisters() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N)); }
 template <int N> PTX void takeRegisters() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N)); }
-PTX void waitForEarlierKernel() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
-PTX void releaseLaterKernel() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
 
 // --- stmatrix: the inverse of loadMatrices ---
 

@@ -12,7 +12,7 @@ struct Grid {
   dim3 threads;
   size_t shared = 0;        // bytes of dynamic shared memory
   unsigned cluster = 1;     // blocks along x that form a cluster (sm_90)
-  bool overlaps = false;    // programmatic dependent launch: the kernel calls ptx::waitForEarlierKernel() itself
+  bool overlaps = false;    // the kernel begins with ptx::takeTurn(): its blocks may come while the one before still runs
 };
 
 #ifdef HELVETIA_SIMT
@@ -43,7 +43,7 @@ inline void allowShared(const void* kernel, int device, size_t bytes) {
 template <class... Parameters, class... Arguments>
 void launch(Device& device, void (*kernel)(Parameters...), const Grid& grid, Arguments&&... arguments) {
   if (grid.blocks.x == 0 || grid.blocks.y == 0 || grid.blocks.z == 0) return;
-  allowShared(reinterpret_cast<const void*>(kernel), device.place.index, grid.shared);
+  allowShared(reinterpret_cast<const void*>(kernel), device.ordinal, grid.shared);
   cudaLaunchConfig_t config{};
   config.gridDim = grid.blocks;
   config.blockDim = grid.threads;
@@ -55,7 +55,7 @@ void launch(Device& device, void (*kernel)(Parameters...), const Grid& grid, Arg
     attribute.id = cudaLaunchAttributeClusterDimension;
     attribute.val.clusterDim = {grid.cluster, 1, 1};
   }
-  if (grid.overlaps) {
+  if (grid.overlaps && device.overlaps) {
     auto& attribute = attributes[config.numAttrs++];
     attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
     attribute.val.programmaticStreamSerializationAllowed = 1;

@@ -195,6 +195,11 @@ __global__ __launch_bounds__(threads, 1) void matmulHopper(const __grid_constant
   const uint32_t ring = ptx::sharedAddress(shared), full = ring + barriersAt(tileN), empty = full + 8 * stages;
   const uint32_t rank = s.cluster == 1 ? 0 : ptx::clusterRank();
   if (threadIdx.x == 0) {
+    for (int term = 0; term < (s.steps > s.firstSteps ? 2 : 1); term++) {
+      ptx::prefetchMap(&maps.a[term]);
+      ptx::prefetchMap(&maps.b[term]);
+    }
+    if (s.byBoxes) ptx::prefetchMap(&maps.out);
     for (int i = 0; i < stages; i++) {
       ptx::initBarrier(full + 8 * i, 1);
       ptx::initBarrier(empty + 8 * i, 4 * consumers * int(s.cluster));
@@ -214,6 +219,8 @@ __global__ __launch_bounds__(threads, 1) void matmulHopper(const __grid_constant
     __syncwarp();
   }
   if (s.cluster > 1) ptx::clusterSync();  // a block stays while the other may still send to it
+#else
+  __trap();
 #endif
 }
 

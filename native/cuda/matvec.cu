@@ -47,6 +47,7 @@ __device__ __forceinline__ float correction(const Product& p, uint32_t batch, in
 template <class T, int rows>
 __global__ __launch_bounds__(mostWarps * 32, rows == 8 ? 1 : 2) void matvecDots(const __grid_constant__ Product p,
                                                              const __grid_constant__ Finish finish, uint32_t perBatch, int warps, int64_t inEights) {
+  ptx::takeTurn();
   const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32, part = warp % warps;
   const int groups = int(blockDim.x) / 32 / warps;
   const uint32_t batch = blockIdx.x / perBatch;
@@ -112,6 +113,7 @@ __global__ __launch_bounds__(mostWarps * 32, rows == 8 ? 1 : 2) void matvecDots(
 template <class T, int rows>
 __global__ __launch_bounds__(mostWarps * 32, rows == 8 ? 1 : 2) void matvecRows(const __grid_constant__ Product p,
                                                              const __grid_constant__ Finish finish, uint32_t splits, bool eights) {
+  ptx::takeTurn();
   const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32, warps = int(blockDim.x) / 32;
   const uint32_t tiles = uint32_t((p.N + blockColumns - 1) / blockColumns), batch = blockIdx.x / tiles / splits;
   const uint32_t split = blockIdx.x / tiles % splits;
@@ -177,14 +179,16 @@ void start(Device& device, const Product& p, const Finish& finish, const MatmulP
     launch(device, matvecDots<T, rows>,
            {.blocks = dim3(unsigned(perBatch * p.batches.count)),
             .threads = dim3(unsigned(used * warps * 32)),
-            .shared = size_t(used) * warps * columns * rows * sizeof(float)},
+            .shared = size_t(used) * warps * columns * rows * sizeof(float),
+            .overlaps = true},
            p, finish, uint32_t(perBatch), warps, eights ? term.K / 8 * 8 : int64_t(0));
   } else {
     const int64_t warps = std::clamp<int64_t>(ceilDiv(term.K, plan.splits * 16), 1, mostWarps);
     launch(device, matvecRows<T, rows>,
            {.blocks = dim3(unsigned(ceilDiv(p.N, blockColumns) * plan.splits * p.batches.count)),
             .threads = dim3(unsigned(warps * 32)),
-            .shared = size_t(warps) * rows * blockColumns * sizeof(float)},
+            .shared = size_t(warps) * rows * blockColumns * sizeof(float),
+            .overlaps = true},
            p, finish, uint32_t(plan.splits), term.b.rowsInEights(p.batches));
   }
 }

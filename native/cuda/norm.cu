@@ -45,6 +45,7 @@ struct Parameters {
 
 template <bool centered, int width, int kept>
 __global__ void normRow(Sink out, Source x, Parameters p, int64_t rows, int64_t cols) {
+  ptx::takeTurn();
   const RowGroup group;
   if (group.first >= rows) return;
   Row<width, kept> row(x, group.first, cols);
@@ -176,7 +177,9 @@ void forward(Device& device, const Out& out, const In& x, const In& weight, cons
   const bool eights = inEights(out, cols) && inEights(x, cols) && inEights(weight, cols) && inEights(bias, cols);
   const RowPlan plan(cols, forwardKept, eights);
   const Parameters p{weight, bias, eps, shift};
-  const auto start = [&](auto kernel) { launch(device, kernel, plan.grid(rows), Sink(out), Source(x), p, rows, cols); };
+  Grid grid = plan.grid(rows);
+  grid.overlaps = true;
+  const auto start = [&](auto kernel) { launch(device, kernel, grid, Sink(out), Source(x), p, rows, cols); };
   if (plan.fits) start(normRow<centered, 8, forwardKept>);
   else if (plan.width == 8) start(normRow<centered, 8, 0>);
   else start(normRow<centered, 1, 0>);

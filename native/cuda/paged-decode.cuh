@@ -11,10 +11,10 @@ namespace cuda {
 
 template <class T, int D, int warps>
 __global__ void __launch_bounds__(32 * warps) pagedDecode(Forward p, PagedKeys pages, Partials partials) {
+  ptx::takeTurn();
   constexpr int N = 16, tileBytes = N * D * 2, chunks = D / 8;
-  const int kvHead = int(blockIdx.x), split = int(blockIdx.y);
+  const int sequence = int(blockIdx.x), kvHead = int(blockIdx.y), split = int(blockIdx.z);
   const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, g = lane / 4, q = lane % 4;
-  const int sequence = int(blockIdx.z);
   if (kvHead == 0 && split == 0 && threadIdx.x < 2 && (threadIdx.x == 0 || sequence + 1 == p.sequences.count))
     p.sequences.check(sequence + int(threadIdx.x));
   const Span span = p.sequences.span(sequence + 1);
@@ -114,8 +114,10 @@ __global__ void __launch_bounds__(32 * warps) pagedDecode(Forward p, PagedKeys p
 
 template <class T, int D, int warps>
 void launchDecode(Device& device, const Forward& p, const PagedKeys& pages, const Partials& partials) {
-  const Grid grid{dim3(unsigned(partials.kvHeads), unsigned(partials.splits), unsigned(p.sequences.count)), dim3(32 * warps),
-                  size_t(1 + 4 * warps) * 16 * D * 2};
+  const Grid grid{.blocks = dim3(unsigned(p.sequences.count), unsigned(p.kvHeads), unsigned(partials.splits)),
+                  .threads = dim3(32 * warps),
+                  .shared = size_t(1 + 4 * warps) * 16 * D * 2,
+                  .overlaps = true};
   launch(device, pagedDecode<T, D, warps>, grid, p, pages, partials);
 }
 

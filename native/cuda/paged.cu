@@ -12,6 +12,7 @@ namespace {
 // One thread per eight channels of a row (or per channel, if rows have no such parts), for keys and values.
 __global__ void appendRows(Sink kCache, Sink vCache, Source k, Source v, Strides kStrides, Strides vStrides, const int32_t* slots, int tokens,
                            int room, int kvHeads, int blockSize, int d, bool eights, FaultNote note) {
+  ptx::takeTurn();
   const int parts = eights ? d / 8 : d;
   const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= int64_t(tokens) * kvHeads * parts) return;
@@ -47,7 +48,8 @@ void pagedAppend(Device& device, Out kCache, Out vCache, In k, In v, In slots) {
   const int64_t threads = int64_t(tokens) * kvHeads * (eights ? d / 8 : d);
   const int block = int(std::min<int64_t>(256, ceilDiv(threads, 32) * 32));
   if (threads == 0) return;
-  launch(device, appendRows, {dim3(unsigned(ceilDiv(threads, block))), dim3(unsigned(block))}, Sink(kCache), Sink(vCache), Source(k), Source(v),
+  launch(device, appendRows,
+         {.blocks = dim3(unsigned(ceilDiv(threads, block))), .threads = dim3(unsigned(block)), .overlaps = true}, Sink(kCache), Sink(vCache), Source(k), Source(v),
          Strides(k), Strides(v), slots.data<int32_t>(), tokens, room, kvHeads, blockSize, d, eights,
          FaultNote{device.faults, Faults::pagedAppendSlot, room});
 }
@@ -68,21 +70,21 @@ void pagedAttention(Device& device, Out out, In q, In kCache, In vCache, In bloc
   Partials partials;
   partials.kvHeads = kvHeads;
   partials.bySequence = !decodes;
-  if (!tiles && !decodes) return attendFloat(device, p, out, q, Rows(kCache), Rows(vCache), pages, kvHeads, partials);
+  if (!tiles && !decodes) return attendFloat(device, p, out, q, Rows(kCache), Rows(vCache), pages, partials);
 
   partials.splits = splitsFor(device, int64_t(sequences.count) * kvHeads, sequences.mostKeys);
   const int64_t rows = decodes ? q.dim(0) * q.dim(1) : int64_t(sequences.count) * decodeRows * kvHeads;
   const Scratch<float> sums(device, rows * partials.splits * p.d), stats(device, rows * partials.splits * 2);
   partials.sums = sums;
   partials.stats = stats;
-  if (!tiles) attendFloat(device, p, out, q, Rows(kCache), Rows(vCache), pages, kvHeads, partials);
+  if (!tiles) attendFloat(device, p, out, q, Rows(kCache), Rows(vCache), pages, partials);
   else if (q.dtype == DType::bf16) decode<bf16>(device, p, pages, partials);
   else decode<f16>(device, p, pages, partials);
   combine(device, p, partials, out);
   if (decodes) return;
   p.leastRows = decodeRows + 1;
-  if (q.dtype == DType::bf16) attendTiles<bf16>(device, p, pages, kvHeads);
-  else attendTiles<f16>(device, p, pages, kvHeads);
+  if (q.dtype == DType::bf16) attendTiles<bf16>(device, p, pages);
+  else attendTiles<f16>(device, p, pages);
 }
 
 }  // namespace cuda

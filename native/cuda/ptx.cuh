@@ -96,6 +96,16 @@ template <> PTX void mma<f16>(float (&d)[4], const uint32_t (&a)[4], const uint3
 PTX void barrierSync(int id, int threads) { asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
 PTX void barrierArrive(int id, int threads) { asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
 
+// --- dependent launches (sm_90): see Grid::overlaps ---
+
+// Before a kernel's first access to memory, in all of its threads: waits until the kernels before it are done, and lets
+// blocks of the one behind it come to wait likewise.
+PTX void takeTurn() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;\ngriddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 #undef PTX
 
 }  // namespace ptx

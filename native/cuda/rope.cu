@@ -27,6 +27,7 @@ struct Rotation {
 // One item is `width` pairs of one head, or `width` of its channels to copy.
 template <bool interleaved, int width>
 __global__ void ropeToken(Sink out, Source x, const int32_t* positions, const float* frequencies, Rotation r) {
+  ptx::takeTurn();
   float* cosines = reinterpret_cast<float*>(ptx::sharedMemory());
   float* sines = cosines + r.half;
   const int64_t token = blockIdx.x;
@@ -97,7 +98,8 @@ void rope(Device& device, Out out, In x, In positions, In frequencies, float fac
   const int64_t items = heads * (headDim - half) / (eights ? 8 : 1), wanted = ceilDiv(items > half ? items : half, 32) * 32;
   const Grid grid{.blocks = dim3(unsigned(tokens)),
                   .threads = dim3(unsigned(wanted < 256 ? wanted : 256)),
-                  .shared = size_t(2 * half) * sizeof(float)};
+                  .shared = size_t(2 * half) * sizeof(float),
+                  .overlaps = true};
   const auto start = [&](auto kernel) {
     launch(device, kernel, grid, Sink(out), Source(x), positions.data<int32_t>(), frequencies.data<float>(), rotation);
   };

@@ -75,8 +75,6 @@ template <int N>
 void giveRegisters() { static_assert(N % 8 == 0 && N >= 24 && N <= 256); }
 template <int N>
 void takeRegisters() { static_assert(N % 8 == 0 && N >= 24 && N <= 256); }
-inline void waitForEarlierKernel() {}
-inline void releaseLaterKernel() {}
 
 // --- stmatrix ---
 

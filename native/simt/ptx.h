@@ -58,4 +58,6 @@ void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { simt::
 inline void barrierSync(int id, int threads) { simt::barrierWait(unsigned(id), unsigned(threads), 0, true); }
 inline void barrierArrive(int id, int threads) { simt::barrierWait(unsigned(id), unsigned(threads), 0, false); }
 
+inline void takeTurn() {}
+
 }  // namespace ptx

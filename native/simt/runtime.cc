@@ -76,6 +76,8 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int ind
     case cudaDevAttrMaxRegistersPerBlock:
     case cudaDevAttrMaxRegistersPerMultiprocessor: *value = 65536; break;
     case cudaDevAttrClockRate: *value = 1000000; break;
+    case cudaDevAttrMemoryClockRate: *value = 1000000; break;  // with the next, 14 bytes a cycle for each processor
+    case cudaDevAttrGlobalMemoryBusWidth: *value = 256; break;
     case cudaDevAttrMultiProcessorCount: *value = processors; break;
     case cudaDevAttrIntegrated: *value = 0; break;
     case cudaDevAttrL2CacheSize: *value = cacheBytes; break;

@@ -5,6 +5,7 @@ import { cases, type Rules, reference, rowOf } from '../../lib/check/attention.j
 import { compare, type Numbers, numbers, rounded, seeded } from '../../lib/check/case.js';
 import { kernels } from '../../lib/native.js';
 import { attention } from '../../lib/ops/attention.js';
+import { cast } from '../../lib/ops/copy.js';
 import { empty, type Tensor, tensor, viewOf } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
@@ -95,6 +96,27 @@ describe('attention', () => {
       backward(attention(q, k, v, { boundaries }), toTensor(drawn([30, 2, 8], 6)));
     }
     for (const [i, view] of views.entries()) expect(await view.grad!.data()).toEqual(await copies[i]!.grad!.data());
+  });
+
+  it.each([
+    ['heads', [30, 1, 64], [64, 0, 1]],
+    ['tokens', [1, 2, 64], [0, 64, 1]],
+  ] as const)('takes keys and values whose %s repeat', async (_, stored, strides) => {
+    const [q, k, v] = [drawn([30, 4, 64], 1), drawn([...stored], 2), drawn([...stored], 3)];
+    const repeated = (x: Numbers): Tensor => viewOf(cast(toTensor(x), 'bf16'), [30, 2, 64], [...strides]);
+    const written = (x: Numbers): Numbers => {
+      const out = numbers([30, 2, 64]);
+      for (let i = 0; i < 60; i++) {
+        const from = Math.floor(i / 2) * strides[0] + (i % 2) * strides[1];
+        out.data.set(x.data.subarray(from, from + 64), i * 64);
+      }
+      return out;
+    };
+    const boundaries = tensor([0, 30], { dtype: 'i32', device });
+    const out = attention(cast(toTensor(q), 'bf16'), repeated(k), repeated(v), { boundaries });
+    const want = reference(q, written(k), written(v), [0, 30], {});
+    const difference = compare(await out.data(), want.data, 'bf16', 64, 4);
+    expect(difference.worst, difference.message).toBeLessThanOrEqual(1);
   });
 
   it('gives the logarithm of the sum, and -inf where a token is in no sequence', async () => {

@@ -3,7 +3,7 @@
 // twice its idle figures, in the mean and at the 95th percentile; fails if it does not.
 //
 //   npm run build && node bench/serve-training.mjs [--model models/helvetia-small] [--data examples/data/demo.jsonl]
-//     [--answers 24] [--batch-tokens 512]
+//     [--answers 24] [--batch-tokens 256]
 //
 // `--data` is JSONL of chats, prompts with completions, or GSM8K's questions with answers.
 import { readFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ const { values } = parseArgs({
     model: { type: 'string', default: here('../models/helvetia-small') },
     data: { type: 'string', default: here('../examples/data/demo.jsonl') },
     answers: { type: 'string', default: '24' }, // of each measurement
-    'batch-tokens': { type: 'string', default: '512' },
+    'batch-tokens': { type: 'string', default: '256' },
   },
 });
 const most = 2;
@@ -43,25 +43,29 @@ async function answer(seed) {
   return between;
 }
 
-/** Of so many streams at once: mean, median and 95th percentile in milliseconds. */
+/** The times between the tokens of all answers, of so many streams at once. */
 async function measure(streams) {
   const between = [];
   for (let n = 0; n < Number(values.answers); n += streams) {
     const answers = await Promise.all(Array.from({ length: streams }, (_, i) => answer(n + i)));
     between.push(...answers.flat());
   }
-  between.sort((a, b) => a - b);
+  return between;
+}
+
+function figures(between) {
+  const sorted = between.toSorted((a, b) => a - b);
   return {
-    mean: between.reduce((sum, x) => sum + x, 0) / between.length,
-    p50: between[Math.floor(between.length * 0.5)],
-    p95: between[Math.floor(between.length * 0.95)],
+    mean: sorted.reduce((sum, x) => sum + x, 0) / sorted.length,
+    p50: sorted[Math.floor(sorted.length * 0.5)],
+    p95: sorted[Math.floor(sorted.length * 0.95)],
   };
 }
 
 const each = async () => [await measure(1), await measure(8)];
 
 await each(); // weights are read, times are known
-const idle = await each();
+const before = await each();
 
 const run = model.finetune({
   data: rows,
@@ -71,32 +75,39 @@ const run = model.finetune({
   lora: { r: 8, alpha: 16 },
 });
 let trained = 0;
-const steps = [];
+let ended = false;
 const training = (async () => {
-  for await (const { tokens } of run) {
-    trained += tokens;
-    steps.push(tokens);
-  }
-})().catch((error) => {
-  if (error.name !== 'AbortError') throw error;
-});
-while (steps.length < 2) await new Promise((resolve) => setTimeout(resolve, 10));
-
-const rate = async (during) => {
-  const [before, began] = [trained, performance.now()];
-  const result = await during();
-  return { result, tokensPerSecond: ((trained - before) / (performance.now() - began)) * 1000 };
+  for await (const { tokens } of run) trained += tokens;
+})()
+  .catch((error) => {
+    if (error.name !== 'AbortError') throw error;
+  })
+  .finally(() => {
+    ended = true;
+  });
+/** Resolves when a step of training ends. */
+const step = async () => {
+  for (const now = trained; now === trained && !ended; ) await new Promise((resolve) => setTimeout(resolve, 5));
 };
-const alone = await rate(() => new Promise((resolve) => setTimeout(resolve, 10_000)));
+const rate = async (during) => {
+  const [from, began] = [trained, performance.now()];
+  const result = await during();
+  return { result, tokensPerSecond: ((trained - from) / (performance.now() - began)) * 1000 };
+};
+await step();
+const alone = await rate(async () => {
+  for (let i = 0; i < 3; i++) await step();
+});
 const beside = await rate(each);
 run.cancel();
 await training;
 run.adapter?.dispose();
+const after = await each(); // the machine may have changed its pace meanwhile
 await model.engine.dispose();
 model.dispose();
 
 const ratios = [1, 8].map((streams, i) => {
-  const [from, to] = [idle[i], beside.result[i]];
+  const [from, to] = [figures([...before[i], ...after[i]]), figures(beside.result[i])];
   const ratio = Object.fromEntries(Object.keys(from).map((name) => [name, to[name] / from[name]]));
   return { streams, idleMilliseconds: from, besideMilliseconds: to, ratio };
 });

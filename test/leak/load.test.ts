@@ -11,7 +11,7 @@ import { isEmulated, testDevice } from '../device.js';
 
 const folder = join(import.meta.dirname, '..', '..', 'models', 'helvetia-small');
 const used = async (): Promise<number> => {
-  await device(testDevice).idle();
+  await device(testDevice).idle().catch(() => {}); // failures are expected here
   return memory().used;
 };
 

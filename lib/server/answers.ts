@@ -1,10 +1,8 @@
 // What answers of chat and completions have in common: ids, times, fingerprints, usage.
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { cpuInfo } from '../device.js';
 import type { Generated } from '../text/generate.js';
 import type { Resolved } from './context.js';
-
-export const newId = (prefix: string): string => `${prefix}-${randomUUID().replaceAll('-', '')}`;
 
 export const unixSeconds = (): number => Math.floor(Date.now() / 1000);
 

@@ -2,13 +2,14 @@
 import { Hono } from 'hono';
 import type { Generated, Piece } from '../text/generate.js';
 import type { AnswerReader } from '../text/tools.js';
-import { newId, systemFingerprint, unixSeconds, usageOf } from './answers.js';
+import { systemFingerprint, unixSeconds, usageOf } from './answers.js';
 import { jsonBody } from './body.js';
 import { type Delta, deltaOf, planAnswer } from './chat-answer.js';
 import { type ChatBody, chatBody, templateMessages } from './chat-request.js';
 import type { Resolved, ServerContext } from './context.js';
 import { badRequest, errorBody } from './errors.js';
 import { beginMilliseconds, Generations } from './generation.js';
+import { newId } from './ids.js';
 import { type ChatTokenLogprob, chatLogprob } from './logprobs.js';
 import { chatPrompt, checkLength, mostTokens } from './prompt.js';
 import { requestFacts } from './request.js';
@@ -97,7 +98,7 @@ class Completion {
     reader: () => AnswerReader,
   ) {
     this.#head = {
-      id: newId('chatcmpl'),
+      id: newId('chatcmpl-'),
       created: unixSeconds(),
       model: body.model,
       system_fingerprint: systemFingerprint(resolved),

@@ -3,11 +3,12 @@ import { Hono } from 'hono';
 import { z } from 'zod';
 import type { Model } from '../model.js';
 import type { Generated, Piece } from '../text/generate.js';
-import { newId, systemFingerprint, unixSeconds, usageOf } from './answers.js';
+import { systemFingerprint, unixSeconds, usageOf } from './answers.js';
 import { jsonBody } from './body.js';
 import type { Resolved, ServerContext } from './context.js';
 import { badRequest, errorBody } from './errors.js';
 import { beginMilliseconds, Generations, type Sequence } from './generation.js';
+import { newId } from './ids.js';
 import { type CompletionLogprobs, completionLogprobs } from './logprobs.js';
 import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
 import { requestFacts } from './request.js';
@@ -99,7 +100,7 @@ class TextCompletion {
     this.#perPrompt = body.best_of ?? body.n ?? 1;
     this.#candidates = Array.from({ length: prompts.length * this.#perPrompt }, () => ({ pieces: [] }));
     this.#head = {
-      id: newId('cmpl'),
+      id: newId('cmpl-'),
       object: 'text_completion',
       created: unixSeconds(),
       model: body.model,

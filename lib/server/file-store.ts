@@ -4,7 +4,6 @@
 //   files/file-…/content       its bytes
 //
 // Ids are random and made here; no name from a request is ever part of a path.
-import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -22,14 +21,9 @@ const recordSchema = z.object({
   purpose: z.string(),
 });
 
-export type FileRecord = z.infer<typeof recordSchema>;
+export { newId } from './ids.js';
 
-/** A name that cannot be guessed: a prefix and 24 letters and digits. */
-export function newId(prefix: string): string {
-  const letters = 'ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789';
-  // The few letters that a byte's remainder prefers cost less than one of its 140 bits.
-  return prefix + Array.from(randomBytes(24), (byte) => letters[byte % letters.length]).join('');
-}
+export type FileRecord = z.infer<typeof recordSchema>;
 
 export class FileStore {
   readonly #files = new Map<string, FileRecord>();

@@ -135,7 +135,7 @@ export class Generations implements AsyncIterable<SequenceEvent> {
       tokens = end.usage.completionTokens; // the last piece may only bring text that was held back
       this.#events.push({ index, end });
     } catch (error) {
-      if (facts.signal.aborted || context.signal.aborted || this.#failure) finish = 'abort';
+      if (this.#cancelled) finish = 'abort';
       this.#failure ??= { error };
       this.cancel();
     } finally {

@@ -1,8 +1,9 @@
 // Facts of the request at hand that rooms need.
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { Context } from 'hono';
 import type { ServerContext } from './context.js';
 import type { RequestFacts } from './generation.js';
+import { newId } from './ids.js';
 
 declare module 'hono' {
   interface ContextVariableMap {
@@ -12,7 +13,7 @@ declare module 'hono' {
 
 /** The caller's own id where it gave a sensible one, so that logs of several servers can be joined. */
 export function requestIdOf(given: string | undefined): string {
-  return given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : `req_${randomUUID().replaceAll('-', '')}`;
+  return given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : newId('req_');
 }
 
 export function requestFacts(c: Context, { settings }: ServerContext): RequestFacts {

@@ -1,10 +1,14 @@
-// The handlers mounted where people mount them: node:http, Hono, a plain fetch call, under /v1, at the root, elsewhere.
+// The handlers mounted where people mount them: node:http, Express, Fastify, Hono, a route of Next.js, under /v1, at the
+// root, elsewhere.
 import { createServer as createHttpServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import express from 'express';
+import fastify from 'fastify';
 import { Hono } from 'hono';
+import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadModel, type Model } from '../../lib/model.js';
-import { createServer } from '../../lib/server/index.js';
+import { createServer, type Server } from '../../lib/server/index.js';
 import { modelId, modelPath } from './running.js';
 
 let model: Model;
@@ -94,6 +98,134 @@ describe('createServer', () => {
     const response = await server.fetch(new Request('http://x/v1/chat/completions', init));
     expect(response.status).toBe(503);
     expect(await response.json()).toMatchObject({ error: { message: expect.stringMatching(/could not be loaded/) } });
+    await server.close();
+  });
+});
+
+/** A server whose generations' ends are kept. */
+function watched(): { server: Server; ended: unknown[] } {
+  const ended: unknown[] = [];
+  const logger = {
+    info: (fields: Readonly<Record<string, unknown>>, event: string) => {
+      if (event === 'generated') ended.push(fields.finish);
+    },
+    warn: () => {},
+    error: (fields: object) => ended.push(fields),
+  };
+  return { server: createServer({ models: [model], logger }), ended };
+}
+
+interface Mounted extends AsyncDisposable {
+  url: string;
+}
+
+async function closing(listener: ReturnType<typeof createHttpServer>): Promise<Mounted> {
+  if (!listener.listening) await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(listener.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: async () => {
+      listener.closeAllConnections();
+      listener.close();
+    },
+  };
+}
+
+const mounts: Record<string, (server: Server) => Promise<Mounted>> = {
+  'Express 5': (server) => closing(createHttpServer(express().use('/v1', server.node))),
+  'Express 5 behind its parser': (server) =>
+    closing(createHttpServer(express().use(express.json()).use('/v1', server.node))),
+  'Fastify 5 without its parsers': async (server) => {
+    const app = fastify();
+    app.register(async (inside) => {
+      inside.removeAllContentTypeParsers();
+      inside.addContentTypeParser('*', (_, __, done) => done(null));
+      inside.all('/v1/*', (request, reply) => {
+        reply.hijack();
+        return server.node(request.raw, reply.raw);
+      });
+    });
+    await app.listen({ port: 0, host: '127.0.0.1' });
+    return closing(app.server);
+  },
+  'Fastify 5 behind its parser': async (server) => {
+    const app = fastify();
+    app.all('/v1/*', (request, reply) => {
+      reply.hijack();
+      return server.node(Object.assign(request.raw, { body: request.body }), reply.raw);
+    });
+    await app.listen({ port: 0, host: '127.0.0.1' });
+    return closing(app.server);
+  },
+};
+
+describe.each(Object.entries(mounts))('in %s', (_, mount) => {
+  const messages = [{ role: 'user' as const, content: 'Tell a long story.' }];
+  const endless = {
+    model: modelId,
+    messages,
+    max_tokens: 400,
+    temperature: 1,
+    ignore_eos: true,
+    stream: true as const,
+  };
+
+  it('answers whole and as a stream, and lists', async () => {
+    const { server } = watched();
+    await using at = await mount(server);
+    const client = new OpenAI({ baseURL: `${at.url}/v1`, apiKey: 'x', maxRetries: 0 });
+    const body = { model: modelId, messages, max_tokens: 8, temperature: 0 };
+    const whole = await client.chat.completions.create(body);
+    let text = '';
+    for await (const { choices } of await client.chat.completions.create({ ...body, stream: true })) {
+      text += choices[0]?.delta.content ?? '';
+    }
+    expect(text).toBe(whole.choices[0]!.message.content);
+    expect((await client.models.list()).data.map(({ id }) => id)).toEqual([modelId]);
+    await expect(client.chat.completions.create({ ...body, model: 'none' })).rejects.toThrow(OpenAI.NotFoundError);
+    await server.close();
+  });
+
+  it.each([true, false])('frees what a client used that leaves (streaming: %s)', async (stream) => {
+    const { server, ended } = watched();
+    await using at = await mount(server);
+    const leave = new AbortController();
+    const answer = fetch(`${at.url}/v1/chat/completions`, {
+      method: 'POST',
+      body: JSON.stringify({ ...endless, stream }),
+      headers: { 'content-type': 'application/json' },
+      signal: leave.signal,
+    });
+    answer.catch(() => {});
+    if (stream) await (await answer).body!.getReader().read();
+    else await expect.poll(() => model.engine.stats().running, { timeout: 5000 }).toBe(1);
+    leave.abort();
+    await expect.poll(() => ended, { timeout: 5000 }).toEqual(['abort']);
+    expect(model.engine.stats()).toMatchObject({ running: 0, waiting: 0 });
+    await server.close();
+  });
+});
+
+describe('as a route of Next.js', () => {
+  const call = (POST: Server['fetch'], body: object, signal?: AbortSignal): Promise<Response> =>
+    POST(new Request('http://x/v1/chat/completions', { ...init, body: JSON.stringify(body), signal: signal ?? null }));
+
+  it('answers, streams, and ends with the request or with the reader', async () => {
+    const { server, ended } = watched();
+    const POST = server.fetch;
+    await expectAnswer(await call(POST, request));
+    const streamed = await call(POST, { ...request, stream: true });
+    expect(await streamed.text()).toMatch(/^data: .*data: \[DONE\]\n\n$/s);
+    const endless = { ...request, max_tokens: 400, ignore_eos: true, stream: true };
+    const reader = (await call(POST, endless)).body!.getReader();
+    await reader.read();
+    await reader.cancel();
+    await expect.poll(() => ended.slice(2), { timeout: 5000 }).toEqual(['abort']);
+    const leave = new AbortController();
+    const whole = call(POST, { ...endless, stream: false }, leave.signal);
+    await expect.poll(() => model.engine.stats().running, { timeout: 5000 }).toBe(1);
+    leave.abort();
+    expect((await whole).status).toBe(503);
+    await expect.poll(() => ended.slice(2), { timeout: 5000 }).toEqual(['abort', 'abort']);
     await server.close();
   });
 });

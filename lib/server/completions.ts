@@ -9,8 +9,9 @@ import type { Resolved, ServerContext } from './context.js';
 import { badRequest, errorBody } from './errors.js';
 import { beginMilliseconds, Generations, type Sequence } from './generation.js';
 import { newId } from './ids.js';
-import { type CompletionLogprobs, completionLogprobs } from './logprobs.js';
+import { type CompletionLogprobs, completionLogprobs, joined } from './logprobs.js';
 import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
+import { promptLogprobs } from './prompt-logprobs.js';
 import { requestFacts } from './request.js';
 import { checkSequences, samplingFields, samplingOptions, seedOf } from './sampling.js';
 import { eventStream } from './stream.js';
@@ -34,9 +35,16 @@ export function completionRoutes(context: ServerContext): Hono {
     using resolved = await context.resolve(body.model, facts.signal);
     const prompts = inputsOf(body.prompt);
     const sequences = await prepare(context, resolved.model, body, prompts);
+    const echoed: CompletionLogprobs[] = [];
+    if (body.echo && typeof body.logprobs === 'number') {
+      const each = sequences.length / prompts.length;
+      for (let at = 0; at < sequences.length; at += each) {
+        echoed.push(await promptLogprobs(resolved, sequences[at]!.prompt, body.logprobs, facts.signal));
+      }
+    }
     const generations = new Generations(context, resolved, sequences, facts);
     await generations.begun(beginMilliseconds);
-    const completion = new TextCompletion(resolved, body, prompts, generations);
+    const completion = new TextCompletion(resolved, body, prompts, echoed, generations);
     if (!body.stream) return c.json(await completion.whole());
     return eventStream(completion.chunks(), {
       cancel: generations.cancel,
@@ -57,9 +65,6 @@ async function prepare(
   if (candidates < n) throw badRequest(`'best_of': is ${candidates}, less than 'n', which is ${n}.`, 'best_of');
   if (candidates > n && body.stream)
     throw badRequest("'best_of': a stream cannot choose; send it without 'stream'.", 'best_of');
-  if (body.echo && typeof body.logprobs === 'number') {
-    throw badRequest("'echo': cannot be combined with 'logprobs': those of prompts are not computed.", 'echo');
-  }
   checkSequences(given.length * candidates, model, given.length > 1 ? 'prompt' : 'n');
   const { seed, ...sampling } = samplingOptions(body, model);
   const topLogprobs = body.logprobs ?? (candidates > n ? 0 : undefined);
@@ -95,6 +100,8 @@ class TextCompletion {
     private readonly resolved: Resolved,
     private readonly body: CompletionBody,
     private readonly prompts: readonly (string | number[])[],
+    /** Of each prompt, where they were asked for. */
+    private readonly echoed: readonly CompletionLogprobs[],
     private readonly generations: Generations,
   ) {
     this.#perPrompt = body.best_of ?? body.n ?? 1;
@@ -119,11 +126,13 @@ class TextCompletion {
     return {
       ...this.#head,
       choices: chosen.map(({ candidate, at }, index) => {
-        const echoed = this.#echo(at);
+        const echo = this.#echo(at);
+        const logprobs = this.#logprobs(candidate.pieces, echo.length);
+        const before = this.echoed[at];
         return {
-          text: echoed + (candidate.end?.text ?? ''),
+          text: echo + (candidate.end?.text ?? ''),
           index,
-          logprobs: this.#logprobs(candidate.pieces, echoed.length),
+          logprobs: before && logprobs ? joined(before, logprobs) : logprobs,
           finish_reason: candidate.end?.finishReason ?? 'stop',
         };
       }),
@@ -145,7 +154,10 @@ class TextCompletion {
     });
     const offsets = this.#candidates.map((_, index) => this.#echo(this.#promptOf(index)).length);
     if (this.body.echo) {
-      for (const index of this.#candidates.keys()) yield chunk(index, this.#echo(this.#promptOf(index)), null, null);
+      for (const index of this.#candidates.keys()) {
+        const at = this.#promptOf(index);
+        yield chunk(index, this.#echo(at), this.echoed[at] ?? null, null);
+      }
     }
     for await (const event of this.generations) {
       const { index } = event;

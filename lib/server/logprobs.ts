@@ -28,19 +28,27 @@ export function chatLogprob(tokenizer: Tokenizer, piece: Piece): ChatTokenLogpro
 
 export interface CompletionLogprobs {
   tokens: string[];
-  token_logprobs: number[];
-  top_logprobs: Record<string, number>[];
+  token_logprobs: (number | null)[];
+  top_logprobs: (Record<string, number> | null)[];
   text_offset: number[];
 }
 
-/** `offset` is where the text of these pieces begins in the choice's whole text. */
+/** `offset` is where the text of these pieces begins in the choice's whole text; before them comes what has none. */
 export function completionLogprobs(
   tokenizer: Tokenizer | undefined,
   pieces: readonly Piece[],
   offset: number,
+  first?: Piece,
 ): CompletionLogprobs {
   const result: CompletionLogprobs = { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
   const name = (token: number): string => (tokenizer ? tokenText(tokenizer, token) : `token_id:${token}`);
+  if (first) {
+    result.tokens.push(name(first.token));
+    result.token_logprobs.push(null);
+    result.top_logprobs.push(null);
+    result.text_offset.push(offset);
+    offset += first.text.length;
+  }
   for (const { text, token, logprob, top } of pieces) {
     if (logprob !== undefined) {
       result.tokens.push(name(token));
@@ -53,6 +61,16 @@ export function completionLogprobs(
     offset += text.length;
   }
   return result;
+}
+
+/** Those of a text and of what follows it. */
+export function joined(before: CompletionLogprobs, after: CompletionLogprobs): CompletionLogprobs {
+  return {
+    tokens: [...before.tokens, ...after.tokens],
+    token_logprobs: [...before.token_logprobs, ...after.token_logprobs],
+    top_logprobs: [...before.top_logprobs, ...after.top_logprobs],
+    text_offset: [...before.text_offset, ...after.text_offset],
+  };
 }
 
 /** A part of a character is shown as vLLM and OpenAI show it, by its bytes. */

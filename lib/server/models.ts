@@ -13,6 +13,8 @@ interface ModelObject {
   root: string;
   parent: string | null;
   max_model_len: number;
+  /** As vLLM has it. */
+  permission: [];
 }
 
 export function modelRoutes(context: ServerContext): Hono {
@@ -80,5 +82,14 @@ function listed(context: ServerContext): ModelObject[] {
 
 function modelObject(id: string, created: number, parent: string | null, contextLength: number): ModelObject {
   const root = parent ?? id;
-  return { id, object: 'model', created, owned_by: 'helvetia', root, parent, max_model_len: contextLength };
+  return {
+    id,
+    object: 'model',
+    created,
+    owned_by: 'helvetia',
+    root,
+    parent,
+    max_model_len: contextLength,
+    permission: [],
+  };
 }

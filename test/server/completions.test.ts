@@ -3,6 +3,7 @@ import type OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { modelId, type Running, running } from './running.js';
 import { expectValid } from './specification.js';
+import { vllm } from './vllm.js';
 
 let server: Running;
 beforeAll(async () => {
@@ -13,6 +14,12 @@ afterAll(async () => {
 });
 
 const json = async <T>(response: Response): Promise<T> => (await response.json()) as T;
+
+/** The specification has one shape for whole answers and chunks, without the nulls that OpenAI sends in chunks too. */
+function completed({ usage, ...chunk }: OpenAI.Completion): object {
+  const choices = chunk.choices.map((choice) => ({ ...choice, finish_reason: choice.finish_reason ?? 'stop' }));
+  return { ...chunk, choices, ...(usage ? { usage } : {}) };
+}
 
 describe('completions', () => {
   const base = { model: modelId, prompt: 'Once upon a time', max_tokens: 12, temperature: 0 };
@@ -29,6 +36,7 @@ describe('completions', () => {
       stream_options: { include_usage: true },
     });
     for await (const chunk of stream) {
+      expectValid('CreateCompletionResponse', completed(chunk));
       text += chunk.choices[0]?.text ?? '';
       last = chunk;
     }
@@ -71,6 +79,42 @@ describe('completions', () => {
     expect(text_offset![0]).toBe(0);
   });
 
+  it('give those of the prompt too, as evaluations ask for them', async () => {
+    const prompt = 'The goats climbed the mountain';
+    const request = { ...base, prompt, echo: true, logprobs: 2 };
+    const scored = await server.client.completions.create({ ...request, max_tokens: 0 });
+    const { tokens, token_logprobs, top_logprobs, text_offset } = scored.choices[0]!.logprobs!;
+    expect(scored.choices[0]!.text).toBe(prompt);
+    expect(tokens).toHaveLength(scored.usage!.prompt_tokens);
+    expect([token_logprobs![0], top_logprobs![0]]).toEqual([null, null]);
+    expect(token_logprobs!.slice(1).every((logprob) => logprob! < 0)).toBe(true);
+    expect(text_offset!.every((offset, i) => i === 0 || offset >= text_offset![i - 1]!)).toBe(true);
+    // What the model says of the text is what it says of the same tokens while it writes them.
+    const ids = (await json<{ tokens: number[] }>(await server.post('/tokenize', { prompt }))).tokens;
+    const before = {
+      ...base,
+      prompt: ids.slice(0, -1),
+      max_tokens: 1,
+      logprobs: 5,
+      logit_bias: { [ids.at(-1)!]: 100 },
+    };
+    const [written] = (await server.client.completions.create(before)).choices;
+    expect(token_logprobs!.at(-1)).toBeCloseTo(written!.logprobs!.token_logprobs![0]!, 2);
+    const on = await server.client.completions.create({ ...request, max_tokens: 3 });
+    expect(on.choices[0]!.logprobs!.tokens!.slice(0, tokens!.length)).toEqual(tokens);
+    expect(on.choices[0]!.logprobs!.tokens).toHaveLength(tokens!.length + 3);
+    expect(on.choices[0]!.logprobs!.text_offset![tokens!.length]).toBe(prompt.length);
+    let streamed: string[] = [];
+    for await (const { choices } of await server.client.completions.create({
+      ...request,
+      max_tokens: 3,
+      stream: true,
+    })) {
+      streamed = [...streamed, ...(choices[0]!.logprobs?.tokens ?? [])];
+    }
+    expect(streamed).toEqual(on.choices[0]!.logprobs!.tokens);
+  });
+
   it('choose the best of several', async () => {
     const request = { ...base, temperature: 1.5, seed: 4, max_tokens: 20 };
     const all = await server.client.completions.create({ ...request, n: 4, logprobs: 0 });
@@ -85,7 +129,6 @@ describe('completions', () => {
   it.each([
     ['best_of', { best_of: 1, n: 2 }],
     ['best_of', { best_of: 3, stream: true }],
-    ['echo', { echo: true, logprobs: 1 }],
     ['suffix', { suffix: 'end' }],
     ['logprobs', { logprobs: 6 }],
     ['prompt', { prompt: [[99999]] }],
@@ -137,13 +180,14 @@ describe('embeddings', () => {
 describe('tokens', () => {
   it('come and go', async () => {
     const prompt = 'Hello, goats! 🐐 <|im_end|>';
-    const { tokens, count, max_model_len, token_strs } = await json<Record<string, number[]>>(
-      await server.post('/tokenize', { model: modelId, prompt, return_token_strs: true }),
+    const { tokens, count, max_model_len, token_strs } = vllm.tokenized.parse(
+      await json(await server.post('/tokenize', { model: modelId, prompt, return_token_strs: true })),
     );
-    expect(count).toBe(tokens!.length);
-    expect(token_strs).toHaveLength(tokens!.length);
+    vllm.tokenized.parse(await json(await server.post('/tokenize', { prompt })));
+    expect(count).toBe(tokens.length);
+    expect(token_strs).toHaveLength(tokens.length);
     expect(max_model_len).toBe(512);
-    const back = await json<{ prompt: string }>(await server.post('/detokenize', { model: modelId, tokens }));
+    const back = vllm.detokenized.parse(await json(await server.post('/detokenize', { model: modelId, tokens })));
     expect(back.prompt).toContain('Hello, goats! 🐐');
   });
 

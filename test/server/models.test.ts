@@ -9,6 +9,7 @@ import { Adapter } from '../../lib/lora/adapter.js';
 import { loadModel } from '../../lib/model.js';
 import { modelId, modelPath, type Running, running } from './running.js';
 import { expectValid } from './specification.js';
+import { vllm } from './vllm.js';
 
 let server: Running;
 let folder: string;
@@ -35,13 +36,15 @@ describe('models', () => {
   it('are listed, adapters with their parent', async () => {
     const models = [];
     for await (const model of server.client.models.list()) models.push(model);
-    for (const model of models) expectValid('Model', { shutdown_date: null, ...model });
+    for (const model of models) vllm.model.parse(model);
     expect(models).toMatchObject([
       { id: modelId, object: 'model', parent: null },
       { id: 'herd', object: 'model', parent: modelId },
     ]);
     expect(await server.client.models.retrieve('herd')).toMatchObject({ id: 'herd', parent: modelId });
+    vllm.model.parse(await server.client.models.retrieve('herd'));
     await expect(server.client.models.retrieve('none')).rejects.toThrow(OpenAI.NotFoundError);
+    for (const model of models) expectValid('Model', { shutdown_date: null, ...model });
   });
 
   it('answer by the adapter’s name, and by base:adapter', async () => {
@@ -80,6 +83,7 @@ describe('adapters', () => {
   it('are loaded and unloaded while serving, under any name', async () => {
     const name = 'team:tickets';
     const loaded = await server.post('/v1/load_lora_adapter', { lora_name: name, lora_path: 'shelf/deep' });
+    expect(loaded.headers.get('content-type')).toMatch(/^text\/plain/);
     expect(await loaded.text()).toBe(`Success: LoRA adapter '${name}' added successfully`);
     expect(await server.client.models.retrieve(name)).toMatchObject({ id: name, parent: modelId });
     expect((await chat(name)).model).toBe(name);
@@ -91,6 +95,7 @@ describe('adapters', () => {
     await expect(chat(name)).rejects.toThrow(OpenAI.NotFoundError);
     expect((await server.post('/v1/load_lora_adapter', inPlace)).status).toBe(200);
     const unloaded = await server.post('/v1/unload_lora_adapter', { lora_name: name });
+    expect(unloaded.headers.get('content-type')).toMatch(/^text\/plain/);
     expect(await unloaded.text()).toBe(`Success: LoRA adapter '${name}' removed successfully`);
     expect((await server.post('/v1/unload_lora_adapter', { lora_name: name })).status).toBe(404);
   });

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
-import { expect } from 'vitest';
+import { expect, TestRunner } from 'vitest';
 import { parse } from 'yaml';
 import { hasShared, shared } from '../shared.js';
 
@@ -62,9 +62,9 @@ function modernise(schema: { [key: string]: Json }): void {
   }
 }
 
-/** Fails with the schema's complaints; passes where the specification is not there. */
+/** Fails with the schema's complaints; skips the test from here on where the specification is not there. */
 export function expectValid(name: string, body: unknown): void {
-  if (!there) return;
+  if (!there) return TestRunner.getCurrentTest()?.context.skip("OpenAI's specification is not there");
   ajv ??= load();
   let validate = validators.get(name);
   if (!validate) {

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { CallPartsMask, OpenedMask } from './answer-mask.js';
 import { choice, text } from './grammar/expression.js';
 import {
+  Budget,
   type CompiledSchema,
   compiled,
   compileJsonObject,
@@ -14,10 +15,11 @@ import {
   vocabularyOf,
 } from './grammar/index.js';
 import * as json from './grammar/json.js';
+import type { Grammar } from './grammar/machine.js';
 import type { TokenMask } from './mask.js';
 import type { ChatMessage } from './template.js';
 import type { Tokenizer } from './tokenizer.js';
-import { callId, callsExpression, mostCalls, type ToolForm, toolFormOf, toolMessages } from './tool-forms.js';
+import { callId, callsExpression, mostCalls, type ToolChoices, type ToolForm, toolFormOf, toolMessages } from './tool-forms.js';
 import { type ToolEvent, ToolParser } from './tool-parser.js';
 
 export type { ToolEvent } from './tool-parser.js';
@@ -87,9 +89,9 @@ export async function planAnswer(
   const optional = !forced && wanted.mode === 'auto' ? callable : [];
   // A bare object can be told from the answer's own only by its grammar; what a control token opens, by that token.
   const opener = form.kind === 'llama' ? undefined : form.openingToken;
-  const answer = forced ? undefined : formatOf(form, format, opener === undefined ? optional : [], several);
+  const answer = forced ? undefined : await formatOf(form, format, opener === undefined ? optional : [], several);
   const constrained = forced || (answer !== undefined && opener !== undefined && optional.length > 0);
-  const calls = constrained ? callsOf(form, callable, several) : undefined;
+  const calls = constrained ? await callsOf(form, callable, several) : undefined;
   const vocabulary = (answer || calls) && (await vocabularyOf(tokenizer));
   const callsMask = (first: number | undefined): TokenMask => calls!.mask(vocabulary!, endIds, first);
   const answerMask = (): TokenMask => maskFor(vocabulary!, answer!.grammar, endIds);
@@ -126,15 +128,17 @@ function formatOf(
   format: Format,
   tools: readonly ToolDefinition[],
   parallel: boolean,
-): CompiledSchema | undefined {
+): Promise<CompiledSchema> | undefined {
   if (format.type === 'text') return undefined;
   const schema = format.type === 'schema' ? format.schema : undefined;
-  return recalled([form.kind, format.type, schema, tools, parallel], () => {
+  return recalled(['format', form.kind, format.type, schema, tools, parallel], async () => {
     if (tools.length === 0) return format.type === 'json' ? compileJsonObject() : compileJsonSchema(schema);
-    const answer = format.type === 'json' ? { expression: json.object, warnings: [] } : schemaExpression(schema);
-    const calls = callsExpressions(form, tools, parallel);
+    const budget = new Budget();
+    const answer =
+      format.type === 'json' ? { expression: json.object, warnings: [] } : await schemaExpression(schema, budget);
+    const calls = await callsExpressions(form, tools, parallel, budget);
     const warnings = [...answer.warnings, ...calls.warnings];
-    return compiled(choice(answer.expression, calls.expression), warnings, choice(json.value, calls.free));
+    return compiled(choice(answer.expression, calls.expression), warnings, choice(json.value, calls.free), budget);
   });
 }
 
@@ -144,32 +148,25 @@ interface CallsConstraint {
   warnings: readonly string[];
 }
 
-function callsOf(form: ToolForm, tools: readonly ToolDefinition[], parallel: boolean): CallsConstraint {
+async function callsOf(form: ToolForm, tools: readonly ToolDefinition[], parallel: boolean): Promise<CallsConstraint> {
   if (form.kind === 'named' && form.argumentsToken !== undefined)
     return partsOf(form, form.argumentsToken, tools, parallel);
-  const { grammar, warnings } = recalled([form.kind, form.openingToken, tools, parallel], () => {
-    const { expression, free, warnings } = callsExpressions(form, tools, parallel);
-    return compiled(expression, warnings, free);
+  const { grammar, warnings } = await recalled(['calls', form.kind, form.openingToken, tools, parallel], async () => {
+    const budget = new Budget();
+    const { expression, free, warnings } = await callsExpressions(form, tools, parallel, budget);
+    return compiled(expression, warnings, free, budget);
   });
   return { warnings, mask: (vocabulary, endIds, opener) => maskFor(vocabulary, grammar, endIds, { opener }) };
 }
 
 /** Calls whose parts are divided by control tokens: a grammar for each part. */
-function partsOf(
+async function partsOf(
   form: ToolForm,
   argumentsToken: number,
   tools: readonly ToolDefinition[],
   parallel: boolean,
-): CallsConstraint {
-  const names = tools.map((tool) => tool.function.name);
-  const nameGrammar = recalled(['names', names], () => compiled(choice(...names.map(text)), [], json.value)).grammar;
-  const idGrammar = recalled(['id'], () => compiled(callId, [], json.value)).grammar;
-  const given = new Map(
-    tools.map(({ function: { name, parameters } }) => [
-      name,
-      recalled(['arguments', parameters], () => compileJsonSchema({ type: 'object', ...(parameters ?? {}) })),
-    ]),
-  );
+): Promise<CallsConstraint> {
+  const { names, ids, given } = await recalled(['parts', tools], () => partGrammars(tools));
   const { openingToken, idToken } = form;
   const withId = form.ids === true && idToken !== undefined;
   return {
@@ -181,8 +178,8 @@ function partsOf(
           id: withId ? argumentsToken : undefined,
           next: parallel ? openingToken : undefined,
         },
-        name: (ends) => maskFor(vocabulary, nameGrammar, ends),
-        id: (ends) => maskFor(vocabulary, idGrammar, ends),
+        name: (ends) => maskFor(vocabulary, names, ends),
+        id: (ends) => maskFor(vocabulary, ids, ends),
         arguments: (name, ends) => maskFor(vocabulary, given.get(name)!.grammar, ends),
         textOf: (token) => vocabulary.bytesOf(token),
         endIds,
@@ -193,6 +190,20 @@ function partsOf(
   };
 }
 
+async function partGrammars(
+  tools: readonly ToolDefinition[],
+): Promise<{ names: Grammar; ids: Grammar; given: Map<string, CompiledSchema> }> {
+  const budget = new Budget();
+  const names = await compiled(choice(...tools.map((tool) => text(tool.function.name))), [], json.value, budget);
+  const ids = await compiled(callId, [], json.value, budget);
+  const given = new Map<string, CompiledSchema>();
+  for (const { name, parameters } of tools.map((tool) => tool.function)) {
+    const { expression, warnings } = await schemaExpression({ type: 'object', ...(parameters ?? {}) }, budget);
+    given.set(name, await compiled(expression, warnings, json.object, budget));
+  }
+  return { names: names.grammar, ids: ids.grammar, given };
+}
+
 /** Nothing but one token. */
 function only(token: number, size: number): TokenMask {
   const allowed = new Uint8Array(size);
@@ -201,13 +212,14 @@ function only(token: number, size: number): TokenMask {
 }
 
 /** Calls with the arguments that the tools describe, and with any arguments. */
-function callsExpressions(form: ToolForm, tools: readonly ToolDefinition[], parallel: boolean) {
+async function callsExpressions(form: ToolForm, tools: readonly ToolDefinition[], parallel: boolean, budget: Budget) {
   const warnings: string[] = [];
-  const choices = tools.map(({ function: { name, parameters } }) => {
-    const given = schemaExpression({ type: 'object', ...(parameters ?? {}) });
+  const choices: ToolChoices[] = [];
+  for (const { name, parameters } of tools.map((tool) => tool.function)) {
+    const given = await schemaExpression({ type: 'object', ...(parameters ?? {}) }, budget);
     warnings.push(...given.warnings.map((warning) => `${name}: ${warning}`));
-    return { name, arguments: given.expression };
-  });
+    choices.push({ name, arguments: given.expression });
+  }
   const free = tools.map(({ function: { name } }) => ({ name, arguments: json.object }));
   return {
     expression: callsExpression(form, choices, parallel),
@@ -217,13 +229,14 @@ function callsExpressions(form: ToolForm, tools: readonly ToolDefinition[], para
 }
 
 /** Clients send the same schema with every request; its grammar has learned from those before. */
-const grammars = new Map<string, CompiledSchema>();
+const grammars = new Map<string, Promise<unknown>>();
 const mostGrammars = 16;
 const mostKeyLength = 1 << 18;
 
-function recalled(parts: readonly unknown[], make: () => CompiledSchema): CompiledSchema {
+/** The first of `parts` says what is made, and so its type. */
+function recalled<T>(parts: readonly [string, ...unknown[]], make: () => Promise<T>): Promise<T> {
   const key = keyOf(parts);
-  const made = grammars.get(key) ?? make();
+  const made = (grammars.get(key) as Promise<T> | undefined) ?? make();
   grammars.delete(key);
   if (key !== '') grammars.set(key, made);
   if (grammars.size > mostGrammars) grammars.delete(grammars.keys().next().value!);

@@ -5,10 +5,17 @@
 export type Expression =
   | { kind: 'byte'; ranges: readonly ByteRange[] }
   | { kind: 'text'; bytes: Uint8Array }
+  | { kind: 'words'; words: readonly Uint8Array[] }
   | { kind: 'sequence'; parts: readonly Expression[] }
   | { kind: 'choice'; parts: readonly Expression[] }
   | { kind: 'repeat'; part: Expression; min: number; max: number }
+  /** The rest of a string: `min` to `max` characters and a quote. */
+  | { kind: 'string'; character: Rule; min: number; max: number }
+  | { kind: 'graph'; nodes: number; edges: readonly Edge[] }
   | { kind: 'rule'; rule: Rule };
+
+/** Leads from one node of a graph to another. A graph begins at node 0 and ends at its last. */
+export type Edge = readonly [from: number, to: number, part: Expression];
 
 /** First and last byte. */
 export type ByteRange = readonly [number, number];
@@ -22,6 +29,11 @@ const encoder = new TextEncoder();
 
 export function text(value: string): Expression {
   return { kind: 'text', bytes: encoder.encode(value) };
+}
+
+/** Any of the texts, as a tree over their bytes. */
+export function words(values: readonly string[]): Expression {
+  return { kind: 'words', words: [...new Set(values)].map((value) => encoder.encode(value)) };
 }
 
 export function byte(...ranges: ByteRange[]): Expression {
@@ -51,6 +63,46 @@ export const empty: Expression = { kind: 'sequence', parts: [] };
 /** A named expression: it is built once however often it is used. */
 export function rule(expression?: Expression): Expression & { kind: 'rule' } {
   return { kind: 'rule', rule: { expression } };
+}
+
+/** States that an expression takes, with those of the rules in it that are not yet among the counted. */
+export function sizeOf(expression: Expression, counted: Set<Rule>): number {
+  let size = 0;
+  const waiting = [expression];
+  const once = (rule: Rule): void => {
+    if (!rule.expression || counted.has(rule)) return;
+    counted.add(rule);
+    waiting.push(rule.expression);
+  };
+  for (let part = waiting.pop(); part; part = waiting.pop()) {
+    size += 1;
+    if (part.kind === 'text') size += part.bytes.length;
+    else if (part.kind === 'words') for (const { length } of part.words) size += length;
+    else if (part.kind === 'sequence' || part.kind === 'choice') for (const inside of part.parts) waiting.push(inside);
+    else if (part.kind === 'repeat') waiting.push(part.part);
+    else if (part.kind === 'string') once(part.character);
+    else if (part.kind === 'graph') for (const [, , inside] of part.edges) waiting.push(inside);
+    else if (part.kind === 'rule') once(part.rule);
+  }
+  return size;
+}
+
+/** Whether no text at all matches an expression whose rules are known and do not come back to themselves. */
+export function isNothing(expression: Expression): boolean {
+  switch (expression.kind) {
+    case 'byte':
+      return expression.ranges.length === 0;
+    case 'sequence':
+      return expression.parts.some(isNothing);
+    case 'choice':
+      return expression.parts.every(isNothing);
+    case 'repeat':
+      return expression.min > 0 && isNothing(expression.part);
+    case 'rule':
+      return expression.rule.expression === undefined || isNothing(expression.rule.expression);
+    default:
+      return false;
+  }
 }
 
 /** First and last code point, both included. */

@@ -22,7 +22,7 @@ const digit = byte([0x30, 0x39]);
 const hex = byte([0x30, 0x39], [0x41, 0x46], [0x61, 0x66]);
 
 /** One character inside a string as JSON writes it. Escapes of half characters (\ud800 to \udfff) are left out. */
-export const stringCharacter: Expression = rule(
+export const stringCharacter = rule(
   choice(
     character([
       [0x20, 0x21],
@@ -50,7 +50,12 @@ export const stringCharacter: Expression = rule(
 
 /** `min` to `max` characters in quotes. */
 export function string(min = 0, max = Number.POSITIVE_INFINITY): Expression {
-  return sequence(text('"'), repeat(stringCharacter, min, max), text('"'));
+  return sequence(text('"'), restOfString(min, max));
+}
+
+/** `min` to `max` characters and the quote that ends them. */
+export function restOfString(min = 0, max = Number.POSITIVE_INFINITY): Expression {
+  return { kind: 'string', character: stringCharacter.rule, min, max };
 }
 
 const magnitude = (digits: number): Expression =>

@@ -1,36 +1,16 @@
 // An object's key that is none of some names.
 
-import { type CodeRange, choice, type Expression, nothing, repeat, rule, sequence, text } from './expression.js';
-import { stringCharacter } from './json.js';
+import { byte, type CodeRange, choice, type Edge, type Expression, rule, sequence, text } from './expression.js';
+import { restOfString } from './json.js';
 import { inString, without } from './pattern.js';
 
-const mostLength = 4000;
-
+/** Names as a tree over their characters. */
 interface Branch {
-  readonly next: Map<number, Branch>;
+  /** The branch's number by the character that leads to it. */
+  readonly next: Map<number, number>;
   ends: boolean;
 }
 
-/** A string in quotes. Until it differs from all names it holds no escapes, so that none can spell a name. */
-export function keyNotAmong(names: readonly string[]): Expression {
-  // Beyond that no other key is offered: each character of a name costs a choice.
-  if (names.reduce((sum, { length }) => sum + length, 0) > mostLength) return nothing;
-  const root: Branch = { next: new Map(), ends: false };
-  for (const name of names) {
-    let at = root;
-    for (const character of name) {
-      const code = character.codePointAt(0)!;
-      const next = at.next.get(code) ?? { next: new Map<number, Branch>(), ends: false };
-      at.next.set(code, next);
-      at = next;
-    }
-    at.ends = true;
-  }
-  return sequence(text('"'), after(root));
-}
-
-const quote = text('"');
-const free = rule(sequence(repeat(stringCharacter, 0, Number.POSITIVE_INFINITY), quote));
 /** Written with an escape, and half characters: both have no place in a key that must differ from names. */
 const hard: readonly CodeRange[] = [
   [0, 0x1f],
@@ -38,16 +18,35 @@ const hard: readonly CodeRange[] = [
   [0x5c, 0x5c],
   [0xd800, 0xdfff],
 ];
+const ascii: CodeRange = [0, 0x7f];
+const wide: CodeRange = [0x80, 0x10ffff];
+const anyWide = rule(inString(without([...hard, ascii])));
 
-function after(branch: Branch): Expression {
-  const own = rule();
-  const same = [...branch.next].map(([code]): CodeRange => [code, code]);
-  const parts = [sequence(inString(without([...hard, ...same])), free)];
-  if (!branch.ends) parts.push(quote);
-  for (const [code, next] of branch.next) {
-    if (hard.some(([first, last]) => code >= first && code <= last)) continue;
-    parts.push(sequence(text(String.fromCodePoint(code)), after(next)));
+/** A string in quotes. Until it differs from all names it holds no escapes, so that none can spell a name. */
+export function keyNotAmong(names: readonly string[]): Expression {
+  const branches: Branch[] = [{ next: new Map(), ends: false }];
+  for (const name of names) {
+    let at = branches[0]!;
+    for (const character of name) {
+      const code = character.codePointAt(0)!;
+      const next = at.next.get(code) ?? branches.push({ next: new Map(), ends: false }) - 1;
+      at.next.set(code, next);
+      at = branches[next]!;
+    }
+    at.ends = true;
   }
-  own.rule.expression = choice(...parts);
-  return own;
+  const free = branches.length;
+  const end = free + 1;
+  const edges: Edge[] = [[free, end, restOfString()]];
+  branches.forEach(({ next, ends }, at) => {
+    const same = [...next.keys()].map((code): CodeRange => [code, code]);
+    const others = same.some(([code]) => code > ascii[1]) ? inString(without([...hard, ...same, ascii])) : anyWide;
+    edges.push([at, free, choice(byte(...without([...hard, ...same, wide])), others)]);
+    if (!ends) edges.push([at, end, text('"')]);
+    for (const [code, branch] of next) {
+      const isHard = hard.some(([first, last]) => code >= first && code <= last);
+      if (!isHard) edges.push([at, branch, text(String.fromCodePoint(code))]);
+    }
+  });
+  return sequence(text('"'), { kind: 'graph', nodes: end + 1, edges });
 }

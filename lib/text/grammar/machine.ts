@@ -1,22 +1,26 @@
 // A grammar as a machine that reads bytes: which may come next, and whether the text may end.
 //
-// A situation is the set of all places the text may have reached. A place is a state and the places to return to, as
-// a linked list. Places and situations are interned and remember where each byte leads, so a text, or a vocabulary,
-// that goes where another one has gone costs one array access a byte.
+// A situation is the set of all places the text may have reached. A place is a state, how often it has looped, and the
+// places to return to, as a linked list. Places and situations are interned and remember where each byte leads, so a
+// text, or a vocabulary, that goes where another one has gone costs one array access a byte.
 
-import { Automaton, type State } from './automaton.js';
+import { Automaton, type State, Unfit } from './automaton.js';
+import { Slices } from './budget.js';
 import type { Expression } from './expression.js';
 
-/** How many calls deep a text may nest: some fifty levels of JSON. */
+/** How many calls deep a text may nest: some hundred levels of JSON. */
 const mostDepth = 200;
 /** A schema of many choices could make sets that grow with the text; what is beyond this many places is not tried. */
-const mostPlaces = 512;
+const mostPlaces = 4096;
+const mostStates = 200_000;
 const mostSituations = 5000;
 const mostKnownPlaces = 100_000;
 
 interface Place {
   readonly id: number;
   readonly state: State;
+  /** How often the state's loop has come round; beyond where that makes a difference it stays the same. */
+  readonly count: number;
   /** Undefined for the root rule. */
   readonly parent: Place | undefined;
   readonly depth: number;
@@ -32,6 +36,8 @@ export class Situation {
     readonly places: readonly Place[],
     /** Whether the text may end here. */
     readonly complete: boolean,
+    /** Whether it may be before a character of a string of any length: whole characters then lead back here. */
+    readonly open: boolean,
   ) {}
 
   /** Whether no byte may follow. */
@@ -40,24 +46,38 @@ export class Situation {
   }
 }
 
+/** Before a character of a string that has `left` characters left and must get `owed` more. */
+export interface Counted {
+  /** The same without counting. */
+  open: Situation;
+  left: number;
+  owed: number;
+}
+
 export class Grammar {
   readonly start: Situation;
-  private readonly automaton: Automaton;
-  private readonly places = new Map<number, Map<State, Place>>();
+  private readonly places = new Map<number, Map<number, Place>>();
   private readonly situations = new Map<string, Situation>();
   private made = 0;
   private forgotten = 0;
   /** Places looked at so far: what the machine has cost. */
   work = 0;
 
-  /** @throws TooLarge beyond `limit` states; Error where no text matches. */
-  constructor(root: Expression, limit = 60_000) {
-    this.automaton = new Automaton(root, limit);
-    if (!this.automaton.matches) throw new Error('grammar: no text matches');
-    const reached = new Set<Place>();
-    const start = this.automaton.states[this.automaton.start]!;
-    const complete = this.reach(start, undefined, reached, new Set());
-    this.start = this.situation(reached, complete);
+  private constructor(private readonly automaton: Automaton) {
+    const start = automaton.states[automaton.start]!;
+    if (start.height === Number.POSITIVE_INFINITY) throw new Unfit('nothing fits the schema');
+    if (start.height > mostDepth) throw new Unfit('the schema is nested too deep');
+    this.start = this.from(start, undefined);
+  }
+
+  /** @throws Unfit (as a rejection) where no text matches, or only texts beyond the limits. */
+  static async of(root: Expression, slices = new Slices()): Promise<Grammar> {
+    return new Grammar(await Automaton.of(root, mostStates, slices));
+  }
+
+  /** How large it is. */
+  get states(): number {
+    return this.automaton.states.length;
   }
 
   /** Where a byte leads, or null where it may not come. */
@@ -78,8 +98,7 @@ export class Grammar {
         if (byte < first || byte > last) continue;
         low = Math.max(low, first);
         high = Math.min(high, last);
-        const target = this.automaton.states[bytes[i + 2]!]!;
-        if (this.reach(target, parent, reached, seen)) complete = true;
+        if (this.reach(this.automaton.states[bytes[i + 2]!]!, parent, reached, seen)) complete = true;
       }
     }
     const next = reached.size === 0 && !complete ? null : this.situation(reached, complete);
@@ -87,42 +106,74 @@ export class Grammar {
     return next;
   }
 
+  /** A situation as the counted strings that it may be inside of and all else that it may be. */
+  apart(at: Situation): { counted: Counted[]; others: Situation } {
+    const counted: Counted[] = [];
+    const apart = new Set<Place>();
+    for (const place of at.places) {
+      const { state, parent } = place;
+      const loop = parent?.state.loop;
+      if (loop?.open === undefined || state.index !== loop.body) continue;
+      const { count, parent: outer, state: looping } = parent!;
+      const open = this.from(this.automaton.states[loop.open]!, outer);
+      counted.push({ open, left: loop.max - count + 1, owed: Math.max(0, loop.min - count + 1) });
+      apart.add(place);
+      for (const after of looping.free) apart.add(this.place(this.automaton.states[after]!, outer));
+    }
+    const rest = at.places.filter((place) => !apart.has(place));
+    return { counted, others: this.situation(new Set(rest), false) };
+  }
+
+  private from(state: State, parent: Place | undefined): Situation {
+    const reached = new Set<Place>();
+    const complete = this.reach(state, parent, reached, new Set());
+    return this.situation(reached, complete);
+  }
+
   /** Follows all that costs no byte; true where the whole text may end. */
-  private reach(state: State, parent: Place | undefined, reached: Set<Place>, seen: Set<Place>): boolean {
+  private reach(first: State, outer: Place | undefined, reached: Set<Place>, seen: Set<Place>): boolean {
+    const { states } = this.automaton;
+    const waiting: Place[] = [];
+    const go = (state: State, parent: Place | undefined): void => {
+      if (depthIn(parent) + state.height <= mostDepth) waiting.push(this.place(state, parent));
+    };
     let complete = false;
-    const waiting: [State, Place | undefined][] = [[state, parent]];
-    for (let entry = waiting.pop(); entry; entry = waiting.pop()) {
-      const [at, back] = entry;
-      const depth = back === undefined ? 0 : back.depth + 1;
-      if (depth + at.height > mostDepth) continue;
-      const place = this.place(at, back, depth);
+    go(first, outer);
+    for (let place = waiting.pop(); place; place = waiting.pop()) {
       if (seen.has(place) || seen.size >= mostPlaces) continue;
       seen.add(place);
       this.work += 1;
-      if (at.bytes.length > 0) reached.add(place);
-      for (const target of at.free) waiting.push([this.automaton.states[target]!, back]);
-      for (let i = 0; i < at.calls.length; i += 2) {
-        const after = this.automaton.states[at.calls[i + 1]!]!;
-        if (depth + after.height > mostDepth) continue;
-        // A call that comes last returns to the caller's caller, so that lists of any length stay flat.
-        const last = after.ends && after.bytes.length === 0 && after.free.length === 0 && after.calls.length === 0;
-        waiting.push([this.automaton.states[at.calls[i]!]!, last ? back : this.place(after, back, depth)]);
+      const { state, count, parent, depth } = place;
+      const { bytes, free, calls, loop } = state;
+      if (bytes.length > 0) reached.add(place);
+      if (!loop || count >= loop.min) for (const target of free) go(states[target]!, parent);
+      if (loop && count < loop.max) {
+        const most = Number.isFinite(loop.max) ? loop.max : loop.min + 1;
+        go(states[loop.body]!, this.place(state, parent, Math.min(count + 1, most)));
       }
-      if (at.ends && back === undefined) complete = true;
-      else if (at.ends) waiting.push([back!.state, back!.parent]);
+      for (let i = 0; i < calls.length; i += 2) {
+        const [called, after] = [states[calls[i]!]!, states[calls[i + 1]!]!];
+        // A call that comes last returns to the caller's caller, so that lists of any length stay flat.
+        if (after.last) go(called, parent);
+        else if (depth + after.height <= mostDepth) go(called, this.place(after, parent));
+      }
+      if (!state.ends) continue;
+      if (parent) waiting.push(parent);
+      else complete = true;
     }
     return complete;
   }
 
-  private place(state: State, parent: Place | undefined, depth: number): Place {
-    const key = parent?.id ?? 0;
-    const siblings = this.places.get(key) ?? new Map<State, Place>();
-    if (siblings.size === 0) this.places.set(key, siblings);
-    const known = siblings.get(state);
+  private place(state: State, parent: Place | undefined, count = 0): Place {
+    const outer = parent?.id ?? 0;
+    const siblings = this.places.get(outer) ?? new Map<number, Place>();
+    if (siblings.size === 0) this.places.set(outer, siblings);
+    const key = state.index + count * mostStates;
+    const known = siblings.get(key);
     if (known) return known;
     this.made += 1;
-    const place = { id: this.made, state, parent, depth };
-    siblings.set(state, place);
+    const place = { id: this.made, state, count, parent, depth: depthIn(parent) };
+    siblings.set(key, place);
     return place;
   }
 
@@ -132,7 +183,7 @@ export class Grammar {
     let situation = this.situations.get(key);
     if (!situation) {
       if (this.situations.size >= mostSituations || this.made - this.forgotten > mostKnownPlaces) this.forget();
-      situation = new Situation(places, complete);
+      situation = new Situation(places, complete, places.some(isOpen));
       this.situations.set(key, situation);
     }
     return situation;
@@ -145,4 +196,13 @@ export class Grammar {
     this.places.clear();
     this.start.next.length = 0;
   }
+}
+
+function depthIn(parent: Place | undefined): number {
+  return parent === undefined ? 0 : parent.depth + 1;
+}
+
+function isOpen({ state, parent }: Place): boolean {
+  const loop = parent?.state.loop;
+  return loop?.open !== undefined && loop.open === parent!.state.index && state.index === loop.body;
 }

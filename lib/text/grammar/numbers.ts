@@ -1,21 +1,13 @@
-// Numbers between two bounds, digit by digit.
+// Numbers between two bounds, digit by digit, without exponents.
 
-import { byte, choice, type Expression, nothing, optional, repeat, sequence, text } from './expression.js';
+import { byte, choice, type Expression, empty, nothing, optional, repeat, sequence, text } from './expression.js';
 
 const digit = byte([0x30, 0x39]);
-/** Fifteen digits: every such integer is exact. */
-const most = 999_999_999_999_999;
+/** Fifteen digits, of which every decimal is another double. */
+const mostDigits = 15;
+const most = 10n ** BigInt(mostDigits) - 1n;
 
-/** Both included; undefined is no bound. */
-export function integersBetween(low = -most, high = most): Expression {
-  const from = Math.max(Math.ceil(low), -most);
-  const to = Math.min(Math.floor(high), most);
-  const parts: Expression[] = [];
-  if (from < 0) parts.push(sequence(text('-'), naturals(Math.max(1, -to), -from)));
-  if (to >= 0) parts.push(naturals(Math.max(0, from), to));
-  return from > to ? nothing : choice(...parts);
-}
-
+/** Undefined is no bound. */
 export interface Bounds {
   low?: number | undefined;
   high?: number | undefined;
@@ -24,34 +16,132 @@ export interface Bounds {
   highOpen?: boolean;
 }
 
-/** Undefined where no whole number lies between: such a narrow range has no simple form. */
-export function numbersBetween({
-  low = -most,
-  high = most,
-  lowOpen = false,
-  highOpen = false,
-}: Bounds): Expression | undefined {
-  const from = Math.max(Math.ceil(low), -most);
-  const to = Math.min(Math.floor(high), most);
-  if (from > to) return undefined;
-  const whole = integersBetween(from + (lowOpen && from === low ? 1 : 0), to - (highOpen && to === high ? 1 : 0));
-  const zeros = optional(sequence(text('.'), repeat(text('0'), 1, 2)));
-  // A fraction that is not zero lies between two whole numbers, both inside the bounds.
-  const fraction = sequence(text('.'), repeat(text('0'), 0, 6), byte([0x31, 0x39]), repeat(digit, 0, 9));
-  const parts = [sequence(whole, zeros)];
-  if (to > 0 && to > from) parts.push(sequence(naturals(Math.max(0, from), to - 1), fraction));
-  if (from < 0 && to > from) parts.push(sequence(text('-'), naturals(Math.max(0, -to), -from - 1), fraction));
+/** A bound of ordinary size, or the nearest beyond it; undefined where there is none. */
+export function ordinary(bound: number, side: 'low' | 'high'): number | undefined {
+  const size = Math.abs(bound);
+  if (size > 1e30) return undefined;
+  if (bound === 0 || size >= 1e-20) return bound;
+  if (side === 'low') return bound > 0 ? 0 : -1e-20;
+  return bound < 0 ? 0 : 1e-20;
+}
+
+export function integersBetween({ low, high, lowOpen = false, highOpen = false }: Bounds): Expression {
+  const above = low === undefined ? undefined : wholeFrom(low, lowOpen);
+  const below = high === undefined ? undefined : -wholeFrom(-high, highOpen);
+  const from = above ?? -beyond(below ?? 0n);
+  const to = below ?? beyond(above ?? 0n);
+  const parts: Expression[] = [];
+  if (from < 0n) parts.push(sequence(text('-'), naturals(to < 0n ? -to : 1n, -from)));
+  if (to >= 0n) parts.push(naturals(from > 0n ? from : 0n, to));
+  return from > to ? nothing : choice(...parts);
+}
+
+/** The least whole number that is not below a bound, or is above it. */
+function wholeFrom(bound: number, open: boolean): bigint {
+  const whole = BigInt(Math.ceil(bound));
+  if (!open || Math.ceil(bound) !== bound) return whole;
+  // Far from zero whole numbers next to each other are the same double.
+  return whole + (Number.isSafeInteger(bound) ? 1n : (whole < 0n ? -whole : whole) >> 52n);
+}
+
+/** How far numbers go that have a bound on the other side only. */
+function beyond(bound: bigint): bigint {
+  const far = 100n * (bound < 0n ? -bound : bound);
+  return far > most ? far : most;
+}
+
+export function numbersBetween({ low, high, lowOpen = false, highOpen = false }: Bounds): Expression {
+  if (low !== undefined && high !== undefined && low > high) return nothing;
+  const parts: Expression[] = [];
+  if (low === undefined || low < 0) {
+    const from = high !== undefined && high < 0 ? endAt(high, highOpen) : endAt(0, true);
+    parts.push(sequence(text('-'), magnitudes(from, low === undefined ? undefined : endAt(low, lowOpen))));
+  }
+  if (high === undefined || high >= 0) {
+    const from = low !== undefined && low >= 0 ? endAt(low, lowOpen) : endAt(0, false);
+    parts.push(magnitudes(from, high === undefined ? undefined : endAt(high, highOpen)));
+  }
   return choice(...parts);
 }
 
-/** 0 <= low <= high, without leading zeros. */
-function naturals(low: number, high: number): Expression {
+/** A bound on a fraction's digits, zeros behind them left out. */
+interface FractionEnd {
+  digits: string;
+  open: boolean;
+}
+
+interface End extends FractionEnd {
+  whole: bigint;
+}
+
+/** A bound without its sign. */
+function endAt(bound: number, open: boolean): End {
+  const [mantissa, exponent] = Math.abs(bound).toExponential().split('e') as [string, string];
+  const digits = mantissa.replace('.', '');
+  const point = Number(exponent) + 1;
+  const fraction = point < 0 ? digits.padStart(digits.length - point, '0') : digits.slice(point);
+  return { whole: BigInt(Math.trunc(Math.abs(bound))), digits: fraction.replace(/0+$/, ''), open };
+}
+
+function magnitudes(low: End, high: End | undefined): Expression {
+  const top = high?.whole ?? beyond(low.whole);
+  // Digits enough to tell the bounds' neighbours from the bounds, and no more than tell doubles apart.
+  const size = Math.max(1, mostDigits - String(high?.whole ?? low.whole).length, low.digits.length + 1);
+  const left = Math.max(size, (high?.digits.length ?? 0) + 1);
+  const from = (whole: bigint, least?: End, greatest?: End): Expression =>
+    sequence(text(String(whole)), fraction(least, greatest, left));
+  if (high && high.whole === low.whole) return from(low.whole, low, high);
+  const between = naturals(low.whole + 1n, high ? top - 1n : top);
+  const parts = [from(low.whole, low), sequence(between, fraction(undefined, undefined, left))];
+  if (high) parts.push(from(high.whole, undefined, high));
+  return choice(...parts);
+}
+
+/** A point and digits, or nothing where that is within the bounds. */
+function fraction(low: FractionEnd | undefined, high: FractionEnd | undefined, left: number): Expression {
+  const least = low && rest(low.digits, low.open);
+  return choice(mayEnd(least, high) ? empty : nothing, sequence(text('.'), digits(least, high, left)));
+}
+
+/** One digit or more, of which the bounds allow what follows too. */
+function digits(low: FractionEnd | undefined, high: FractionEnd | undefined, left: number): Expression {
+  if (left === 0) return nothing;
+  if (!low && !high) return repeat(digit, 1, left);
+  // Zeros alone are as good as none; two are enough.
+  if (high && !high.open && high.digits === '') return low ? nothing : repeat(text('0'), 1, 2);
+  const least = low ? Number(low.digits[0] ?? 0) : -1;
+  const greatest = high ? Number(high.digits[0] ?? 0) : 10;
+  const after = (first: number, last: number, lower?: FractionEnd, upper?: FractionEnd): Expression => {
+    if (first > last) return nothing;
+    const more = digits(lower, upper, left - 1);
+    return sequence(byte([0x30 + first, 0x30 + last]), mayEnd(lower, upper) ? optional(more) : more);
+  };
+  const lower = low && rest(low.digits.slice(1), low.open);
+  const upper = high && { digits: high.digits.slice(1), open: high.open };
+  if (least === greatest) return after(least, least, lower, upper);
+  const parts = [after(least + 1, greatest - 1)];
+  if (low && least < greatest) parts.push(after(least, least, lower));
+  if (high && least < greatest) parts.push(after(greatest, greatest, undefined, upper));
+  return choice(...parts);
+}
+
+/** No bound at all where any digits are above it. */
+function rest(digits: string, open: boolean): FractionEnd | undefined {
+  return digits === '' && !open ? undefined : { digits, open };
+}
+
+function mayEnd(low: FractionEnd | undefined, high: FractionEnd | undefined): boolean {
+  return low === undefined && !(high?.open && high.digits === '');
+}
+
+/** Whole numbers from `low`, which is not negative, to `high`, without leading zeros. */
+function naturals(low: bigint, high: bigint): Expression {
   const parts: Expression[] = [];
   for (let from = low; from <= high; ) {
-    const size = String(from).length;
-    const to = Math.min(high, 10 ** size - 1);
+    const longest = 10n ** BigInt(String(from).length) - 1n;
+    const to = high < longest ? high : longest;
     parts.push(sameLength(String(from), String(to)));
-    from = to + 1;
+    from = to + 1n;
   }
   return choice(...parts);
 }
@@ -64,7 +154,7 @@ function sameLength(low: string, high: string): Expression {
   const size = low.length - 1;
   if (size === 0) return byte([first, last]);
   const [lows, highs] = [low.slice(1), high.slice(1)];
-  const begin = (code: number, rest: Expression): Expression => sequence(byte([code, code]), rest);
+  const begin = (code: number, then: Expression): Expression => sequence(byte([code, code]), then);
   if (first === last) return begin(first, sameLength(lows, highs));
   const parts = [begin(first, sameLength(lows, '9'.repeat(size))), begin(last, sameLength('0'.repeat(size), highs))];
   if (last - first > 1) parts.push(sequence(byte([first + 1, last - 1]), repeat(digit, size, size)));

@@ -17,6 +17,7 @@ import { stringCharacter } from './json.js';
 const last = 0x10ffff;
 const mostRepeats = 256;
 const mostGroups = 32;
+const mostLength = 4000;
 
 const classes: Record<string, readonly CodeRange[]> = {
   d: [[0x30, 0x39]],
@@ -56,6 +57,7 @@ class Unsupported extends Error {}
 
 /** What stands between a string's quotes, or undefined where the pattern is not understood. */
 export function patternExpression(pattern: string): Expression | undefined {
+  if (pattern.length > mostLength) return undefined;
   try {
     return new Reader(pattern).whole();
   } catch (error) {
@@ -235,7 +237,15 @@ const unescaped: readonly CodeRange[] = [
   [0x5d, 0xd7ff],
   [0xe000, last],
 ];
-const escapes: Record<number, string> = { 8: '\\b', 9: '\\t', 10: '\\n', 12: '\\f', 13: '\\r', 34: '\\"', 92: '\\\\' };
+const escapes: readonly [code: number, written: Expression][] = [
+  [8, text('\\b')],
+  [9, text('\\t')],
+  [10, text('\\n')],
+  [12, text('\\f')],
+  [13, text('\\r')],
+  [34, text('\\"')],
+  [92, text('\\\\')],
+];
 
 /** One of the characters, as JSON writes it inside a string. */
 export function inString(ranges: readonly CodeRange[]): Expression {
@@ -245,8 +255,8 @@ export function inString(ranges: readonly CodeRange[]): Expression {
       return both[0] <= both[1] ? [both] : [];
     }),
   );
-  const written = Object.entries(escapes)
-    .filter(([code]) => ranges.some(([from, to]) => Number(code) >= from && Number(code) <= to))
-    .map(([, escaped]) => text(escaped));
+  const written = escapes
+    .filter(([code]) => ranges.some(([from, to]) => code >= from && code <= to))
+    .map(([, escaped]) => escaped);
   return choice(...(plain.length > 0 ? [character(plain)] : []), ...written);
 }

@@ -1,25 +1,28 @@
 // JSON Schema as a grammar. Properties come in the schema's order. What a grammar can't say, or this one doesn't, is
 // relaxed with a warning; so are schemas too large or too deep, however hostile.
 
-import { isObject, type Schema, SchemaReader, typesOf, valuesOf } from './alternatives.js';
-import { Automaton, TooLarge } from './automaton.js';
+import { annotations, isObject, type Schema, SchemaReader, typesOf, valuesOf, written } from './alternatives.js';
+import { Unfit } from './automaton.js';
+import { Budget } from './budget.js';
+import { arrayOf, objectOf, type Property } from './containers.js';
 import {
   choice,
   type Expression,
-  empty,
+  isNothing,
   nothing,
   optional,
   type Rule,
-  repeat,
   rule,
   sequence,
+  sizeOf,
   text,
+  words,
 } from './expression.js';
 import { formatPatterns } from './formats.js';
 import * as json from './json.js';
 import { keyNotAmong } from './keys.js';
 import { Grammar } from './machine.js';
-import { integersBetween, numbersBetween } from './numbers.js';
+import { integersBetween, numbersBetween, ordinary } from './numbers.js';
 import { patternExpression } from './pattern.js';
 
 export interface CompiledSchema {
@@ -28,54 +31,53 @@ export interface CompiledSchema {
   warnings: string[];
 }
 
-/** Texts that fit a JSON Schema. Never throws for a value that came from JSON. */
-export function compileJsonSchema(schema: unknown): CompiledSchema {
-  const { expression, warnings } = schemaExpression(schema);
-  return compiled(expression, warnings, json.value);
+/** Texts that fit a JSON Schema. Never rejects for a value that came from JSON. */
+export async function compileJsonSchema(schema: unknown): Promise<CompiledSchema> {
+  const budget = new Budget();
+  const { expression, warnings } = await schemaExpression(schema, budget);
+  return compiled(expression, warnings, json.value, budget);
 }
 
 /** Any JSON object. */
-export function compileJsonObject(): CompiledSchema {
-  return { grammar: new Grammar(sequence(optional(text(' ')), json.object)), warnings: [] };
+export async function compileJsonObject(): Promise<CompiledSchema> {
+  return compiled(json.object, [], json.object, new Budget());
 }
 
 /** The expression as a grammar, or the other one where it is too large or nothing matches it. */
-export function compiled(expression: Expression, warnings: string[], otherwise: Expression): CompiledSchema {
+export async function compiled(
+  expression: Expression,
+  warnings: string[],
+  otherwise: Expression,
+  { slices }: Budget,
+): Promise<CompiledSchema> {
   const led = (body: Expression): Expression => sequence(optional(text(' ')), body);
   try {
-    return { grammar: new Grammar(led(expression)), warnings };
+    return { grammar: await Grammar.of(led(expression), slices), warnings };
   } catch (error) {
-    const why = error instanceof TooLarge ? 'the schema is too large' : 'nothing fits the schema';
-    return { grammar: new Grammar(led(otherwise)), warnings: [...warnings, `${why}: it is not enforced`] };
+    if (!(error instanceof Unfit)) throw error;
+    const grammar = await Grammar.of(led(otherwise), slices);
+    return { grammar, warnings: [...warnings, `${error.message}: it is not enforced`] };
   }
 }
 
 /** The expression of a schema, to be used within others. */
-export function schemaExpression(schema: unknown): { expression: Expression; warnings: string[] } {
-  const compiler = new SchemaCompiler(schema);
-  try {
-    const expression = compiler.expression(schema, 0);
-    return { expression, warnings: [...compiler.warnings] };
-  } catch (error) {
-    // A constant may be nested deeper than JSON.stringify goes.
-    if (!(error instanceof RangeError)) throw error;
-    return { expression: json.value, warnings: ['the schema is nested too deep: it is not enforced'] };
-  }
+export async function schemaExpression(
+  schema: unknown,
+  budget: Budget,
+): Promise<{ expression: Expression; warnings: string[] }> {
+  const compiler = new SchemaCompiler(schema, budget);
+  const expression = await compiler.compile(schema);
+  return { expression, warnings: [...compiler.warnings] };
 }
 
-const mostDepth = 64;
-const mostSchemas = 3000;
-const mostCounted = 2000;
+/** Counting costs no states, but lengths beyond this are no lengths of answers. */
+const mostCounted = 1_000_000;
 const mostProperties = 1000;
+/** Each character of a name is a state where other keys must differ from it. */
+const mostNames = 8000;
 const mostWarnings = 16;
 const patternStates = 4000;
 
-const annotations = new Set(
-  (
-    'title description default examples example $schema $id $comment $anchor $defs definitions deprecated readOnly ' +
-    'writeOnly contentMediaType contentEncoding strict nullable discriminator'
-  ).split(' '),
-);
 const understood = new Set(
   (
     'type properties required additionalProperties items prefixItems additionalItems minItems maxItems enum const ' +
@@ -86,66 +88,111 @@ const understood = new Set(
 class SchemaCompiler {
   readonly warnings = new Set<string>();
   private readonly reader: SchemaReader;
-  private readonly known = new Map<object, Rule>();
-  private schemas = 0;
+  /** Schemas are built once each, those met first before those within. */
+  private readonly rules = new Map<Schema, Rule>();
+  private readonly patterns = new Map<string, Expression | undefined>();
 
-  constructor(root: unknown) {
+  constructor(
+    root: unknown,
+    private readonly budget: Budget,
+  ) {
     this.reader = new SchemaReader(root, (warning) => this.warn(warning));
+  }
+
+  async compile(root: unknown): Promise<Expression> {
+    const { slices } = this.budget;
+    const expression = this.expression(root);
+    for (const [schema, own] of this.rules) {
+      own.expression = this.within(schema);
+      if (slices.due) await slices.pause();
+    }
+    return expression;
   }
 
   private warn(warning: string): void {
     if (this.warnings.size < mostWarnings) this.warnings.add(warning);
   }
 
-  expression(schema: unknown, depth: number): Expression {
-    if (!isObject(schema)) return choice(...this.reader.alternatives(schema).map(() => json.value));
-    const known = this.known.get(schema);
-    if (known) return { kind: 'rule', rule: known };
-    if (depth > mostDepth || this.schemas >= mostSchemas) {
-      this.warn('what is nested too deep, or comes after too many schemas, is not enforced');
+  /** A rule that is to be known later. */
+  private expression(schema: unknown): Expression {
+    if (!isObject(schema)) return this.reader.alternatives(schema).length > 0 ? json.value : nothing;
+    let own = this.rules.get(schema);
+    if (!own) {
+      own = { expression: undefined };
+      this.rules.set(schema, own);
+    }
+    return { kind: 'rule', rule: own };
+  }
+
+  /** What a schema says, as far as the budget goes. */
+  private within(schema: Schema): Expression {
+    try {
+      if (this.budget.left === 0) throw tooMany;
+      const expression = this.schema(schema);
+      if (!this.budget.spend(expression)) throw tooMany;
+      return expression;
+    } catch (error) {
+      if (!(error instanceof Unfit)) throw error;
+      this.warn(`${error.message}: not all of it is enforced`);
       return json.value;
     }
-    this.schemas += 1;
-    const own = rule();
-    this.known.set(schema, own.rule);
-    const only = Object.keys(schema).every((name) => name === '$ref' || annotations.has(name));
-    own.rule.expression =
-      only && schema.$ref !== undefined
-        ? this.expression(this.reader.target(schema.$ref), depth + 1)
-        : choice(...this.reader.alternatives(schema).map((plain) => this.plain(plain, depth + 1)));
-    return own;
+  }
+
+  private schema(schema: Schema): Expression {
+    const constants: unknown[] = [];
+    const parts: Expression[] = [];
+    for (const found of this.reader.alternatives(schema)) {
+      const values = valuesOf(found);
+      if (values) constants.push(...this.constants(found, values));
+      else parts.push(found === schema ? this.plain(schema) : this.expression(found));
+    }
+    return constants.length > 0 ? choice(this.oneOf(constants), ...parts) : choice(...parts);
   }
 
   /** A schema without references and combinations. */
-  private plain(schema: Schema, depth: number): Expression {
+  private plain(schema: Schema): Expression {
+    this.warnOfUnknown(schema);
+    const types = schema.type === undefined ? [impliedType(schema)] : typesOf(schema);
+    return choice(...types.map((type) => this.typed(type, schema)));
+  }
+
+  private warnOfUnknown(schema: Schema): void {
     for (const name of Object.keys(schema)) {
       if (!understood.has(name) && !annotations.has(name)) this.warn(`${named(name)} is not enforced`);
     }
-    const values = valuesOf(schema);
-    if (values) return this.constants(schema, values);
-    const types = schema.type === undefined ? [impliedType(schema)] : typesOf(schema);
-    return choice(...types.map((type) => this.typed(type, schema, depth)));
   }
 
-  private constants(schema: Schema, values: readonly unknown[]): Expression {
+  private constants(schema: Schema, values: readonly unknown[]): unknown[] {
+    this.warnOfUnknown(schema);
     const others = Object.keys(schema).filter(
       (name) => !['const', 'enum', 'type'].includes(name) && understood.has(name),
     );
     if (others.length > 0) this.warn('keywords beside "enum" and "const" other than "type" are not enforced');
+    if (schema.type === undefined) return [...values];
     const types = typesOf(schema);
-    return choice(
-      ...values
-        .filter((value) => types.some((type) => isOfType(value, type)))
-        .map((value) => text(JSON.stringify(value))),
-    );
+    return values.filter((value) => types.some((type) => isOfType(value, type)));
   }
 
-  private typed(type: string, schema: Schema, depth: number): Expression {
+  private oneOf(values: readonly unknown[]): Expression {
+    let size = 0;
+    const texts: string[] = [];
+    for (const value of values) {
+      texts.push(written(value));
+      size += texts.at(-1)!.length;
+      if (size > this.budget.left) {
+        this.warn('an "enum" is too long: only its type is enforced');
+        return values.every((other) => typeof other === 'string') ? json.anyString : json.value;
+      }
+    }
+    return words(texts);
+  }
+
+  private typed(type: string, schema: Schema): Expression {
     switch (type) {
       case 'object':
-        return this.object(schema, depth);
+        return this.object(schema);
       case 'array':
-        return this.array(schema, depth);
+        return this.array(schema);
       case 'string':
         return this.string(schema);
       case 'integer':
@@ -163,7 +210,7 @@ class SchemaCompiler {
     }
   }
 
-  private object(schema: Schema, depth: number): Expression {
+  private object(schema: Schema): Expression {
     const properties = isObject(schema.properties) ? schema.properties : {};
     const required = new Set(Array.isArray(schema.required) ? schema.required.map(String) : []);
     const names = [...new Set([...Object.keys(properties), ...required])];
@@ -173,44 +220,34 @@ class SchemaCompiler {
     }
     // Left out, other properties are offered only where none is named: nobody who names some wants more made up.
     const others = schema.additionalProperties ?? names.length === 0;
-    const of = (name: string): unknown => (Object.hasOwn(properties, name) ? properties[name] : others || true);
-    const other = others === false ? nothing : sequence(keyNotAmong(names), json.colon, this.expression(others, depth));
-    let first = rule(json.listOf(other));
-    let rest = rule(repeat(sequence(json.comma, other), 0, Number.POSITIVE_INFINITY));
-    for (const name of names.toReversed()) {
-      const pair = sequence(text(JSON.stringify(name)), json.colon, this.expression(of(name), depth));
-      const skip = !required.has(name);
-      const ahead = sequence(pair, rest);
-      first = rule(skip ? choice(ahead, first) : ahead);
-      rest = rule(skip ? choice(sequence(json.comma, ahead), rest) : sequence(json.comma, ahead));
+    const named = names.map((name): Property => {
+      const value = this.expression(Object.hasOwn(properties, name) ? properties[name] : others || true);
+      return { name, value, required: required.has(name) };
+    });
+    if (others === false) return objectOf(named, nothing);
+    if (names.reduce((sum, { length }) => sum + length, 0) > mostNames) {
+      this.warn('"additionalProperties" beside so many named ones are left out');
+      return objectOf(named, nothing);
     }
-    return json.enclosed('{', first, '}');
+    return objectOf(named, sequence(keyNotAmong(names), json.colon, this.expression(others)));
   }
 
-  private array(schema: Schema, depth: number): Expression {
-    const tuple = Array.isArray(schema.prefixItems)
-      ? schema.prefixItems
-      : Array.isArray(schema.items)
-        ? schema.items
-        : [];
+  private array(schema: Schema): Expression {
+    const given = [schema.prefixItems, schema.items].find((items) => Array.isArray(items)) ?? [];
     const others = (Array.isArray(schema.items) ? schema.additionalItems : schema.items) ?? true;
     const min = this.count(schema, 'minItems', 0);
     const max = this.count(schema, 'maxItems', Number.POSITIVE_INFINITY);
     if (min > max) return nothing;
-    const item = (index: number): Expression => this.expression(index < tuple.length ? tuple[index] : others, depth);
-    const more = sequence(json.comma, item(tuple.length));
-    const counted = Math.min(Math.max(tuple.length, min > 0 ? 1 : 0), max);
-    const left = Math.max(0, max - counted);
-    // The items after the tuple, then the tuple's from its end, each of which may be the last once there are enough.
-    let rest: Expression = repeat(more, Math.max(0, min - counted), left);
-    if (counted === 0) {
-      rest = max === 0 ? empty : optional(sequence(item(0), repeat(more, 0, max - 1)));
+    if (given.length > mostProperties) {
+      this.warn(`an array with more than ${mostProperties} kinds of items is not enforced`);
+      return json.array;
     }
-    for (let index = counted - 1; index >= 0; index -= 1) {
-      const here = sequence(index > 0 ? json.comma : empty, item(index), rest);
-      rest = rule(index >= min ? optional(here) : here);
-    }
-    return json.enclosed('[', rest, ']');
+    return arrayOf(
+      given.map((item) => this.expression(item)),
+      this.expression(others),
+      min,
+      max,
+    );
   }
 
   private string(schema: Schema): Expression {
@@ -223,46 +260,46 @@ class SchemaCompiler {
     const wanted = typeof pattern === 'string' ? pattern : formatted;
     if (wanted === undefined) return min > max ? nothing : json.string(min, max);
     if (pattern !== undefined && formatted !== undefined) this.warn('"format" beside "pattern" is not enforced');
-    const inside = patternExpression(wanted);
-    if (!inside || !fits(inside)) {
+    const matching = this.pattern(wanted);
+    if (!matching) {
       this.warn(`the pattern ${named(wanted)} is not enforced`);
       return min > max ? nothing : json.string(min, max);
     }
     if (min > 0 || Number.isFinite(max))
       this.warn('"minLength" and "maxLength" beside "pattern" or "format" are not enforced');
-    return rule(sequence(text('"'), inside, text('"')));
+    return matching;
+  }
+
+  /** Undefined where a pattern is not understood, too large, or matches nothing. */
+  private pattern(source: string): Expression | undefined {
+    if (!this.patterns.has(source)) {
+      const inside = patternExpression(source);
+      const fits = inside && sizeOf(inside, new Set()) <= patternStates && !isNothing(inside);
+      this.patterns.set(source, fits ? rule(sequence(text('"'), inside, text('"'))) : undefined);
+    }
+    return this.patterns.get(source);
   }
 
   private number(type: 'integer' | 'number', schema: Schema): Expression {
-    const bound = (name: string): number | undefined => {
+    const bound = (name: string, side: 'low' | 'high'): number | undefined => {
       const value = schema[name];
       if (value === undefined) return undefined;
-      if (typeof value === 'number') return value;
-      this.warn(`${named(name)} that is not a number is not enforced`);
-      return undefined;
+      const kept = typeof value === 'number' ? ordinary(value, side) : undefined;
+      if (kept !== value) this.warn(`${named(name)} that is no number of ordinary size is not enforced`);
+      return kept;
     };
-    const [minimum, maximum] = [bound('minimum'), bound('maximum')];
-    const [above, below] = [bound('exclusiveMinimum'), bound('exclusiveMaximum')];
+    const [minimum, maximum] = [bound('minimum', 'low'), bound('maximum', 'high')];
+    const [above, below] = [bound('exclusiveMinimum', 'low'), bound('exclusiveMaximum', 'high')];
     const multiple = schema.multipleOf;
     const whole = type === 'integer' || multiple === 1;
     if (multiple !== undefined && multiple !== 1) this.warn('"multipleOf" is not enforced');
     if ([minimum, maximum, above, below].every((value) => value === undefined))
       return whole ? json.integer : json.number;
-    const lowOpen = above !== undefined && above >= (minimum ?? above);
-    const highOpen = below !== undefined && below <= (maximum ?? below);
-    const low = lowOpen ? above : minimum;
-    const high = highOpen ? below : maximum;
-    if (whole) {
-      return integersBetween(
-        low === undefined ? undefined : lowOpen ? Math.floor(low) + 1 : low,
-        high === undefined ? undefined : highOpen ? Math.ceil(high) - 1 : high,
-      );
-    }
-    const between = numbersBetween({ low, high, lowOpen, highOpen });
-    if (between) return between;
-    if (low! > high!) return nothing;
-    this.warn('bounds with no whole number between them are not enforced');
-    return json.number;
+    const lowOpen = above !== undefined && above >= (minimum ?? above) && above === schema.exclusiveMinimum;
+    const highOpen = below !== undefined && below <= (maximum ?? below) && below === schema.exclusiveMaximum;
+    const low = lowOpen ? above : (minimum ?? above);
+    const high = highOpen ? below : (maximum ?? below);
+    return (whole ? integersBetween : numbersBetween)({ low, high, lowOpen, highOpen });
   }
 
   /** A count that the keyword gives, where it is one that can be kept. */
@@ -274,6 +311,8 @@ class SchemaCompiler {
     return otherwise;
   }
 }
+
+const tooMany = new Unfit('the schema has too many parts');
 
 function impliedType(schema: Schema): string {
   const has = (...names: string[]): boolean => names.some((name) => schema[name] !== undefined);
@@ -290,15 +329,6 @@ function isOfType(value: unknown, type: string): boolean {
   if (type === 'object') return isObject(value);
   if (type === 'integer') return Number.isInteger(value);
   return typeof value === type;
-}
-
-function fits(expression: Expression): boolean {
-  try {
-    return new Automaton(expression, patternStates).matches;
-  } catch (error) {
-    if (error instanceof TooLarge) return false;
-    throw error;
-  }
 }
 
 /** A name from the schema, fit for a warning in a header. */

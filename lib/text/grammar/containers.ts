@@ -1,0 +1,48 @@
+// Objects and arrays as graphs, in which however many properties or items follow each other without nesting.
+
+import { type Edge, type Expression, empty, repeat, sequence, text } from './expression.js';
+import * as json from './json.js';
+
+export interface Property {
+  name: string;
+  value: Expression;
+  required: boolean;
+}
+
+/** The properties in their order, then any number of others. */
+export function objectOf(properties: readonly Property[], other: Expression): Expression {
+  const count = properties.length;
+  const lastRequired = properties.findLastIndex(({ required }) => required);
+  // Before property i or one that follows it; behind one that comes before property i; and the whole's ends.
+  const before = (i: number): number => 1 + i;
+  const behind = (i: number): number => 2 + count + i;
+  const end = behind(count) + 1;
+  const edges: Edge[] = [[0, before(0), empty]];
+  if (lastRequired < 0) edges.push([0, end, empty]);
+  properties.forEach(({ name, value, required }, i) => {
+    edges.push([before(i), behind(i + 1), sequence(text(JSON.stringify(name)), json.colon, value)]);
+    if (!required) edges.push([before(i), before(i + 1), empty]);
+  });
+  edges.push([before(count), behind(count), other]);
+  for (let i = 0; i <= count; i += 1) {
+    edges.push([behind(i), before(i), json.comma]);
+    if (i > lastRequired) edges.push([behind(i), end, empty]);
+  }
+  return json.enclosed('{', { kind: 'graph', nodes: end + 1, edges }, '}');
+}
+
+/** The items in their order, then any number of others: `min` to `max` in all. */
+export function arrayOf(items: readonly Expression[], other: Expression, min: number, max: number): Expression {
+  // One of the others is written out where there are no items before it: it has no comma.
+  const count = Math.min(Math.max(items.length, 1), max);
+  const end = count + 1;
+  const edges: Edge[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const item = items[i] ?? other;
+    edges.push([i, i + 1, i > 0 ? sequence(json.comma, item) : item]);
+    if (i >= min) edges.push([i, end, empty]);
+  }
+  const more = sequence(json.comma, other);
+  edges.push([count, end, repeat(more, Math.max(0, min - count), max - count)]);
+  return json.enclosed('[', { kind: 'graph', nodes: end + 1, edges }, ']');
+}

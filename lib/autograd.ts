@@ -2,18 +2,21 @@
 // records from the result to the leaves.
 //
 // A rule takes the gradient of the op's output and gives the gradient of its input, in the input's shape and format: a
-// new tensor, a view, or the gradient itself.
+// new tensor, a view, or the gradient itself. It may do so in steps, between which a paced backward pass pauses.
 // Inputs that need no gradient are dropped when the op is recorded, so a frozen weight costs nothing.
 import { kernels } from './native.js';
-import { keep, scope } from './scope.js';
+import { keep, scopeSteps } from './scope.js';
+import { finish, inOne, paced, type Steps, type Stepwise, settled, within } from './steps.js';
 import { empty, type Shape, type Tensor, viewOf } from './tensor.js';
 
-export type Rule = (grad: Tensor) => Tensor;
+export type Rule = (grad: Tensor) => Stepwise<Tensor>;
+
+/** The gradients of several inputs, in their order; an undefined one counts as zero. */
+export type Gradients = readonly (Tensor | undefined)[];
 
 export interface History {
   inputs: readonly Tensor[];
-  /** The gradients of `inputs`, in their order; an undefined one counts as zero. */
-  rule: (grad: Tensor) => readonly (Tensor | undefined)[];
+  rule: (grad: Tensor) => Stepwise<Gradients>;
 }
 
 let recording = true;
@@ -48,9 +51,18 @@ export function record(out: Tensor, ...pairs: readonly (readonly [input: Tensor,
   if (!recording) return out;
   const needed = pairs.filter(([input]) => needsGrad(input));
   if (needed.length > 0) {
-    out.history = { inputs: needed.map(([input]) => input), rule: (grad) => needed.map(([, rule]) => rule(grad)) };
+    out.history = { inputs: needed.map(([input]) => input), rule: (grad) => each(needed, grad) };
   }
   return out;
+}
+
+function* each(pairs: readonly (readonly [Tensor, Rule])[], grad: Tensor): Steps<Tensor[]> {
+  const gradients: Tensor[] = [];
+  for (const [, rule] of pairs) {
+    if (gradients.length > 0) yield;
+    gradients.push(yield* settled(rule(grad)));
+  }
+  return gradients;
 }
 
 /**
@@ -60,7 +72,7 @@ export function record(out: Tensor, ...pairs: readonly (readonly [input: Tensor,
 export function recordJoint<const T extends readonly Tensor[]>(
   out: Tensor,
   inputs: T,
-  rule: (grad: Tensor, needed: { readonly [K in keyof T]: boolean }) => readonly (Tensor | undefined)[],
+  rule: (grad: Tensor, needed: { readonly [K in keyof T]: boolean }) => Stepwise<Gradients>,
 ): Tensor {
   if (!recording) return out;
   const needed = inputs.map(needsGrad) as unknown as { readonly [K in keyof T]: boolean };
@@ -78,22 +90,19 @@ export function recordJoint<const T extends readonly Tensor[]>(
  */
 export function backward(root: Tensor, grad?: Tensor): void {
   const seed = seedOf(root, grad);
-  noGrad(() => {
-    for (const _ of walk(root, seed));
-  });
+  noGrad(() => finish(walk(root, seed)));
 }
 
 /**
- * The same with a pause between any two records: a deep model's backward pass is thousands of calls, which would hold
- * the event loop for tens of milliseconds if they were made in one stretch.
+ * The same with pauses between any two records, and between the steps of a rule: a deep model's backward pass is
+ * thousands of calls, which would hold the event loop for tens of milliseconds if they were made in one stretch.
  */
 export async function backwardPaced(
   root: Tensor,
   pause: () => Promise<void> | undefined,
   grad?: Tensor,
 ): Promise<void> {
-  const steps = walk(root, seedOf(root, grad));
-  while (!noGrad(() => steps.next()).done) await pause();
+  await paced(within(noGrad, walk(root, seedOf(root, grad))), pause);
 }
 
 function seedOf(root: Tensor, grad: Tensor | undefined): Tensor {
@@ -104,7 +113,7 @@ function seedOf(root: Tensor, grad: Tensor | undefined): Tensor {
   return grad ?? filled(root, 1);
 }
 
-function* walk(root: Tensor, seed: Tensor): Generator<void, void, void> {
+function* walk(root: Tensor, seed: Tensor): Steps<void> {
   const gradients = new Map<Tensor, Tensor>([[root, seed]]);
   // A rule may hand its gradient on as it is, so one tensor can be waiting under several names.
   const drop = (gradient: Tensor): void => {
@@ -119,7 +128,7 @@ function* walk(root: Tensor, seed: Tensor): Generator<void, void, void> {
     if (!gradient) continue;
     gradients.delete(x);
     if (x.requiresGrad) addToLeaf(x, gradient);
-    const results = history?.rule(gradient) ?? [];
+    const results = history ? yield* settled(history.rule(gradient)) : [];
     history?.inputs.forEach((input, i) => {
       const result = results[i];
       if (!result) return;
@@ -183,22 +192,25 @@ const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.ev
  * inputs and every leaf that `body` uses. `body` must compute the same both times.
  */
 export function checkpoint(body: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
-  if (!recording) return body(...inputs);
-  const out = scope(() => noGrad(() => body(...inputs)));
+  return finish(checkpointSteps((...given) => inOne(() => body(...given)), ...inputs));
+}
+
+/** The same for a body in steps: the passes pause between them. */
+export function* checkpointSteps(body: (...inputs: Tensor[]) => Steps<Tensor>, ...inputs: Tensor[]): Steps<Tensor> {
+  if (!recording) return yield* body(...inputs);
+  const out = yield* scopeSteps(() => within(noGrad, body(...inputs)));
   out.history = {
     inputs,
-    rule: (grad) => {
+    rule: function* (grad) {
       const again = inputs.map((input) => {
         const x = viewOf(input, input.shape, input.strides);
         x.requiresGrad = needsGrad(input);
         return x;
       });
-      scope(() =>
-        backward(
-          withRecording(true, () => body(...again)),
-          grad,
-        ),
-      );
+      yield* scopeSteps(function* () {
+        const root = yield* within((stretch) => withRecording(true, stretch), body(...again));
+        yield* walk(root, seedOf(root, grad));
+      });
       return again.map((x) => x.grad);
     },
   };

@@ -75,8 +75,8 @@ export interface Kernels {
   pagedAttention(out: H, q: H, kCache: H, vCache: H, blockTables: H, boundaries: H, lengths: H, scale: number, window: number, softcap: number): void;
   embedding(out: H, weight: H, ids: H): void;
   embeddingBackward(dweight: H, dout: H, ids: H): void;
-  linearCrossEntropy(losses: H, lse: H, dx: Maybe, x: H, weight: H, targets: H, softcap: number): void;
-  linearCrossEntropyBackward(dweight: H, dlosses: H, x: H, weight: H, targets: H, lse: H, softcap: number): void;
+  linearCrossEntropy(losses: H, lse: H, likeliest: H, dx: Maybe, sums: Maybe, weighted: Maybe, x: H, weight: H, targets: H, softcap: number, token: number, tokens: number, first: number, words: number): void;
+  linearCrossEntropyBackward(dweight: H, dlosses: H, x: H, weight: H, targets: H, lse: H, softcap: number, first: number, words: number): void;
   loraLinear(out: H, hidden: H, x: H, weight: H, bias: Maybe, a: H, b: H, scaling: number): void;
   loraLinearBackward(dx: Maybe, da: H, db: H, dout: H, x: H, weight: H, a: H, b: H, hidden: H, scaling: number): void;
   loraMerge(weight: H, a: H, b: H, scaling: number): void;

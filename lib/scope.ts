@@ -2,6 +2,7 @@
 //
 // The open scope follows the asynchronous call chain, so scopes of concurrent calls do not see each other's tensors.
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { type Steps, within } from './steps.js';
 import type { Tensor } from './tensor.js';
 
 interface Scope {
@@ -18,18 +19,13 @@ let current: Scope | undefined; // the scope of a synchronous stretch, which nee
  * values of a plain object) and those passed to `keep`. Works for synchronous and asynchronous bodies.
  */
 export function scope<T>(body: () => T): T {
-  const parent = innermost();
-  const scope: Scope = { made: new Set(), parent, closed: false };
-  const before = current;
+  const scope = opened();
   let result: T;
   try {
-    current = scope;
-    result = open.run(scope, body);
+    result = inside(scope, body);
   } catch (error) {
     close(scope, undefined);
     throw error;
-  } finally {
-    current = before;
   }
   if (result instanceof Promise) {
     return result.then(
@@ -45,6 +41,30 @@ export function scope<T>(body: () => T): T {
   }
   close(scope, result);
   return result;
+}
+
+/** The same for a body in steps, whatever runs between them. */
+export function* scopeSteps<T>(body: () => Steps<T>): Steps<T> {
+  const scope = opened();
+  let result: T | undefined;
+  try {
+    result = yield* within((stretch) => inside(scope, stretch), body());
+    return result;
+  } finally {
+    close(scope, result);
+  }
+}
+
+const opened = (): Scope => ({ made: new Set(), parent: innermost(), closed: false });
+
+function inside<T>(scope: Scope, body: () => T): T {
+  const before = current;
+  current = scope;
+  try {
+    return open.run(scope, body);
+  } finally {
+    current = before;
+  }
 }
 
 /** Takes a tensor out of its scope: it lives until its own `dispose()`. */

@@ -76,7 +76,8 @@
   /* rope: x [tokens, heads, headDim] (token and head strided), positions i32 [tokens], frequencies f32 [rotary / 2];  \
      angles times `sign` (-1 is the gradient), cos and sin times `factor` */                                           \
   KERNEL(rope, Out out, In x, In positions, In frequencies, float factor, float sign, bool interleaved)                \
-  /* attention: q [tokens, heads, d], k and v [tokens, kvHeads, d] (token and head strided), boundaries i32 [seqs + 1];\
+  /* attention: q [tokens, heads, d], k and v [tokens, kvHeads, d] (token and head strided; on the CPU out and the     \
+     gradients too, so that a call may have some of the heads), boundaries i32 [seqs + 1];                             \
      lse f32 [heads, tokens]; window 0 is none, else a query sees itself and window - 1 keys before; softcap 0 is none */ \
   KERNEL(attention, Out out, Out lse, In q, In k, In v, In boundaries, float scale, bool causal, int window, float softcap) \
   KERNEL(attentionBackward, Out dq, Out dk, Out dv, In dout, In q, In k, In v, In out, In lse, In boundaries, float scale, bool causal, int window, float softcap) \
@@ -88,9 +89,12 @@
   KERNEL(embedding, Out out, In weight, In ids)                                                                        \
   KERNEL(embeddingBackward, Out dweight, In dout, In ids)                                                              \
   /* loss: logits = softcap(x [tokens, dim] x weight [vocab, dim] transposed), never stored whole; targets i32, < 0 are left out;  \
-     losses, lse f32 [tokens]; dx? is the gradient of the plain sum of losses; the backward adds into dweight */       \
-  KERNEL(linearCrossEntropy, Out losses, Out lse, Out dx, In x, In weight, In targets, float softcap)                  \
-  KERNEL(linearCrossEntropyBackward, Out dweight, In dlosses, In x, In weight, In targets, In lse, float softcap)      \
+     losses, lse f32 and likeliest i32 [tokens]; dx? is the gradient of the plain sum of losses. On the CPU a call takes the     \
+     words from `first` on for some of the tokens that have a target, and goes on with what the calls for the words before    \
+     it left in losses, lse, sums? f32 [tokens] and, for dx, weighted? f32 [tokens of a call, dim]; a GPU takes all at once.  \
+     The backward adds into dweight, on the CPU some words' rows at a time */                                                 \
+  KERNEL(linearCrossEntropy, Out losses, Out lse, Out likeliest, Out dx, Out sums, Out weighted, In x, In weight, In targets, float softcap, int token, int tokens, int first, int words) \
+  KERNEL(linearCrossEntropyBackward, Out dweight, In dlosses, In x, In weight, In targets, In lse, float softcap, int first, int words) \
   /* lora: out = x W' + bias? + scaling (x A') B'; hidden [tokens, r] = x A'; W [out, in], A [r, in], B [out, r] */    \
   KERNEL(loraLinear, Out out, Out hidden, In x, In weight, In bias, In a, In b, float scaling)                         \
   KERNEL(loraLinearBackward, Out dx, Out da, Out db, In dout, In x, In weight, In a, In b, In hidden, float scaling)   \

@@ -3,22 +3,23 @@
 // One block: x += o(attention(rope(q), rope(k), v)), x += down(silu(gate) · up), each after an RMSNorm of x. Sequences
 // are packed end to end without padding; `boundaries` tells them apart. Training, prompts and single decoding steps all
 // run through the same code, with or without a KV cache.
-import { checkpoint, gradEnabled } from '../autograd.js';
+import { checkpointSteps, gradEnabled } from '../autograd.js';
 import type { Device } from '../device.js';
 import type { DType } from '../dtype.js';
 import type { Adapter } from '../lora/adapter.js';
 import { applyLinear, DropoutStream, type Linear, type LowRankBatch } from '../nn/linear.js';
-import { attention } from '../ops/attention.js';
+import { attentionSteps } from '../ops/attention.js';
 import { add } from '../ops/elementwise.js';
 import { embedding } from '../ops/embedding.js';
 import { swiglu } from '../ops/gated.js';
-import { linearCrossEntropy } from '../ops/loss.js';
+import { linearCrossEntropySteps, type Scored } from '../ops/loss.js';
 import { matmul } from '../ops/matmul.js';
 import { rmsNorm } from '../ops/norm.js';
 import { pagedAppend, pagedAttention } from '../ops/paged.js';
 import { rope } from '../ops/rope.js';
 import { reshape } from '../ops/view.js';
 import { keep } from '../scope.js';
+import { finish, paced, type Steps, within } from '../steps.js';
 import { type Tensor, tensor } from '../tensor.js';
 import type { CacheStep } from './cache.js';
 import type { DecoderConfig } from './config.js';
@@ -31,6 +32,8 @@ export interface Packed {
   positions: Tensor;
   /** i32 `[sequences + 1]`: where each sequence starts, and the total */
   boundaries: Tensor;
+  /** Tokens of the longest sequence, where known. */
+  longest?: number;
 }
 
 export interface ForwardOptions {
@@ -71,6 +74,7 @@ export function packed(sequences: readonly (readonly number[])[], device: Device
     tokens: tensor(tokens, { device }),
     positions: tensor(positions, { device }),
     boundaries: tensor(boundaries, { device }),
+    longest: Math.max(0, ...sequences.map(({ length }) => length)),
   };
 }
 
@@ -119,15 +123,10 @@ export class Decoder {
 
   /** The hidden states after the final norm: `[total, hidden]`. */
   hidden(batch: Packed, options: ForwardOptions = {}): Tensor {
-    const blocks = this.#blockByBlock(batch, options);
-    for (;;) {
-      const next = blocks.next();
-      if (next.done) return next.value;
-    }
+    return finish(this.#hidden(batch, options));
   }
 
-  // The same, one block at a time.
-  *#blockByBlock(batch: Packed, options: ForwardOptions): Generator<void, Tensor, void> {
+  *#hidden(batch: Packed, options: ForwardOptions): Steps<Tensor> {
     // On the CPU everything between the weights is f32: widening there costs nothing, and rounding would cost accuracy.
     // A GPU's tensor cores take both operands in one format, so there it is the weights'.
     const dtype = this.device.name === 'cpu' ? 'f32' : this.dtype;
@@ -135,8 +134,8 @@ export class Decoder {
     for (const [i, block] of this.#blocks.entries()) {
       const masks = (): DropoutStream | undefined =>
         options.dropoutSeed === undefined ? undefined : new DropoutStream(options.dropoutSeed + i);
-      const run = (input: Tensor): Tensor => this.#block(block, i, input, batch, options, masks());
-      x = options.checkpointing && gradEnabled() ? checkpoint(run, x) : run(x);
+      const run = (input: Tensor): Steps<Tensor> => this.#block(block, i, input, batch, options, masks());
+      x = yield* options.checkpointing && gradEnabled() ? checkpointSteps(run, x) : run(x);
       yield;
     }
     return rmsNorm(x, this.#norm, { eps: this.config.normEps });
@@ -148,30 +147,25 @@ export class Decoder {
   }
 
   /**
-   * The cross-entropy at each position, f32 `[total]`: `targets` i32 `[total]` holds the token that follows, or a
-   * negative number where nothing is to be learned. The logits are never stored whole.
+   * The cross-entropy at each position, f32 `[total]`, and the likeliest tokens: `targets` i32 `[total]` holds the token
+   * that follows, or a negative number where nothing is to be learned. The logits are never stored whole.
    *
-   * Pauses after each block: a deep model's forward pass is hundreds of calls, which would hold the event loop if they
-   * were made in one stretch. `inStretch` runs each stretch, for instance under `noGrad`. `seen` is handed the final
-   * hidden states.
+   * Pauses between steps: the forward pass of a large batch takes a CPU seconds, and a deep model's is hundreds of calls,
+   * which would hold the event loop. `inStretch` runs each stretch, for instance under `noGrad`.
    */
-  async losses(
+  losses(
     batch: Packed,
     targets: Tensor,
     options: ForwardOptions,
     pause: () => Promise<void> | undefined,
     inStretch: <T>(stretch: () => T) => T = (stretch) => stretch(),
-    seen?: (hidden: Tensor) => void,
-  ): Promise<Tensor> {
-    const blocks = this.#blockByBlock(batch, options);
-    for (;;) {
-      const next = inStretch(() => blocks.next());
-      if (next.done) {
-        seen?.(next.value);
-        return inStretch(() => linearCrossEntropy(next.value, this.#head, targets));
-      }
-      await pause();
-    }
+  ): Promise<Scored> {
+    return paced(within(inStretch, this.#losses(batch, targets, options)), pause);
+  }
+
+  *#losses(batch: Packed, targets: Tensor, options: ForwardOptions): Steps<Scored> {
+    const hidden = yield* this.#hidden(batch, options);
+    return yield* linearCrossEntropySteps(hidden, this.#head, targets);
   }
 
   dispose(): void {
@@ -179,43 +173,56 @@ export class Decoder {
     this.#frequencies.dispose();
   }
 
-  #block(
+  *#block(
     block: Block,
     index: number,
     x: Tensor,
     batch: Packed,
     options: ForwardOptions,
     masks?: DropoutStream,
-  ): Tensor {
+  ): Steps<Tensor> {
     const { normEps: eps } = this.config;
     const { adapter } = options;
-    const mixed = this.#attention(block, index, rmsNorm(x, block.inputNorm, { eps }), batch, options, masks);
-    const middle = add(x, applyLinear(block.o, mixed, adapter, masks));
+    const mixed = yield* this.#attention(block, index, rmsNorm(x, block.inputNorm, { eps }), batch, options, masks);
+    yield;
+    const middle = add(x, yield* applyLinear(block.o, mixed, adapter, masks));
     const y = rmsNorm(middle, block.postNorm, { eps });
-    const gated = swiglu(applyLinear(block.gate, y, adapter, masks), applyLinear(block.up, y, adapter, masks));
-    return add(middle, applyLinear(block.down, gated, adapter, masks));
+    yield;
+    const gate = yield* applyLinear(block.gate, y, adapter, masks);
+    yield;
+    const up = yield* applyLinear(block.up, y, adapter, masks);
+    yield;
+    const gated = swiglu(gate, up);
+    yield;
+    return add(middle, yield* applyLinear(block.down, gated, adapter, masks));
   }
 
-  #attention(
+  *#attention(
     block: Block,
     index: number,
     x: Tensor,
     batch: Packed,
     options: ForwardOptions,
     masks?: DropoutStream,
-  ): Tensor {
+  ): Steps<Tensor> {
     const { heads, kvHeads, headDim, attentionScale: scale, rope: settings } = this.config;
     const total = x.dim(0);
-    const project = (layer: Linear, count: number): Tensor =>
-      reshape(applyLinear(layer, x, options.adapter, masks), [total, count, headDim]);
+    const project = function* (layer: Linear, count: number): Steps<Tensor> {
+      return reshape(yield* applyLinear(layer, x, options.adapter, masks), [total, count, headDim]);
+    };
     const turn = (y: Tensor): Tensor =>
       rope(y, batch.positions, this.#frequencies, { factor: settings.factor, interleaved: settings.interleaved });
-    const q = turn(project(block.q, heads));
-    const k = turn(project(block.k, kvHeads));
-    const v = project(block.v, kvHeads);
-    const { boundaries } = batch;
+    const q = turn(yield* project(block.q, heads));
+    yield;
+    const k = turn(yield* project(block.k, kvHeads));
+    const v = yield* project(block.v, kvHeads);
+    yield;
+    const { boundaries, longest } = batch;
     const { cache } = options;
-    if (!cache) return reshape(attention(q, k, v, { boundaries, scale }), [total, heads * headDim]);
+    if (!cache) {
+      const mixed = yield* attentionSteps(q, k, v, { boundaries, scale, longest });
+      return reshape(mixed, [total, heads * headDim]);
+    }
     const keys = cache.keys[index]!;
     const values = cache.values[index]!;
     pagedAppend(keys, values, k, v, cache.slots);

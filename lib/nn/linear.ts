@@ -1,9 +1,10 @@
 // A linear layer: a weight with its place in the model, and perhaps a low-rank adapter beside it.
 
 import { add } from '../ops/elementwise.js';
-import { type LoraGroups, loraGrouped, loraLinear, loraLinearPath } from '../ops/lora.js';
-import { linear } from '../ops/matmul.js';
+import { type LoraGroups, loraGrouped, loraLinearPath, loraLinearSteps } from '../ops/lora.js';
+import { linearSteps } from '../ops/matmul.js';
 import { dropout } from '../ops/random.js';
+import type { Steps } from '../steps.js';
 import type { Tensor } from '../tensor.js';
 
 /** A pair of matrices whose product, times `scaling`, is added to a frozen weight. */
@@ -49,24 +50,25 @@ export class DropoutStream {
 }
 
 /** `x [tokens, in] → [tokens, out]`, through the adapter's pair (or several adapters' pairs) for this layer, if any. */
-export function applyLinear(
+export function* applyLinear(
   layer: Linear,
   x: Tensor,
   adapter?: LowRankSet | LowRankBatch,
   masks?: DropoutStream,
-): Tensor {
+): Steps<Tensor> {
   if (adapter && 'groups' in adapter) {
     const groups = adapter.groups.get(layer.path);
-    const out = linear(x, layer.weight, layer.bias);
+    const out = yield* linearSteps(x, layer.weight, layer.bias);
     return groups ? loraGrouped(out, x, groups) : out;
   }
   const pair = adapter?.pairs.get(layer.path);
-  if (!pair || !adapter) return linear(x, layer.weight, layer.bias);
+  if (!pair || !adapter) return yield* linearSteps(x, layer.weight, layer.bias);
   const { a, b, scaling } = pair;
   const probability = masks ? adapter.config.loraDropout : 0;
   if (!masks || probability === 0) {
-    return loraLinear(x, layer.weight, a, b, { scaling, ...(layer.bias ? { bias: layer.bias } : {}) });
+    return yield* loraLinearSteps(x, layer.weight, a, b, { scaling, ...(layer.bias ? { bias: layer.bias } : {}) });
   }
   const thinned = dropout(x, { probability, seed: masks.seed, offset: masks.next(x.size) });
-  return add(linear(x, layer.weight, layer.bias), loraLinearPath(thinned, a, b, scaling));
+  const frozen = yield* linearSteps(x, layer.weight, layer.bias);
+  return add(frozen, loraLinearPath(thinned, a, b, scaling));
 }

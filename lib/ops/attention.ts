@@ -1,7 +1,8 @@
 // Attention over packed sequences.
 import { recordJoint, willRecord } from '../autograd.js';
-import { kernels } from '../native.js';
-import { empty, type Tensor } from '../tensor.js';
+import { type Handle, kernels } from '../native.js';
+import { finish, rowsInCall, type Steps } from '../steps.js';
+import { empty, type Tensor, viewOf } from '../tensor.js';
 import { describe, floats, integers, sameDevice } from './checks.js';
 import { contiguous } from './copy.js';
 
@@ -19,6 +20,8 @@ export interface AttentionOptions extends ScoreOptions {
   boundaries: Tensor;
   /** Whether a query sees only keys up to its own position. Default true. */
   causal?: boolean;
+  /** No sequence is longer, as far as the caller knows: work is shared out among calls by it. */
+  longest?: number | undefined;
 }
 
 /** The scores' settings as the kernels take them, where 0 means none. @throws RangeError for what makes no sense. */
@@ -50,8 +53,12 @@ export const wholeRows = (x: Tensor): Tensor => (x.strides[x.rank - 1] === 1 ? x
  *
  * @throws RangeError if shapes do not fit each other, or a setting makes no sense.
  */
-export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
-  const { boundaries, causal = true } = options;
+export const attention = (q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor =>
+  finish(attentionSteps(q, k, v, options));
+
+/** The same, and its gradients, in steps. */
+export function* attentionSteps(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Steps<Tensor> {
+  const { boundaries, causal = true, longest = q.shape[0]! } = options;
   floats('attention', q, k, v);
   integers('attention', 'boundaries', boundaries);
   const device = sameDevice('attention', q, k, v, boundaries);
@@ -71,39 +78,33 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   const out = empty(q.shape, { dtype: q.dtype, device });
   const lse = empty([heads, tokens], { dtype: 'f32', device });
   const [queries, keys, values, bounds] = [wholeRows(q), wholeRows(k), wholeRows(v), contiguous(boundaries)];
-  kernels.attention(
-    out.handle,
-    lse.handle,
-    queries.handle,
-    keys.handle,
-    values.handle,
-    bounds.handle,
-    scale,
-    causal,
-    window,
-    softcap,
+  const { handle: ends } = bounds;
+  const settings = [scale, causal, window, softcap] as const;
+  const work = (causal ? 1 : 2) * (heads / k.dim(1)) * headDim * tokens * Math.min(longest, tokens);
+  yield* byHead([out, lse, queries, keys, values], k.dim(1), work, ([to, sums, ...from]) =>
+    kernels.attention(to!, sums!, from[0]!, from[1]!, from[2]!, ends, ...settings),
   );
   if (!willRecord(q, k, v)) lse.dispose();
-  return recordJoint(out, [q, k, v], (grad, needed) => {
+  return recordJoint(out, [q, k, v], function* (grad, needed) {
     const gradients = [q, k, v].map((x) => empty(x.shape, { dtype: x.dtype, device }));
-    const [dq, dk, dv] = gradients as [Tensor, Tensor, Tensor];
-    const { handle: dout } = contiguous(grad);
-    kernels.attentionBackward(
-      dq.handle,
-      dk.handle,
-      dv.handle,
-      dout,
-      queries.handle,
-      keys.handle,
-      values.handle,
-      out.handle,
-      lse.handle,
-      bounds.handle,
-      scale,
-      causal,
-      window,
-      softcap,
-    );
+    const dout = contiguous(grad);
+    const all = [...gradients, dout, queries, keys, values, out, lse];
+    yield* byHead(all, k.dim(1), 2.5 * work, ([dq, dk, dv, ...from]) => {
+      const [through, query, key, value, result, sums] = from;
+      kernels.attentionBackward(
+        dq!,
+        dk!,
+        dv!,
+        through!,
+        query!,
+        key!,
+        value!,
+        result!,
+        sums!,
+        ends,
+        ...settings,
+      );
+    });
     lse.dispose();
     return gradients.map((gradient, i) => {
       if (needed[i]) return gradient;
@@ -111,6 +112,29 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
       return undefined;
     });
   });
+}
+
+/** Calls `call` for some key heads at a time, with the heads of each tensor that belong to them. */
+function* byHead(
+  tensors: readonly Tensor[],
+  kvHeads: number,
+  work: number,
+  call: (parts: readonly Handle[]) => void,
+): Steps<void> {
+  const some = rowsInCall(tensors[0]!.device, kvHeads, work, 1);
+  if (some === kvHeads) return call(tensors.map(({ handle }) => handle));
+  for (let head = 0; head < kvHeads; head += some) {
+    if (head > 0) yield;
+    const parts = tensors.map((x) => {
+      // Heads are the first axis of lse, [heads, tokens], and the second one of all others.
+      const axis = x.rank - 2;
+      const each = x.dim(axis) / kvHeads;
+      const shape = x.shape.map((size, i) => (i === axis ? Math.min(some, kvHeads - head) * each : size));
+      return viewOf(x, shape, x.strides, head * each * x.strides[axis]!);
+    });
+    call(parts.map(({ handle }) => handle));
+    for (const part of parts) part.dispose();
+  }
 }
 
 /** @throws RangeError unless every key head serves the same number of query heads. */

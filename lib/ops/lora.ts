@@ -1,8 +1,9 @@
 // A frozen linear layer with a low-rank adapter beside it: one kernel each way, and no gradient for the weight.
 import { recordJoint, willRecord } from '../autograd.js';
 import { type DType, widerFloat } from '../dtype.js';
-import { kernels } from '../native.js';
-import { empty, type Tensor } from '../tensor.js';
+import { type Handle, kernels } from '../native.js';
+import { finish, rowsInCall, type Steps } from '../steps.js';
+import { empty, sizeOf, type Tensor, viewOf } from '../tensor.js';
 import { describe, floats, integers, sameDevice, sameShape } from './checks.js';
 import { cast, contiguous } from './copy.js';
 import { affine } from './elementwise.js';
@@ -21,7 +22,17 @@ export interface LoraLinearOptions {
  *
  * @throws RangeError if the sizes do not match.
  */
-export function loraLinear(x: Tensor, weight: Tensor, a: Tensor, b: Tensor, options: LoraLinearOptions): Tensor {
+export const loraLinear = (x: Tensor, weight: Tensor, a: Tensor, b: Tensor, options: LoraLinearOptions): Tensor =>
+  finish(loraLinearSteps(x, weight, a, b, options));
+
+/** The same, and its gradients, in steps. */
+export function* loraLinearSteps(
+  x: Tensor,
+  weight: Tensor,
+  a: Tensor,
+  b: Tensor,
+  options: LoraLinearOptions,
+): Steps<Tensor> {
   const { scaling, bias } = options;
   const device = sameDevice('loraLinear', x, weight, a, b, bias);
   floats('loraLinear', x, weight, a, b, bias);
@@ -40,41 +51,69 @@ export function loraLinear(x: Tensor, weight: Tensor, a: Tensor, b: Tensor, opti
   const out = empty([...leading, weight.dim(0)], { dtype: widerFloat(x.dtype, weight.dtype), device });
   const hidden = empty([...leading, a.dim(0)], { device });
   const biasHandle = bias ? contiguous(bias).handle : null;
-  kernels.loraLinear(
-    out.handle,
-    hidden.handle,
-    rows.handle,
-    frozen.handle,
-    biasHandle,
-    down.handle,
-    up.handle,
-    scaling,
+  const work = weight.size + a.size + b.size;
+  yield* inParts([out, hidden, rows], work, ([to, middle, from]) =>
+    kernels.loraLinear(to, middle, from, frozen.handle, biasHandle, down.handle, up.handle, scaling),
   );
   if (!willRecord(...inputs)) {
     hidden.dispose();
     return out;
   }
 
-  return recordJoint(out, inputs, (grad, [xNeeded]) => {
-    const like = (t: Tensor): Tensor => empty(t.shape, { dtype: t.dtype, device });
-    const [dx, da, db] = [xNeeded ? like(rows) : undefined, like(down), like(up)];
+  return recordJoint(out, inputs, function* (grad, [xNeeded]) {
+    const dx = xNeeded ? empty(rows.shape, { dtype: rows.dtype, device }) : undefined;
     const dout = contiguous(grad);
-    kernels.loraLinearBackward(
-      dx?.handle ?? null,
-      da.handle,
-      db.handle,
-      dout.handle,
-      rows.handle,
-      frozen.handle,
-      down.handle,
-      up.handle,
-      hidden.handle,
-      scaling,
-    );
+    let sums: Tensor[] = [];
+    yield* inParts([dout, rows, hidden, ...(dx ? [dx] : [])], work, ([to, from, middle, into = null], all) => {
+      // Several parts add up in f32, so that narrow gradients are rounded once.
+      const pair = [down, up].map(({ shape, dtype }) => empty(shape, { dtype: all ? dtype : 'f32', device }));
+      const [da, db] = pair as [Tensor, Tensor];
+      kernels.loraLinearBackward(
+        into,
+        da.handle,
+        db.handle,
+        to,
+        from,
+        frozen.handle,
+        down.handle,
+        up.handle,
+        middle,
+        scaling,
+      );
+      for (const [i, sum] of sums.entries()) {
+        kernels.add(sum.handle, sum.handle, pair[i]!.handle);
+        pair[i]!.dispose();
+      }
+      if (sums.length === 0) sums = pair;
+    });
     hidden.dispose();
     if (dout !== grad) dout.dispose();
-    return [dx, da, db];
+    return [dx, ...sums.map((sum, i) => narrowed(sum, inputs[i + 1]!.dtype as DType))];
   });
+}
+
+function narrowed(x: Tensor, dtype: DType): Tensor {
+  const out = cast(x, dtype);
+  if (out !== x) x.dispose();
+  return out;
+}
+
+type Handles = [Handle, Handle, Handle, Handle?];
+
+/** Calls `call` for parts of the same rows of contiguous tensors; `all` says that one part has them all. */
+function* inParts(tensors: Tensor[], work: number, call: (parts: Handles, all: boolean) => void): Steps<void> {
+  const rows = sizeOf(tensors[0]!.shape.slice(0, -1));
+  const some = rowsInCall(tensors[0]!.device, rows, work);
+  if (some >= rows) return call(tensors.map(({ handle }) => handle) as Handles, true);
+  for (let row = 0; row < rows; row += some) {
+    if (row > 0) yield;
+    const parts = tensors.map((x) => {
+      const cols = x.dim(-1);
+      return viewOf(x, [Math.min(some, rows - row), cols], [cols, 1], row * cols);
+    });
+    call(parts.map(({ handle }) => handle) as Handles, false);
+    for (const part of parts) part.dispose();
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 // Cross-entropy, from logits or straight from the last layer's input and weight.
 import { recordJoint, willRecord } from '../autograd.js';
 import { kernels } from '../native.js';
+import { finish, rowsInCall, type Steps } from '../steps.js';
 import { empty, type Tensor, viewOf } from '../tensor.js';
 import { describe, floats, integers, sameDevice, sameShape } from './checks.js';
 import { cast, contiguous, zerosLike } from './copy.js';
@@ -15,6 +16,18 @@ export interface LinearCrossEntropyOptions {
   softcap?: number;
 }
 
+/** What a linear layer's logits say of their targets. */
+export interface Scored {
+  /** f32 `[tokens]` */
+  losses: Tensor;
+  /** i32 `[tokens]`: the first of the largest logits; -1 where there is no target. */
+  likeliest: Tensor;
+}
+
+// The CPU takes so many tokens and words at a time, at most: their logits are 8 MiB.
+const chunkTokens = 1024;
+const blockWords = 2048;
+
 /**
  * The cross-entropy of the logits `x W'` at each token: `x [tokens, hidden]`, `weight [vocab, hidden]`, `targets` i32
  * `[tokens]` → f32 `[tokens]`. A negative target gives loss 0 and no gradient. The logits are never stored whole.
@@ -23,12 +36,24 @@ export interface LinearCrossEntropyOptions {
  *
  * @throws RangeError if the sizes do not match.
  */
-export function linearCrossEntropy(
+export const linearCrossEntropy = (
   x: Tensor,
   weight: Tensor,
   targets: Tensor,
   options: LinearCrossEntropyOptions = {},
-): Tensor {
+): Tensor => {
+  const { losses, likeliest } = finish(linearCrossEntropySteps(x, weight, targets, options));
+  likeliest.dispose();
+  return losses;
+};
+
+/** The same, and its gradients, in steps; and the likeliest tokens. */
+export function* linearCrossEntropySteps(
+  x: Tensor,
+  weight: Tensor,
+  targets: Tensor,
+  options: LinearCrossEntropyOptions = {},
+): Steps<Scored> {
   const { softcap = 0 } = options;
   const device = sameDevice('linearCrossEntropy', x, weight, targets);
   floats('linearCrossEntropy', x, weight);
@@ -46,38 +71,65 @@ export function linearCrossEntropy(
   const rows = contiguous(x);
   const table = contiguous(weight);
   const wanted = contiguous(targets);
-  const losses = empty([x.dim(0)], { device });
-  const lse = empty([x.dim(0)], { device });
+  const [tokens, hidden] = x.shape as [number, number];
+  const losses = empty([tokens], { device });
+  const lse = empty([tokens], { device });
+  const likeliest = empty([tokens], { dtype: 'i32', device });
   // The gradient for x costs one product more here, and none later: the softmax is at hand now.
   const dx = willRecord(rows) ? empty(x.shape, { dtype: x.dtype, device }) : undefined;
-  kernels.linearCrossEntropy(
-    losses.handle,
-    lse.handle,
-    dx?.handle ?? null,
-    rows.handle,
-    table.handle,
-    wanted.handle,
-    softcap,
-  );
+  const whole = device.name !== 'cpu';
+  const chunk = Math.max(1, whole ? tokens : Math.min(tokens, chunkTokens));
+  const sums = whole ? undefined : empty([tokens], { device });
+  const weighted = whole || !dx ? undefined : empty([chunk, hidden], { device });
+  // Blocks do not depend on whether there is a gradient: a loss is the same with and without.
+  const blocks = blocksOf(table, 2 * chunk);
+  for (let token = 0; token === 0 || token < tokens; token += chunk) {
+    for (const [first, words] of blocks) {
+      if (token > 0 || first > 0) yield;
+      kernels.linearCrossEntropy(
+        losses.handle,
+        lse.handle,
+        likeliest.handle,
+        dx?.handle ?? null,
+        sums?.handle ?? null,
+        weighted?.handle ?? null,
+        rows.handle,
+        table.handle,
+        wanted.handle,
+        softcap,
+        token,
+        chunk,
+        first,
+        words,
+      );
+    }
+  }
+  sums?.dispose();
+  weighted?.dispose();
   if (!willRecord(rows, table)) {
     lse.dispose();
-    return losses;
+    return { losses, likeliest };
   }
 
-  return recordJoint(losses, [rows, table], (grad, [xNeeded, weightNeeded]) => {
+  recordJoint(losses, [rows, table], function* (grad, [xNeeded, weightNeeded]) {
     const dlosses = contiguous(grad);
     let dweight: Tensor | undefined;
     if (weightNeeded) {
       dweight = zerosLike(table);
-      kernels.linearCrossEntropyBackward(
-        dweight.handle,
-        dlosses.handle,
-        rows.handle,
-        table.handle,
-        wanted.handle,
-        lse.handle,
-        softcap,
-      );
+      for (const [first, words] of blocksOf(table, 2 * tokens)) {
+        kernels.linearCrossEntropyBackward(
+          dweight.handle,
+          dlosses.handle,
+          rows.handle,
+          table.handle,
+          wanted.handle,
+          lse.handle,
+          softcap,
+          first,
+          words,
+        );
+        yield;
+      }
     }
     lse.dispose();
     if (dlosses !== grad) dlosses.dispose();
@@ -86,6 +138,17 @@ export function linearCrossEntropy(
     dx.dispose();
     return [scaled, dweight];
   });
+  return { losses, likeliest };
+}
+
+/** The vocabulary in parts, `[first, count]`: a call multiplies `rows` of the hidden size by each word of one. */
+function blocksOf({ device, shape: [vocab, hidden] }: Tensor, rows: number): [first: number, words: number][] {
+  const most = device.name === 'cpu' ? Math.min(blockWords, rowsInCall(device, vocab!, rows * hidden!, 128)) : vocab!;
+  const words = Math.max(1, most);
+  const blocks: [number, number][] = [];
+  for (let first = 0; first === 0 || first < vocab!; first += words)
+    blocks.push([first, Math.min(words, vocab! - first)]);
+  return blocks;
 }
 
 /**

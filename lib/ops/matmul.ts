@@ -2,6 +2,7 @@
 import { type Rule, record } from '../autograd.js';
 import { type DType, widerFloat } from '../dtype.js';
 import { kernels } from '../native.js';
+import { finish, rowsInCall, type Steps } from '../steps.js';
 import { empty, type Shape, sizeOf, type Tensor, viewOf } from '../tensor.js';
 import { describe, floats, sameDevice, sameShape } from './checks.js';
 import { contiguous } from './copy.js';
@@ -23,7 +24,11 @@ export interface MatmulOptions {
  *
  * @throws RangeError if the inner sizes differ, if the leading axes do not match, or if `bias` is not `[n]`.
  */
-export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+export const matmul = (a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor =>
+  finish(matmulSteps(a, b, options));
+
+/** The same, and its gradients, in steps. */
+export function* matmulSteps(a: Tensor, b: Tensor, options: MatmulOptions = {}): Steps<Tensor> {
   const { bias, transposeA = false, transposeB = false } = options;
   const device = sameDevice('matmul', a, b, bias);
   floats('matmul', a, b, bias);
@@ -42,7 +47,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   }
   const shape = [...broadcast(left.shape, right.shape), rows, cols];
   const out = empty(shape, { dtype: options.dtype ?? widerFloat(a.dtype, b.dtype), device });
-  multiply(out, left, right, bias);
+  yield* multiply(out, left, right, bias);
   release(a, left);
   release(b, right);
 
@@ -60,21 +65,24 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
  *
  * @throws RangeError if the sizes do not match.
  */
-export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+export const linear = (x: Tensor, weight: Tensor, bias?: Tensor): Tensor => finish(linearSteps(x, weight, bias));
+
+/** The same, and its gradients, in steps. */
+export function linearSteps(x: Tensor, weight: Tensor, bias?: Tensor): Steps<Tensor> {
   if (x.rank < 2 || weight.rank !== 2 || x.dim(-1) !== weight.dim(-1)) {
     throw new RangeError(`linear: x ${describe(x.shape)} does not fit a weight [out,in] of ${describe(weight.shape)}`);
   }
-  return matmul(x, weight, { transposeB: true, bias });
+  return matmulSteps(x, weight, { transposeB: true, bias });
 }
 
 /** The product of `left` and `right`, summed over what was broadcast, in the shape and format of `like`. */
-function gradientOf(
+function* gradientOf(
   like: Tensor,
   left: Tensor,
   right: Tensor,
   transposeLeft: boolean,
   transposeRight: boolean,
-): Tensor {
+): Steps<Tensor> {
   const own = like.shape.slice(0, -2);
   const sameBatch = sameShape(left.shape.slice(0, -2), right.shape.slice(0, -2));
   // One matrix met all the batches (a layer's weight): the sum over batches is a product with a longer inner axis.
@@ -87,10 +95,10 @@ function gradientOf(
   let out: Tensor;
   if (joined || sameShape(batch, own)) {
     out = empty(like.shape, { dtype: like.dtype, device: like.device });
-    multiply(out, a, b);
+    yield* multiply(out, a, b);
   } else {
     using full = empty([...batch, ...like.shape.slice(-2)], { device: like.device });
-    multiply(full, a, b);
+    yield* multiply(full, a, b);
     out = sumTo(full, like);
   }
   release(x, a);
@@ -109,13 +117,29 @@ function rowsOf(x: Tensor): Tensor {
   return rows;
 }
 
-function multiply(out: Tensor, a: Tensor, b: Tensor, bias?: Tensor): void {
+function* multiply(out: Tensor, a: Tensor, b: Tensor, bias?: Tensor): Steps<void> {
   if (out.size === 0) return;
   const left = expanded(a, out.shape);
   const right = expanded(b, out.shape);
-  kernels.matmul(out.handle, left.handle, right.handle, bias?.handle ?? null, false);
+  const rows = out.dim(-2);
+  const some = out.rank === 2 ? rowsInCall(out.device, rows, a.dim(-1) * out.dim(-1)) : rows;
+  for (let row = 0; row < rows; row += some) {
+    if (row > 0) yield;
+    const to = someRows(out, row, some);
+    const from = someRows(left, row, some);
+    kernels.matmul(to.handle, from.handle, right.handle, bias?.handle ?? null, false);
+    release(out, to);
+    release(left, from);
+  }
   release(a, left);
   release(b, right);
+}
+
+// `count` rows of a matrix, or those that are left.
+function someRows(x: Tensor, row: number, count: number): Tensor {
+  const rows = x.dim(-2);
+  if (count >= rows) return x;
+  return viewOf(x, [Math.min(count, rows - row), x.dim(1)], x.strides, row * x.strides[0]!);
 }
 
 // A view with the batch axes of `shape`, repeating by strides of 0.

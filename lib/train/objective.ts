@@ -5,11 +5,10 @@
 import { backwardPaced, noGrad } from '../autograd.js';
 import type { Adapter } from '../lora/adapter.js';
 import { type Decoder, packed } from '../models/decoder.js';
-import { embedding } from '../ops/embedding.js';
+import type { Scored } from '../ops/loss.js';
 import { full } from '../ops/random.js';
-import { argmax } from '../ops/reduce.js';
 import { scope } from '../scope.js';
-import { type Tensor, type TypedArray, tensor } from '../tensor.js';
+import { type TypedArray, tensor } from '../tensor.js';
 import { targetsOf } from './batches.js';
 import { pacer, type Turn } from './pace.js';
 import { type Example, sequencesOf } from './rows.js';
@@ -88,13 +87,11 @@ export class Supervised implements Objective {
     const pause = pacer(signal, turn);
     return scope(async () => {
       const { targets } = targetsOf(batch);
-      const hits = this.#hits(targets);
       const at = tensor(targets, { device: decoder.device });
-      const options = { adapter, dropoutSeed, checkpointing };
-      const losses = await decoder.losses(inputOf(batch, decoder), at, options, pause, undefined, hits.see);
-      const figures = figuresOf(losses.data(), targets, hits.count());
+      const scored = await decoder.losses(inputOf(batch, decoder), at, { adapter, dropoutSeed, checkpointing }, pause);
+      const figures = this.#figures(scored, targets);
       figures.catch(() => {}); // looked at later, unless the run ends before
-      await backwardPaced(losses, pause, full(losses.shape, share, { device: decoder.device }));
+      await backwardPaced(scored.losses, pause, full(scored.losses.shape, share, { device: decoder.device }));
       // In an object: the scope, and with it all activations, would wait for the promise itself.
       return { figures };
     });
@@ -104,53 +101,19 @@ export class Supervised implements Objective {
     const { decoder, adapter, signal, turn } = this.passes;
     const { targets } = targetsOf(batch);
     const { figures } = await scope(async () => {
-      const hits = this.#hits(targets);
       const at = tensor(targets, { device: decoder.device });
-      const input = inputOf(batch, decoder);
-      const losses = await decoder.losses(input, at, { adapter }, pacer(signal, turn), noGrad, hits.see);
-      return { figures: figuresOf(losses.data(), targets, hits.count()) };
+      const scored = await decoder.losses(inputOf(batch, decoder), at, { adapter }, pacer(signal, turn), noGrad);
+      return { figures: this.#figures(scored, targets) };
     });
     return figures;
   }
 
-  #hits(targets: Int32Array): {
-    see: ((hidden: Tensor) => void) | undefined;
-    count: () => Promise<number> | undefined;
-  } {
-    let counting: Promise<number> | undefined;
-    const see = (hidden: Tensor): void => {
-      counting = noGrad(() => hitsOf(this.passes.decoder, hidden, targets));
-      counting.catch(() => {});
-    };
-    return { see: this.tokenAccuracy ? see : undefined, count: () => counting };
+  async #figures({ losses, likeliest }: Scored, targets: Int32Array): Promise<Figures> {
+    const reads = [losses, ...(this.tokenAccuracy ? [likeliest] : [])].map((x) => x.data());
+    const [values, chosen] = await Promise.all(reads);
+    const loss = sumOf(values!, targets);
+    return chosen ? { loss, tokenAccuracy: targets.filter((id, t) => id >= 0 && id === chosen[t]).length } : { loss };
   }
-}
-
-// Logits of so many positions lie in memory at once.
-const rowsAtOnce = 256;
-
-/** How many targets are the likeliest token. */
-async function hitsOf(decoder: Decoder, hidden: Tensor, targets: Int32Array): Promise<number> {
-  const { device } = decoder;
-  const rows = Int32Array.from(targets.keys()).filter((t) => targets[t]! >= 0);
-  const reads: Promise<TypedArray>[] = [];
-  for (let start = 0; start < rows.length; start += rowsAtOnce) {
-    const some = rows.subarray(start, start + rowsAtOnce);
-    reads.push(
-      scope(() => ({ read: argmax(decoder.logits(embedding(hidden, tensor(some, { device })))).data() })).read,
-    );
-  }
-  const likeliest = (await Promise.all(reads)).flatMap((part) => [...part]);
-  return likeliest.reduce((sum, id, i) => sum + (id === targets[rows[i]!] ? 1 : 0), 0);
-}
-
-async function figuresOf(
-  losses: Promise<TypedArray>,
-  targets: Int32Array,
-  hits: Promise<number> | undefined,
-): Promise<Figures> {
-  const loss = sumOf(await losses, targets);
-  return hits ? { loss, tokenAccuracy: await hits } : { loss };
 }
 
 // In double precision and in order, so that the figure does not depend on how rows were packed.

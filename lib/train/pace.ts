@@ -2,8 +2,8 @@
 import { Breather } from './breather.js';
 
 /**
- * Waits until training may queue more work; undefined where nobody else wants the device. Called after each block of a
- * forward pass and between any two records of a backward pass.
+ * Waits until training may queue more work; undefined where nobody else wants the device. Called
+ * between any two steps of a forward or backward pass, which are milliseconds of a device's work.
  */
 export type Turn = (signal: AbortSignal) => Promise<void> | undefined;
 

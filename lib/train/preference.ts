@@ -37,9 +37,9 @@ export class Preference implements Objective {
     return scope(async () => {
       const input = inputOf(batch, decoder);
       const targets = tensor(targetsOf(batch).targets, { device });
-      const reference = (await decoder.losses(input, targets, { adapter: start }, pause, noGrad)).data();
+      const reference = (await decoder.losses(input, targets, { adapter: start }, pause, noGrad)).losses.data();
       reference.catch(() => {}); // looked at later, unless the second pass fails before
-      const losses = await decoder.losses(input, targets, { adapter, dropoutSeed, checkpointing }, pause);
+      const { losses } = await decoder.losses(input, targets, { adapter, dropoutSeed, checkpointing }, pause);
       const { figures, slopes } = preferenceLoss(batch, ...(await Promise.all([losses.data(), reference])), this.beta);
       const seeds = slopes.map((slope) => slope * share);
       await backwardPaced(losses, pause, tensor(seeds, { device }));
@@ -53,8 +53,8 @@ export class Preference implements Objective {
     const { reads } = await scope(async () => {
       const input = inputOf(batch, decoder);
       const targets = tensor(targetsOf(batch).targets, { device: decoder.device });
-      const losses = await decoder.losses(input, targets, { adapter }, pause, noGrad);
-      const reference = await decoder.losses(input, targets, { adapter: start }, pause, noGrad);
+      const { losses } = await decoder.losses(input, targets, { adapter }, pause, noGrad);
+      const { losses: reference } = await decoder.losses(input, targets, { adapter: start }, pause, noGrad);
       return { reads: Promise.all([losses.data(), reference.data()]) };
     });
     return preferenceLoss(batch, ...(await reads), this.beta).figures;

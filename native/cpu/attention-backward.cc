@@ -3,8 +3,8 @@
 //   p = exp(score - lse),  D = Σ dout · out,  dscore = p · (dout · v - D)
 //   dv = pᵀ dout,  dk = scale · dscoreᵀ q,  dq = scale · dscore k;  a softcap adds the factor 1 - tanh²
 //
-//   dq, dout, out  [tokens, heads, d]     contiguous; q, k, v as in the forward pass
-//   dk, dv         [tokens, kvHeads, d]   contiguous
+//   dq, dout, out  [tokens, heads, d]     token and head strided, as q, k and v are
+//   dk, dv         [tokens, kvHeads, d]   the same
 //
 // One task is a segment of one sequence's keys and one key-value head: it keeps its keys, values and their gradients as
 // f32, and lets all query rows that see them pass by, tile by tile. It owns its part of dk and dv; dq comes out as one

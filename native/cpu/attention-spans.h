@@ -37,10 +37,13 @@ void eachGap(const std::vector<Span>& spans, int64_t tokens, Body&& body) {
   if (at < tokens) body(at, tokens);
 }
 
-// Zeros for the tokens outside all spans; x is [tokens, ...] and contiguous.
+// Zeros for the tokens outside all spans; x is [tokens, heads, d], the heads of a token side by side.
 inline void clearOutside(const View& x, const std::vector<Span>& spans) {
-  const int64_t row = x.dim(1) * x.dim(2) * format(x.dtype).blockBytes;
-  eachGap(spans, x.dim(0), [&](int64_t begin, int64_t end) { std::memset(x.data<char>() + begin * row, 0, size_t((end - begin) * row)); });
+  const int64_t bytes = format(x.dtype).blockBytes;
+  eachGap(spans, x.dim(0), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; t++)
+      std::memset(x.data<char>() + t * x.stride(0) * bytes, 0, size_t(x.dim(1) * x.dim(2) * bytes));
+  });
 }
 
 }  // namespace cpu::CPU_ISA

@@ -1,6 +1,6 @@
 // Attention over packed sequences: out = softmax(scale · q kᵀ) v, each sequence within itself.
 //
-//   q, out      [tokens, heads, d]     q: token and head strided
+//   q, out      [tokens, heads, d]     token and head strided
 //   k, v        [tokens, kvHeads, d]   token and head strided; head h of q reads head h / (heads / kvHeads)
 //   lse         f32 [heads, tokens]    ln Σ exp(score), for the gradient
 //   boundaries  i32 [sequences + 1]    where each sequence begins, and the end of the last

@@ -1,13 +1,14 @@
 // Cross-entropy of a linear layer's output, without ever holding all logits: a chunk of tokens at a time.
 //
 //   logits = softcap(x W')                     x [tokens, hidden], W [vocab, hidden]
-//   loss   = lse(logits) - logits[target]      lse = log Σ exp
+//   loss   = lse(logits) - logits[target]      lse = log Σ exp; likeliest = argmax(logits), the first of equals
 //   dx     = (softmax(logits) - onehot(target)) · softcap' · W
 //   dW    += (the same, times dloss)' · x
 //
 // A chunk's logits are f32. One block per row reads them twice: once for maximum, sum and target, once to turn them into
 // their gradient, which has x's format so that the products behind it run on tensor cores. Rows without a target cost
-// what the others cost: the host does not know them.
+// what the others cost: the host does not know them. The vocabulary is taken whole, eight words at a time where it is a
+// multiple of that.
 #include "../kernels.h"
 #include "fault.cuh"
 #include "launch.h"
@@ -45,45 +46,87 @@ __device__ int targetOf(const int32_t* targets, int64_t row, int64_t vocab, cons
   return -1;
 }
 
-// losses, lse and targets start at the chunk's first row; gradient may be null.
-__global__ void crossEntropyRow(float* losses, float* lse, const float* logits, void* gradient, DType gradientDType,
+struct Least {
+  static constexpr int none = INT32_MAX;
+  __device__ int operator()(int a, int b) const { return a < b ? a : b; }
+};
+
+// What one row's pass gives, for its place in the batch.
+struct Scores {
+  float *losses, *lse;
+  int32_t* likeliest;
+};
+
+// Calls body(j, values) for the row's elements, `width` neighbours at a time.
+template <int width, class Body>
+__device__ __forceinline__ void eachLogit(const float* row, int64_t vocab, Body&& body) {
+  const Source from(row, DType::f32);
+  for (int64_t j = int64_t(threadIdx.x) * width; j < vocab; j += int64_t(blockDim.x) * width) {
+    float v[width];
+    from.load(j, v);
+    body(j, v);
+  }
+}
+
+// gradient may be null.
+template <int width>
+__global__ void crossEntropyRow(Scores scores, const float* logits, void* gradient, DType gradientDType,
                                 const int32_t* targets, int64_t firstRow, int64_t vocab, float softcap, FaultNote note) {
   float* room = reinterpret_cast<float*>(ptx::sharedMemory());
-  const int64_t row = blockIdx.x;
+  const int64_t row = blockIdx.x, place = firstRow + row;
   const float* from = logits + row * vocab;
   const Sink to(gradient, gradientDType);
-  const int target = targetOf(targets, firstRow + row, vocab, note);
+  const int target = targetOf(targets, place, vocab, note);
   if (target < 0) {
-    if (threadIdx.x == 0) losses[firstRow + row] = lse[firstRow + row] = 0;
+    if (threadIdx.x == 0) {
+      scores.losses[place] = scores.lse[place] = 0;
+      scores.likeliest[place] = -1;
+    }
     if (gradient)
-      for (int64_t j = threadIdx.x; j < vocab; j += blockDim.x) to.store(row * vocab + j, 0);
+      eachLogit<width>(from, vocab, [&](int64_t j, float(&v)[width]) {
+#pragma unroll
+        for (float& x : v) x = 0;
+        to.store(row * vocab + j, v);
+      });
     return;
   }
 
   float largest = -INFINITY, sum = 0;
-  for (int64_t j = threadIdx.x; j < vocab; j += blockDim.x) {
-    const float logit = capped(from[j], softcap);
-    if (logit > largest) {
-      sum = sum * expf(largest - logit) + 1;
-      largest = logit;
-    } else if (logit != -INFINITY) {
-      sum += expf(logit - largest);  // NaN stays
+  int best = 0;
+  eachLogit<width>(from, vocab, [&](int64_t j, const float(&v)[width]) {
+#pragma unroll
+    for (int i = 0; i < width; i++) {
+      const float logit = capped(v[i], softcap);
+      if (logit > largest) {
+        sum = sum * expf(largest - logit) + 1;
+        largest = logit;
+        best = int(j) + i;
+      } else if (logit != -INFINITY) {
+        sum += expf(logit - largest);  // NaN stays
+      }
     }
-  }
+  });
   const float top = blockReduce(largest, room, Max{});
   const float total = blockReduce(largest == -INFINITY && sum == 0 ? 0 : sum * expf(largest - top), room, Sum{});
+  best = blockReduce(largest == top ? best : Least::none, reinterpret_cast<int*>(room), Least{});
   const float all = top + logf(total);
   if (threadIdx.x == 0) {
-    losses[firstRow + row] = all - capped(from[target], softcap);
-    lse[firstRow + row] = all;
+    scores.losses[place] = all - capped(from[target], softcap);
+    scores.lse[place] = all;
+    scores.likeliest[place] = best;
   }
   if (!gradient) return;
-  for (int64_t j = threadIdx.x; j < vocab; j += blockDim.x) {
-    const float logit = capped(from[j], softcap);
-    to.store(row * vocab + j, (expf(logit - all) - (j == target ? 1.0f : 0.0f)) * slope(logit, softcap));
-  }
+  eachLogit<width>(from, vocab, [&](int64_t j, float(&v)[width]) {
+#pragma unroll
+    for (int i = 0; i < width; i++) {
+      const float logit = capped(v[i], softcap);
+      v[i] = (expf(logit - all) - (j + i == target ? 1.0f : 0.0f)) * slope(logit, softcap);
+    }
+    to.store(row * vocab + j, v);
+  });
 }
 
+template <int width>
 __global__ void crossEntropyGradientRow(void* gradient, DType gradientDType, const float* logits, const float* lse,
                                         const float* dlosses, const int32_t* targets, int64_t firstRow, int64_t vocab,
                                         float softcap, FaultNote note) {
@@ -91,11 +134,15 @@ __global__ void crossEntropyGradientRow(void* gradient, DType gradientDType, con
   const Sink to(gradient, gradientDType);
   const int target = targetOf(targets, firstRow + row, vocab, note);
   const float factor = target < 0 ? 0 : dlosses[firstRow + row], all = lse[firstRow + row];
-  for (int64_t j = threadIdx.x; j < vocab; j += blockDim.x) {
-    const float logit = capped(logits[row * vocab + j], softcap);
-    const float share = expf(logit - all) - (j == target ? 1.0f : 0.0f);
-    to.store(row * vocab + j, factor == 0 ? 0 : share * slope(logit, softcap) * factor);
-  }
+  eachLogit<width>(logits + row * vocab, vocab, [&](int64_t j, float(&v)[width]) {
+#pragma unroll
+    for (int i = 0; i < width; i++) {
+      const float logit = capped(v[i], softcap);
+      const float share = expf(logit - all) - (j + i == target ? 1.0f : 0.0f);
+      v[i] = factor == 0 ? 0 : share * slope(logit, softcap) * factor;
+    }
+    to.store(row * vocab + j, v);
+  });
 }
 
 // to [rows, cols] = x's rows from firstRow on; zeros where there is no loss, because 0 · NaN would spread.
@@ -118,7 +165,8 @@ DType between(const View& x, const View& weight) { return x.dtype == weight.dtyp
 
 }  // namespace
 
-void linearCrossEntropy(Device& device, Out losses, Out lse, Out dx, In x, In weight, In targets, float softcap) {
+void linearCrossEntropy(Device& device, Out losses, Out lse, Out likeliest, Out dx, Out, Out, In x, In weight, In targets,
+                        float softcap, int, int, int, int) {
   const int64_t tokens = x.rows(), vocab = weight.rows(), most = chunkRows(tokens, vocab);
   if (tokens == 0) return;
   const DType dtype = between(x, weight);
@@ -127,15 +175,16 @@ void linearCrossEntropy(Device& device, Out losses, Out lse, Out dx, In x, In we
   for (int64_t first = 0; first < tokens; first += most) {
     const int64_t count = std::min(most, tokens - first);
     multiply(device, matrixAt(logits, DType::f32, count, vocab), rowsOf(x, first, count), transposed(matrixOf(weight)));
-    launch(device, crossEntropyRow,
-           {.blocks = unsigned(count), .threads = threadsFor(vocab), .shared = 32 * sizeof(float)}, losses.data<float>(),
-           lse.data<float>(), logits, dx ? static_cast<void*>(gradient) : nullptr, dtype, targets.data<const int32_t>(),
+    launch(device, vocab % 8 == 0 ? crossEntropyRow<8> : crossEntropyRow<1>,
+           {.blocks = unsigned(count), .threads = threadsFor(vocab), .shared = 32 * sizeof(float)},
+           Scores{losses.data<float>(), lse.data<float>(), likeliest.data<int32_t>()}, logits, dx ? static_cast<void*>(gradient) : nullptr, dtype, targets.data<const int32_t>(),
            first, vocab, softcap, FaultNote{device.faults, Faults::lossTarget, vocab});
     if (dx) multiply(device, rowsOf(dx, first, count), matrixAt(gradient, dtype, count, vocab), matrixOf(weight));
   }
 }
 
-void linearCrossEntropyBackward(Device& device, Out dweight, In dlosses, In x, In weight, In targets, In lse, float softcap) {
+void linearCrossEntropyBackward(Device& device, Out dweight, In dlosses, In x, In weight, In targets, In lse, float softcap,
+                                int, int) {
   const int64_t tokens = x.rows(), vocab = weight.rows(), hidden = x.cols(), most = chunkRows(tokens, vocab);
   if (tokens == 0) return;
   const DType dtype = between(x, weight);
@@ -151,7 +200,7 @@ void linearCrossEntropyBackward(Device& device, Out dweight, In dlosses, In x, I
     launch(device, keepRow, {.blocks = unsigned(count), .threads = threadsFor(hidden)}, Sink(chunk), Source(x),
            dlosses.data<const float>(), targets.data<const int32_t>(), first, hidden);
     multiply(device, matrixAt(logits, DType::f32, count, vocab), chunk, transposed(matrixOf(weight)));
-    launch(device, crossEntropyGradientRow, {.blocks = unsigned(count), .threads = threadsFor(vocab)},
+    launch(device, vocab % 8 == 0 ? crossEntropyGradientRow<8> : crossEntropyGradientRow<1>, {.blocks = unsigned(count), .threads = threadsFor(vocab)},
            static_cast<void*>(gradient), dtype, logits, lse.data<const float>(), dlosses.data<const float>(),
            targets.data<const int32_t>(), first, vocab, softcap,
            FaultNote{device.faults, Faults::lossBackwardTarget, vocab});

@@ -16,7 +16,9 @@ export function embeddingModel<V extends Version>(
     supportsParallelCalls: true,
     async doEmbed({ values, abortSignal, dimensions }) {
       const ids = values.map((value) => model.tokenizer.encode(value));
-      const vectors = await Promise.all(ids.map((tokens) => model.engine.embed(tokens, { adapter, signal: abortSignal })));
+      const vectors = await Promise.all(
+        ids.map((tokens) => model.engine.embed(tokens, { adapter, signal: abortSignal })),
+      );
       return {
         embeddings: vectors.map((vector) => Array.from(vector)),
         usage: { tokens: ids.reduce((sum, tokens) => sum + tokens.length, 0) },

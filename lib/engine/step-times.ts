@@ -24,7 +24,11 @@ export class StepTimes {
     const decoding = parts.filter(({ sequence, from }) => from >= sequence.promptLength).length;
     const tokens = parts.reduce((sum, { count }) => sum + count, 0) - decoding;
     if (tokens === 0) this.#decode = averaged(this.#decode, milliseconds);
-    else this.#token = averaged(this.#token, Math.max(0.001, milliseconds - (decoding > 0 ? (this.#decode ?? 0) : 0)) / tokens);
+    else
+      this.#token = averaged(
+        this.#token,
+        Math.max(0.001, milliseconds - (decoding > 0 ? (this.#decode ?? 0) : 0)) / tokens,
+      );
   }
 }
 

@@ -10,7 +10,17 @@ export const prompt = Array.from({ length: 50 }, (_, i) => 10 + ((i * i) % 700))
 export type Asked = GenerateOptions & Partial<EngineRequest>;
 
 export function request(model: Model, options: Asked = {}): EngineRequest {
-  const { prompt: ids = prompt, adapter, client, topLogprobs, mask, signal, endIds = [], settings: _, ...rest } = options;
+  const {
+    prompt: ids = prompt,
+    adapter,
+    client,
+    topLogprobs,
+    mask,
+    signal,
+    endIds = [],
+    settings: _,
+    ...rest
+  } = options;
   const settings = settingsOf({ maxNewTokens: 16, temperature: 0, ...rest }, model.defaults);
   return { prompt: ids, settings, endIds, adapter, client, topLogprobs, mask, signal };
 }

@@ -1,5 +1,5 @@
 // Embeddings in the engine: what they are, and that they share the device with all others.
-import { afterEach, beforeAll, afterAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { noGrad } from '../../lib/autograd.js';
 import { Engine, type EngineOptions } from '../../lib/engine/engine.js';
 import { Adapter } from '../../lib/lora/adapter.js';
@@ -36,7 +36,8 @@ async function whole(model: Model, text: readonly number[], adapter?: Adapter): 
 }
 
 const long = Array.from({ length: 400 }, (_, i) => 10 + ((i * 13) % 900));
-const farthest = (a: ArrayLike<number>, b: readonly number[]): number => Math.max(...b.map((x, i) => Math.abs(x - a[i]!)));
+const farthest = (a: ArrayLike<number>, b: readonly number[]): number =>
+  Math.max(...b.map((x, i) => Math.abs(x - a[i]!)));
 
 describe.each([
   ['f32', 1e-5],

@@ -11,7 +11,9 @@ import { isEmulated, testDevice } from '../device.js';
 
 const folder = join(import.meta.dirname, '..', '..', 'models', 'helvetia-small');
 const used = async (): Promise<number> => {
-  await device(testDevice).idle().catch(() => {}); // failures are expected here
+  await device(testDevice)
+    .idle()
+    .catch(() => {}); // failures are expected here
   return memory().used;
 };
 

@@ -165,7 +165,7 @@ describe('preemption', () => {
         if (random(2)) step(s, all);
         const fate = random(9);
         if (fate === 0) s.remove(one);
-        if (fate === 1) s.park(one);
+        if (fate === 1 && s.all.includes(one)) s.park(one);
         expect(s.pool.used + s.pool.available).toBe(12);
       }
       while (step(s, all, random(8)).length > 0);

@@ -3,7 +3,9 @@ import type { EmbeddingModelV4, LanguageModelV3, LanguageModelV4, ProviderV3, Pr
 import { embedMany, generateObject, generateText, jsonSchema, Output, stepCountIs, streamText, tool } from 'ai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHelvetia, helvetia } from '../lib/ai-sdk/index.js';
+import { QueueFull } from '../lib/engine/engine.js';
 import { loadModel, type Model } from '../lib/model.js';
+import { Stream } from '../lib/stream.js';
 
 let model: Model;
 beforeAll(async () => {
@@ -72,6 +74,63 @@ describe('text', () => {
     );
     await expect.poll(() => model.engine.stats().running).toBe(0);
   });
+});
+
+describe('a full queue', () => {
+  it('is tried again by the SDK itself', async () => {
+    const original = model.generateTokens;
+    for (const run of [
+      async () => (await generateText({ model: helvetia(model), prompt, maxOutputTokens: 2 })).text,
+      async () => streamText({ model: helvetia(model), prompt, maxOutputTokens: 2 }).text,
+    ]) {
+      let calls = 0;
+      model.generateTokens = (...given) => {
+        if (calls++ > 0) return original.apply(model, given);
+        return new Stream(() => {
+          throw new QueueFull(9, 0.01);
+        });
+      };
+      try {
+        expect(await run()).toBeTypeOf('string');
+      } finally {
+        model.generateTokens = original;
+      }
+      expect(calls).toBe(2);
+    }
+  });
+
+  it('is not filled by one call for embeddings', async () => {
+    const { embed } = model.engine;
+    let running = 0;
+    let most = 0;
+    model.engine.embed = async (...given) => {
+      most = Math.max(most, ++running);
+      try {
+        return await embed.apply(model.engine, given);
+      } finally {
+        running--;
+      }
+    };
+    try {
+      const values = Array.from({ length: 40 }, (_, i) => `goat ${i}`);
+      const { embeddings } = await embedMany({ model: provider().embeddingModel('small'), values });
+      expect(embeddings).toHaveLength(40);
+      expect(most).toBe(8);
+      model.engine.embed = async () => {
+        throw new QueueFull(9, 0.01);
+      };
+      const refused = embedMany({ model: provider().embeddingModel('small'), values, maxRetries: 0 });
+      await expect(refused).rejects.toMatchObject({ name: 'AI_APICallError', isRetryable: true, statusCode: 429 });
+    } finally {
+      model.engine.embed = embed;
+    }
+  });
+});
+
+it('takes a topP of 0, as the wire does', async () => {
+  const options = { model: helvetia(model), prompt, maxOutputTokens: 8 };
+  const { text } = await generateText({ ...options, topP: 0, temperature: 1 });
+  expect(text).toBe((await generateText({ ...options, temperature: 0 })).text);
 });
 
 describe('structured output', () => {

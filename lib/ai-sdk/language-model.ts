@@ -1,11 +1,14 @@
 // One of our models as the AI SDK's language model. What it gives is the same in versions 3 and 4 of the specification.
 
 import { randomUUID } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import { QueueFull } from '../engine/engine.js';
 import type { Adapter } from '../lora/adapter.js';
 import type { Generation, Model } from '../model.js';
 import type { Generated } from '../text/generate.js';
 import type { GenerateOptions } from '../text/options.js';
 import { type AnswerReader, planAnswer, type ToolEvent } from '../text/tools.js';
+import { retryable } from './errors.js';
 import { answerOptions, chatMessages } from './prompt.js';
 import type {
   CallOptions,
@@ -89,6 +92,10 @@ export class HelvetiaLanguageModel<V extends Version> implements LanguageModel<V
       ...(adapter ? { adapter } : {}),
       ...(mask ? { mask } : {}),
     });
+    // A full queue refuses at once, before the SDK holds a stream that it could not ask for again.
+    await Promise.race([generation, setImmediate()]).catch((error: unknown) => {
+      if (error instanceof QueueFull) throw retryable(error);
+    });
     const head = { id: `helvetia-${randomUUID()}`, timestamp: new Date(), modelId: this.modelId };
     return { parts: streamParts(generation, plan.reader()), warnings, head, generation };
   }
@@ -96,10 +103,13 @@ export class HelvetiaLanguageModel<V extends Version> implements LanguageModel<V
 
 function sampling(options: CallOptions): GenerateOptions {
   const { temperature, topP, topK, presencePenalty, frequencyPenalty, seed, stopSequences, abortSignal } = options;
-  const given = { temperature, topP, topK, presencePenalty, frequencyPenalty, seed, signal: abortSignal };
+  const given = { temperature, topP: leastTopP(topP), topK, presencePenalty, frequencyPenalty, seed, signal: abortSignal };
   const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   return { ...known, ...(stopSequences && stopSequences.length > 0 ? { stop: stopSequences } : {}) };
 }
+
+/** 0 is allowed in the SDK as on the wire, and takes the likeliest token alone. */
+const leastTopP = (topP: number | undefined): number | undefined => (topP === undefined ? undefined : Math.max(topP, 1e-6));
 
 /** The generation as the SDK's parts: blocks of text, calls as they are written and once they are whole, and the end. */
 async function* streamParts(generation: Generation, reader: AnswerReader): AsyncGenerator<StreamPart, void, void> {

@@ -64,7 +64,10 @@ function modernise(schema: { [key: string]: Json }): void {
 
 /** Fails with the schema's complaints; skips the test from here on where the specification is not there. */
 export function expectValid(name: string, body: unknown): void {
-  if (!there) return TestRunner.getCurrentTest()?.context.skip("OpenAI's specification is not there");
+  if (!there) {
+    TestRunner.getCurrentTest()?.context.skip("OpenAI's specification is not there");
+    return;
+  }
   ajv ??= load();
   let validate = validators.get(name);
   if (!validate) {

@@ -7,6 +7,7 @@ import { badRequest } from './errors.js';
 import type { RequestFacts } from './generation.js';
 import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
 import { requestFacts } from './request.js';
+import { nextTurn } from './turn.js';
 
 const embeddingsBody = z.looseObject({
   model: z.string().min(1),
@@ -37,19 +38,36 @@ export function embeddingRoutes(context: ServerContext): Hono {
     }
     const vectors = await embedAll(resolved, inputs, facts);
     const tokens = inputs.reduce((sum, ids) => sum + ids.length, 0);
-    return c.json({
-      object: 'list',
-      data: vectors.map((vector, index) => {
-        const shortened = shorten(vector, dimensions);
-        return {
-          object: 'embedding',
-          index,
-          embedding: body.encoding_format === 'base64' ? base64(shortened) : [...shortened],
-        };
-      }),
-      model: body.model,
-      usage: { prompt_tokens: tokens, total_tokens: tokens },
-    });
+    const entry = (index: number): object => {
+      const vector = shorten(vectors[index]!, dimensions);
+      const embedding = body.encoding_format === 'base64' ? base64(vector) : [...vector];
+      return { object: 'embedding', index, embedding };
+    };
+    const rest = { model: body.model, usage: { prompt_tokens: tokens, total_tokens: tokens } };
+    const together = Math.ceil(numbersTogether / dimensions);
+    return c.body(listed(vectors.length, together, entry, rest), 200, { 'content-type': 'application/json' });
+  });
+}
+
+// Written as JSON in a few milliseconds; thousands of vectors take seconds.
+const numbersTogether = 8192;
+
+/** `{"object":"list","data":[…],…}`, some entries in each turn of the event loop. */
+function listed(count: number, together: number, entry: (index: number) => object, rest: object): ReadableStream {
+  const encoder = new TextEncoder();
+  let next = 0;
+  return new ReadableStream({
+    async pull(controller) {
+      await nextTurn();
+      const entries = Array.from({ length: Math.min(together, count - next) }, (_, i) =>
+        JSON.stringify(entry(next + i)),
+      );
+      const before = next === 0 ? '{"object":"list","data":[' : ',';
+      next += entries.length;
+      const after = next === count ? `],${JSON.stringify(rest).slice(1)}` : '';
+      controller.enqueue(encoder.encode(before + entries.join(',') + after));
+      if (next === count) controller.close();
+    },
   });
 }
 

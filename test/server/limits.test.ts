@@ -125,6 +125,28 @@ describe('tokens', () => {
   });
 });
 
+describe('two thousand inputs', () => {
+  it.each(['float', 'base64'])('are embedded without holding up anybody (%s)', async (encoding_format) => {
+    const input = Array.from({ length: 2048 }, (_, i) => `goat ${i}`);
+    let data: unknown[] = [];
+    const embed = async (): Promise<void> => {
+      const response = await post('/v1/embeddings', { model: modelId, input, encoding_format });
+      ({ data } = (await response.json()) as { data: unknown[] });
+    };
+    let held = Number.POSITIVE_INFINITY;
+    for (let tries = 0; tries < 5 && held > 100; tries += 1) {
+      held = await longestHold(async () => {
+        const response = await post('/v1/embeddings', { model: modelId, input, encoding_format });
+        for await (const _ of response.body!);
+      });
+    }
+    await embed();
+    expect(data).toHaveLength(2048);
+    console.info(`held ${held.toFixed(0)} ms at most`);
+    expect(held).toBeLessThan(100);
+  });
+});
+
 describe('long texts', () => {
   const story = `${'The goats climbed the mountain, and nobody knew why — until it snowed.\n'.repeat(40)}`;
 

@@ -146,6 +146,11 @@ describe('tools', () => {
   it.each([
     ['a function that is not there', { tools, tool_choice: { type: 'function', function: { name: 'fly' } } }, /"fly"/],
     ['a choice without tools', { tool_choice: 'required' }, /tools/],
+    [
+      'a choice of none of them',
+      { tools, tool_choice: { type: 'allowed_tools', allowed_tools: { mode: 'auto', tools: [] } } },
+      /1 to 128/,
+    ],
     ['a tool of another kind', { tools: [{ type: 'web_search' }] }, /function/],
   ])('%s is refused', async (_, wrong, message) => {
     const response = await at.post('/v1/chat/completions', { ...body, ...wrong });

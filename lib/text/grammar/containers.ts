@@ -9,25 +9,27 @@ export interface Property {
   required: boolean;
 }
 
-/** The properties in their order, then any number of others. */
-export function objectOf(properties: readonly Property[], other: Expression): Expression {
+/** The properties in their order, then any number of others, whose keys `otherKey` holds behind their first quote. */
+export function objectOf(properties: readonly Property[], otherKey: Expression, other: Expression): Expression {
   const count = properties.length;
   const lastRequired = properties.findLastIndex(({ required }) => required);
-  // Before property i or one that follows it; behind one that comes before property i; and the whole's ends.
+  // Before property i or one that follows it, in that one's key, behind one that comes before it; and the whole's end.
   const before = (i: number): number => 1 + i;
-  const behind = (i: number): number => 2 + count + i;
+  const inKey = (i: number): number => before(count) + 1 + i;
+  const behind = (i: number): number => inKey(count) + 1 + i;
   const end = behind(count) + 1;
   const edges: Edge[] = [[0, before(0), empty]];
   if (lastRequired < 0) edges.push([0, end, empty]);
-  properties.forEach(({ name, value, required }, i) => {
-    edges.push([before(i), behind(i + 1), sequence(text(JSON.stringify(name)), json.colon, value)]);
-    if (!required) edges.push([before(i), before(i + 1), empty]);
-  });
-  edges.push([before(count), behind(count), other]);
   for (let i = 0; i <= count; i += 1) {
-    edges.push([behind(i), before(i), json.comma]);
+    // All keys share their quote, so that there is one place before it and not one for each property.
+    edges.push([before(i), inKey(i), text('"')], [behind(i), before(i), json.comma]);
     if (i > lastRequired) edges.push([behind(i), end, empty]);
   }
+  properties.forEach(({ name, value, required }, i) => {
+    edges.push([inKey(i), behind(i + 1), sequence(text(JSON.stringify(name).slice(1)), json.colon, value)]);
+    if (!required) edges.push([inKey(i), inKey(i + 1), empty]);
+  });
+  edges.push([inKey(count), behind(count), sequence(otherKey, json.colon, other)]);
   return json.enclosed('{', { kind: 'graph', nodes: end + 1, edges }, '}');
 }
 

@@ -1,6 +1,6 @@
-// An object's key that is none of some names.
+// An object's key that is none of some names, behind its first quote.
 
-import { byte, type CodeRange, choice, type Edge, type Expression, rule, sequence, text } from './expression.js';
+import { byte, type CodeRange, choice, type Edge, type Expression, rule, text } from './expression.js';
 import { restOfString } from './json.js';
 import { inString, without } from './pattern.js';
 
@@ -22,8 +22,9 @@ const ascii: CodeRange = [0, 0x7f];
 const wide: CodeRange = [0x80, 0x10ffff];
 const anyWide = rule(inString(without([...hard, ascii])));
 
-/** A string in quotes. Until it differs from all names it holds no escapes, so that none can spell a name. */
+/** Until it differs from all names it holds no escapes, so that none can spell a name. */
 export function keyNotAmong(names: readonly string[]): Expression {
+  if (names.length === 0) return restOfString();
   const branches: Branch[] = [{ next: new Map(), ends: false }];
   for (const name of names) {
     let at = branches[0]!;
@@ -48,5 +49,5 @@ export function keyNotAmong(names: readonly string[]): Expression {
       if (!isHard) edges.push([at, branch, text(String.fromCodePoint(code))]);
     }
   });
-  return sequence(text('"'), { kind: 'graph', nodes: end + 1, edges });
+  return { kind: 'graph', nodes: end + 1, edges };
 }

@@ -224,12 +224,12 @@ class SchemaCompiler {
       const value = this.expression(Object.hasOwn(properties, name) ? properties[name] : others || true);
       return { name, value, required: required.has(name) };
     });
-    if (others === false) return objectOf(named, nothing);
+    if (others === false) return objectOf(named, nothing, nothing);
     if (names.reduce((sum, { length }) => sum + length, 0) > mostNames) {
       this.warn('"additionalProperties" beside so many named ones are left out');
-      return objectOf(named, nothing);
+      return objectOf(named, nothing, nothing);
     }
-    return objectOf(named, sequence(keyNotAmong(names), json.colon, this.expression(others)));
+    return objectOf(named, keyNotAmong(names), this.expression(others));
   }
 
   private array(schema: Schema): Expression {

@@ -1,13 +1,16 @@
 // A vocabulary as a tree over its tokens' bytes, flattened in depth-first order: a grammar walks it in one loop and
 // skips a whole branch as soon as a byte may not come.
 //
+// Most tokens are whole characters, which a string of any length takes all of: only the others are tried. A string of
+// a limited length takes what one of any length does, as far as its characters go.
+//
 // Made once per tokenizer, in slices between which the event loop is free. Masks are remembered by situation.
 
-import { setImmediate } from 'node:timers/promises';
+import { isUtf8 } from 'node:buffer';
 import type { Tokenizer } from '../tokenizer.js';
+import { Slices } from './budget.js';
 import type { Grammar, Situation } from './machine.js';
 
-const sliceMilliseconds = 4;
 /** Places a grammar may look at for one mask, some tens of milliseconds; then single bytes must do. */
 const mostWork = 100_000;
 const maskBytes = 64 << 20;
@@ -31,15 +34,10 @@ interface Growing {
 
 async function build(tokenizer: Tokenizer): Promise<Vocabulary> {
   const tree: Growing = { byte: [0], child: [0], sibling: [0], tokens: [undefined] };
-  let until = performance.now() + sliceMilliseconds;
-  const breathe = async (): Promise<void> => {
-    if (performance.now() < until) return;
-    await setImmediate();
-    until = performance.now() + sliceMilliseconds;
-  };
+  const slices = new Slices();
   for (let token = 0; token < tokenizer.vocabSize; token += 1) {
     if (!tokenizer.specialIds.has(token)) insert(tree, tokenizer.tokenBytes(token), token);
-    if (token % 64 === 0) await breathe();
+    if (token % 64 === 0 && slices.due) await slices.pause();
   }
 
   const nodes = tree.byte.length;
@@ -49,7 +47,12 @@ async function build(tokenizer: Tokenizer): Promise<Vocabulary> {
     after: new Int32Array(nodes),
     first: new Int32Array(nodes + 1),
     tokens: new Int32Array(tokenizer.vocabSize),
-    plain: new Uint8Array(nodes),
+    ascii: new Uint8Array(nodes),
+    whole: new Uint8Array(nodes),
+    begun: new Uint16Array(tokenizer.vocabSize),
+    closing: new Uint8Array(tokenizer.vocabSize),
+    plain: new Uint8Array(tokenizer.vocabSize),
+    longest: 0,
     count: 0,
     deepest: 0,
   };
@@ -60,21 +63,33 @@ async function build(tokenizer: Tokenizer): Promise<Vocabulary> {
       const [parent, place] = path.pop()!;
       flat.after[place] = flat.count;
       const above = path.at(-1)?.[1];
-      if (above !== undefined && flat.plain[place] === 0) flat.plain[above] = 0;
+      if (above !== undefined) {
+        flat.ascii[above]! &= flat.ascii[place]!;
+        flat.whole[above]! &= flat.whole[place]!;
+      }
       node = tree.sibling[parent]!;
       continue;
     }
     path.push([node, flat.count]);
     flat.byte[flat.count] = tree.byte[node]!;
-    flat.plain[flat.count] = isPlain(tree.byte[node]!) ? 1 : 0;
+    flat.ascii[flat.count] = isPlain(tree.byte[node]!) ? 1 : 0;
+    flat.whole[flat.count] = 1;
     flat.depth[flat.count] = path.length;
     flat.deepest = Math.max(flat.deepest, path.length);
     flat.first[flat.count] = count;
-    for (const token of tree.tokens[node] ?? []) flat.tokens[count++] = token;
+    for (const token of tree.tokens[node] ?? []) {
+      flat.tokens[count++] = token;
+      const { begun, closing, plain } = inString(tokenizer.tokenBytes(token));
+      flat.begun[token] = begun;
+      flat.closing[token] = closing ? 1 : 0;
+      flat.plain[token] = plain ? 1 : 0;
+      flat.whole[flat.count]! &= flat.plain[token]!;
+      flat.longest = Math.max(flat.longest, begun);
+    }
     flat.count += 1;
     flat.first[flat.count] = count;
     node = tree.child[node]!;
-    if (flat.count % 256 === 0) await breathe();
+    if (flat.count % 256 === 0 && slices.due) await slices.pause();
   }
   return new Vocabulary(tokenizer, flat);
 }
@@ -102,10 +117,29 @@ function insert(tree: Growing, bytes: Uint8Array, token: number): void {
 
 /** What stands in a JSON string for itself, of ASCII. */
 function isPlain(byte: number): boolean {
-  return byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c;
+  return byte >= 0x20 && byte < 0x80 && byte !== quote && byte !== backslash;
 }
 
-const plainBytes = Array.from({ length: 128 }, (_, byte) => byte).filter(isPlain);
+const quote = 0x22;
+const backslash = 0x5c;
+
+/** A token before a character of a string: how many it begins, whether it ends the string, whether it is plain. */
+function inString(bytes: Uint8Array): { begun: number; closing: boolean; plain: boolean } {
+  let begun = 0;
+  let ascii = true;
+  for (let i = 0; i < bytes.length; begun += 1) {
+    const value = bytes[i]!;
+    if (value === quote) return { begun, closing: true, plain: false };
+    ascii &&= isPlain(value);
+    if (value === backslash) i += bytes[i + 1] === 0x75 ? 6 : 2;
+    else i += value < 0x80 ? 1 : value < 0xe0 ? 2 : value < 0xf0 ? 3 : 4;
+  }
+  return {
+    begun,
+    closing: false,
+    plain: ascii || (bytes.every((value) => value >= 0x80 || isPlain(value)) && isUtf8(bytes)),
+  };
+}
 
 /** In depth-first order: node i's byte, its depth from 1, the node after its branch, and where its tokens begin. */
 interface Tree {
@@ -114,8 +148,17 @@ interface Tree {
   after: Int32Array;
   first: Int32Array;
   tokens: Int32Array;
-  /** 1 where the whole branch, the node with it, has plain bytes only. */
+  /** 1 where the whole branch, the node with it, has plain ASCII only. */
+  ascii: Uint8Array;
+  /** 1 where all tokens of the branch are plain. */
+  whole: Uint8Array;
+  /** By token, before a character of a string: how many it begins, and 1 where it ends the string. */
+  begun: Uint16Array;
+  closing: Uint8Array;
+  /** By token: 1 where it is whole characters that need no escape. */
   plain: Uint8Array;
+  /** The most characters that a token begins. */
+  longest: number;
   count: number;
   deepest: number;
 }
@@ -140,7 +183,7 @@ export class Vocabulary {
   mask(grammar: Grammar, from: Situation): Uint8Array {
     let mask = this.#masks.get(from);
     if (mask) this.#masks.delete(from);
-    else mask = this.#walk(grammar, from);
+    else mask = from.open ? this.#walk(grammar, from) : this.#cut(grammar, from);
     this.#masks.set(from, mask);
     if (this.#masks.size * this.size > maskBytes && this.#masks.size > 1) {
       this.#masks.delete(this.#masks.keys().next().value!);
@@ -148,16 +191,45 @@ export class Vocabulary {
     return mask;
   }
 
+  /** Counted strings' masks are those of uncounted ones, as far as the characters left and owed allow. */
+  #cut(grammar: Grammar, from: Situation): Uint8Array {
+    const { counted, others } = grammar.apart(from);
+    if (counted.length === 0) return this.#walk(grammar, from);
+    const { begun, closing, longest } = this.tree;
+    const [only] = counted;
+    if (others.closed && counted.length === 1 && only!.owed === 0 && only!.left >= longest) {
+      return this.mask(grammar, only!.open);
+    }
+    const mask = others.closed ? new Uint8Array(this.size) : this.#walk(grammar, others);
+    for (const { open, left, owed } of counted) {
+      const uncounted = this.mask(grammar, open);
+      for (let token = 0; token < mask.length; token += 1) {
+        if (uncounted[token] === 1 && begun[token]! <= left && (closing[token] === 0 || begun[token]! >= owed))
+          mask[token] = 1;
+      }
+    }
+    return mask;
+  }
+
   #walk(grammar: Grammar, from: Situation): Uint8Array {
-    const { byte, depth, after, first, tokens, plain, count, deepest } = this.tree;
+    const { byte, depth, after, first, tokens, ascii, whole, plain, count, deepest } = this.tree;
     const until = grammar.work + mostWork;
-    const mask = new Uint8Array(this.size);
+    const mask = from.open ? plain.slice() : new Uint8Array(this.size);
     const reached = new Array<Situation>(deepest + 1);
     reached[0] = from;
     for (let node = 0; node < count; ) {
-      const value = byte[node]!;
+      if (from.open && whole[node] === 1) {
+        node = after[node]!;
+        continue;
+      }
       const level = depth[node]!;
       const before = reached[level - 1]!;
+      if (before.open && ascii[node] === 1) {
+        for (let i = first[node]!; i < first[after[node]!]!; i += 1) mask[tokens[i]!] = 1;
+        node = after[node]!;
+        continue;
+      }
+      const value = byte[node]!;
       const known = before.next[value];
       const next = known === undefined ? grammar.step(before, value) : known;
       if (next === null) {
@@ -165,12 +237,6 @@ export class Vocabulary {
         continue;
       }
       reached[level] = next;
-      // Inside a string a plain character changes nothing, so a branch of plain characters is allowed as a whole.
-      if (next === before && plain[node] === 1 && plainBytes.every((other) => grammar.step(next, other) === next)) {
-        for (let i = first[node]!; i < first[after[node]!]!; i += 1) mask[tokens[i]!] = 1;
-        node = after[node]!;
-        continue;
-      }
       for (let i = first[node]!; i < first[node + 1]!; i += 1) mask[tokens[i]!] = 1;
       node = grammar.work < until ? node + 1 : after[node]!;
     }

@@ -4,10 +4,10 @@
 //   files/file-…/content       its bytes
 //
 // Ids are random and made here; no name from a request is ever part of a path.
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeAtomic, writeFolderAtomic } from '../files/atomic.js';
+import { makeFolder, writeAtomic, writeFolderAtomic } from '../files/atomic.js';
 import { check, readJson } from '../files/json.js';
 
 const recordSchema = z.object({
@@ -25,40 +25,61 @@ export { newId } from './ids.js';
 
 export type FileRecord = z.infer<typeof recordSchema>;
 
+// Deleted files whose place in a list is remembered.
+const mostGone = 10_000;
+
 export class FileStore {
   readonly #files = new Map<string, FileRecord>();
+  /** When files were made that are deleted by now: somebody may be walking through the list and deleting. */
+  readonly #gone = new Map<string, number>();
+  #latest = 0;
 
   private constructor(readonly folder: string) {}
 
   /** Reads what is there, and removes what was left half written. */
   static async open(folder: string, warn: (message: string) => void): Promise<FileStore> {
     const store = new FileStore(folder);
-    await mkdir(folder, { recursive: true });
-    const found: FileRecord[] = [];
+    await makeFolder(folder);
     for (const name of await readdir(folder)) {
       if (name.startsWith('.')) await rm(join(folder, name), { recursive: true, force: true });
       else if (name.startsWith('file-')) {
         try {
           const path = join(folder, name, 'file.json');
-          found.push({ ...check(path, recordSchema, readJson(path)), id: name });
+          const file = { ...check(path, recordSchema, readJson(path)), id: name };
+          store.#files.set(name, file);
+          store.#latest = Math.max(store.#latest, file.createdAt);
         } catch (error) {
           warn((error as Error).message);
         }
       }
     }
-    for (const file of found.sort((a, b) => a.createdAt - b.createdAt)) store.#files.set(file.id, file);
     return store;
   }
 
   /** Oldest first. */
   async list(): Promise<FileRecord[]> {
-    await this.#expire();
-    return [...this.#files.values()];
+    await this.sweep();
+    return [...this.#files.values()].sort((a, b) => a.createdAt - b.createdAt);
   }
 
   async get(id: string): Promise<FileRecord | undefined> {
-    await this.#expire();
+    await this.sweep();
     return this.#files.get(id);
+  }
+
+  /** When a file was made, also if it was deleted since. Undefined if none had this id. */
+  madeAt(id: string): number | undefined {
+    return this.#files.get(id)?.createdAt ?? this.#gone.get(id);
+  }
+
+  /** Its content, which stays readable if the file is deleted. Undefined if there is none. */
+  async open(id: string): Promise<FileHandle | undefined> {
+    try {
+      return await open(this.path(id));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
   }
 
   path(id: string): string {
@@ -70,8 +91,8 @@ export class FileStore {
     let record: FileRecord | undefined;
     await writeFolderAtomic(join(this.folder, id), async (inside) => {
       const filled = await fill(join(inside, 'content'));
-      const createdAt = Math.max(Date.now(), ([...this.#files.values()].at(-1)?.createdAt ?? 0) + 1);
-      record = { id, createdAt, ...filled };
+      this.#latest = Math.max(Date.now(), this.#latest + 1);
+      record = { id, createdAt: this.#latest, ...filled };
       await writeAtomic(join(inside, 'file.json'), `${JSON.stringify(record, null, 2)}\n`);
     });
     this.#files.set(id, record!);
@@ -79,15 +100,24 @@ export class FileStore {
   }
 
   async remove(id: string): Promise<boolean> {
-    if (!this.#files.delete(id)) return false;
+    const file = this.#files.get(id);
+    if (!file) return false;
     // Renamed first: half a file must never look like a whole one.
     const doomed = join(this.folder, `.${id}.gone`);
-    await rename(join(this.folder, id), doomed);
+    try {
+      await rename(join(this.folder, id), doomed);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    this.#files.delete(id);
+    this.#gone.set(id, file.createdAt);
+    for (const oldest of [...this.#gone.keys()].slice(0, -mostGone)) this.#gone.delete(oldest);
     await rm(doomed, { recursive: true, force: true });
     return true;
   }
 
-  async #expire(): Promise<void> {
+  /** Removes what has expired. */
+  async sweep(): Promise<void> {
     const now = Date.now();
     for (const { id, expiresAt } of this.#files.values()) {
       if (expiresAt !== undefined && expiresAt <= now) await this.remove(id);

@@ -1,5 +1,4 @@
 // /v1/files: upload, list, retrieve, content, delete.
-import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type Context, Hono } from 'hono';
@@ -8,7 +7,7 @@ import type { ServerContext } from './context.js';
 import { badRequest, notFound } from './errors.js';
 import { type FileRecord, FileStore, newId } from './file-store.js';
 import { pageOf } from './paging.js';
-import { receiveUpload } from './upload.js';
+import { receiveUpload, wellFormed } from './upload.js';
 
 const uploadPurposes = ['assistants', 'batch', 'fine-tune', 'vision', 'user_data', 'evals'];
 const purposes = [...uploadPurposes, 'assistants_output', 'batch_output', 'fine-tune-results'];
@@ -28,6 +27,9 @@ export function fileObject({ id, bytes, createdAt, expiresAt, filename, purpose 
   };
 }
 
+// Also where nobody asks for files, what has expired leaves the disk.
+const sweepMilliseconds = 60_000;
+
 const stores = new WeakMap<ServerContext, Promise<FileStore>>();
 
 /** The files of this server's data folder, opened once. */
@@ -36,6 +38,11 @@ export function filesOf(context: ServerContext): Promise<FileStore> {
   if (!store) {
     store = FileStore.open(join(context.dataDir!, 'files'), (error) => context.log.warn({ error }, 'file left out'));
     stores.set(context, store);
+    const sweep = async (): Promise<void> => (await store!).sweep();
+    const timer = setInterval(() => {
+      sweep().catch((error: unknown) => context.log.error({ error: String(error) }, 'expired files not removed'));
+    }, sweepMilliseconds).unref();
+    context.signal.addEventListener('abort', () => clearInterval(timer), { once: true });
   }
   return store;
 }
@@ -45,7 +52,7 @@ export function fileRoutes(context: ServerContext): Hono {
   const known = async (c: Context): Promise<FileRecord> => {
     const id = c.req.param('id') ?? '';
     const file = await (await filesOf(context)).get(id);
-    if (!file) throw notFound(`There is no file ${JSON.stringify(id.slice(0, 100))}.`, 'id');
+    if (!file) throw noFile(id);
     return file;
   };
 
@@ -56,7 +63,8 @@ export function fileRoutes(context: ServerContext): Hono {
         writeAtomic(content, async (write) => {
           for await (const chunk of chunks) await write(chunk);
         });
-      const { fields, filename, bytes } = await receiveUpload(c.req.raw, context.settings.limits.uploadBytes, save);
+      const most = context.settings.limits.uploadBytes;
+      const { fields, filename, bytes } = await receiveUpload(c.req.raw, most, save, checkField);
       return { filename, bytes, ...detailsOf(fields) };
     });
     context.log.info({ file: file.id, bytes: file.bytes, purpose: file.purpose }, 'file uploaded');
@@ -67,10 +75,16 @@ export function fileRoutes(context: ServerContext): Hono {
     const { purpose, order = 'desc' } = c.req.query();
     if (order !== 'asc' && order !== 'desc') throw badRequest("'order' must be 'asc' or 'desc'.", 'order');
     if (purpose !== undefined && !purposes.includes(purpose)) throw wrongPurpose(purposes);
-    const files = await (await filesOf(context)).list();
-    const wanted = files.filter((file) => purpose === undefined || file.purpose === purpose);
-    const page = pageOf(c, order === 'asc' ? wanted : wanted.reverse(), { limit: 10_000, most: 10_000 });
-    const { data, has_more } = page;
+    const store = await filesOf(context);
+    const wanted = (await store.list()).filter((file) => purpose === undefined || file.purpose === purpose);
+    if (order === 'desc') wanted.reverse();
+    const behind = (after: string): number => {
+      const made = store.madeAt(after);
+      if (made === undefined) return -1;
+      const next = wanted.findIndex(({ createdAt }) => (order === 'asc' ? createdAt > made : createdAt < made));
+      return next < 0 ? wanted.length : next;
+    };
+    const { data, has_more } = pageOf(c, wanted, { limit: 10_000, most: 10_000, behind });
     // The specification has strings here even where the list is empty.
     const [first_id, last_id] = [data[0]?.id ?? '', data.at(-1)?.id ?? ''];
     return c.json({ object: 'list', data: data.map(fileObject), first_id, last_id, has_more });
@@ -80,11 +94,12 @@ export function fileRoutes(context: ServerContext): Hono {
 
   rooms.get('/files/:id/content', async (c) => {
     const { id, bytes, filename } = await known(c);
-    const stream = createReadStream((await filesOf(context)).path(id));
-    return c.body(Readable.toWeb(stream) as ReadableStream, 200, {
+    const content = await (await filesOf(context)).open(id);
+    if (!content) throw noFile(id);
+    return c.body(Readable.toWeb(content.createReadStream()) as ReadableStream, 200, {
       'content-type': 'application/octet-stream',
       'content-length': String(bytes),
-      'content-disposition': `attachment; filename*=UTF-8''${encodeURIComponent(filename)}`,
+      'content-disposition': `attachment; filename*=UTF-8''${encodeURIComponent(wellFormed(filename))}`,
       'x-content-type-options': 'nosniff',
     });
   });
@@ -97,20 +112,25 @@ export function fileRoutes(context: ServerContext): Hono {
   return rooms;
 }
 
+const noFile = (id: string): Error => notFound(`There is no file ${JSON.stringify(id.slice(0, 100))}.`, 'id');
+
 const wrongPurpose = (allowed: readonly string[]): Error =>
   badRequest(`'purpose' must be one of ${allowed.map((name) => `'${name}'`).join(', ')}.`, 'purpose');
 
 const hour = 3600;
 const month = 30 * 24 * hour;
 
+/** Refuses a field as soon as it is seen: a large file may follow. */
+function checkField(name: string, value: string): void {
+  if (!['purpose', 'expires_after[anchor]', 'expires_after[seconds]'].includes(name))
+    throw badRequest(`The field '${name}' is not expected.`, name);
+  if (name === 'purpose' && !uploadPurposes.includes(value)) throw wrongPurpose(uploadPurposes);
+}
+
 /** What the form says of the file besides its bytes. */
 function detailsOf(fields: ReadonlyMap<string, string>): { purpose: string; expiresAt?: number } {
   const purpose = fields.get('purpose');
-  if (purpose === undefined || !uploadPurposes.includes(purpose)) throw wrongPurpose(uploadPurposes);
-  for (const name of fields.keys()) {
-    if (!['purpose', 'expires_after[anchor]', 'expires_after[seconds]'].includes(name))
-      throw badRequest(`The field '${name}' is not expected.`, name);
-  }
+  if (purpose === undefined) throw wrongPurpose(uploadPurposes);
   const anchor = fields.get('expires_after[anchor]');
   const text = fields.get('expires_after[seconds]');
   if (anchor === undefined && text === undefined) return { purpose };

@@ -125,7 +125,10 @@ export class JobRunner {
     this.#reading.set(job.id, controller);
     this.#readers = this.#readers.then(async () => {
       await this.#attempt(job, signal, async () => {
-        await this.#begin(job, 0, () => signal.throwIfAborted());
+        await this.#begin(job, 0, () => {
+          signal.throwIfAborted();
+          return {};
+        });
         await validateJob(this.rooms, job, this.context.models.get(job.base)!, signal);
       });
       this.#reading.delete(job.id);
@@ -176,7 +179,7 @@ export class JobRunner {
   }
 
   /** Counts a beginning, from the checkpoint of step `reached`. @throws JobFailure where there were too many. */
-  async #begin(job: JobRecord, reached: number, change: () => Partial<JobRecord> | void): Promise<void> {
+  async #begin(job: JobRecord, reached: number, change: () => Partial<JobRecord>): Promise<void> {
     await this.#change(job, () => {
       const starts = reached > (job.reached ?? 0) ? 1 : (job.starts ?? 0) + 1;
       return { ...change(), starts, reached };

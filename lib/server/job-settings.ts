@@ -7,7 +7,7 @@
 import { isAbsolute } from 'node:path';
 import type { Model } from '../model.js';
 import { DataReport, examples } from '../train/dataset.js';
-import type { FinetuneOptions } from '../train/options.js';
+import { type FinetuneOptions, standard } from '../train/options.js';
 import { encodePreference } from '../train/preference-rows.js';
 import { encodeRow } from '../train/rows.js';
 import type { Hyperparameters } from './job-shapes.js';
@@ -33,7 +33,7 @@ export interface DataFacts {
 
 /** Rows are cut to this many tokens. */
 export const lengthOf = (model: Model, { max_length }: Hyperparameters): number =>
-  Math.min(max_length ?? 1024, model.decoder.config.contextLength);
+  Math.min(max_length ?? standard.seqLength, model.decoder.config.contextLength);
 
 /**
  * Reads a whole file as the training will.
@@ -99,7 +99,7 @@ export function settled(given: Hyperparameters, method: JobRecord['method'], row
     n_epochs: chosen(given.n_epochs, epochs),
     batch_size: chosen(given.batch_size, Math.min(rows, between(4, Math.ceil(rows / 100), 32), 256)),
     learning_rate_multiplier: chosen(given.learning_rate_multiplier, 1),
-    ...(method === 'dpo' ? { beta: chosen(given.beta, 0.1) } : {}),
+    ...(method === 'dpo' ? { beta: chosen(given.beta, standard.beta) } : {}),
   };
 }
 
@@ -116,7 +116,6 @@ export function trainingOptions(model: Model, job: JobRecord): Omit<FinetuneOpti
   const sizes = Array.from({ length: rows }, (_, i) => rows - i);
   // Micro-batches of equal size, so that a step has exactly `batch_size` rows.
   const micro = sizes.find((size) => rows % size === 0 && size * (job.longestRow ?? 1) <= microBatchTokens) ?? 1;
-  const standard = job.method === 'dpo' ? 5e-6 : 2e-4;
   return {
     method: job.method,
     ...(job.method === 'dpo' ? { beta: beta as number } : {}),
@@ -124,7 +123,7 @@ export function trainingOptions(model: Model, job: JobRecord): Omit<FinetuneOpti
     batchSize: micro,
     gradientAccumulation: rows / micro,
     gradientCheckpointing: micro * (job.longestRow ?? 1) > checkpointingTokens,
-    learningRate: learning_rate ?? standard * (learning_rate_multiplier as number),
+    learningRate: learning_rate ?? standard.learningRate[job.method] * (learning_rate_multiplier as number),
     lora: { r: h.lora_r, alpha: h.lora_alpha, dropout: h.lora_dropout, targetModules: h.target_modules },
     seqLength: lengthOf(model, job.hyperparameters),
     seed: job.seed,

@@ -207,7 +207,7 @@ async function createJob(
       await share(files.path(id), join(folder, places[place]));
     } catch (error) {
       // Deleted while the job was being made.
-      throw (await files.get(id)) ? error : noFile(id, `${place}_file`);
+      throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? noFile(id, `${place}_file`) : error;
     }
   };
   return store.create(record, firstEvents(record), async (folder) => {

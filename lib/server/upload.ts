@@ -6,7 +6,9 @@ import { Readable } from 'node:stream';
 import { Busboy, type BusboyFileStream } from '@fastify/busboy';
 import { ApiError, badRequest } from './errors.js';
 
-const limits = { fields: 20, fieldSize: 4096, fieldNameSize: 100, parts: 25, headerPairs: 20, headerSize: 8192 };
+const limits = { fields: 20, fieldSize: 4096, parts: 25, headerPairs: 20, headerSize: 8192 };
+// All of a form but its file.
+const mostOther = 2 ** 20;
 
 export interface Upload {
   fields: ReadonlyMap<string, string>;
@@ -16,20 +18,21 @@ export interface Upload {
 }
 
 /**
- * Hands the file named `file` to `save`, and gives the rest.
+ * Hands the file named `file` to `save`, each field to `check`, which may refuse it, and gives the rest.
  *
- * @throws ApiError 400, or 413 for a file of more than `mostBytes`.
+ * @throws ApiError 400, or 413 for a file of more than `mostBytes`, or a form that is much larger than its file.
  */
 export async function receiveUpload(
   request: Request,
   mostBytes: number,
   save: (chunks: AsyncIterable<Uint8Array>) => Promise<void>,
+  check: (name: string, value: string) => void,
 ): Promise<Upload> {
   const contentType = request.headers.get('content-type') ?? '';
   if (!/^multipart\/form-data\s*;/i.test(contentType))
     throw badRequest('The body must be multipart/form-data with a boundary.', null, 'invalid_content_type');
-  // The rest of the form is small beside the file.
-  if (Number(request.headers.get('content-length')) > mostBytes + 2 ** 20) throw tooLarge(mostBytes);
+  const mostInAll = mostBytes + mostOther;
+  if (Number(request.headers.get('content-length')) > mostInAll) throw tooLarge(mostBytes);
   if (!request.body) throw badRequest("The body is empty: expected a file in the field 'file'.", 'file');
   const parser = parserOf(contentType, mostBytes);
   const fields = new Map<string, string>();
@@ -37,10 +40,15 @@ export async function receiveUpload(
   let file: { stream: BusboyFileStream; filename: string } | undefined;
   let saving: Promise<number> | undefined;
 
-  parser.on('field', (name, value, nameTruncated, valueTruncated) => {
-    if (nameTruncated || valueTruncated)
-      return stop(badRequest(`The field '${name}' is longer than ${limits.fieldSize} bytes.`, name));
+  parser.on('field', (name, value, _, truncated) => {
+    if (truncated) return stop(badRequest(`The field '${name}' is longer than ${limits.fieldSize} bytes.`, name));
+    if (name === 'file') return stop(badRequest("There is no file: the field 'file' has no filename.", 'file'));
     if (fields.has(name)) return stop(badRequest(`The field '${name}' is there twice.`, name));
+    try {
+      check(name, value);
+    } catch (error) {
+      return stop(error as Error);
+    }
     fields.set(name, value);
   });
   parser.on('file', (name, stream, filename) => {
@@ -59,7 +67,13 @@ export async function receiveUpload(
     parser.on(limit, () => stop(badRequest('The form has more fields than are expected.')));
   }
   try {
-    await parsed(Readable.fromWeb(request.body as Parameters<typeof Readable.fromWeb>[0]), parser);
+    const body = Readable.fromWeb(request.body as Parameters<typeof Readable.fromWeb>[0]);
+    let received = 0;
+    body.on('data', (chunk: Uint8Array) => {
+      received += chunk.length;
+      if (received > mostInAll) stop(tooLarge(mostBytes));
+    });
+    await parsed(body, parser);
     if (!file || !saving) throw badRequest("There is no file: send one in the field 'file'.", 'file');
     return { fields, filename: file.filename, bytes: await saving };
   } catch (error) {
@@ -116,9 +130,14 @@ const isOurs = (error: unknown): boolean =>
 const reason = (error: unknown): string =>
   error instanceof Error && error.message !== '' ? error.message.replace(/\.$/, '') : 'it ended early';
 
+/** Half a character, which no URL and no UTF-8 can hold, becomes U+FFFD. */
+export const wellFormed = (text: string): string => Buffer.from(text).toString();
+
 /** The last part of whatever path it claims to be, without control characters. */
 function plainName(given: string | undefined): string {
-  const last = (given ?? '').split(/[/\\]/).at(-1)!;
+  const last = wellFormed(given ?? '')
+    .split(/[/\\]/)
+    .at(-1)!;
   const plain = [...last]
     .filter((c) => c >= ' ' && c !== '\x7f')
     .slice(0, 200)

@@ -9,7 +9,7 @@ import { Stream } from '../stream.js';
 import { type Tensor, viewOf } from '../tensor.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { type Trainee, type TrainStep, train } from './loop.js';
-import { type FinetuneOptions, type TrainOptions, trainSettings } from './options.js';
+import { type FinetuneOptions, standard, type TrainOptions, trainSettings } from './options.js';
 import type { Turn } from './pace.js';
 
 /** A fine-tune under way: an `AsyncIterable` of its steps, and a promise of the trained adapter. */
@@ -47,7 +47,7 @@ export function finetune(
   turn?: Turn,
 ): Finetune {
   const { contextLength } = decoder.config;
-  const learningRate = options.method === 'dpo' ? 5e-6 : 2e-4;
+  const learningRate = standard.learningRate[options.method === 'dpo' ? 'dpo' : 'supervised'];
   const settings = trainSettings('finetune', options, { learningRate, contextLength });
   const holder: { adapter?: Adapter } = {};
   async function* work(signal: AbortSignal): AsyncGenerator<TrainStep, Adapter, void> {

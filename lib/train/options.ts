@@ -73,6 +73,9 @@ export interface TrainOptions {
 
 export const methods = ['supervised', 'dpo'] as const;
 
+/** What stands for options that are not given. */
+export const standard = { learningRate: { supervised: 2e-4, dpo: 5e-6 }, seqLength: 1024, beta: 0.1 } as const;
+
 export interface FinetuneOptions extends TrainOptions {
   /** `'dpo'` learns from preferences: see `PreferenceRow`. Default `'supervised'`. */
   method?: (typeof methods)[number] | undefined;
@@ -234,7 +237,7 @@ function completed(
   defaults: { learningRate: number; contextLength: number },
 ): Settings {
   const { contextLength } = defaults;
-  const seqLength = given.seqLength ?? Math.min(1024, given.batchTokens ?? contextLength, contextLength);
+  const seqLength = given.seqLength ?? Math.min(standard.seqLength, given.batchTokens ?? contextLength, contextLength);
   if (seqLength > contextLength) {
     throw new RangeError(
       `${caller}: seqLength ${seqLength} is more than the model's context of ${contextLength} tokens`,
@@ -277,7 +280,7 @@ function completed(
     shuffle: given.shuffle ?? true,
     tokenAccuracy: given.tokenAccuracy ?? false,
     method: given.method ?? 'supervised',
-    beta: given.beta ?? 0.1,
+    beta: given.beta ?? standard.beta,
     onWarning: given.onWarning ?? ((message) => process.emitWarning(message, 'HelvetiaWarning')),
   };
 }

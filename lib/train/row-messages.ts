@@ -39,8 +39,8 @@ function checkContent(content: unknown, at: string, wrong: Wrong): void {
 
 function checkCalls(calls: unknown, at: string, wrong: Wrong): void {
   if (calls === undefined) return;
-  if (!Array.isArray(calls)) return wrong(`${at}' must be a list, got ${kind(calls)}`);
-  for (const [i, call] of calls.entries()) {
+  const list: readonly unknown[] = Array.isArray(calls) ? calls : wrong(`${at}' must be a list, got ${kind(calls)}`);
+  for (const [i, call] of list.entries()) {
     const called = isObject(call) ? call.function : undefined;
     if (!isObject(called)) {
       wrong(`${at}[${i}]' must be an object with a 'function', got ${kind(call)}`);

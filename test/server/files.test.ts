@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { FileStore, newId } from '../../lib/server/file-store.js';
 import { mix } from '../../lib/train/random.js';
 import { type Running, running } from './running.js';
 import { expectValid } from './specification.js';
@@ -76,6 +77,39 @@ describe('files', () => {
     expect((await upload(new Uint8Array(uploadBytes))).bytes).toBe(uploadBytes);
     const failure = await upload(new Uint8Array(uploadBytes + 1)).catch((error) => error);
     expect(failure).toMatchObject({ status: 413, code: 'file_too_large', param: 'file' });
+  });
+
+  it('can be deleted while they are listed', async () => {
+    const made: string[] = [];
+    for (let i = 0; i < 5; i++) made.push((await upload(`${i}`, `${i}.bin`, 'evals')).id);
+    for (const order of ['asc', 'desc'] as const) {
+      const list = () => at.client.files.list({ purpose: 'evals', limit: 2, order });
+      const seen: string[] = [];
+      for await (const file of list()) {
+        seen.push(file.id);
+        if (order === 'desc' || seen.length < 3) await at.client.files.delete(file.id);
+      }
+      expect(seen).toEqual(order === 'asc' ? made : made.slice(2).reverse());
+    }
+  });
+
+  it('that expire leave the disk though nobody asks for them', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'helvetia-expiring-'));
+    const store = await FileStore.open(folder, () => {});
+    const file = await store.add(newId('file-'), async (content) => {
+      writeFileSync(content, 'x');
+      return { bytes: 1, filename: 'x', purpose: 'batch', expiresAt: Date.now() + 20 };
+    });
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    await store.sweep();
+    expect(existsSync(join(folder, file.id))).toBe(false);
+    rmSync(folder, { recursive: true });
+  });
+
+  it('whose content is gone from the disk are not found', async () => {
+    const { id } = await upload('gone');
+    rmSync(join(dataDir, 'files', id, 'content'));
+    await expect(at.client.files.content(id)).rejects.toMatchObject({ status: 404 });
   });
 
   it('expire', async () => {
@@ -150,6 +184,12 @@ describe('hostile uploads', () => {
     ['two files', filePart() + filePart('b') + purposePart + end, multipart, /more than one file/],
     ['no purpose', filePart() + end, multipart, /'purpose' must be one of/],
     ['another purpose', part('name="purpose"', 'fun') + filePart() + end, multipart, /'purpose' must be one of/],
+    [
+      'another purpose before a file without end',
+      `${part('name="purpose"', 'fun')}--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nx`,
+      multipart,
+      /'purpose' must be one of/,
+    ],
     ['two purposes', purposePart + purposePart + filePart() + end, multipart, /'purpose' is there twice/],
     [
       'a field of its own',
@@ -191,6 +231,36 @@ describe('hostile uploads', () => {
     expect(answer.message).toMatch(message);
     expect(readdirSync(join(dataDir, 'files')).sort()).toEqual(before);
   });
+
+  it('is refused where what is around the file is larger than the limit', async () => {
+    const preamble = Buffer.alloc(uploadBytes + 2 ** 20 + 1, 'x');
+    const body = Buffer.concat([preamble, Buffer.from(`\r\n${good}`)]);
+    const stream = new ReadableStream({
+      start(controller) {
+        for (let at = 0; at < body.length; at += 65_536) controller.enqueue(body.subarray(at, at + 65_536));
+        controller.close();
+      },
+    });
+    const init = { method: 'POST', body: stream, headers: { 'content-type': multipart }, duplex: 'half' };
+    const response = await fetch(`${at.url}/v1/files`, init as RequestInit);
+    expect(response.status).toBe(413);
+  });
+
+  it.each(['utf-16le', 'ucs2', 'UTF-8', 'latin1'])(
+    'a name of half a character, as %s, is made whole',
+    async (charset) => {
+      const body = Buffer.from(purposePart + part(`name="file"; filename*=${charset}''%00%D8%ED%A0%80x`, 'x') + end);
+      const response = await fetch(`${at.url}/v1/files`, {
+        method: 'POST',
+        body,
+        headers: { 'content-type': multipart },
+      });
+      const file = (await response.json()) as { id: string; filename: string };
+      if (response.status !== 200) return expect(response.status).toBe(400);
+      expect(Buffer.from(file.filename).toString()).toBe(file.filename);
+      expect((await fetch(`${at.url}/v1/files/${file.id}/content`)).status).toBe(200);
+    },
+  );
 
   it.each(['../../etc/passwd', '/etc/passwd', '..\\..\\boot.ini', 'a/b/..', '', '\0\u0007evil', 'n'.repeat(300)])(
     'names like %j stay names',

@@ -1,13 +1,23 @@
 // What a process that died, or a disk that failed, leaves of jobs, and what the next one makes of it.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { lockFolder } from '../../lib/server/folder-lock.js';
 import { JobEvents } from '../../lib/server/job-events.js';
 import { withoutFolders } from '../../lib/server/job-settings.js';
-import { type JobRecord, JobStore } from '../../lib/server/job-store.js';
+import { copy, type JobRecord, JobStore, share } from '../../lib/server/job-store.js';
 import { firstEvents } from '../../lib/server/job-telling.js';
 import { jobServer, long, quick, rows } from './job-server.js';
 import { modelId, running } from './running.js';
@@ -163,6 +173,20 @@ describe('a disk that fails', () => {
     );
     expect(new Set(store.all.map(({ createdAt }) => createdAt)).size).toBe(3);
     expect(store.all.map(({ id }) => id)).toEqual(ids);
+  });
+});
+
+describe('what is shared', () => {
+  it('is a file of its own where a link or the file of others was given', async () => {
+    const folder = scratch();
+    const at = (name: string) => join(folder, name);
+    writeFileSync(at('real'), 'weights');
+    symlinkSync(at('real'), at('link'));
+    await share(at('link'), at('shared'));
+    expect(lstatSync(at('shared')).isSymbolicLink()).toBe(false);
+    await copy(at('link'), at('copied'));
+    writeFileSync(at('real'), 'changed');
+    expect(readFileSync(at('copied'), 'utf8')).toBe('weights');
   });
 });
 

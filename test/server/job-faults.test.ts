@@ -1,10 +1,12 @@
 // Everything that can be wrong with a fine-tuning job: its data, its training, and the request for it.
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { chat, jobServer, lines, preference, quick, rows } from './job-server.js';
 import { modelId } from './running.js';
 import { expectValid } from './specification.js';
 
-const { at, upload, create, over, eventsOf } = jobServer();
+const { dataDir, at, upload, create, over, eventsOf } = jobServer();
 
 describe('what is wrong', () => {
   it.each([
@@ -65,6 +67,12 @@ describe('what is wrong', () => {
     [{ ...body, metadata: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`${i}`, ''])) }, 'metadata'],
     [{ ...body, method: { type: 'reinforcement' } }, 'method.type'],
     [{ ...body, integrations: [{ type: 'x' }] }, 'integrations[0].type'],
+    [
+      { ...body, integrations: [{ type: 'wandb', wandb: { project: 'x'.repeat(1e4) } }] },
+      'integrations[0].wandb.project',
+    ],
+    [withMethod({ target_modules: ['x'.repeat(1000)] }), 'method.supervised.hyperparameters.target_modules[0]'],
+    [withMethod({ target_modules: ['zebra_proj'] }), 'target_modules'],
     [withMethod({ n_epochs: 51 }), 'method.supervised.hyperparameters.n_epochs'],
     [withMethod({ batch_size: 'many' }), 'method.supervised.hyperparameters.batch_size'],
     [withMethod({ lora_r: 0 }), 'method.supervised.hyperparameters.lora_r'],
@@ -78,6 +86,33 @@ describe('what is wrong', () => {
     const answer = (await response.json()) as { error: { param: string } };
     expectValid('ErrorResponse', answer);
     expect(answer.error.param).toBe(param);
+  });
+
+  it('keeps of integrations what is known', async () => {
+    const wandb = { project: 'p', tags: ['a'] };
+    const job = await create(rows(4), quick, {
+      integrations: [{ type: 'wandb', wandb: { ...wandb, zebra: 'x'.repeat(1e6) }, zebra: 1 }],
+    });
+    expect(job.integrations).toEqual([{ type: 'wandb', wandb }]);
+    await over(job.id);
+  });
+
+  it('is told once, with its rows, where it is only worth a warning', async () => {
+    const { id } = await over((await create(rows(6), { ...quick, max_length: 24 })).id);
+    const warnings = (await eventsOf(id)).filter(({ level }) => level === 'warn').map(({ message }) => message);
+    expect(warnings).toEqual([
+      "'support.jsonl': 6 of 6 rows were cut to seqLength, 24 tokens (line 1, line 2, line 3, …)",
+    ]);
+  });
+
+  it('with a file whose content vanishes meanwhile', async () => {
+    const training_file = await upload(rows(4));
+    rmSync(join(dataDir, 'files', training_file, 'content'));
+    await expect(at().client.fineTuning.jobs.create({ model: modelId, training_file })).rejects.toMatchObject({
+      status: 400,
+      code: 'invalid_file',
+      param: 'training_file',
+    });
   });
 
   it('with a model or file that does not fit', async () => {

@@ -1,5 +1,5 @@
 // Fine-tuning jobs, by the official client: the whole life of a job.
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FineTuningJob } from 'openai/resources/fine-tuning';
 import { describe, expect, it, vi } from 'vitest';
@@ -131,6 +131,27 @@ describe('a supervised job', () => {
     const second = await over(next.id);
     expect(second).toMatchObject({ status: 'succeeded', model: first.fine_tuned_model });
     expect(second.fine_tuned_model).toMatch(/^ft:helvetia-small:acme::\w{8}$/);
+
+    // By the name of its base too, and though it is damaged.
+    const folder = join(dataDir, 'jobs', second.id, 'adapter');
+    await restart(() => writeFileSync(join(folder, 'adapter_model.safetensors'), 'damaged'));
+    const name = `${modelId}:${second.fine_tuned_model}`;
+    expect(await at().client.models.delete(name)).toEqual({ id: name, object: 'model', deleted: true });
+    expect(existsSync(folder)).toBe(false);
+    await expect(at().client.models.retrieve(second.fine_tuned_model!)).rejects.toMatchObject({ status: 404 });
+  });
+
+  it('is what preferences after it are measured against', async () => {
+    const first = await over((await create(rows(8), { ...quick, learning_rate: 1e-2 })).id);
+    const { id } = await at().client.fineTuning.jobs.create({
+      model: first.fine_tuned_model!,
+      training_file: await upload(rows(8, preference)),
+      method: { type: 'dpo', dpo: { hyperparameters: { n_epochs: 1, batch_size: 4 } } },
+    });
+    expect((await over(id)).status).toBe('succeeded');
+    const step = (await eventsOf(id)).findLast(({ type }) => type === 'metrics')!.data as Record<string, number>;
+    expect(step).toMatchObject({ step: 1, train_reward_margin: 0 });
+    expect(step.train_loss).toBeCloseTo(Math.log(2), 6);
   });
 
   it('settles what is left to it, and takes the old form of hyperparameters', async () => {

@@ -18,7 +18,7 @@ import { addModelOptions, type ModelFlags } from './options.js';
 import { packageRoot } from './package.js';
 import { Progress } from './progress.js';
 import { type Context, type Style, styleFor, widthOf } from './terminal.js';
-import { saveRun, type Watched, watch } from './training.js';
+import { keeping, saveRun, type Watched, watch } from './training.js';
 
 interface Plan {
   data: string;
@@ -156,8 +156,13 @@ async function train(
   folder: string,
 ): Promise<{ adapter: Adapter; watched: Watched }> {
   const { stdout, env } = context.terminal;
-  const run = model.finetune({ ...plan.training, data: plan.data, signal: context.interrupts.signal });
   const watched: Watched = { last: undefined, metrics: new MetricsFile(join(folder, 'metrics.jsonl')) };
+  const run = model.finetune({
+    ...plan.training,
+    data: plan.data,
+    signal: context.interrupts.signal,
+    onStep: keeping(watched.metrics),
+  });
   const progress = new Progress(stdout, { label: '  ', env });
   try {
     return { adapter: await watch(run, watched, progress), watched };

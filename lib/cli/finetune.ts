@@ -14,7 +14,7 @@ import { addModelOptions, type ModelFlags, modelArgument } from './options.js';
 import { given, nonNegative, positive, positiveInteger, shareBelowOne, targetModules, wholeNumber } from './parse.js';
 import { Progress } from './progress.js';
 import { type Context, styleFor, UsageError } from './terminal.js';
-import { saveRun, type Watched, watch } from './training.js';
+import { keeping, saveRun, type Watched, watch } from './training.js';
 
 interface Flags extends ModelFlags {
   out: string;
@@ -201,7 +201,7 @@ async function run(context: Context, name: string, data: string, flags: Flags): 
     if (progress) progress.note(line);
     else stderr.write(`${line}\n`);
   };
-  const training = start(context, opened, data, checkpointDir, flags, warn);
+  const training = start(context, opened, data, checkpointDir, flags, watched.metrics, warn);
   try {
     const adapter = await watch(
       training,
@@ -254,6 +254,7 @@ function start(
   data: string,
   checkpointDir: string,
   flags: Flags,
+  metrics: MetricsFile,
   onWarning: (message: string) => void,
 ): Finetune {
   const { method, beta, rank: r, alpha, dropout, targetModules, rslora } = flags;
@@ -278,6 +279,7 @@ function start(
     ...given({ evalData, evalEvery, checkpointDir, checkpointEvery, resume }),
     ...(adapter ? { adapter } : { lora: given({ r, alpha, dropout, targetModules, rslora }) }),
     data,
+    onStep: keeping(metrics),
     onWarning,
     signal: context.interrupts.signal,
   };

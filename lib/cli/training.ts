@@ -1,6 +1,6 @@
 // A fine-tune as the commands show it: progress, the figures of each step, and what it leaves in the adapter's folder.
-import { copyFile, mkdir } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { copyFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { writeAtomic } from '../files/atomic.js';
 import type { Adapter } from '../lora/adapter.js';
 import type { Finetune } from '../train/finetune.js';
@@ -16,19 +16,22 @@ export interface Watched {
   metrics: MetricsFile;
 }
 
-/** Follows a fine-tune to its end or its failure, and keeps its figures in `metrics` as they come. */
+/** What a fine-tune does with each step before it may save a checkpoint of it, so that none is missing after a kill. */
+export const keeping =
+  (metrics: MetricsFile) =>
+  ({ steps: _, ...figures }: TrainStep): Promise<void> =>
+    metrics.add(figures);
+
+/** Follows a fine-tune to its end or its failure. */
 export async function watch(
   run: Finetune,
   watched: Watched,
   progress: Progress | undefined,
   onStep?: (step: TrainStep) => void,
 ): Promise<Adapter> {
-  await mkdir(dirname(watched.metrics.path), { recursive: true });
   progress?.wait('reading the data');
   for await (const step of run) {
     watched.last = step;
-    const { steps: _, ...figures } = step;
-    await watched.metrics.add(figures);
     onStep?.(step);
     progress?.update(step.step, step.steps, [
       `loss ${step.loss.toFixed(3)}`,

@@ -60,20 +60,32 @@ export class JobRunner {
   }
 
   async cancel(job: JobRecord): Promise<void> {
-    await this.#change(job, () => {
-      if (isOver(job)) throw wrongState(job, 'cancelled');
-      return { status: 'cancelled', finishedAt: Date.now(), paused: false };
-    });
-    if (!this.#stop(job)) await this.#tidy(job);
+    let busy = false;
+    await this.#change(
+      job,
+      () => {
+        if (isOver(job)) throw wrongState(job, 'cancelled');
+        return { status: 'cancelled', finishedAt: Date.now(), paused: false };
+      },
+      () => {
+        busy = this.#stop(job);
+      },
+    );
+    if (!busy) await this.#tidy(job);
   }
 
   async pause(job: JobRecord): Promise<void> {
-    await this.#change(job, () => {
-      if (isOver(job) || job.paused) throw wrongState(job, 'paused');
-      const { status } = job;
-      return { paused: true, pausedAt: Date.now(), status: status === 'validating_files' ? status : 'queued' };
-    });
-    if (job.status !== 'validating_files') this.#stop(job);
+    await this.#change(
+      job,
+      () => {
+        if (isOver(job) || job.paused) throw wrongState(job, 'paused');
+        const { status } = job;
+        return { paused: true, pausedAt: Date.now(), status: status === 'validating_files' ? status : 'queued' };
+      },
+      () => {
+        if (job.status !== 'validating_files') this.#stop(job);
+      },
+    );
   }
 
   async resume(job: JobRecord): Promise<void> {
@@ -113,8 +125,10 @@ export class JobRunner {
     return busy.length > 0;
   }
 
-  async #change(job: JobRecord, change: () => Partial<JobRecord>): Promise<void> {
+  /** `then` is called at once when the record is changed, before that is told. */
+  async #change(job: JobRecord, change: () => Partial<JobRecord>, then?: () => void): Promise<void> {
     await this.rooms.store.update(job, change);
+    then?.();
     await tellRecord(await this.rooms.store.events(job.id), job);
   }
 

@@ -98,6 +98,8 @@ export async function trainJob(
   const trainedTokens = steps.reduce((sum, { data }) => sum + Number(data?.train_tokens), 0);
   await store.update(job, () => {
     signal.throwIfAborted();
+    // Paused or cancelled just now, and about to be stopped.
+    if (job.status !== 'running') return {};
     return { status: 'succeeded', finishedAt: Date.now(), trainedTokens };
   });
   await tellRecord(events, job);

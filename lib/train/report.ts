@@ -1,8 +1,8 @@
 // What a run leaves beside its adapter: the figures of each step (JSON Lines or CSV), and the loss as a plot (SVG).
 import { existsSync } from 'node:fs';
 import { appendFile, readFile } from 'node:fs/promises';
-import { extname } from 'node:path';
-import { writeAtomic } from '../files/atomic.js';
+import { dirname, extname } from 'node:path';
+import { makeFolder, writeAtomic } from '../files/atomic.js';
 import { fileError } from '../files/json.js';
 import type { TrainStep } from './loop.js';
 
@@ -41,11 +41,11 @@ export class MetricsFile {
 
   /** Appends one step. @throws Error that names the file. */
   async add(step: Figures): Promise<void> {
-    if (!this.#started) await this.#start(step.step);
-    this.#started = true;
-    this.steps.push(step);
     try {
+      if (!this.#started) await this.#start(step.step);
+      this.#started = true;
       await appendFile(this.path, this.#line(step));
+      this.steps.push(step);
     } catch (error) {
       throw fileError(this.path, error);
     }
@@ -58,6 +58,7 @@ export class MetricsFile {
       const kept = lines.map((line) => this.#parsed(line)).filter((step) => step !== undefined && step.step < first);
       this.steps.push(...(kept as Figures[]));
     }
+    await makeFolder(dirname(this.path));
     const head = this.#csv ? `${columns.join(',')}\n` : '';
     await writeAtomic(this.path, head + this.steps.map((step) => this.#line(step)).join(''));
   }

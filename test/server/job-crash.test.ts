@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { lockFolder } from '../../lib/server/folder-lock.js';
-import { JobEvents } from '../../lib/server/job-events.js';
+import { eventOf, JobEvents, lineOf } from '../../lib/server/job-events.js';
 import { withoutFolders } from '../../lib/server/job-settings.js';
 import { copy, type JobRecord, JobStore, share } from '../../lib/server/job-store.js';
 import { firstEvents } from '../../lib/server/job-telling.js';
@@ -173,6 +173,28 @@ describe('a disk that fails', () => {
     );
     expect(new Set(store.all.map(({ createdAt }) => createdAt)).size).toBe(3);
     expect(store.all.map(({ id }) => id)).toEqual(ids);
+  });
+});
+
+describe('logs', () => {
+  it('of many events are read in short stretches, and forgotten once their jobs are over', async () => {
+    const store = await JobStore.open(scratch(), () => {});
+    const ids = Array.from({ length: 12 }, (_, n) => `ftjob-${n}`);
+    for (const id of ids)
+      await store.create({ ...bare(id), status: 'succeeded' }, firstEvents(bare(id)), async () => {});
+    const [first] = ids as [string];
+    const step = (n: number) => lineOf(eventOf(first, `step:${n}`, `Step ${n}`, { data: { step: n } }));
+    writeFileSync(store.path(first, 'events.jsonl'), Array.from({ length: 50_000 }, (_, n) => step(n)).join(''));
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    const log = await store.events(first);
+    clearInterval(timer);
+    expect(ticks).toBeGreaterThan(5);
+    expect(log.all).toHaveLength(50_000);
+    expect(log.get('step:49999')).toMatchObject({ message: 'Step 49999' });
+    expect(await store.events(first)).toBe(log);
+    for (const id of ids) await store.events(id);
+    expect(await store.events(first)).not.toBe(log);
   });
 });
 

@@ -68,10 +68,10 @@ describe('what is wrong', () => {
     [{ ...body, method: { type: 'reinforcement' } }, 'method.type'],
     [{ ...body, integrations: [{ type: 'x' }] }, 'integrations[0].type'],
     [
-      { ...body, integrations: [{ type: 'wandb', wandb: { project: 'x'.repeat(1e4) } }] },
+      { ...body, integrations: [{ type: 'wandb', wandb: { project: 'x'.repeat(257) } }] },
       'integrations[0].wandb.project',
     ],
-    [withMethod({ target_modules: ['x'.repeat(1000)] }), 'method.supervised.hyperparameters.target_modules[0]'],
+    [withMethod({ target_modules: ['x'.repeat(201)] }), 'method.supervised.hyperparameters.target_modules[0]'],
     [withMethod({ target_modules: ['zebra_proj'] }), 'target_modules'],
     [withMethod({ n_epochs: 51 }), 'method.supervised.hyperparameters.n_epochs'],
     [withMethod({ batch_size: 'many' }), 'method.supervised.hyperparameters.batch_size'],

@@ -7,6 +7,7 @@ import { Adapter } from '../../lib/lora/adapter.js';
 import { type Decoder, packed } from '../../lib/models/decoder.js';
 import { scope } from '../../lib/scope.js';
 import { Tokenizer } from '../../lib/text/tokenizer.js';
+import { checkpointPath } from '../../lib/train/checkpoint.js';
 import { finetune } from '../../lib/train/finetune.js';
 import type { TrainStep } from '../../lib/train/loop.js';
 import type { FinetuneOptions } from '../../lib/train/options.js';
@@ -268,8 +269,13 @@ describe('runs', () => {
       expect(existsSync(join(path, 'adapter_model.safetensors'))).toBe(true);
       found.push(step);
     };
-    await start({ checkpointDir: folder, checkpointEvery: 6, onCheckpoint });
+    let before = 0;
+    const beforeCheckpoint = () => {
+      expect(existsSync(checkpointPath(folder, [6, 12, 16][before++]!))).toBe(false);
+    };
+    await start({ checkpointDir: folder, checkpointEvery: 6, onCheckpoint, beforeCheckpoint });
     expect(found).toEqual([6, 12, 16]);
+    expect(before).toBe(3);
     await expect(stepsOf(start({ checkpointDir: folder, resume: true, beta: 0.2 }))).rejects.toThrow(/beta 0\.1.*0\.2/);
   });
 

@@ -1,5 +1,5 @@
 // The metrics file and the loss plot.
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -54,9 +54,11 @@ describe('MetricsFile', () => {
   });
 
   it('names the file that cannot be written', async () => {
-    await expect(new MetricsFile(join(folder, 'none', 'metrics.csv')).add(step(1))).rejects.toThrow(
-      /metrics\.csv: no such/,
+    writeFileSync(join(folder, 'file'), '');
+    await expect(new MetricsFile(join(folder, 'file', 'metrics.csv')).add(step(1))).rejects.toThrow(
+      /metrics\.csv: part of the path is not a folder/,
     );
+    await new MetricsFile(join(folder, 'new', 'metrics.csv')).add(step(1));
   });
 });
 

@@ -23,7 +23,13 @@ struct MatmulShape {
   bool hopper = false;   // the operands lie as TMA takes them
 };
 
-// `capability` is major · 10 + minor, `processors` counts streaming multiprocessors.
-MatmulPlan planMatmul(const MatmulShape& shape, int capability, int processors);
+struct MatmulMachine {
+  int capability = 80;     // major · 10 + minor
+  bool hopper = false;     // its wgmma kernels can run
+  int processors = 1;      // streaming multiprocessors
+  double memoryRate = 13;  // bytes per cycle and processor
+};
+
+MatmulPlan planMatmul(const MatmulShape& shape, const MatmulMachine& machine);
 
 }  // namespace cuda

@@ -240,7 +240,7 @@ void multiply(Device& device, const View& out, const View& a, const View& b, con
   shape.streams = (left.colStride == 1 || p.terms[0].K == 1) && (right.rowStride == 1 || right.colStride == 1);
   shape.alongK = right.rowStride == 1;
   shape.hopper = suitsHopper(p);
-  const MatmulPlan plan = planMatmul(shape, device.capability, device.processors);
+  const MatmulPlan plan = planMatmul(shape, {device.capability, device.hopper, device.processors, device.memoryRate});
 
   const bool tensor = plan.kernel == MatmulKernel::tiles || plan.kernel == MatmulKernel::hopper;
   std::optional<Ordered> copies;

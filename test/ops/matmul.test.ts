@@ -1,7 +1,9 @@
 // matmul and linear: the case list, which gradients are made, one result for every number of rows, and misuse.
 import { describe, expect, it } from 'vitest';
 import { backward } from '../../lib/autograd.js';
+import { compare } from '../../lib/check/case.js';
 import { cases } from '../../lib/check/matmul.js';
+import { toDevice } from '../../lib/ops/copy.js';
 import { linear, matmul } from '../../lib/ops/matmul.js';
 import { randn, zeros } from '../../lib/ops/random.js';
 import { slice } from '../../lib/ops/view.js';
@@ -66,6 +68,15 @@ describe('matmul', () => {
     expect(() => linear(x, zeros([4, 2], { device }))).toThrow(
       new RangeError('linear: x [2,3] does not fit a weight [out,in] of [4,2]'),
     );
+  });
+
+  // Four multiprocessors (HELVETIA_PROCESSORS=4, and the GPU in software) have nine pairs of tiles here: each walks on.
+  it.each(['bf16', 'f32'] as const)('makes more tiles than a GPU has processors, %s', async (dtype) => {
+    const [a, b] = [1, 2].map((seed) => randn([520, 70], { device: 'cpu', seed, dtype: 'bf16' }));
+    const want = await matmul(a!, b!, { transposeB: true, dtype: 'f32' }).data();
+    const got = await matmul(toDevice(a!, device), toDevice(b!, device), { transposeB: true, dtype }).data();
+    const difference = compare(got, want, dtype, 70, 4);
+    expect(difference.worst, difference.message).toBeLessThanOrEqual(1);
   });
 
   // A GPU takes other kernels for other sizes.

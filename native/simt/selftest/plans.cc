@@ -1,4 +1,5 @@
 // Which kernel a matrix product gets, for shapes that models have.
+#include <algorithm>
 #include "../../cuda/matmul-plan.h"
 #include "check.h"
 
@@ -13,12 +14,21 @@ cuda::MatmulShape weightProduct(int64_t M, int64_t N, int64_t K) {
 
 Check expects(const std::string& name, cuda::MatmulShape shape, int capability, std::function<bool(const cuda::MatmulPlan&)> right) {
   return {"plan: " + name, [=]() -> std::string {
-            const cuda::MatmulPlan plan = cuda::planMatmul(shape, capability, capability == 90 ? 132 : 108);
+            const bool hopper = capability == 90;
+            const cuda::MatmulPlan plan = cuda::planMatmul(shape, {capability, hopper, hopper ? 132 : 108, hopper ? 12.0 : 10.0});
             if (right(plan)) return "";
             return "kernel " + std::to_string(int(plan.kernel)) + ", tile " + std::to_string(plan.tileM) + " x " +
                    std::to_string(plan.tileN) + ", " + std::to_string(plan.splits) + " splits, " + std::to_string(plan.warps) +
                    " warps, cluster " + std::to_string(plan.cluster);
           }};
+}
+
+// Bytes of weights that a processor of an H100 has under way, as the plan's model counts them.
+double underWay(const cuda::MatmulPlan& plan, int64_t rows, int64_t cols) {
+  const double blocks = double((rows + plan.tileM - 1) / plan.tileM * ((cols + plan.tileN - 1) / plan.tileN) * plan.splits);
+  const bool hopper = plan.kernel == MatmulKernel::hopper;
+  const int ahead = hopper ? (plan.tileN == 256 ? 192 : 320) : plan.tileM == 64 ? 96 : 64, resident = hopper ? 1 : plan.tileM == 64 ? 4 : 2;
+  return std::min(blocks / 132, double(resident)) * ahead * plan.tileN * 2;
 }
 
 }  // namespace
@@ -43,6 +53,13 @@ std::vector<Check> planChecks() {
       expects("few columns share K among the warps of a block", weightProduct(1, 1024, 8192), 90,
               [](auto& p) { return p.kernel == MatmulKernel::vectors && p.warps > 1; }),
       expects("a small result with a long K is split", weightProduct(64, 128, 16384), 90, [](auto& p) { return p.splits > 1; }),
+      // A weight of 4096 x 4096 has 64 columns of tiles for 132 processors: without splits half of them would look on.
+      expects("sixteen rows of a small weight keep memory busy", weightProduct(16, 4096, 4096), 90,
+              [](auto& p) { return p.splits > 1 && underWay(p, 16, 4096) >= 20e3; }),
+      expects("thirty-two rows of a long weight too", weightProduct(32, 4096, 14336), 90,
+              [](auto& p) { return underWay(p, 32, 4096) >= 20e3; }),
+      expects("wide weights have blocks enough", weightProduct(32, 28672, 4096), 90,
+              [](auto& p) { return p.splits <= 2 && underWay(p, 32, 28672) >= 20e3; }),
       expects("an empty K is planned", weightProduct(64, 64, 0), 90, [](auto& p) { return p.splits == 1; }),
   };
 }

@@ -114,8 +114,7 @@ int count() { return int(search().found.size()); }
 Gpu::Gpu(int index, int ordinal, int code)
     : index(index), ordinal(ordinal),
       pool([ordinal](size_t bytes) { return allocateOn(ordinal, bytes); }, [ordinal](void* block) { freeOn(ordinal, block); }),
-      pinned(allocatePinned, [](void* block) { cudaFreeHost(block); }),
-      waiter(*this) {
+      pinned(allocatePinned, [](void* block) { cudaFreeHost(block); }) {
   check(cudaSetDevice(ordinal));
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   check(cudaHostAlloc(reinterpret_cast<void**>(&faults), sizeof *faults, cudaHostAllocDefault));
@@ -133,6 +132,7 @@ Gpu::Gpu(int index, int ordinal, int code)
   // Clocks in kHz, the bus in bits, two transfers per clock; long copies reach nine tenths of that.
   const double bytes = 2.0 * attribute(cudaDevAttrMemoryClockRate, ordinal) * attribute(cudaDevAttrGlobalMemoryBusWidth, ordinal) / 8;
   if (bytes > 0) memoryRate = 0.9 * bytes / attribute(cudaDevAttrClockRate, ordinal) / info.processors;
+  waiter.start(*this);  // last: nothing above leaves a thread behind that would wait for a GPU which is not there
 }
 
 Gpu& gpu(int index) {
@@ -211,7 +211,7 @@ void whenDone(Device& device, std::function<void(Failure)> done) {
 }
 
 // The thread is never joined: it sleeps until the process ends.
-Waiter::Waiter(Gpu& gpu) { std::thread([this, &gpu] { loop(gpu); }).detach(); }
+void Waiter::start(Gpu& gpu) { std::thread([this, &gpu] { loop(gpu); }).detach(); }
 
 void Waiter::push(cudaEvent_t event, std::function<void(Failure)> done) {
   {

@@ -15,7 +15,7 @@ struct Gpu;
 // Waits for events on a thread of its own, so that neither a queue nor the event loop does.
 class Waiter {
  public:
-  explicit Waiter(Gpu& gpu);
+  void start(Gpu& gpu);
   void push(cudaEvent_t event, std::function<void(Failure)> done);
 
  private:

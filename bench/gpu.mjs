@@ -47,7 +47,10 @@ const facts = {
   driver: query('driver_version'),
   clocks: query('clocks.sm,clocks.max.sm,power.limit'),
   command: `node bench/gpu.mjs${values.quick ? ' --quick' : ''}${smoke ? ' --smoke' : ''}`,
-  addon: createHash('sha256').update(readFileSync(join(root, addon))).digest('hex').slice(0, 16),
+  addon: createHash('sha256')
+    .update(readFileSync(join(root, addon)))
+    .digest('hex')
+    .slice(0, 16),
 };
 const file = `${gpu.name.toLowerCase().replace(/[^a-z0-9]+/g, '-')}.json`;
 const figures = new Figures(facts, [join(root, 'build', file), join(values.out, file)], Number(values.seconds));
@@ -238,8 +241,7 @@ async function wholeModel() {
   if (wanted.includes(names.lora)) {
     const warmup = smoke ? 0 : 3;
     const timing = { rows: 1, seqLength: trained, rank, checkpointing: false, repeats: rounds, warmup };
-    const { median, min, max } = await timeLora(decoder, timing);
-    figures.add(names.lora, 'tokens/s', [min, median, max]);
+    figures.add(names.lora, 'tokens/s', await timeLora(decoder, timing));
   }
   const defaults = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, endIds: [] };
   const model = new Model(shape, '.', decoder, undefined, defaults);
@@ -280,7 +282,9 @@ torch?.close();
 figures.write({ clocksAfter: query('clocks.sm') });
 const value = (name) => figures.results.find((entry) => entry.name === name)?.ours?.median;
 if (value(names.adapters) && value(names.plain))
-  console.error(`${streams} adapters leave ${((100 * value(names.adapters)) / value(names.plain)).toFixed(1)} % of the speed without`);
+  console.error(
+    `${streams} adapters leave ${((100 * value(names.adapters)) / value(names.plain)).toFixed(1)} % of the speed without`,
+  );
 if (figures.left.length) console.error(`no time was left for: ${figures.left.join('; ')}: run it again`);
 console.error(`wrote ${join(values.out, file)}`);
 process.exitCode = figures.failures.length ? 1 : figures.left.length ? 3 : 0;

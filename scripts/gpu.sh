@@ -39,18 +39,18 @@ pack() {
   strip .gpu/pack/build/kit/node
   sources >.gpu/pack/build/kit/sources
   local unused=()
-  for name in @ai-sdk @opentelemetry @types @typescript ai openai playwright-core prebuildify typescript; do
+  for name in @ai-sdk @types @typescript ai openai playwright-core prebuildify typescript; do
     unused+=(--exclude="node_modules/$name")
   done
   tar -cf - --exclude='*.map' --exclude='*.md' --exclude='*.d.*ts' "${unused[@]}" dist node_modules -C .gpu/pack build/kit |
-    xz -T0 -6 >$kit || fail "the kit could not be written"
+    xz -T0 -4 >$kit || fail "the kit could not be written"
   rm -rf .gpu/pack
   say "$kit: $(($(stat -c %s $kit) >> 20)) MiB"
 }
 
 unpack() {
-  [[ -f $kit ]] || fail "there is no Node here and no $kit: run 'scripts/gpu.sh pack' where Node is, and carry that file along"
   if [[ ! -f build/kit/unpacked || $kit -nt build/kit/unpacked ]]; then
+    [[ -f $kit ]] || fail "there is no Node here and no $kit: run 'scripts/gpu.sh pack' where Node is, and carry that file along"
     rm -rf build/kit dist node_modules
     # Python unpacks it where tar finds no xz.
     tar -xf $kit 2>/dev/null || python3 -c "import tarfile; tarfile.open('$kit').extractall()" || fail "$kit could not be unpacked"

@@ -5,7 +5,9 @@ import { attention, backward, loraLinear, matmul, noGrad, randn, scope, tensor }
 const random = (n) => Math.floor(Math.random() * n);
 /** Some places among `n`: both ends, the edges of tiles, and a few more. */
 const places = (n) =>
-  [...new Set([0, 63, 64, 127, 128, 255, 256, n - 2, n - 1, random(n), random(n), random(n)])].filter((i) => i >= 0 && i < n);
+  [...new Set([0, 63, 64, 127, 128, 255, 256, n - 2, n - 1, random(n), random(n), random(n)])].filter(
+    (i) => i >= 0 && i < n,
+  );
 
 /** Throws unless `got` lies within `share` of `want` as a whole, and every number within `most` of their deviation. */
 function near(name, got, want, share, most) {
@@ -82,7 +84,15 @@ async function lowRank(device, [m, n, k], rank) {
     };
     const more = (i, j) => scaling * hiddenOf(i).reduce((sum, h, r) => sum + h * bs[j * rank + r], 0);
     const name = `LoRA of rank ${rank}, ${m} × ${n} × ${k}`;
-    return checkProduct(name, z, [m, n, k], (i, p) => xs[i * k + p], (p, j) => ws[j * k + p], 'bf16', more);
+    return checkProduct(
+      name,
+      z,
+      [m, n, k],
+      (i, p) => xs[i * k + p],
+      (p, j) => ws[j * k + p],
+      'bf16',
+      more,
+    );
   });
 }
 
@@ -150,8 +160,16 @@ export async function wrongs(device, small) {
   const found = [];
   const scaled = (shape) => (small ? shape.map((x) => Math.max(1, Math.ceil(x / 32))) : shape);
   for (const layout of ['NT', 'NN', 'TN'])
-    for (const dtype of ['bf16', 'f32']) found.push(...(await product(device, scaled([4000, 4104, 4136]), layout, dtype)));
-  for (const [m, n, k] of [[129, 4096, 4096], [257, 4096, 4096], [16, 4096, 4096], [64, 128, 16384], [1, 4096, 14336], [8, 6144, 4096]])
+    for (const dtype of ['bf16', 'f32'])
+      found.push(...(await product(device, scaled([4000, 4104, 4136]), layout, dtype)));
+  for (const [m, n, k] of [
+    [129, 4096, 4096],
+    [257, 4096, 4096],
+    [16, 4096, 4096],
+    [64, 128, 16384],
+    [1, 4096, 14336],
+    [8, 6144, 4096],
+  ])
     found.push(...(await product(device, scaled([m, n, k]), 'NT', 'bf16')));
   found.push(...(await product(device, scaled([64, 128, 16384]), 'NT', 'f32')));
   found.push(...(await lowRank(device, scaled([1000, 4096, 4096]), 16)));

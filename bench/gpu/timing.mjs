@@ -117,11 +117,12 @@ export class Figures {
     return false;
   }
 
-  /** `ours` and `torch` are lists of rates in `unit`; `ms`, ours and PyTorch's, are shown beside them. */
+  /** `ours` and `torch` are rates in `unit`, or their spread; `ms`, ours and PyTorch's, are shown beside them. */
   add(name, unit, ours, torch = [], ms = undefined) {
     const entry = { name, unit };
-    if (ours.length) entry.ours = spread(ours);
-    if (torch.length) entry.torch = spread(torch);
+    const of = (rates) => (Array.isArray(rates) ? spread(rates) : rates);
+    if (ours.length !== 0) entry.ours = of(ours);
+    if (torch.length !== 0) entry.torch = of(torch);
     if (entry.ours && entry.torch) entry.ratio = entry.ours.median / entry.torch.median;
     if (ms) entry.microseconds = Object.fromEntries(Object.entries(ms).map(([key, value]) => [key, 1000 * value]));
     this.results.push(entry);

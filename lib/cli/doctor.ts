@@ -121,7 +121,8 @@ function facts() {
     path,
     paths,
     threads,
-    cuda: cudaAbsence().replace(/^CUDA cannot be used here: /, 'not usable: ') || [...gpus(), ...passedOver()].join('; '),
+    cuda:
+      cudaAbsence().replace(/^CUDA cannot be used here: /, 'not usable: ') || [...gpus(), ...passedOver()].join('; '),
   };
 }
 

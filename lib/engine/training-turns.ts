@@ -16,6 +16,9 @@ const aheadInTurn = 2;
 /** Milliseconds of training between two steps, at most, while it is not in debt. */
 const longestTurn = 12;
 
+/** Turns of the event loop within which training has queued its stretch and asks for the next. */
+const longestQueuing = 4;
+
 interface Waiting {
   owner: object;
   start: () => void;
@@ -30,6 +33,8 @@ export class TrainingTurns {
   #serving = 0;
   /** Training has the device, and its time is taken. */
   #busy = false;
+  /** The stretch that is being queued, before training has asked for the next. */
+  #counted = false;
   /** Milliseconds that training has earned; below 0 it has taken too many. */
   #credit = 0;
   #since = performance.now();
@@ -55,11 +60,8 @@ export class TrainingTurns {
   /** Resolves when `owner` may queue its next stretch of work; undefined if that is now. */
   turn(owner: object, signal?: AbortSignal): Promise<void> | undefined {
     signal?.throwIfAborted();
-    this.#backlog.add(); // what was queued since the last turn
-    if (this.#serving > 0) {
-      if (!this.#busy) void this.#charge(this.#backlog.done()); // it was no turn's
-      return this.#wait(owner, signal);
-    }
+    this.#count();
+    if (this.#serving > 0) return this.#wait(owner, signal);
     return this.#backlog.remaining > ahead ? this.#pace(owner, signal) : undefined;
   }
 
@@ -88,13 +90,23 @@ export class TrainingTurns {
     return this.#charge(this.#work(performance.now() + this.#credit));
   }
 
+  // Counts what was queued since the last turn.
+  #count(): void {
+    if (this.#counted) this.#counted = false;
+    else if (this.#serving === 0 || this.#busy) this.#backlog.add();
+    else this.#credit -= this.#backlog.average; // it was no turn's, and steps that serve lie around it
+  }
+
   async #work(until: number): Promise<void> {
     const backlog = this.#backlog;
     do {
       const { count } = backlog;
       this.#waiting.shift()?.start();
-      await nextTurn(); // by then the stretch is queued
-      if (backlog.count === count) backlog.add();
+      for (let i = 0; i < longestQueuing && backlog.count === count; i++) await nextTurn();
+      if (backlog.count === count) {
+        backlog.add();
+        this.#counted = true;
+      }
       await backlog.below(aheadInTurn);
     } while (this.#waiting.length > 0 && performance.now() + backlog.remaining + backlog.average <= until);
     await backlog.done();

@@ -13,6 +13,7 @@ interface Flags extends ModelFlags {
   adapters?: string;
   apiKey?: string[];
   cors?: string[];
+  allowedHost?: string[];
   metricsPrefix?: string;
   organization?: string;
   maxBatch?: number;
@@ -40,6 +41,11 @@ export function addServe(program: Command, context: Context): void {
       repeated,
     )
     .option('--cors <origin>', "let a browser's page from there call; * is any; may be given several times", repeated)
+    .option(
+      '--allowed-host <name>',
+      'a name by which this machine may call the server without a key, beside localhost; may be given several times',
+      repeated,
+    )
     .option('--max-batch <n>', 'sequences in a step at most', positiveInteger)
     .option('--max-queued <n>', 'sequences waiting at most; more are answered 429', positiveInteger)
     .option('--drain <seconds>', 'how long running answers may take to end', wholeNumber, 30)
@@ -75,6 +81,7 @@ async function serve(context: Context, models: string[], flags: Flags): Promise<
     data: dataDir,
     adapters,
     cors,
+    allowedHost: allowedHosts,
     metricsPrefix,
     organization,
     maxBatch,
@@ -85,7 +92,7 @@ async function serve(context: Context, models: string[], flags: Flags): Promise<
   const apiKeys = flags.apiKey ?? (env.HELVETIA_API_KEY === undefined ? undefined : [env.HELVETIA_API_KEY]);
   const server = createServer({
     models,
-    ...given({ device, dtype, dataDir, adapters, cors, metricsPrefix, organization, logText, apiKeys }),
+    ...given({ device, dtype, dataDir, adapters, cors, allowedHosts, metricsPrefix, organization, logText, apiKeys }),
     engine: given({ maxBatch, maxQueued }),
     logger: flags.quiet ? false : jsonLogger(stderr),
   });

@@ -35,7 +35,10 @@ export interface CloseOptions {
 export interface Server {
   /** A fetch handler, for Hono, Next.js and whatever speaks `Request` and `Response`. */
   readonly fetch: (request: Request) => Promise<Response>;
-  /** A listener for node:http, Express, Connect; for Fastify hand it `request.raw` and `reply.raw`. */
+  /**
+   * A listener for node:http, Express, Connect. For Fastify call `reply.hijack()` and hand it `request.raw` and
+   * `reply.raw`, in a plugin without content type parsers, or with the parsed body put on the first as its `body`.
+   */
   readonly node: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
   /** Resolves once all models are loaded; rejects if one cannot be. Requests wait for it by themselves. */
   readonly ready: Promise<void>;

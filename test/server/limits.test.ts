@@ -91,6 +91,23 @@ describe('bodies of eight megabytes', () => {
       `${head}"messages":[{"role":"user","content":"${'goat '.repeat(1_600_000)}"}]}`,
       'messages',
     ],
+    [
+      "a tool's description",
+      '/v1/chat/completions',
+      `${head}"messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","description":"${'goat '.repeat(1_600_000)}"}}]}`,
+      'messages',
+    ],
+    [
+      "a tool's parameters",
+      '/v1/chat/completions',
+      filled(
+        '{"enum":["a"]}',
+        `${head}"messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"anyOf":[`,
+        ']}}}]}',
+        60_000,
+      ),
+      'messages',
+    ],
   ];
   it.each(cases)('of %s are refused at once', async (_, path, body, param) => {
     await expectRefused(await post(path, body), param);

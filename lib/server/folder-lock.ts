@@ -4,7 +4,7 @@
 // The socket is made under a name of its own and linked to the lock's, which fails if there is one already: of two
 // processes that start together, one gets it.
 import { randomUUID } from 'node:crypto';
-import { link, rename, rm } from 'node:fs/promises';
+import { link, open, rename, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 
@@ -12,7 +12,7 @@ export interface FolderLock {
   release(): Promise<void>;
 }
 
-// Longer addresses are cut off silently by some systems.
+// Systems take no longer addresses, or cut them off. Linux has a short one for an open folder.
 const mostAddress = 100;
 
 /**
@@ -21,18 +21,33 @@ const mostAddress = 100;
  * @throws Error if somebody else has it.
  */
 export async function lockFolder(folder: string, warn: (message: string) => void): Promise<FolderLock> {
-  const path = join(folder, '.lock');
-  const own = join(folder, `.lock-${randomUUID().slice(0, 8)}`);
-  if (process.platform === 'win32' || own.length > mostAddress) {
-    warn(`${folder}: cannot be locked here: see that no other server uses it`);
-    return { release: async () => {} };
+  const opened = process.platform === 'linux' && folder.length > mostAddress - 30 ? await open(folder) : undefined;
+  try {
+    const short = opened ? `/proc/self/fd/${opened.fd}` : folder;
+    const server = await locked(short, folder, warn);
+    return {
+      release: async () => {
+        if (!server) return;
+        await rm(join(folder, '.lock'), { force: true });
+        await closed(server);
+      },
+    };
+  } finally {
+    await opened?.close();
   }
+}
+
+/** Undefined where there are no sockets. */
+async function locked(short: string, folder: string, warn: (message: string) => void): Promise<Server | undefined> {
+  const path = join(short, '.lock');
+  const own = join(short, `.lock-${randomUUID().slice(0, 8)}`);
   let server: Server;
   try {
+    if (process.platform === 'win32' || own.length > mostAddress) throw new Error('its path has no short name here');
     server = await listening(own);
   } catch (error) {
     warn(`${folder}: cannot be locked (${(error as Error).message}): see that no other server uses it`);
-    return { release: async () => {} };
+    return undefined;
   }
   try {
     while (!(await linked(own, path))) {
@@ -53,12 +68,7 @@ export async function lockFolder(folder: string, warn: (message: string) => void
     await rm(`${own}-stale`, { force: true });
     await rm(own, { force: true });
   }
-  return {
-    release: async () => {
-      await rm(path, { force: true });
-      await closed(server);
-    },
-  };
+  return server;
 }
 
 const inUse = (folder: string): Error =>

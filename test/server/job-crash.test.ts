@@ -238,6 +238,19 @@ describe('the data folder', () => {
     await (await lockFolder(folder, () => {})).release();
   });
 
+  it('may have a long path', async () => {
+    const folder = join(scratch(), 'a-long-name'.repeat(12));
+    mkdirSync(folder);
+    const warnings: string[] = [];
+    const lock = await lockFolder(folder, (warning) => void warnings.push(warning));
+    if (process.platform === 'linux') {
+      expect(warnings).toEqual([]);
+      await expect(lockFolder(folder, () => {})).rejects.toThrow(`${folder}: another server`);
+    }
+    await lock.release();
+    await (await lockFolder(folder, () => {})).release();
+  });
+
   it('is not named to those who read errors', () => {
     const told = (message: string) => withoutFolders(message, ['/srv/my data', 'relative']);
     expect(told('/srv/my data/jobs/ftjob-a/run/step-000010/state.json: not valid JSON')).toBe(

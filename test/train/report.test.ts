@@ -56,7 +56,7 @@ describe('MetricsFile', () => {
   it('names the file that cannot be written', async () => {
     writeFileSync(join(folder, 'file'), '');
     await expect(new MetricsFile(join(folder, 'file', 'metrics.csv')).add(step(1))).rejects.toThrow(
-      /metrics\.csv: part of the path is not a folder/,
+      /metrics\.csv: .*exists/,
     );
     await new MetricsFile(join(folder, 'new', 'metrics.csv')).add(step(1));
   });

@@ -71,7 +71,8 @@ export function cudaCount(): number {
 }
 
 /**
- * What GPU `index` is: its name, compute capability, multiprocessors, and bytes of memory.
+ * What GPU `index` is: its name, compute capability, multiprocessors, bytes of memory, and how many replays of
+ * recordings have run there as a CUDA graph.
  *
  * @throws Error where that GPU cannot be used.
  */

@@ -115,7 +115,14 @@ export interface Native {
   memory(kind: number, index: number): MemoryUse;
   trim(kind: number, index: number): void;
   resetPeak(kind: number, index: number): void;
-  cudaInfo(index: number): { name: string; capability: string; processors: number; bytes: number; freeBytes: number };
+  cudaInfo(index: number): {
+    name: string;
+    capability: string;
+    processors: number;
+    bytes: number;
+    freeBytes: number;
+    graphLaunches: number;
+  };
   cudaCount(): number;
   cpuInfo(): { path: string; threads: number; paths: string[] };
   cudaAbsence(): string;

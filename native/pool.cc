@@ -41,6 +41,7 @@ void* Pool::take(size_t bytes) {
       throw std::runtime_error("out of memory: asked for " + std::to_string(bytes) + " bytes while " +
                                std::to_string(use_.used) + " are in use");
   }
+  if (watch_) watch_(block, bytes);
   use_.used += int64_t(rounded);
   use_.peak = std::max(use_.peak, use_.used);
   return block;
@@ -49,6 +50,7 @@ void* Pool::take(size_t bytes) {
 void Pool::give(void* block, size_t bytes) {
   const size_t rounded = roundUp(bytes);
   std::lock_guard lock(mutex_);
+  if (watch_) watch_(block, 0);
   blocks_[classOf(rounded)].push_back(block);
   use_.used -= int64_t(rounded);
   use_.pooled += int64_t(rounded);

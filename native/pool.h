@@ -19,9 +19,12 @@ class Pool {
  public:
   using Allocate = std::function<void*(size_t bytes)>;  // nullptr where there is no memory
   using Free = std::function<void(void* block)>;
+  // Told of the bytes that are in use of a block from now on: those asked for when it is taken, 0 when it comes back.
+  using Watch = std::function<void(void* block, size_t bytes)>;
   static constexpr size_t alignment = 64;
 
-  Pool(Allocate allocate, Free free) : allocate_(std::move(allocate)), free_(std::move(free)) {}
+  Pool(Allocate allocate, Free free, Watch watch = {})
+      : allocate_(std::move(allocate)), free_(std::move(free)), watch_(std::move(watch)) {}
   Pool(const Pool&) = delete;
 
   void* take(size_t bytes);  // throws std::runtime_error that names the sizes when there is no memory
@@ -35,6 +38,7 @@ class Pool {
 
   const Allocate allocate_;
   const Free free_;
+  const Watch watch_;
   std::mutex mutex_;
   std::array<std::vector<void*>, 4 * 65> blocks_;
   MemoryUse use_;

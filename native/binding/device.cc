@@ -68,6 +68,7 @@ Napi::Value cudaInfo(const Napi::CallbackInfo& info) {
   out["processors"] = gpu.processors;
   out["bytes"] = double(gpu.bytes);
   out["freeBytes"] = double(gpu.freeBytes);
+  out["graphLaunches"] = double(gpu.graphLaunches);
   return out;
 }
 

@@ -5,6 +5,9 @@
 #include <cstdlib>
 #include "hopper.cuh"
 #include "launch.h"
+#ifdef HELVETIA_SIMT
+#include "../simt/memory.h"
+#endif
 
 namespace cuda {
 namespace {
@@ -98,6 +101,15 @@ void freeOn(int ordinal, void* block) {
   cudaFree(block);  // waits for the device, so no kernel uses the block any more
 }
 
+// The GPU in software notices writes behind what was asked for, not only behind the block, and poisons what comes back.
+Pool::Watch watchFor(const cudaStream_t& stream) {
+#ifdef HELVETIA_SIMT
+  return [&stream](void* block, size_t bytes) { simt::lend(stream, block, bytes); };
+#else
+  return {};
+#endif
+}
+
 void* allocatePinned(size_t bytes) {
   void* block = nullptr;
   if (cudaMallocHost(&block, bytes) == cudaSuccess) return block;
@@ -113,7 +125,8 @@ int count() { return int(search().found.size()); }
 
 Gpu::Gpu(int index, int ordinal, int code)
     : index(index), ordinal(ordinal),
-      pool([ordinal](size_t bytes) { return allocateOn(ordinal, bytes); }, [ordinal](void* block) { freeOn(ordinal, block); }),
+      pool([ordinal](size_t bytes) { return allocateOn(ordinal, bytes); }, [ordinal](void* block) { freeOn(ordinal, block); },
+           watchFor(stream)),
       pinned(allocatePinned, [](void* block) { cudaFreeHost(block); }) {
   check(cudaSetDevice(ordinal));
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
@@ -160,6 +173,7 @@ GpuInfo info(int index) {
   GpuInfo info = gpu(index).info;
   check(cudaSetDevice(gpu(index).ordinal));
   check(cudaMemGetInfo(&info.freeBytes, &info.bytes));
+  info.graphLaunches = gpu(index).graphLaunches;
   return info;
 }
 

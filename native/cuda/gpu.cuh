@@ -1,5 +1,6 @@
 // One GPU's state, shared by all Node environments of the process.
 #pragma once
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -58,6 +59,7 @@ struct Gpu {
   Staging small{size_t(64) << 10, 64};  // a step's ids and tables, while earlier steps still run
   Staging large{size_t(8) << 20, 4};    // long enough for full speed over PCIe
   Waiter waiter;
+  std::atomic<int64_t> graphLaunches = 0;
 };
 
 // @throws std::runtime_error where that GPU cannot be used.

@@ -21,6 +21,7 @@ struct GpuInfo {
   int capability = 0;  // major · 10 + minor
   int processors = 0;
   size_t bytes = 0, freeBytes = 0;
+  int64_t graphLaunches = 0;  // replays that ran as a CUDA graph
 };
 
 // "" where a kernel ran on some GPU, else one sentence that says why not.

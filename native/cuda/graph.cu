@@ -82,7 +82,10 @@ bool replay(Device& device, Recorded& recorded) {
   }
   auto& graph = *static_cast<Graph*>(recorded.compiled.get());
   if (graph.unusable) return false;
-  if (cudaGraphLaunch(graph.executable, device.stream) == cudaSuccess) return true;
+  if (cudaGraphLaunch(graph.executable, device.stream) == cudaSuccess) {
+    gpu(device.place.index).graphLaunches++;
+    return true;
+  }
   cudaGetLastError();
   graph.unusable = true;
   return false;

@@ -27,7 +27,7 @@ enum class Policy { robin, greedy, random };
 struct Settings {
   Policy policy = Policy::robin;
   uint32_t seed = 0;
-  int capability = 90;   // of the simulated GPU: 80 or 90
+  int capability = 90;   // of the simulated GPU: 80, 86, 89, 90, 120 …
   int devices = 1;
   size_t memory = 0;     // bytes of each device, 0 for no limit
 };
@@ -67,6 +67,7 @@ struct Warp {
   uint32_t ready = 0;       // live lanes that could run
   uint32_t turn = 0;        // ready lanes that still run in this turn
   uint32_t fresh = 0;       // lanes that have not started
+  unsigned registers = 0;   // of each lane, as setmaxnreg left them; 0 before it
   Clock clock;
   std::vector<Meeting> meetings;
 

@@ -22,6 +22,10 @@ struct Shape {
 // Queues a kernel. `body` is one thread of it and carries copies of its arguments.
 cudaError_t launch(cudaStream_t stream, const Shape& shape, std::function<void()> body);
 
+// With HELVETIA_SIMT_LAUNCHES=file: appends a line for each kernel, and again when it gets more shared memory than before:
+// "capability offset bytes", the offset from the addon's beginning, in hexadecimal. The addon's symbols name it.
+void noteLaunch(const void* kernel, size_t shared);
+
 }  // namespace simt
 
 inline void __nanosleep(unsigned) { simt::yield(); }

@@ -17,6 +17,7 @@ void storeBox(const CUtensorMap* map, uint32_t from, const int (&at)[3], bool ad
 void commitStores();
 void waitStores(unsigned newest, bool written);
 void fenceAsyncProxy();
+void setRegisters(unsigned count, bool takes);
 
 struct ProductShape {
   int n;
@@ -72,9 +73,15 @@ void waitStores() { simt::waitStores(N, true); }
 inline uint32_t clusterRank() { return simt::current->block->rank; }
 inline void clusterSync() { simt::clusterWait(); }
 template <int N>
-void giveRegisters() { static_assert(N % 8 == 0 && N >= 24 && N <= 256); }
+void giveRegisters() {
+  static_assert(N % 8 == 0 && N >= 24 && N <= 256);
+  simt::setRegisters(N, false);
+}
 template <int N>
-void takeRegisters() { static_assert(N % 8 == 0 && N >= 24 && N <= 256); }
+void takeRegisters() {
+  static_assert(N % 8 == 0 && N >= 24 && N <= 256);
+  simt::setRegisters(N, true);
+}
 
 // --- stmatrix ---
 

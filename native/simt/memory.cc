@@ -1,11 +1,13 @@
 // Device and pinned memory, copies and fills.
 //
-// Device memory is this process's own, fresh bytes are 0xff (NaN), and red zones around each allocation are looked at when
-// it is freed. A copy from pinned host memory reads it when the copy runs; pageable memory is read at the call, as CUDA does.
+// Device memory is this process's own, and fresh bytes are 0xff (NaN). Red zones around each allocation, and what lies in
+// it behind the bytes that are lent, are looked at after each launch and when it is freed. A copy from pinned host memory reads it when the copy runs; pageable memory is read at the call, as CUDA does.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include "block.h"
+#include "memory.h"
 #include "stream.h"
 
 namespace {
@@ -18,6 +20,7 @@ struct Allocation {
   size_t size;
   int device;  // -1 for pinned host memory
   bool owned;  // not merely registered
+  size_t lent;  // bytes that may be written
 };
 
 std::map<const char*, Allocation>& allocations() {
@@ -55,14 +58,25 @@ cudaError_t allocate(void** bytes, size_t size, int device) {
   std::memset(start, 0xff, device >= 0 ? room : redZone);
   std::memset(start + redZone + size, 0xff, redZone);
   *bytes = start + redZone;
-  allocations()[start + redZone] = {size, device, true};
+  allocations()[start + redZone] = {size, device, true, size};
   return cudaSuccess;
 }
 
-bool isRedZone(const char* at) {
-  for (size_t i = 0; i < redZone; i++)
-    if (at[i] != char(0xff)) return false;
-  return true;
+bool isPoison(const char* from, size_t count) {
+  return count == 0 || (*from == char(0xff) && std::memcmp(from, from + 1, count - 1) == 0);
+}
+
+// "" or what was written around the allocation's lent bytes and in the next `reach` behind them, which is poison again
+// after that.
+std::string damageOf(char* start, const Allocation& allocation, size_t reach) {
+  char* end = start + allocation.lent;
+  const size_t behind = std::min(allocation.size - allocation.lent + redZone, reach);
+  const bool isCleanBefore = isPoison(start - redZone, redZone);
+  if (isCleanBefore && isPoison(end, behind)) return "";
+  std::memset(start - redZone, 0xff, redZone);
+  std::memset(end, 0xff, behind);
+  return std::string("something wrote ") + (isCleanBefore ? "past the end" : "before the beginning") + " of " +
+         std::to_string(allocation.lent) + " bytes of memory";
 }
 
 cudaError_t release(void* bytes, bool host) {
@@ -78,15 +92,40 @@ cudaError_t release(void* bytes, bool host) {
   }
   runAll(device);
   std::lock_guard lock(stateMutex());
-  const size_t size = allocations().at(start).size;
+  const std::string outside = damageOf(start, allocations().at(start), ~size_t(0));
   allocations().erase(start);
-  const bool clean = isRedZone(start - redZone) && isRedZone(start + size);
   std::free(start - redZone);
-  return clean ? cudaSuccess
-               : failed("something wrote outside of an allocation of " + std::to_string(size) + " bytes of memory");
+  if (outside.empty()) return cudaSuccess;
+  leaveFailure(device, outside);  // who frees may not look
+  return failed(outside);
 }
 
 }  // namespace
+
+std::string simt::damage(int device) {
+  constexpr size_t reach = 1024;  // the whole is looked at when the bytes come back
+  std::lock_guard lock(stateMutex());
+  std::string first;
+  for (const auto& [start, allocation] : allocations()) {
+    if (!allocation.owned || (allocation.device >= 0 && allocation.device != device)) continue;
+    const std::string outside = damageOf(const_cast<char*>(start), allocation, reach);
+    if (first.empty()) first = outside;
+  }
+  return first;
+}
+
+void simt::lend(cudaStream_t stream, void* block, size_t bytes) {
+  enqueue(stream, [start = static_cast<char*>(block), bytes]() -> std::string {
+    std::lock_guard lock(stateMutex());
+    const auto found = allocations().find(start);
+    if (found == allocations().end()) return "";
+    Allocation& allocation = found->second;
+    const std::string outside = damageOf(start, allocation, ~size_t(0));
+    std::memset(start, 0xff, allocation.lent);
+    allocation.lent = bytes;
+    return outside;
+  });
+}
 
 cudaError_t cudaMalloc(void** bytes, size_t size) { return allocate(bytes, size, currentDevice()); }
 cudaError_t cudaFree(void* bytes) { return release(bytes, false); }
@@ -97,7 +136,7 @@ cudaError_t cudaFreeHost(void* bytes) { return release(bytes, true); }
 cudaError_t cudaHostRegister(void* bytes, size_t size, unsigned) {
   std::lock_guard lock(stateMutex());
   if (holder(bytes, 1)) return result(cudaErrorHostMemoryAlreadyRegistered);
-  allocations()[static_cast<char*>(bytes)] = {size, -1, false};
+  allocations()[static_cast<char*>(bytes)] = {size, -1, false, size};
   return cudaSuccess;
 }
 

@@ -1,6 +1,7 @@
 // Shared memory: bounds, poison, red zones, the asynchronous units' view and the race shadow.
 #include "shared.h"
 #include <sys/mman.h>
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -34,8 +35,8 @@ void Shared::prepare(size_t size, size_t warps) {
   bytes_ = map_ + redZone;
   std::memset(map_, 0xff, size + 2 * redZone);
   viewed_ = fences_ = false;
-  writers_.clear();
-  readers_.clear();
+  accesses_.clear();
+  reads_.clear();
 }
 
 uint32_t Shared::addressOf(const void* p) const {
@@ -98,9 +99,9 @@ const char* Shared::readAsynchronously(const char* operation, const char* from, 
 
 void Shared::track(const char* operation, const char* at, uint32_t count, bool writes) {
   const Warp& me = *current->warp;
-  if (writers_.empty()) {
-    writers_.assign(size_ / 16 + 1, {});
-    readers_.assign((size_ / 16 + 1) * warps_, 0);
+  if (accesses_.empty()) {
+    accesses_.assign(size_ / granule + 1, {});
+    reads_.assign((size_ / granule + 1) * warps_, 0);
   }
   const auto race = [&](uint32_t place, const char* did) {
     const Warp& other = *current->block->group->warps[place];
@@ -108,17 +109,21 @@ void Shared::track(const char* operation, const char* at, uint32_t count, bool w
           " byte " + std::to_string(at - bytes_) + " of shared memory, which warp " + std::to_string(other.number) + " " +
           did + " with no barrier between");
   };
-  for (size_t i = size_t(at - bytes_) / 16; i * 16 < size_t(at - bytes_) + count; i++) {
-    Access& last = writers_[i];
-    if (last.tick && last.place != me.place && last.tick > me.clock.ticks[last.place]) race(last.place, "wrote");
-    uint32_t* readers = &readers_[i * warps_];
+  const uint32_t* known = me.clock.ticks.data();
+  const size_t end = std::min(size_t(at - bytes_) + count, size_);
+  for (size_t i = size_t(at - bytes_) / granule; i * granule < end; i++) {
+    Access& last = accesses_[i];
+    if (last.tick && last.place != me.place && last.tick > known[last.place]) race(last.place, "wrote");
+    uint32_t* reads = &reads_[i * warps_];
     if (!writes) {
-      readers[me.place] = me.clock.ticks[me.place];
+      reads[me.place] = known[me.place];
+      last.readers |= 1u << me.place % 32;
       continue;
     }
-    for (uint32_t place = 0; place < warps_; place++)
-      if (place != me.place && readers[place] > me.clock.ticks[place]) race(place, "reads");
-    last = {me.place, me.clock.ticks[me.place]};
+    for (uint32_t rest = last.readers; rest; rest &= rest - 1)
+      for (size_t place = size_t(__builtin_ctz(rest)); place < warps_; place += 32)
+        if (place != me.place && reads[place] > known[place]) race(uint32_t(place), "reads");
+    last = {me.place, known[me.place]};
   }
 }
 

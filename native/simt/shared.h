@@ -1,5 +1,5 @@
 // Shared memory of a block: its bytes as threads see them, what the asynchronous units see of them, and who touched
-// which 16 bytes last.
+// which four bytes last.
 //
 // Addresses start at 1024, so that 0 is never valid. Bytes start as 0xff, which is NaN in every floating-point format.
 // Around them lie red zones, looked at when the block has ended.
@@ -39,10 +39,18 @@ class Shared {
 
   // Records an access of the current thread's warp and reports another warp's that no barrier separates from it.
   void track(const char* operation, const char* at, uint32_t count, bool writes);
+  // The same for a plain load or store, wherever it goes. What is narrower than four bytes is left out: two warps may
+  // write neighbours.
+  void trackPlain(const void* at, uint32_t count, bool writes) {
+    const size_t offset = size_t(static_cast<const char*>(at) - bytes_);
+    if (offset < size_ && count >= granule) track("a plain access", static_cast<const char*>(at), count, writes);
+  }
 
  private:
+  static constexpr size_t granule = 4;
   struct Access {
-    uint32_t place = 0, tick = 0;
+    uint32_t place = 0, tick = 0;  // of the last write
+    uint32_t readers = 0;          // places, modulo 32, that have read since
   };
   void release();
   void view();
@@ -54,8 +62,8 @@ class Shared {
   char* view_ = nullptr;   // what the asynchronous units see
   size_t size_ = 0, warps_ = 0;
   bool viewed_ = false, fences_ = false;
-  std::vector<Access> writers_;    // by 16 bytes
-  std::vector<uint32_t> readers_;  // by 16 bytes and warp: the tick of its last read
+  std::vector<Access> accesses_;   // by granule
+  std::vector<uint32_t> reads_;    // by granule and warp: the tick of its last read
 };
 
 }  // namespace simt

@@ -142,6 +142,11 @@ void runAll(int device) {
       while (step(*stream)) {}
 }
 
+void leaveFailure(int device, const std::string& what) {
+  for (CUstream_st* stream : streams())
+    if (stream->device == device && stream->failure.empty()) stream->failure = what;
+}
+
 cudaError_t finishDevice(int device) {
   runAll(device);
   std::lock_guard lock(stateMutex());

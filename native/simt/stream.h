@@ -42,6 +42,7 @@ cudaError_t finish(cudaStream_t stream);         // runs all of its work; cudaEr
 cudaError_t finishDevice(int device);            // the same for all streams of a device
 void runAll(int device);                         // the same, leaving failures where they are
 bool isCapturing(cudaStream_t stream);
+void leaveFailure(int device, const std::string& what);  // to the next waits on its streams. Call with the state locked.
 
 }  // namespace simt
 

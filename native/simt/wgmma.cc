@@ -160,7 +160,7 @@ size_t accumulatorsAt(Asynchronous& own, float* d, size_t count) {
 }  // namespace
 
 void issueProduct(const ProductShape& shape, float* d, uint64_t a, const uint32_t* registers, uint64_t b, bool accumulate) {
-  needHopper("wgmma");
+  if (settings().capability != 90) fault("wgmma needs a GPU of compute capability 9.0");
   Thread& me = *current;
   if (me.warp->number / 4 >= me.block->warpgroups.size()) fault("wgmma: the warpgroup has fewer than four warps");
   Asynchronous& own = asynchronous();

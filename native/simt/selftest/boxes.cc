@@ -79,35 +79,61 @@ std::string store(bool adds) {
   return compare(out.values(), expected, 0);
 }
 
+// The encoder's arguments, right until a case spoils one.
+struct Arguments {
+  char* base;
+  uint32_t rank = 2;
+  uint64_t extent[6] = {64, 8, 1, 1, 1, 1}, strides[5] = {128, 1024, 1024, 1024, 1024};
+  uint32_t box[6] = {64, 8, 1, 1, 1, 1}, steps[6] = {1, 1, 1, 1, 1, 1};
+  int type = CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, interleave = 0, swizzle = CU_TENSOR_MAP_SWIZZLE_128B, promotion = 0, fill = 0;
+  size_t mapAt = 0;
+};
+
 std::string refusals() {
   void* function = nullptr;
   cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault);
   const auto encode = reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function);
   alignas(16) static char bytes[64];
+  alignas(64) static char maps[2 * sizeof(CUtensorMap)];
   struct Case {
     const char* what;
-    char* base;
-    uint64_t stride;
-    uint32_t inner, outer, step;
-    CUtensorMapSwizzle swizzle;
-    CUresult expected;
+    void (*spoil)(Arguments&);
+    bool refused = true;
   };
   const Case cases[] = {
-      {"a good map", bytes, 128, 64, 8, 1, CU_TENSOR_MAP_SWIZZLE_128B, CUDA_SUCCESS},
-      {"an odd address", bytes + 2, 128, 64, 8, 1, CU_TENSOR_MAP_SWIZZLE_128B, CUDA_ERROR_INVALID_VALUE},
-      {"a stride of 72 bytes", bytes, 72, 64, 8, 1, CU_TENSOR_MAP_SWIZZLE_128B, CUDA_ERROR_INVALID_VALUE},
-      {"a box wider than the swizzle", bytes, 128, 64, 8, 1, CU_TENSOR_MAP_SWIZZLE_64B, CUDA_ERROR_INVALID_VALUE},
-      {"a box of 257 rows", bytes, 128, 64, 257, 1, CU_TENSOR_MAP_SWIZZLE_128B, CUDA_ERROR_INVALID_VALUE},
-      {"an inner box of 12 bytes", bytes, 128, 6, 8, 1, CU_TENSOR_MAP_SWIZZLE_NONE, CUDA_ERROR_INVALID_VALUE},
-      {"element strides of 2", bytes, 128, 64, 8, 2, CU_TENSOR_MAP_SWIZZLE_128B, CUDA_ERROR_INVALID_VALUE},
+      {"a good map", [](Arguments&) {}, false},
+      {"five axes", [](Arguments& a) { a.rank = 5; }, false},
+      {"an axis of 2^32", [](Arguments& a) { a.extent[1] = uint64_t(1) << 32; }, false},
+      {"the longest stride", [](Arguments& a) { a.strides[0] = (uint64_t(1) << 40) - 16; }, false},
+      {"a map at an odd address", [](Arguments& a) { a.mapAt = 32; }},
+      {"no axes", [](Arguments& a) { a.rank = 0; }},
+      {"six axes", [](Arguments& a) { a.rank = 6; }},
+      {"an unknown element type", [](Arguments& a) { a.type = 99; }},
+      {"no address", [](Arguments& a) { a.base = nullptr; }},
+      {"an odd address", [](Arguments& a) { a.base += 2; }},
+      {"an empty inner axis", [](Arguments& a) { a.extent[0] = 0; }},
+      {"an empty outer axis", [](Arguments& a) { a.extent[1] = 0; }},
+      {"an axis beyond 2^32", [](Arguments& a) { a.extent[1] = (uint64_t(1) << 32) + 1; }},
+      {"a stride of 72 bytes", [](Arguments& a) { a.strides[0] = 72; }},
+      {"a stride of 2^40 bytes", [](Arguments& a) { a.strides[0] = uint64_t(1) << 40; }},
+      {"a box wider than the swizzle", [](Arguments& a) { a.swizzle = CU_TENSOR_MAP_SWIZZLE_64B; }},
+      {"an unknown swizzle", [](Arguments& a) { a.swizzle = 7; }},
+      {"an unknown promotion", [](Arguments& a) { a.promotion = 4; }},
+      {"an interleaved layout", [](Arguments& a) { a.interleave = CU_TENSOR_MAP_INTERLEAVE_16B; }},
+      {"a fill of NaN", [](Arguments& a) { a.fill = CU_TENSOR_MAP_FLOAT_OOB_FILL_NAN_REQUEST_ZERO_FMA; }},
+      {"a box of no rows", [](Arguments& a) { a.box[1] = 0; }},
+      {"a box of 257 rows", [](Arguments& a) { a.box[1] = 257; }},
+      {"an inner box of 12 bytes", [](Arguments& a) { a.box[0] = 6, a.swizzle = CU_TENSOR_MAP_SWIZZLE_NONE; }},
+      {"element strides of 2", [](Arguments& a) { a.steps[0] = 2; }},
   };
   for (const Case& one : cases) {
-    CUtensorMap map;
-    const cuuint64_t extent[] = {64, 8}, strides[] = {one.stride};
-    const cuuint32_t box[] = {one.inner, one.outer}, steps[] = {one.step, 1};
-    if (encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, one.base, extent, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-               one.swizzle, CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) != one.expected)
-      return std::string(one.what) + " is judged wrongly";
+    Arguments a{bytes};
+    one.spoil(a);
+    const CUresult result = encode(
+        reinterpret_cast<CUtensorMap*>(maps + a.mapAt), CUtensorMapDataType(a.type), a.rank, a.base, a.extent, a.strides, a.box,
+        a.steps, CUtensorMapInterleave(a.interleave), CUtensorMapSwizzle(a.swizzle), CUtensorMapL2promotion(a.promotion),
+        CUtensorMapFloatOOBfill(a.fill));
+    if (result != (one.refused ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS)) return std::string(one.what) + " is judged wrongly";
   }
   return "";
 }

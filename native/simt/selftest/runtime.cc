@@ -1,4 +1,5 @@
 // Streams, events, graphs, copies and memory.
+#include "../memory.h"
 #include "../stream.h"
 #include "check.h"
 
@@ -103,9 +104,32 @@ std::string memory() {
   if (cudaMemcpy(static_cast<char*>(first) + (600 << 10) - 4, &problem, 8, cudaMemcpyHostToDevice) != cudaErrorInvalidValue)
     problem = "a copy reaches past its allocation";
   simt::launch(nullptr, {1, 1}, [at = static_cast<char*>(first)] { at[600 << 10] = 0; });
-  if (cudaFree(first) != cudaErrorLaunchFailure) problem = "a write past an allocation was not told";
+  if (cudaDeviceSynchronize() != cudaErrorLaunchFailure) problem = "a write past an allocation was not told";
+  static_cast<char*>(first)[-1] = 0;  // by nobody's launch
+  if (cudaFree(first) != cudaErrorLaunchFailure) problem = "a write before an allocation was not told at its end";
+  if (cudaDeviceSynchronize() != cudaErrorLaunchFailure) problem = "a write before an allocation was not left to the next wait";
   simt::settings().memory = before;
   cudaGetLastError();
+  return problem;
+}
+
+// A pool lends parts of blocks: what lies behind is out of bounds, and what came back is poisoned and may not be written.
+std::string lending() {
+  Buffer<char> block(size_t(1) << 12);
+  char *at = block.get(), first = 0;
+  const auto writes = [=](size_t i) { return runKernel({1, 1}, [=] { at[i] = 1; }); };
+  simt::lend(nullptr, at, 1000);
+  std::string problem;
+  if (!writes(999).empty()) problem = "the last lent byte was refused";
+  if (writes(1000) != "something wrote past the end of 1000 bytes of memory") problem = "the first byte behind was not told";
+  simt::launch(nullptr, {1, 1}, [=] { at[3000] = 1; });
+  simt::lend(nullptr, at, 0);
+  if (cudaDeviceSynchronize() != cudaErrorLaunchFailure) problem = "a byte far behind was not told at the return";
+  cudaMemcpy(&first, at + 999, 1, cudaMemcpyDeviceToHost);
+  if (first != char(0xff)) problem = "what came back kept its numbers";
+  if (writes(0).empty()) problem = "a write after the return was not told";
+  simt::lend(nullptr, at, 4096);
+  if (!writes(4095).empty()) problem = "a block that was lent again was refused";
   return problem;
 }
 
@@ -125,6 +149,7 @@ std::vector<Check> runtimeChecks() {
       {"runtime copies run late", lateCopies}, {"runtime events order streams", eventsOrderStreams},
       {"runtime graphs", graphs},              {"runtime failures", failures},
       {"runtime memory", memory},              {"runtime launches", launches},
+      {"runtime lending", lending},
   };
 }
 

@@ -1,4 +1,5 @@
 // Warp operations, barriers, and the reports of what kernels must not do.
+#include <algorithm>
 #include "check.h"
 
 namespace selftest {
@@ -58,6 +59,48 @@ std::string atomics() {
   return got[0] == 40 * 96 && got[1] == 40 * 96 - 1 && got[2] == 0 ? "" : "the counts are wrong";
 }
 
+// A sum over the block through shared memory, twice, as native/cuda/reduce.cuh has it. Without the first barrier a warp
+// may overwrite what a slower one still has to read.
+std::string blockSums(bool hasBarrier) {
+  Buffer<float> out(2 * 128);
+  const std::string problem = runKernel({1, 128, 128}, [=, to = out.get()] {
+    float* room = reinterpret_cast<float*>(ptx::sharedMemory());
+    const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    for (unsigned round = 0; round < 2; round++) {
+      float sum = float(threadIdx.x + round);
+      for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
+      if (hasBarrier) __syncthreads();
+      if (lane == 0) room[warp] = sum;
+      __syncthreads();
+      to[128 * round + threadIdx.x] = room[0] + room[1] + room[2] + room[3];
+    }
+  });
+  if (!problem.empty()) return problem;
+  std::vector<float> expected(2 * 128, 8128);
+  std::fill(expected.begin() + 128, expected.end(), 8128 + 128);
+  return compare(out.values(), expected, 0);
+}
+
+// Each block of a cluster arrives at the barriers of both; a phase ends when both have.
+std::string remoteArrivals() {
+  Buffer<int> out(2);
+  const std::string problem = runKernel({2, 32, 64, 2}, [to = out.get()] {
+    const uint32_t at = ptx::sharedAddress(ptx::sharedMemory());
+    if (threadIdx.x == 0) {
+      ptx::initBarrier(at, 4);
+      ptx::publishBarriers();
+    }
+    ptx::clusterSync();
+    if (threadIdx.x < 2) ptx::arriveAt(at, threadIdx.x);
+    else if (threadIdx.x < 4) ptx::arriveAt(at, threadIdx.x - 2);
+    ptx::wait(at, 0);
+    if (threadIdx.x == 0) to[ptx::clusterRank()] = 1;
+    ptx::clusterSync();
+  });
+  if (!problem.empty()) return problem;
+  return out.values() == std::vector<int>{1, 1} ? "" : "a block did not get its arrivals";
+}
+
 }  // namespace
 
 std::vector<Check> warpChecks() {
@@ -65,6 +108,41 @@ std::vector<Check> warpChecks() {
       {"warp shuffles and votes", shuffles},
       {"warp halves apart", halves},
       {"warp atomics over blocks", atomics},
+      {"cluster arrivals from afar", remoteArrivals},
+      {"block sums", [] { return blockSums(true); }},
+      {"block bug: no barrier between two uses of a sum's room", [] { return blockSums(false); }},
+      {"report an arrival at a block that has ended", [] {
+         return mustFail({2, 32, 64, 2}, [] {
+           const uint32_t at = ptx::sharedAddress(ptx::sharedMemory());
+           if (threadIdx.x == 0) ptx::initBarrier(at, 1);
+           ptx::clusterSync();
+           if (ptx::clusterRank() == 1) return;
+           __nanosleep(0);
+           for (int i = 0; i < 1000; i++) __nanosleep(0);
+           if (threadIdx.x == 0) ptx::arriveAt(at, 1);
+         }, "block (1, 0, 0) of the cluster has ended");
+       }},
+      {"report an arrival at a block that the cluster lacks", [] {
+         return mustFail({2, 32, 64, 2}, [] { ptx::arriveAt(ptx::sharedAddress(ptx::sharedMemory()), 2); }, "has no block of rank 2");
+       }},
+      {"report masks that overlap and differ", [] {
+         return mustFail({1, 32}, [] { __syncwarp(threadIdx.x < 16 ? 0x1ffffu : 0xffff0000u); }, "the warp diverged: the mask is");
+       }},
+      {"report more registers than a block has", [] {
+         return mustFail({1, 384}, [] {
+           if (threadIdx.x < 128) ptx::giveRegisters<40>();
+           else ptx::takeRegisters<240>();
+         }, "want 66560 registers, and there are 65536");
+       }},
+      {"report registers that are given where they are taken", [] {
+         return mustFail({1, 384}, [] { ptx::giveRegisters<176>(); }, "gives registers to have 176 of each thread, and it has 168");
+       }},
+      {"registers within the block's", [] {
+         return runKernel({1, 384}, [] {
+           if (threadIdx.x < 128) ptx::giveRegisters<40>();
+           else ptx::takeRegisters<232>();
+         });
+       }},
       {"report deadlock of a barrier", [] {
          return mustFail({1, 64}, [] { if (threadIdx.x < 32) ptx::barrierSync(3, 64); },
                          "deadlock: block (0, 0, 0), warp 0 waits for barrier 3 of 64 threads");

@@ -182,6 +182,18 @@ it('short stretches share a turn, also those that are queued by and by, and what
   expect(taken).toBeGreaterThan(2 * given);
 });
 
+it('short stretches share a fence', async () => {
+  const device = slowDevice(0);
+  let fences = 0;
+  const turns = new TrainingTurns(() => {
+    fences++;
+    return device.fence();
+  });
+  for (let i = 0; i < 400; i++) await turns.turn({});
+  expect(fences).toBeGreaterThan(1);
+  expect(fences).toBeLessThan(100);
+});
+
 it('a failed fence was reached', async () => {
   const turns = new TrainingTurns(() => Promise.reject(new Error('of somebody else')));
   for (let i = 0; i < 40; i++) await turns.turn({});

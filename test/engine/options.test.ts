@@ -1,0 +1,23 @@
+// The engine's options where they follow from the machine.
+import { expect, it, vi } from 'vitest';
+import { Device } from '../../lib/device.js';
+import { engineSettings } from '../../lib/engine/options.js';
+import { blockBytes } from '../../lib/models/cache.js';
+import type { Decoder } from '../../lib/models/decoder.js';
+
+vi.mock('../../lib/device.js', async (load) => ({
+  ...(await load<object>()),
+  cudaInfo: (index: number) => ({ freeBytes: [2 ** 31, 2 ** 20][index]! }),
+}));
+
+const config = { contextLength: 131_072, layers: 32, kvHeads: 8, headDim: 128 };
+const on = (device: Device): Decoder => ({ config, device, dtype: 'bf16' }) as unknown as Decoder;
+
+it('the cache on a GPU is sized by what that GPU has left, not by the host', () => {
+  const { blocks } = engineSettings({}, on(new Device('cuda', 0)));
+  const bytes = blocks * blockBytes(on(new Device('cuda', 0)).config, 'bf16');
+  expect(bytes).toBeGreaterThan(2 ** 28);
+  expect(bytes).toBeLessThanOrEqual(2 ** 29);
+  expect(() => engineSettings({}, on(new Device('cuda', 1)))).toThrow('no room for one block');
+  expect(engineSettings({ cacheBytes: bytes }, on(new Device('cuda', 1))).blocks).toBe(blocks);
+});

@@ -59,6 +59,7 @@ export interface Kernels {
   min(out: H, x: H): void;
   argmax(out: H, x: H): void;
   argmin(out: H, x: H): void;
+  topk(values: H, places: H, x: H): void;
   matmul(out: H, a: H, b: H, bias: Maybe, accumulate: boolean): void;
   softmax(out: H, x: H): void;
   softmaxBackward(dx: H, dout: H, out: H): void;
@@ -80,7 +81,7 @@ export interface Kernels {
   loraLinear(out: H, hidden: H, x: H, weight: H, bias: Maybe, a: H, b: H, scaling: number): void;
   loraLinearBackward(dx: Maybe, da: H, db: H, dout: H, x: H, weight: H, a: H, b: H, hidden: H, scaling: number): void;
   loraMerge(weight: H, a: H, b: H, scaling: number): void;
-  loraGrouped(out: H, x: H, a: H, b: H, scalings: H, order: H, segments: H): void;
+  loraGrouped(out: H, x: H, a: H, b: H, ranks: H, scalings: H, order: H, segments: H): void;
   dequantize(out: H, x: H): void;
   sample(tokens: H, logits: H, options: H, seeds: H, steps: H): void;
   penalize(logits: H, tokens: H, penalties: H): void;

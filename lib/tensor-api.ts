@@ -16,7 +16,7 @@ export { layerNorm, rmsNorm } from './ops/norm.js';
 export { pagedAppend, pagedAttention } from './ops/paged.js';
 export { dequantize } from './ops/quant.js';
 export * from './ops/random.js';
-export { argmax, argmin, max, mean, min, sum, variance } from './ops/reduce.js';
+export { argmax, argmin, max, mean, min, sum, topk, variance } from './ops/reduce.js';
 export { rope } from './ops/rope.js';
 export * from './ops/sample.js';
 export { logSoftmax, softmax } from './ops/softmax.js';

@@ -61,6 +61,8 @@
   KERNEL(min, Out out, In x)                                                                                           \
   KERNEL(argmax, Out out, In x)                                                                                        \
   KERNEL(argmin, Out out, In x)                                                                                        \
+  /* the k largest of each row, the largest first, of equals the first: values [rows, k], places i32 [rows, k] */      \
+  KERNEL(topk, Out values, Out places, In x)                                                                           \
   /* matmul: out [.., M, N] (+)= a [.., M, K] x b [.., K, N] (+ bias? [N]); a and b strided, batch strides may be 0 */ \
   KERNEL(matmul, Out out, In a, In b, In bias, bool accumulate)                                                        \
   /* softmax: last axis */                                                                                             \
@@ -99,13 +101,14 @@
   KERNEL(loraLinear, Out out, Out hidden, In x, In weight, In bias, In a, In b, float scaling)                         \
   KERNEL(loraLinearBackward, Out dx, Out da, Out db, In dout, In x, In weight, In a, In b, In hidden, float scaling)   \
   KERNEL(loraMerge, Out weight, In a, In b, float scaling)                                                             \
-  /* many adapters: adds scalings[s] * (x A[s]') B[s]' to out's rows of each slot; a [slots, r, in], b [slots, out, r];  \
+  /* many adapters: adds scalings[s] * (x A[s]') B[s]' to out's rows of each slot; a [slots, r, in], b [slots, out, r],  \
+     of which slot s uses the first ranks[s], i32 [slots];                                                             \
      order i32 [tokens] = token rows by slot, segments i32 [slots + 1] = where each slot's begin in it; others stay */   \
-  KERNEL(loraGrouped, Out out, In x, In a, In b, In scalings, In order, In segments)                                   \
+  KERNEL(loraGrouped, Out out, In x, In a, In b, In ranks, In scalings, In order, In segments)                                   \
   /* quant: block formats to a floating-point one */                                                                   \
   KERNEL(dequantize, Out out, In x)                                                                                    \
   /* sample: options f32 [rows, 4] = temperature (0 is greedy), top-k (0 is off), top-p, min-p; seeds i32 [rows, 2];   \
-     steps i32 [rows] is the random counter; penalize divides or multiplies the logits of seen tokens (< 0 is padding) */ \
+     steps i32 [rows] is the random counter; a row that holds NaN gives -1, one of nothing but -inf -2; penalize divides or multiplies the logits of seen tokens (< 0 is padding) */ \
   KERNEL(sample, Out tokens, In logits, In options, In seeds, In steps)                                                \
   KERNEL(penalize, Out logits, In tokens, In penalties)                                                                \
   /* adamw: all tensors of one step in one call; gradients times min(1, maxNorm / sqrt(norm?)), norm of squaredNorm */ \

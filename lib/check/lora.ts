@@ -67,15 +67,24 @@ function path(x: Shape, outputs: number, rank: number, dtype: DType): Case {
   });
 }
 
-/** `slotOf[t]` is token t's slot; a negative one is none. Slots without tokens are as good as any. */
-function grouped(slotOf: readonly number[], slots: number, [inner, outputs, rank]: number[], dtype: DType): Case {
+/**
+ * `slotOf[t]` is token t's slot; a negative one is none. Slots without tokens are as good as any. `ranks` are the slots'
+ * own, the default all of the rank there is room for.
+ */
+function grouped(
+  slotOf: readonly number[],
+  slots: number,
+  [inner, outputs, rank]: number[],
+  dtype: DType,
+  ranks: readonly number[] = new Array<number>(slots).fill(rank!),
+): Case {
   const tokens = slotOf.length;
   const order = slotOf.map((_, t) => t).sort((s, t) => slotOf[s]! - slotOf[t]! || s - t);
   const before = (slot: number): number => slotOf.filter((s) => s < slot).length;
   const segments = Array.from({ length: slots + 1 }, (_, s) => before(s));
   const scalings = Array.from({ length: slots }, (_, s) => 0.5 + s);
   return defineCase({
-    name: `loraGrouped ${dtype} [${tokens},${inner}] to ${outputs}, ${slots} slots of rank ${rank}`,
+    name: `loraGrouped ${dtype} [${tokens},${inner}] to ${outputs}, ${slots} slots of rank ${new Set(ranks).size > 1 ? ranks : rank}`,
     inputs: {
       base: { shape: [tokens, outputs!], dtype },
       x: { shape: [tokens, inner!], dtype },
@@ -88,6 +97,7 @@ function grouped(slotOf: readonly number[], slots: number, [inner, outputs, rank
       const groups = {
         a: a!,
         b: b!,
+        ranks: ints(ranks),
         order: ints(order),
         segments: ints(segments),
         scalings: tensor(scalings, { device }),
@@ -105,8 +115,8 @@ function grouped(slotOf: readonly number[], slots: number, [inner, outputs, rank
         const row = part(x!, t, [1, inner!]);
         const more = correction(
           row,
-          part(a!, slot, [rank!, inner!]),
-          part(b!, slot, [outputs!, rank!]),
+          within(part(a!, slot, [rank!, inner!]), (i) => Math.floor(i / inner!) < ranks[slot]!),
+          within(part(b!, slot, [outputs!, rank!]), (i) => i % rank! < ranks[slot]!),
           scalings[slot]!,
         );
         for (let i = 0; i < outputs!; i++) data[t * outputs! + i]! += more.data[i]!;
@@ -116,6 +126,12 @@ function grouped(slotOf: readonly number[], slots: number, [inner, outputs, rank
     terms: inner! * rank! * slots,
   });
 }
+
+const within = ({ shape, data }: Numbers, counts: (i: number) => boolean): Numbers =>
+  numbers(
+    shape,
+    data.map((value, i) => (counts(i) ? value : 0)),
+  );
 
 export const cases: Case[] = [
   layer([0, 8], 6, 2),
@@ -142,4 +158,6 @@ export const cases: Case[] = [
   ),
   grouped(new Array<number>(40).fill(2), 3, [100, 64, 16], 'f32'),
   grouped([2, 2, -1, 0, 0, 0, 0, 2], 3, [48, 33, 4], 'bf16'),
+  grouped([2, 1, 1, 0, 3, 3, 0, 2, 3, 3, 3], 4, [40, 70, 67], 'f32', [67, 0, 3, 33]),
+  grouped([0, 1, 2, 3, 3, 3, 3, 3], 4, [1040, 300, 16], 'bf16', [16, 8, 1, 5]),
 ];

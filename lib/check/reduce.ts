@@ -1,7 +1,9 @@
 // Cases of the reductions.
 import type { DType } from '../dtype.js';
-import { argmax, argmin, max, mean, min, sum, variance } from '../ops/reduce.js';
+import { cast } from '../ops/copy.js';
+import { argmax, argmin, max, mean, min, sum, topk, variance } from '../ops/reduce.js';
 import { permute } from '../ops/view.js';
+import type { Shape } from '../tensor.js';
 import { type Case, defineCase, type Input, type Numbers, numbers } from './case.js';
 
 /** Groups the numbers by their place on the axes that stay. */
@@ -94,6 +96,26 @@ function argument(name: 'argmax' | 'argmin', shape: number[], dtype: DType, valu
   });
 }
 
+function largest(shape: Shape, k: number, dtype: DType, below?: number): Case {
+  const x: Input = { shape, dtype, ...(below ? { values: { below } } : {}) };
+  const order = (row: Float64Array): number[] =>
+    [...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b).slice(0, k);
+  const eachRow = (x: Numbers, body: (row: Float64Array) => readonly number[]): Numbers => {
+    const cols = shape.at(-1)!;
+    const rows = Array.from({ length: x.data.length / cols }, (_, i) => x.data.subarray(i * cols, (i + 1) * cols));
+    return numbers([...shape.slice(0, -1), k], rows.flatMap(body));
+  };
+  return defineCase({
+    name: `topk ${k} of ${dtype} [${shape}]${below ? ` below ${below}` : ''}`,
+    inputs: { x },
+    run: ({ x }) => {
+      const { values, places } = topk(x, k);
+      return [values, cast(places, 'f32')];
+    },
+    reference: ({ x }) => [eachRow(x, (row) => order(row).map((i) => row[i]!)), eachRow(x, order)],
+  });
+}
+
 const names = Object.keys(reductions) as (keyof typeof reductions)[];
 
 export const cases: Case[] = [
@@ -140,4 +162,11 @@ export const cases: Case[] = [
     argument(name, [40, 3], 'i32', { below: 3 }),
     argument(name, [0, 3], 'f32'),
   ]),
+  largest([1], 1, 'f32'),
+  largest([0, 3], 2, 'f32'),
+  largest([5, 7], 7, 'f32'),
+  largest([3, 2, 1001], 20, 'f32'),
+  largest([3, 5000], 20, 'f32', 9),
+  largest([2, 4096], 5, 'bf16'),
+  largest([2, 40], 0, 'f32'),
 ];

@@ -42,7 +42,7 @@ const noSampling: StepSettings = {
 export class Embedding extends Job {
   readonly pooled = true;
   readonly settings = noSampling;
-  readonly wantsLogprobs = false;
+  readonly topLogprobs = undefined;
   readonly waits = false;
   readonly embedded: Promise<Float32Array>;
   #total: Float64Array | undefined;

@@ -9,6 +9,7 @@ import type { Decoder } from '../models/decoder.js';
 import { AdapterBuffers } from './adapter-buffers.js';
 import { Embedding } from './embed.js';
 import { adapterKey, type Job, type JobOptions } from './job.js';
+import type { Logprobs } from './logits.js';
 import { type EngineOptions, type EngineSettings, engineSettings } from './options.js';
 import { Quota } from './quota.js';
 import { type EngineRequest, type EngineToken, Generating } from './request.js';
@@ -274,7 +275,7 @@ export class Engine {
   // Waits for a step and gives its results out. `next` is the step that was queued after it.
   async #deliver(step: Step, next?: Step): Promise<void> {
     let tokens: ArrayLike<number>;
-    const logprobs = new Map<AnyJob, Float32Array>();
+    const logprobs = new Map<AnyJob, Logprobs>();
     const sums: [Part<AnyJob>, Float32Array][] = [];
     try {
       tokens = await step.tokens;

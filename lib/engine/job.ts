@@ -1,6 +1,7 @@
 // What the scheduler and the steps see of anything that the engine computes, whoever gets the result.
 import type { Adapter } from '../lora/adapter.js';
 import type { BlockNames } from './blocks.js';
+import { Tally } from './logits.js';
 import type { StepSequence } from './step.js';
 
 export interface JobOptions {
@@ -25,9 +26,10 @@ export function adapterKey(adapter: Adapter): string {
 export abstract class Job implements StepSequence {
   abstract readonly pooled: boolean;
   abstract readonly settings: StepSettings;
-  abstract readonly wantsLogprobs: boolean;
+  abstract readonly topLogprobs: number | undefined;
   /** Whether its next step can only be queued once this one's token is known. */
   abstract readonly waits: boolean;
+  readonly tally = new Tally();
   readonly tokens: number[];
   readonly promptLength: number;
   readonly client: string;

@@ -1,6 +1,11 @@
 // What happens to a row of logits before a token is chosen from it: penalties, biases, a mask; and its log
 // probabilities, which are those of the model itself.
+import type { Device } from '../device.js';
 import { kernels } from '../native.js';
+import { maximum } from '../ops/binary.js';
+import { gather } from '../ops/copy.js';
+import { embedding } from '../ops/embedding.js';
+import { topk } from '../ops/reduce.js';
 import { logSoftmax } from '../ops/softmax.js';
 import { type Tensor, tensor, viewOf } from '../tensor.js';
 import type { Settings } from '../text/options.js';
@@ -10,6 +15,13 @@ export interface TokenProbability {
   logprob: number;
 }
 
+/** What is said of a token besides which it is. */
+export interface Logprobs {
+  logprob: number;
+  /** The likeliest tokens in its place, the likeliest first. */
+  top: TokenProbability[];
+}
+
 /** A sequence as far as its logits are concerned. */
 export interface LogitRules {
   readonly tokens: readonly number[];
@@ -17,6 +29,7 @@ export interface LogitRules {
   readonly settings: Pick<Settings, 'repetitionPenalty' | 'presencePenalty' | 'frequencyPenalty' | 'logitBias'>;
   /** 1 where a token may come next, for a sequence that has a mask. */
   readonly allowed: Uint8Array | undefined;
+  readonly tally: Tally;
 }
 
 /** Whether the next step's logits depend on the last token, so that it must be known before the step is queued. */
@@ -31,59 +44,108 @@ export const adjusts = ({ settings, allowed }: LogitRules): boolean =>
 export const rowOf = (logits: Tensor, row: number): Tensor =>
   viewOf(logits, [1, logits.dim(1)], logits.strides, row * logits.strides[0]!);
 
-/** Applies the rules to one row `[1, vocab]`, in place. */
-export function adjust(row: Tensor, rules: LogitRules): void {
-  const { tokens, settings, allowed } = rules;
-  const { device } = row;
-  if (settings.repetitionPenalty !== 1) {
-    const seen = Int32Array.from(new Set(tokens));
-    const penalty = tensor([settings.repetitionPenalty], { device });
-    kernels.penalize(row.handle, tensor(seen, { shape: [1, seen.length], device }).handle, penalty.handle);
+/** What the rules say of a sequence's tokens, kept up as they come: a step costs what its new token does. */
+export class Tally {
+  /** Every token of the sequence, once. */
+  readonly seen: number[] = [];
+  /** Tokens whose logits something is added to, and what. */
+  readonly biased: number[] = [];
+  readonly biases: number[] = [];
+  readonly #known = new Set<number>();
+  readonly #places = new Map<number, number>();
+  readonly #counts: number[] = [];
+  #length = 0;
+
+  update({ tokens, promptLength, settings }: LogitRules): this {
+    const { presencePenalty, frequencyPenalty, logitBias } = settings;
+    if (this.#length === 0) for (const [token, bias] of logitBias) this.biases[this.#place(token)] = bias;
+    for (; this.#length < tokens.length; this.#length++) {
+      const token = tokens[this.#length]!;
+      if (!this.#known.has(token)) this.seen.push(token);
+      this.#known.add(token);
+      // Presence and frequency count what was produced, as in OpenAI's API: not the prompt.
+      if (this.#length < promptLength || (presencePenalty === 0 && frequencyPenalty === 0)) continue;
+      const place = this.#place(token);
+      const count = ++this.#counts[place]!;
+      this.biases[place] = (logitBias.get(token) ?? 0) - presencePenalty - frequencyPenalty * count;
+    }
+    return this;
   }
-  const biases = biasesOf(rules);
-  if (biases.size > 0) {
-    const shape = [1, biases.size];
-    const index = tensor(Int32Array.from(biases.keys()), { shape, device });
-    const values = tensor(Float32Array.from(biases.values()), { shape, device });
-    kernels.scatterAdd(row.handle, values.handle, index.handle, 1);
+
+  #place(token: number): number {
+    const known = this.#places.get(token);
+    if (known !== undefined) return known;
+    const place = this.biased.push(token) - 1;
+    this.#places.set(token, place);
+    this.#counts.push(0);
+    return place;
   }
-  if (allowed) {
+}
+
+/** Applies the rules of each row of `logits [rows, vocab]`, in place. */
+export function adjust(logits: Tensor, rows: readonly LogitRules[]): void {
+  if (!rows.some(adjusts)) return;
+  const { device } = logits;
+  const tallies = rows.map((rules) => (adjusts(rules) ? rules.tally.update(rules) : undefined));
+  const penalties = rows.map(({ settings }) => settings.repetitionPenalty);
+  const seen = rows.map((_, i) => (penalties[i] === 1 ? [] : tallies[i]!.seen));
+  if (seen.some(({ length }) => length > 0))
+    kernels.penalize(logits.handle, beside(Int32Array, seen, -1, device).handle, tensor(penalties, { device }).handle);
+  const biased = tallies.map((tally) => tally?.biased ?? []);
+  if (biased.some(({ length }) => length > 0)) {
+    const biases = tallies.map((tally) => tally?.biases ?? []);
+    // What is missing adds 0 to the first logit.
+    const [index, values] = [beside(Int32Array, biased, 0, device), beside(Float32Array, biases, 0, device)];
+    kernels.scatterAdd(logits.handle, values.handle, index.handle, 1);
+  }
+  for (const [i, { allowed }] of rows.entries()) {
+    if (!allowed) continue;
+    const row = rowOf(logits, i);
     const condition = tensor(allowed, { dtype: 'bool', shape: row.shape, device });
     const never = viewOf(tensor([Number.NEGATIVE_INFINITY], { device }), row.shape, [0, 0]);
     kernels.where(row.handle, condition.handle, row.handle, never.handle);
   }
 }
 
-// Presence and frequency count what was produced, as in OpenAI's API: not the prompt.
-function biasesOf({ tokens, promptLength, settings }: LogitRules): Map<number, number> {
-  const { presencePenalty, frequencyPenalty, logitBias } = settings;
-  const biases = new Map(logitBias);
-  if (presencePenalty === 0 && frequencyPenalty === 0) return biases;
-  const counts = new Map<number, number>();
-  for (let i = promptLength; i < tokens.length; i++) counts.set(tokens[i]!, (counts.get(tokens[i]!) ?? 0) + 1);
-  for (const [token, count] of counts) {
-    biases.set(token, (biases.get(token) ?? 0) - presencePenalty - frequencyPenalty * count);
-  }
-  return biases;
+/** Lists as the rows of one tensor, the shorter ones filled up. */
+function beside(
+  Kind: typeof Int32Array | typeof Float32Array,
+  lists: readonly (readonly number[])[],
+  filling: number,
+  device: Device,
+): Tensor {
+  const width = Math.max(...lists.map(({ length }) => length));
+  const all = new Kind(lists.length * width).fill(filling);
+  for (const [i, list] of lists.entries()) all.set(list, i * width);
+  return tensor(all, { shape: [lists.length, width], device });
 }
 
-/** Reads the log probabilities of one row `[1, vocab]`. Call it before `adjust`. */
-export function readLogprobs(row: Tensor): Promise<Float32Array> {
-  const read = logSoftmax(row).data() as Promise<Float32Array>;
-  read.catch(() => {}); // looked at with the token, unless the sequence ends before
-  return read;
+/** The log probabilities of some rows of `logits`. Call it before `adjust`. */
+export function logprobsOf(logits: Tensor, rows: readonly number[]): Tensor {
+  const { device } = logits;
+  const all = rows.length === logits.dim(0);
+  return logSoftmax(all ? logits : embedding(logits, tensor(Int32Array.from(rows), { device })));
 }
 
-/** The `count` likeliest tokens, the likeliest first; of equals the smaller token. */
-export function likeliest(logprobs: Float32Array, count: number): TokenProbability[] {
-  const best: TokenProbability[] = [];
-  for (let token = 0; token < logprobs.length && count > 0; token++) {
-    const logprob = logprobs[token]!;
-    if (best.length === count && logprob <= best[count - 1]!.logprob) continue;
-    let at = best.length === count ? count - 1 : best.length;
-    while (at > 0 && best[at - 1]!.logprob < logprob) at--;
-    best.splice(at, 0, { token, logprob });
-    if (best.length > count) best.pop();
-  }
-  return best;
+/**
+ * Reads of each row of `logprobs` that of its token in `chosen` i32 `[rows]`, and those of the `counts[row]` likeliest
+ * tokens, of equals the smaller token first.
+ */
+export function readLogprobs(logprobs: Tensor, chosen: Tensor, counts: readonly number[]): Promise<Logprobs>[] {
+  const [rows, vocab] = logprobs.shape as [number, number];
+  const most = Math.min(vocab, Math.max(...counts));
+  // A row without a token has a negative number in its place, which nobody will ask about.
+  const own = gather(logprobs, 1, viewOf(maximum(chosen, 0), [rows, 1], [1, 1]));
+  const { values, places } = topk(logprobs, most);
+  const reads = Promise.all([own, values, places].map((x) => x.data()));
+  return counts.map((count, row) => {
+    const read = reads.then(([logprob, values, places]) => ({
+      logprob: logprob![row]!,
+      top: Array.from({ length: Math.min(count, most) }, (_, n) => {
+        return { token: places![row * most + n]!, logprob: values![row * most + n]! };
+      }),
+    }));
+    read.catch(() => {}); // looked at with the token, unless the sequence ends before
+    return read;
+  });
 }

@@ -2,7 +2,7 @@
 import type { TokenMask } from '../text/mask.js';
 import type { Settings } from '../text/options.js';
 import { Job, type JobOptions } from './job.js';
-import { likeliest, penalizes, type TokenProbability } from './logits.js';
+import { type Logprobs, penalizes, type TokenProbability } from './logits.js';
 import { TokenStream } from './token-stream.js';
 
 export interface EngineRequest extends JobOptions {
@@ -25,10 +25,16 @@ export interface EngineToken {
   top?: TokenProbability[];
 }
 
+/** What `sample` gives where it gives no token. */
+const reasons: Record<number, string> = {
+  [-1]: 'the logits hold NaN, as those of a model or an adapter that has diverged do',
+  [-2]: 'every logit is -infinity',
+};
+
 export class Generating extends Job {
   readonly pooled = false;
   readonly settings: Settings;
-  readonly wantsLogprobs: boolean;
+  readonly topLogprobs: number | undefined;
   readonly stream: TokenStream<EngineToken>;
   readonly #ends: ReadonlySet<number>;
 
@@ -43,7 +49,7 @@ export class Generating extends Job {
     const { prompt, settings, endIds, topLogprobs } = request;
     super(prompt, Math.min(prompt.length + settings.maxNewTokens, capacity), request, onEnd);
     this.settings = settings;
-    this.wantsLogprobs = topLogprobs !== undefined;
+    this.topLogprobs = topLogprobs;
     this.#ends = new Set(settings.ignoreEos ? [] : endIds);
     this.stream = new TokenStream(
       () => this.end(),
@@ -67,19 +73,18 @@ export class Generating extends Job {
     }
   }
 
-  /** Takes the token that was chosen: true if the text ends with it. @throws what the mask throws. */
-  accept(token: number, logprobs: Float32Array | undefined): boolean {
+  /** Takes the token that was chosen: true if the text ends with it. @throws what the mask throws, or if there is none. */
+  accept(token: number, logprobs: Logprobs | undefined): boolean {
+    if (token < 0) throw new Error(`generate: no token can be chosen: ${reasons[token]}`);
     if (this.tokens.length === this.promptLength) this.stream.cachedTokens = this.cached;
     this.tokens.push(token);
     if (this.#ends.has(token)) {
       this.finish('stop');
       return true;
     }
-    const { mask, topLogprobs } = this.request;
+    const { mask } = this.request;
     mask?.accept(token);
-    this.stream.push(
-      logprobs ? { token, logprob: logprobs[token]!, top: likeliest(logprobs, topLogprobs ?? 0) } : { token },
-    );
+    this.stream.push({ token, ...logprobs });
     if (mask?.done) this.finish('stop');
     else if (this.tokens.length >= this.most) this.finish('length');
     return this.ended;

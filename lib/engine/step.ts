@@ -7,6 +7,7 @@ import { noGrad } from '../autograd.js';
 import { BlockCache, type CacheStep } from '../models/cache.js';
 import type { Decoder } from '../models/decoder.js';
 import { kernels } from '../native.js';
+import { maximum } from '../ops/binary.js';
 import { gather } from '../ops/copy.js';
 import { embedding } from '../ops/embedding.js';
 import { type Recording, recordCalls } from '../recording.js';
@@ -15,20 +16,21 @@ import { type Tensor, tensor, viewOf } from '../tensor.js';
 import type { AdapterBuffers } from './adapter-buffers.js';
 import { type PartialSum, readSums } from './embed.js';
 import { Frame, type FrameSequence, frameShape } from './frame.js';
-import { adjust, adjusts, type LogitRules, readLogprobs, rowOf } from './logits.js';
+import { adjust, adjusts, type LogitRules, type Logprobs, logprobsOf, readLogprobs } from './logits.js';
 import type { Part, SchedulerLimits } from './scheduler.js';
 
 export interface StepSequence extends FrameSequence, LogitRules {
-  readonly wantsLogprobs: boolean;
+  /** How many of the likeliest tokens to tell of, besides the chosen one; undefined is neither. */
+  readonly topLogprobs: number | undefined;
 }
 
 /** A step that was queued. */
 export interface QueuedStep<S> {
   /** The sequences that get a token, in the order of `tokens`. */
   rows: readonly S[];
-  /** Resolves once the device has run the step; of an empty step, to one number without meaning. */
+  /** Resolves once the device has run the step; below 0 where none could be chosen: see the kernel `sample`. */
   tokens: Promise<ArrayLike<number>>;
-  logprobs: ReadonlyMap<S, Promise<Float32Array>>;
+  logprobs: ReadonlyMap<S, Promise<Logprobs>>;
   /** Of those whose hidden states are asked for. */
   sums: readonly PartialSum<S>[];
 }
@@ -105,7 +107,7 @@ export class StepRunner<S extends StepSequence> {
     const kept = this.#kept!;
     kept.frame.write(parts, this.limits.blockSize, () => 0, this.slotOf); // the tokens are where the last step left them
     const body = (): void => {
-      this.#forward(kept.frame, viewOf(this.#tokens, [shape.rows], [1]), parts, adapted);
+      this.#forward(kept.frame, tokensOf(viewOf(this.#tokens, [shape.rows], [1])), parts, adapted);
     };
     // A batch that changes at every step is not worth a recording: only the second step of its kind is kept.
     if (kept.recording) kept.recording.replay();
@@ -141,11 +143,12 @@ export class StepRunner<S extends StepSequence> {
     };
     frame.write(parts, blockSize, place, this.slotOf);
     viewOf(this.#tokens, frame.tokens.shape, [1], maxBatch).write(sent);
-    return gather(this.#tokens, 0, frame.tokens);
+    return tokensOf(gather(this.#tokens, 0, frame.tokens));
   }
 
   #forward(frame: Frame, tokens: Tensor, parts: readonly Part<S>[], adapted: boolean): Reads<S> {
     const { decoder } = this;
+    const { device } = decoder;
     const { keys, values } = this.#cache;
     const { positions, boundaries, lengths, blockTables, places: slots } = frame;
     const cache: CacheStep = { keys, values, slots, blockTables, lengths };
@@ -153,17 +156,20 @@ export class StepRunner<S extends StepSequence> {
     const hidden = decoder.hidden({ tokens, positions, boundaries }, { adapter, cache });
     const count = frame.shape.rows;
     const sums = readSums(hidden, parts);
-    const logprobs = new Map<S, Promise<Float32Array>>();
+    const logprobs = new Map<S, Promise<Logprobs>>();
     if (count === 0) return { logprobs, sums };
     const logits = decoder.logits(count === hidden.dim(0) ? hidden : embedding(hidden, frame.rows));
-    const rows = parts.filter(({ samples }) => samples);
-    for (const [i, { sequence }] of rows.entries()) {
-      if (sequence.wantsLogprobs) logprobs.set(sequence, readLogprobs(rowOf(logits, i)));
-      if (adjusts(sequence)) adjust(rowOf(logits, i), sequence);
-    }
+    const rows = parts.filter(({ samples }) => samples).map(({ sequence }) => sequence);
+    const told = [...rows.keys()].filter((i) => rows[i]!.topLogprobs !== undefined);
+    const all = told.length > 0 ? logprobsOf(logits, told) : undefined;
+    adjust(logits, rows);
     const { options, seeds, steps } = frame;
     const chosen = viewOf(this.#tokens, [count], [1]);
     kernels.sample(chosen.handle, logits.handle, options.handle, seeds.handle, steps.handle);
+    if (!all) return { logprobs, sums };
+    const theirs = told.length === count ? chosen : gather(chosen, 0, tensor(Int32Array.from(told), { device }));
+    const counts = told.map((i) => rows[i]!.topLogprobs!);
+    for (const [n, read] of readLogprobs(all, theirs, counts).entries()) logprobs.set(rows[told[n]!]!, read);
     return { logprobs, sums };
   }
 
@@ -178,4 +184,8 @@ export class StepRunner<S extends StepSequence> {
   }
 }
 
-const needsJavaScript = (sequence: StepSequence): boolean => sequence.wantsLogprobs || adjusts(sequence);
+// A sequence without a token goes on with any until it is told: the others have theirs.
+const tokensOf = (chosen: Tensor): Tensor => maximum(chosen, 0);
+
+const needsJavaScript = (sequence: StepSequence): boolean =>
+  sequence.topLogprobs !== undefined || adjusts(sequence);

@@ -133,10 +133,12 @@ export function loraLinearPath(x: Tensor, a: Tensor, b: Tensor, scaling: number)
 
 /** The pairs of several adapters for one layer, and which of a batch's rows use which. */
 export interface LoraGroups {
-  /** `[slots, r, in]`, and zeros beyond a pair's own rank. */
+  /** `[slots, r, in]` */
   a: Tensor;
   /** `[slots, out, r]` */
   b: Tensor;
+  /** i32 `[slots]`: a slot's own rank, at most `r`. What lies beyond it in `a` and `b` is not read. */
+  ranks: Tensor;
   /** f32 `[slots]` */
   scalings: Tensor;
   /** i32 `[tokens]`: rows of the batch, sorted by slot. */
@@ -149,14 +151,15 @@ export interface LoraGroups {
  * Adds `scalings[s] · (x A[s]') B[s]'` to the rows of `out [tokens, out]` that slot `s` has, in place: `x [tokens, in]`.
  * It has no gradient. From Chen et al., "Punica: Multi-Tenant LoRA Serving" (2023).
  *
- * A row outside the batch fails at the `await`.
+ * A row outside the batch fails at the `await`; on the CPU so does a rank beyond `r`.
  *
  * @throws RangeError if the sizes do not match; Error if a gradient would be needed.
  */
 export function loraGrouped(out: Tensor, x: Tensor, groups: LoraGroups): Tensor {
-  const { a, b, scalings, order, segments } = groups;
-  sameDevice('loraGrouped', out, x, a, b, scalings, order, segments);
+  const { a, b, ranks, scalings, order, segments } = groups;
+  sameDevice('loraGrouped', out, x, a, b, ranks, scalings, order, segments);
   floats('loraGrouped', out, x, a, b, scalings);
+  integers('loraGrouped', 'ranks', ranks);
   integers('loraGrouped', 'order', order);
   integers('loraGrouped', 'segments', segments);
   const fits =
@@ -170,10 +173,12 @@ export function loraGrouped(out: Tensor, x: Tensor, groups: LoraGroups): Tensor 
       `loraGrouped: out [tokens,out], x [tokens,in], a [slots,r,in] and b [slots,out,r] do not fit: ${shapes}`,
     );
   }
-  if (!sameShape(scalings.shape, [a.dim(0)]) || !sameShape(segments.shape, [a.dim(0) + 1]) || order.rank !== 1) {
-    const shapes = [scalings, order, segments].map((t) => describe(t.shape)).join(', ');
+  const slots = [a.dim(0)];
+  const each = sameShape(ranks.shape, slots) && sameShape(scalings.shape, slots);
+  if (!each || !sameShape(segments.shape, [a.dim(0) + 1]) || order.rank !== 1) {
+    const shapes = [ranks, scalings, order, segments].map((t) => describe(t.shape)).join(', ');
     throw new RangeError(
-      `loraGrouped: for ${a.dim(0)} slots scalings, order and segments must be [slots], [tokens] and [slots + 1], got ${shapes}`,
+      `loraGrouped: for ${a.dim(0)} slots ranks, scalings, order and segments must be [slots], [slots], [tokens] and [slots + 1], got ${shapes}`,
     );
   }
   if (scalings.dtype !== 'f32') throw new TypeError(`loraGrouped: scalings must be f32, got ${scalings.dtype}`);
@@ -186,6 +191,7 @@ export function loraGrouped(out: Tensor, x: Tensor, groups: LoraGroups): Tensor 
     rows.handle,
     a.handle,
     b.handle,
+    contiguous(ranks).handle,
     scalings.handle,
     contiguous(order).handle,
     contiguous(segments).handle,

@@ -186,6 +186,25 @@ export const argmax = (x: Tensor, options: ReduceOptions = {}): Tensor => place(
 /** Where the smallest element of the last axis is, as i32: the first of equal ones; a NaN counts as the smallest. */
 export const argmin = (x: Tensor, options: ReduceOptions = {}): Tensor => place('argmin', x, options);
 
+/**
+ * The `k` largest elements of the last axis, the largest first: f32 `values` and i32 `places`, both `[.., k]`. Of equal
+ * ones the first comes first; NaN counts as the largest. It has no gradient.
+ *
+ * @throws RangeError unless the last axis has `k` elements.
+ */
+export function topk(x: Tensor, k: number): { values: Tensor; places: Tensor } {
+  floats('topk', x);
+  if (!Number.isInteger(k) || k < 0 || x.rank === 0 || k > x.dim(-1))
+    throw new RangeError(`topk: takes the ${k} largest of a last axis with as many elements, got ${describe(x.shape)}`);
+  const shape = [...x.shape.slice(0, -1), k];
+  const values = empty(shape, { device: x.device });
+  const places = empty(shape, { dtype: 'i32', device: x.device });
+  const rows = contiguous(x);
+  kernels.topk(values.handle, places.handle, rows.handle);
+  if (rows !== x) rows.dispose();
+  return { values, places };
+}
+
 /** A gradient summed over the axes along which an input was broadcast, in the input's shape and format. */
 export function sumTo(grad: Tensor, input: Tensor): Tensor {
   if (sameShape(grad.shape, input.shape)) return cast(grad, input.dtype as Parameters<typeof cast>[1]);

@@ -73,7 +73,8 @@ export function samplingTensors(rows: readonly SamplingOptions[], device?: Devic
  * One token per row of `logits` `[rows, vocab]`, as i32 `[rows]`. Temperature, top-k, top-p and min-p act in that order,
  * as Hugging Face's do. The same logits, options, seed and step give the same token.
  *
- * `options` are for all rows, one per row, or tensors made by `samplingTensors`. A NaN in a row fails at the `await`.
+ * `options` are for all rows, one per row, or tensors made by `samplingTensors`. A row that holds NaN gives -1, and one that
+ * is -infinity everywhere gives -2: the other rows have their tokens all the same.
  *
  * @throws RangeError if an option is outside its range, or if the numbers of rows differ.
  */

@@ -1,17 +1,18 @@
 // Log probabilities of a prompt's own tokens, each after those before it: what `echo` with `logprobs` asks for, as
 // evaluation harnesses do. One pass over the prompt beside the engine; logits are made and read a few rows at a time.
 import { noGrad } from '../autograd.js';
-import { likeliest } from '../engine/logits.js';
+import { readLogprobs } from '../engine/logits.js';
 import { packed } from '../models/decoder.js';
 import { logSoftmax } from '../ops/softmax.js';
 import { slice } from '../ops/view.js';
 import { scope } from '../scope.js';
+import { tensor } from '../tensor.js';
 import type { Piece } from '../text/generate.js';
 import type { Resolved } from './context.js';
 import { type CompletionLogprobs, completionLogprobs } from './logprobs.js';
 import { nextTurn } from './turn.js';
 
-// Numbers of one read: four megabytes, looked through in some milliseconds.
+// Logits that are there at a time: four megabytes.
 const mostLogits = 2 ** 20;
 
 /** Of the first token nothing is known: null. */
@@ -33,15 +34,20 @@ export async function promptLogprobs(
     for (let from = 0; from < ids.length - 1; from += rows) {
       signal.throwIfAborted();
       const to = Math.min(from + rows, ids.length - 1);
-      const read = scope(() => noGrad(() => logSoftmax(decoder.logits(slice(hidden, 0, from, to))).data()));
-      const logprobs = (await read) as Float32Array;
-      await nextTurn();
-      const vocab = logprobs.length / (to - from);
-      for (let row = 0; row < to - from; row += 1) {
-        const token = ids[from + row + 1]!;
-        const of = logprobs.subarray(row * vocab, (row + 1) * vocab);
-        pieces.push({ token, text: text(token), logprob: of[token]!, top: likeliest(of, top) });
+      const next = ids.slice(from + 1, to + 1);
+      const reads = scope(() =>
+        noGrad(() => {
+          const logprobs = logSoftmax(decoder.logits(slice(hidden, 0, from, to)));
+          const own = tensor(Int32Array.from(next), { device: decoder.device });
+          const counts = next.map(() => top);
+          return { read: Promise.all(readLogprobs(logprobs, own, counts)) };
+        }),
+      );
+      for (const [row, logprobs] of (await reads.read).entries()) {
+        const token = next[row]!;
+        pieces.push({ token, text: text(token), ...logprobs });
       }
+      await nextTurn();
     }
   } finally {
     hidden.dispose();

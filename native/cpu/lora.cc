@@ -35,8 +35,11 @@ Destination destination(const View& out, bool accumulate = false) {
 }
 
 // Rows and segments are data, which lib/ops cannot check: wrong ones would write outside `out`.
-void checkGroups(const View& out, const View& order, const View& segments) {
+void checkGroups(const View& out, const View& ranks, int64_t most, const View& order, const View& segments) {
   const int64_t rows = out.rows(), tokens = order.size();
+  for (int64_t s = 0; s < ranks.size(); s++)
+    if (const int32_t rank = ranks.data<int32_t>()[s]; rank < 0 || rank > most)
+      throw std::runtime_error("slot " + std::to_string(s) + " has rank " + std::to_string(rank) + " of at most " + std::to_string(most));
   const int32_t *row = order.data<int32_t>(), *start = segments.data<int32_t>();
   for (int64_t s = 0; s + 1 < segments.size(); s++)
     if (start[s] < 0 || start[s] > start[s + 1] || start[s + 1] > tokens)
@@ -83,22 +86,22 @@ void loraMerge(Device& device, Out weight, In a, In b, float scaling) {
   gemm(device, product(outputs, in, {matrixOf(b), matrixOf(a), rank, scaling}), destination(weight, true));
 }
 
-void loraGrouped(Device& device, Out out, In x, In a, In b, In scalings, In order, In segments) {
-  checkGroups(out, order, segments);
-  const int64_t slots = a.dim(0), rank = a.dim(1), in = a.dim(2), outputs = b.dim(1);
+void loraGrouped(Device& device, Out out, In x, In a, In b, In ranks, In scalings, In order, In segments) {
+  checkGroups(out, ranks, a.dim(1), order, segments);
+  const int64_t slots = a.dim(0), most = a.dim(1), in = a.dim(2), outputs = b.dim(1);
   const int32_t *row = order.data<int32_t>(), *start = segments.data<int32_t>();
   const auto addSlot = [&](Device& used, int64_t slot) {
-    const int64_t first = start[slot], count = start[slot + 1] - first;
-    if (count == 0) return;
+    const int64_t first = start[slot], count = start[slot + 1] - first, rank = ranks.data<int32_t>()[slot];
+    if (count == 0 || rank == 0) return;
     Scratch<float> rows(count * in), hidden(count * rank);
     for (int64_t i = 0; i < count; i++) {
       const float* from = readRow(x, row[first + i] * in, in, rows + i * in);
       if (from != rows + i * in) std::copy(from, from + in, rows + i * in);
     }
-    const Matrix down = matrixOf(a).at(slot * rank * in), up{b.bytes, b.dtype, rank, 1};
+    const Matrix down = matrixOf(a).at(slot * most * in), up{b.bytes, b.dtype, most, 1};
     gemm(used, product(count, rank, {matrixOf(rows.data(), in), down.transposed(), in}),
          Destination{hidden.data(), DType::f32, rank});
-    const Term correction{matrixOf(hidden.data(), rank), up.at(slot * outputs * rank).transposed(), rank};
+    const Term correction{matrixOf(hidden.data(), rank), up.at(slot * outputs * most).transposed(), rank};
     gemmTiles(used, product(count, outputs, correction), [&](const Tile& tile) {
       for (int64_t r = 0; r < tile.rows; r++) {
         for (int64_t c = 0; c < tile.cols; c++) tile.values[r * tile.stride + c] *= scalings.data<float>()[slot];

@@ -227,6 +227,28 @@ void reduceToPlace(const Device& device, const Out& out, const In& x) {
   });
 }
 
+// Keeps the best so far in order. A NaN is above all numbers; blocks in which nothing reaches the last one are skipped.
+void largestOf(const float* row, int64_t cols, int64_t k, float* values, int32_t* places) {
+  const auto above = [](float a, float b) { return a > b || (a != a && b == b); };
+  int64_t found = 0;
+  const auto take = [&](int64_t i) {
+    if (found == k && !above(row[i], values[k - 1])) return;
+    int64_t at = found < k ? found++ : k - 1;
+    for (; at > 0 && above(row[i], values[at - 1]); at--) {
+      values[at] = values[at - 1];
+      places[at] = places[at - 1];
+    }
+    values[at] = row[i];
+    places[at] = int32_t(i);
+  };
+  for (int64_t i = 0; i < cols; i += segmentLength) {
+    const int64_t end = std::min(cols, i + segmentLength);
+    const float best = reduceSegment<float, Extreme<float, true>>(row + i, end - i);
+    if (found == k && !above(best, values[k - 1])) continue;
+    for (int64_t j = i; j < end; j++) take(j);
+  }
+}
+
 }  // namespace
 
 void sum(Device& device, Out out, In x) {
@@ -248,6 +270,22 @@ void argmax(Device& device, Out out, In x) {
 void argmin(Device& device, Out out, In x) {
   if (floating(x)) reduceToPlace<float, Extreme<float, false>>(device, out, x);
   else reduceToPlace<int32_t, Extreme<int32_t, false>>(device, out, x);
+}
+
+void topk(Device& device, Out values, Out places, In x) {
+  const int64_t rows = x.rows(), cols = x.cols(), k = values.cols();
+  if (rows == 0 || k == 0) return;
+  const Reader<float> read(x);
+  const Scratch<float> buffers(device.threads * (cols + k));
+  device.parallelRanges(rows, std::max<int64_t>(1, 8192 / cols), [&](int64_t begin, int64_t end, int thread) {
+    float *buffer = buffers + thread * (cols + k), *best = buffer + cols;
+    for (int64_t row = begin; row < end; row++) {
+      largestOf(read(row * cols, 1, cols, buffer), cols, k, best, places.data<int32_t>() + row * k);
+      visitFloat(values.dtype, [&](auto tag) {
+        for (int64_t i = 0; i < k; i++) values.data<decltype(tag)>()[row * k + i] = decltype(tag)(best[i]);
+      });
+    }
+  });
 }
 
 }  // namespace cpu::CPU_ISA

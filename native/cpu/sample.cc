@@ -7,7 +7,8 @@
 // last of them; top-p keeps the shortest list of the largest w (ties by token) that holds a share p of what is left;
 // min-p keeps w >= min-p. Then the first token, in the tokens' order, at which the running sum of w exceeds u times the
 // whole. u is the uniform number of philox.h's block under the key `seeds` (low half, high half) at counter `steps`.
-// A temperature below 1e-6 takes the largest logit, the first on ties; so does an infinite logit.
+// A temperature below 1e-6 takes the largest logit, the first on ties; so does an infinite logit. A row that holds NaN
+// gives -1, one of nothing but -infinity -2: the other rows are nobody's fault.
 //
 // Nothing is sorted whole. To find where a top-k or top-p list ends, the logits are counted into buckets of decreasing
 // value, and only the bucket in which the list ends is looked at again. One thread per row.
@@ -138,7 +139,7 @@ float largest(const float* x, int64_t count) {
   return result;
 }
 
-// The chosen token, or one of the two failures.
+// The chosen token, or what keeps from choosing.
 int32_t sampleRow(const float* logits, int64_t vocab, const Options& options, float u, const Workspace& work) {
   const float high = largest(logits, vocab);
   if (high != high) return sawNan;
@@ -207,10 +208,6 @@ void sample(Device& device, Out tokens, In logits, In options, In seeds, In step
       chosen[row] = sampleRow(from, vocab, o, philox::uniform(block.word[0]), work);
     }
   });
-  for (int64_t row = 0; row < rows; row++) {
-    if (chosen[row] >= 0) continue;
-    throw std::runtime_error("row " + std::to_string(row) + (chosen[row] == sawNan ? " of the logits holds NaN" : " of the logits is -infinity everywhere"));
-  }
 }
 
 void penalize(Device& device, Out logits, In tokens, In penalties) {

@@ -12,14 +12,12 @@ std::string sentence(const Faults& faults, Faults::Kind kind) {
   const std::string id = "id " + number + " (element " + place + ") is outside the table of " + limit + " rows";
   const std::string target = "target " + number + " at " + place + " is beyond a vocabulary of " + limit;
   const std::string boundary = "boundaries must rise from 0 to at most " + limit + " tokens, got " + number + " at " + place;
-  const std::string row = "sample: row " + place + " of the logits ", sequence = "pagedAttention: sequence " + place;
+  const std::string sequence = "pagedAttention: sequence " + place;
   switch (kind) {
     case Faults::gatherIndex: return "gather: " + index;
     case Faults::scatterIndex: return "scatterAdd: " + index;
     case Faults::embeddingId: return "embedding: " + id;
     case Faults::embeddingBackwardId: return "embeddingBackward: " + id;
-    case Faults::sampleNan: return row + "holds NaN";
-    case Faults::sampleNothing: return row + "is -infinity everywhere";
     case Faults::penalizeToken:
       return "penalize: token " + number + " of row " + place + " is outside the logits' " + limit + " columns";
     case Faults::lossTarget: return "linearCrossEntropy: " + target;

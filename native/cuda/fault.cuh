@@ -15,8 +15,6 @@ struct Faults {
     scatterIndex,
     embeddingId,
     embeddingBackwardId,
-    sampleNan,
-    sampleNothing,
     penalizeToken,
     lossTarget,
     lossBackwardTarget,

@@ -1,12 +1,13 @@
 // Many adapters in one batch (Chen et al., "Punica", 2023): out[row] += scaling[s] · (x[row] A[s]') B[s]' for the rows of
 // each slot s.
 //
-//   x [tokens, in], out [tokens, out], A [slots, r, in], B [slots, out, r], scalings [slots]
+//   x [tokens, in], out [tokens, out], A [slots, r, in], B [slots, out, r], ranks i32 [slots] of at most r, scalings [slots]
 //   order i32 [count]: rows sorted by slot; segments i32 [slots + 1]: where each slot's rows begin in `order`
 //
 // Two kernels, both over groups of four places of `order`. Shrink: a warp forms one of the r products for its four rows,
-// over a span of `in`. Expand: a thread adds up the spans, in their order, times a row of B. Neighbours in `order` mostly
-// share a slot, so its A and B are read once for the four. Which rows a place has is read on the device: the grid depends
+// over a span of `in`. Expand: a thread adds up the spans, in their order, times a row of B, which comes through shared
+// memory because neighbours there are one thread's. Neighbours in `order` mostly share a slot, so its A and B are read
+// once for the four. Which rows a place has is read on the device: the grid depends
 // on shapes alone, and may be captured.
 #include "../kernels.h"
 #include "fault.cuh"
@@ -18,10 +19,11 @@ namespace cuda {
 namespace {
 
 constexpr int rowsAtOnce = 4, span = 512, threads = 256;
+constexpr int depth = 32;  // ranks of B in shared memory at once
 
 struct Groups {
-  const int32_t *order, *segments;
-  int count, slots;
+  const int32_t *order, *segments, *ranks;
+  int count, slots, most;
   int64_t rows;
   FaultNote badRow, badSegment;
 
@@ -35,6 +37,11 @@ struct Groups {
       else high = middle - 1;
     }
     return low;
+  }
+
+  __device__ int rankOf(int slot) const {
+    const int rank = slot < 0 ? 0 : ranks[slot];
+    return rank < 0 ? 0 : rank < most ? rank : most;
   }
 
   // Fills the four places from `first` on; slots of -1 where there is nothing to do. True if none has anything.
@@ -66,78 +73,111 @@ __global__ void checkSegments(Groups groups) {
 }
 
 // hidden [spans, count, r]
-__global__ void shrinkRows(float* hidden, Source x, Source a, Groups groups, int rank, int64_t in) {
-  int row[rowsAtOnce], slot[rowsAtOnce];
-  const int first = int(blockIdx.x) * rowsAtOnce, lane = int(threadIdx.x) % 32;
+template <int width>
+__global__ void shrinkRows(float* hidden, Source x, Source a, Groups groups, int64_t in) {
+  int row[rowsAtOnce], slot[rowsAtOnce], ranks[rowsAtOnce], most = 0;
+  const int first = int(blockIdx.x) * rowsAtOnce, lane = int(threadIdx.x) % 32, rank = groups.most;
   if (groups.read(first, row, slot)) return;
+#pragma unroll
+  for (int i = 0; i < rowsAtOnce; i++) {
+    ranks[i] = groups.rankOf(slot[i]);
+    most = ranks[i] > most ? ranks[i] : most;
+  }
   const int64_t begin = int64_t(blockIdx.y) * span, end = begin + span < in ? begin + span : in;
   const int warps = int(blockDim.x) / 32;
-  for (int j = int(blockIdx.z) * warps + int(threadIdx.x) / 32; j < rank; j += warps * int(gridDim.z)) {
+  const bool together = slot[0] == slot[1] && slot[0] == slot[2] && slot[0] == slot[3];
+  for (int j = int(blockIdx.z) * warps + int(threadIdx.x) / 32; j < most; j += warps * int(gridDim.z)) {
     float sum[rowsAtOnce] = {};
-    const bool together = slot[0] == slot[1] && slot[0] == slot[2] && slot[0] == slot[3];
-    for (int64_t k = begin + lane; k < end; k += 32) {
-      float weight = together ? a[(int64_t(slot[0]) * rank + j) * in + k] : 0;
+    for (int64_t k = begin + lane * width; k < end; k += 32 * width) {
+      float weight[width], values[width];
+      if (together) a.load((int64_t(slot[0]) * rank + j) * in + k, weight);
 #pragma unroll
       for (int i = 0; i < rowsAtOnce; i++) {
-        if (slot[i] < 0) continue;
-        if (!together) weight = a[(int64_t(slot[i]) * rank + j) * in + k];
-        sum[i] += weight * x[row[i] * in + k];
+        if (j >= ranks[i]) continue;
+        if (!together) a.load((int64_t(slot[i]) * rank + j) * in + k, weight);
+        x.load(row[i] * in + k, values);
+#pragma unroll
+        for (int w = 0; w < width; w++) sum[i] += weight[w] * values[w];
       }
     }
 #pragma unroll
     for (int i = 0; i < rowsAtOnce; i++) {
       const float total = warpReduce(sum[i], Sum{});
-      if (lane == 0 && slot[i] >= 0) hidden[(int64_t(blockIdx.y) * groups.count + first + i) * rank + j] = total;
+      if (lane == 0 && j < ranks[i]) hidden[(int64_t(blockIdx.y) * groups.count + first + i) * rank + j] = total;
     }
   }
 }
 
 __global__ void expandRows(Sink out, Source old, const float* hidden, Source b, const float* scalings, Groups groups,
-                           int rank, int spans, int64_t outputs) {
+                           int spans, int64_t outputs) {
+  const int rank = groups.most, stride = depth + 1;
   float* sums = reinterpret_cast<float*>(ptx::sharedMemory());  // [rowsAtOnce, rank]
+  float* part = sums + rowsAtOnce * rank;                       // [columns of the block, depth], padded
   int row[rowsAtOnce], slot[rowsAtOnce];
   const int first = int(blockIdx.x) * rowsAtOnce;
   if (groups.read(first, row, slot)) return;
   for (int at = int(threadIdx.x); at < rowsAtOnce * rank; at += int(blockDim.x)) {
-    const int i = at / rank;
+    const int i = at / rank, j = at % rank;
     float sum = 0;
-    if (groups.slotOf(first + i) >= 0)
-      for (int part = 0; part < spans; part++)
-        sum += hidden[(int64_t(part) * groups.count + first + i) * rank + at % rank];
+    if (j < groups.rankOf(groups.slotOf(first + i)))
+      for (int s = 0; s < spans; s++) sum += hidden[(int64_t(s) * groups.count + first + i) * rank + j];
     sums[at] = sum;
   }
-  __syncthreads();
-  const int64_t col = int64_t(blockIdx.y) * blockDim.x + threadIdx.x;
+  const int64_t left = int64_t(blockIdx.y) * blockDim.x, col = left + threadIdx.x;
+  const int columns = outputs - left < int64_t(blockDim.x) ? int(outputs - left) : int(blockDim.x);
+  float sum[rowsAtOnce] = {};
+#pragma unroll
+  for (int lead = 0; lead < rowsAtOnce; lead++) {
+    bool done = slot[lead] < 0;
+#pragma unroll
+    for (int i = 0; i < lead; i++) done = done || slot[i] == slot[lead];
+    if (done) continue;
+    const int own = groups.rankOf(slot[lead]);
+    for (int from = 0; from < own; from += depth) {
+      const int count = own - from < depth ? own - from : depth;
+      __syncthreads();
+      for (int at = int(threadIdx.x); at < columns * count; at += int(blockDim.x)) {
+        const int c = at / count, j = at % count;
+        part[c * stride + j] = b[(int64_t(slot[lead]) * outputs + left + c) * rank + from + j];
+      }
+      __syncthreads();
+      if (int(threadIdx.x) >= columns) continue;
+      for (int j = 0; j < count; j++) {
+        const float weight = part[int(threadIdx.x) * stride + j];
+#pragma unroll
+        for (int i = 0; i < rowsAtOnce; i++)
+          if (slot[i] == slot[lead]) sum[i] += sums[i * rank + from + j] * weight;
+      }
+    }
+  }
   if (col >= outputs) return;
 #pragma unroll
   for (int i = 0; i < rowsAtOnce; i++) {
     if (slot[i] < 0) continue;
-    float sum = 0;
-    for (int j = 0; j < rank; j++) sum += sums[i * rank + j] * b[(int64_t(slot[i]) * outputs + col) * rank + j];
     const int64_t at = row[i] * outputs + col;
-    out.store(at, old[at] + scalings[slot[i]] * sum);
+    out.store(at, old[at] + scalings[slot[i]] * sum[i]);
   }
 }
 
 }  // namespace
 
-void loraGrouped(Device& device, Out out, In x, In a, In b, In scalings, In order, In segments) {
+void loraGrouped(Device& device, Out out, In x, In a, In b, In ranks, In scalings, In order, In segments) {
   const int slots = int(a.dim(0)), rank = int(a.dim(1)), count = int(order.size());
   const int64_t in = a.dim(2), outputs = b.dim(1), spans = ceilDiv(in, span);
-  if (count == 0 || slots == 0) return;
-  const Groups groups{order.data<const int32_t>(), segments.data<const int32_t>(), count, slots, x.rows(),
-                      {device.faults, Faults::loraRow, x.rows()}, {device.faults, Faults::loraSegment, count}};
+  if (count == 0 || slots == 0 || rank == 0) return;
+  const Groups groups{order.data<const int32_t>(), segments.data<const int32_t>(), ranks.data<const int32_t>(), count, slots,
+                      rank, x.rows(), {device.faults, Faults::loraRow, x.rows()}, {device.faults, Faults::loraSegment, count}};
   const unsigned places = unsigned(ceilDiv(count, rowsAtOnce)), warps = unsigned(std::min(rank, threads / 32));
   Scratch<float> hidden(device, spans * count * rank);
   launch(device, checkSegments, {.blocks = 1, .threads = 1}, groups);
-  launch(device, shrinkRows,
+  launch(device, inEights(x, in) && inEights(a, in) ? shrinkRows<8> : shrinkRows<1>,
          {.blocks = dim3(places, unsigned(spans), unsigned(ceilDiv(rank, threads / 32))), .threads = warps * 32}, hidden,
-         Source(x), Source(a), groups, rank, in);
+         Source(x), Source(a), groups, in);
   const unsigned across = outputs < threads ? unsigned(ceilDiv(outputs, 32) * 32) : threads;
   launch(device, expandRows,
          {.blocks = dim3(places, unsigned(ceilDiv(outputs, across))), .threads = across,
-          .shared = size_t(rowsAtOnce * rank) * sizeof(float)},
-         Sink(out), Source(out), hidden, Source(b), scalings.data<const float>(), groups, rank, int(spans), outputs);
+          .shared = size_t(rowsAtOnce * rank + across * (depth + 1)) * sizeof(float)},
+         Sink(out), Source(out), hidden, Source(b), scalings.data<const float>(), groups, int(spans), outputs);
 }
 
 }  // namespace cuda

@@ -242,6 +242,31 @@ void extreme(Device& device, const Out& out, const In& x, bool downwards) {
   else launch(device, extremeRow<C, 1>, grid, out.data<int32_t>(), Reader<C>(x), rows, cols, step, downwards);
 }
 
+// k passes over a row, each of which finds the next one in order: a row stays in the cache, and k is small.
+template <int width>
+__global__ void largestOfRow(Sink values, int32_t* places, Source x, int64_t cols, int k) {
+  const int64_t row = blockIdx.x;
+  auto* room = reinterpret_cast<unsigned long long*>(ptx::sharedMemory());
+  unsigned long long last = ~0ull;
+  for (int n = 0; n < k; n++) {
+    unsigned long long best = 0;
+    for (int64_t i = int64_t(threadIdx.x) * width; i < cols; i += blockDim.x * width) {
+      float v[width];
+      x.load(row * cols + i, v);
+#pragma unroll
+      for (int j = 0; j < width; j++) {
+        const unsigned long long key = (unsigned long long)(orderOf(v[j], false)) << 32 | ~uint32_t(i + j);
+        if (key < last && key > best) best = key;
+      }
+    }
+    last = blockReduce(best, room, Later());
+    const int64_t place = ~uint32_t(last);
+    if (threadIdx.x > 0) continue;
+    places[row * k + n] = int32_t(place);
+    values.store(row * k + n, x[row * cols + place]);
+  }
+}
+
 void extremePlace(Device& device, const Out& out, const In& x, bool downwards) {
   if (floating(x)) extreme<float>(device, out, x, downwards);
   else extreme<int32_t>(device, out, x, downwards);
@@ -263,5 +288,17 @@ void min(Device& device, Out out, In x) {
 }
 void argmax(Device& device, Out out, In x) { extremePlace(device, out, x, false); }
 void argmin(Device& device, Out out, In x) { extremePlace(device, out, x, true); }
+
+void topk(Device& device, Out values, Out places, In x) {
+  const int64_t rows = x.rows(), cols = x.cols();
+  if (rows == 0 || values.cols() == 0) return;
+  const bool eights = inEights(x, cols);
+  const int64_t chunks = cols / (eights ? 8 : 1);
+  const Grid grid{.blocks = dim3(unsigned(rows)),
+                  .threads = dim3(chunks <= 128 ? 32 : chunks <= 2048 ? 256 : 1024),
+                  .shared = 32 * sizeof(unsigned long long)};
+  launch(device, eights ? largestOfRow<8> : largestOfRow<1>, grid, Sink(values), places.data<int32_t>(), Source(x), cols,
+         int(values.cols()));
+}
 
 }  // namespace cuda

@@ -226,7 +226,7 @@ struct Chances {
   const int32_t *seeds, *steps;
 };
 
-__global__ void __launch_bounds__(1024) sampleRow(int32_t* tokens, Logits logits, int64_t rowStep, Chances chances, Faults* faults) {
+__global__ void __launch_bounds__(1024) sampleRow(int32_t* tokens, Logits logits, int64_t rowStep, Chances chances) {
   Shared& shared = *reinterpret_cast<Shared*>(ptx::sharedMemory());
   const int64_t row = blockIdx.x;
   const bool first = threadIdx.x == 0;
@@ -242,10 +242,8 @@ __global__ void __launch_bounds__(1024) sampleRow(int32_t* tokens, Logits logits
   const uint32_t highest = uint32_t(best >> 32);
   logits.high = numberAt(highest);
   if (highest == 0xffffffffu || logits.high == -INFINITY) {
-    if (!first) return;
-    const bool nan = highest == 0xffffffffu;
-    tokens[row] = nan ? sawNan : sawNothing;
-    return FaultNote{faults, nan ? Faults::sampleNan : Faults::sampleNothing}(row);
+    if (first) tokens[row] = highest == 0xffffffffu ? sawNan : sawNothing;
+    return;
   }
   if (logits.temperature < 1e-6f || logits.high == INFINITY) {
     if (first) tokens[row] = int32_t(~uint32_t(best));
@@ -314,7 +312,7 @@ void sample(Device& device, Out tokens, In logits, In options, In seeds, In step
   const int threads = vocab <= 1024 ? 32 : vocab <= 16384 ? 256 : 1024;
   const Grid grid{.blocks = dim3(unsigned(rows)), .threads = dim3(unsigned(threads)), .shared = sizeof(Shared)};
   const Chances chances{options.data<float>(), seeds.data<int32_t>(), steps.data<int32_t>()};
-  launch(device, sampleRow, grid, tokens.data<int32_t>(), row, logits.rank > 1 ? logits.stride(-2) : 0, chances, device.faults);
+  launch(device, sampleRow, grid, tokens.data<int32_t>(), row, logits.rank > 1 ? logits.stride(-2) : 0, chances);
 }
 
 void penalize(Device& device, Out logits, In tokens, In penalties) {

@@ -12,7 +12,7 @@ namespace cuda {
 namespace {
 
 constexpr int threads = 256;
-constexpr int pieceSize = 4 * threads;  // elements of one block
+constexpr int pieceSize = 8 * threads;  // elements of one block, eight neighbours for each thread
 
 // Kernel arguments have 32,764 bytes since CUDA 12.1.
 constexpr int tableSize = 512;
@@ -89,6 +89,26 @@ __global__ void addPieces(float* out, const double* sums, int count) {
   if (threadIdx.x == 0) *out = float(sum);
 }
 
+template <int width>
+__device__ __forceinline__ void updateElements(const Sink& parameters, const Source& gradient, float* moments, float* variances,
+                                               const Update& u, float coefficient, int64_t i) {
+  float x[width], g[width], moment[width], variance[width];
+  Source(parameters.bytes, parameters.dtype).load(i, x);
+  gradient.load(i, g);
+  Source(moments, DType::f32).load(i, moment);
+  Source(variances, DType::f32).load(i, variance);
+#pragma unroll
+  for (int j = 0; j < width; j++) {
+    const float clipped = g[j] * coefficient;
+    moment[j] += (clipped - moment[j]) * u.share1;
+    variance[j] = variance[j] * u.beta2 + clipped * clipped * u.share2;
+    x[j] = x[j] * u.keep - moment[j] / (sqrtf(variance[j]) * u.inverseRoot + u.eps) * u.stepSize;
+  }
+  Sink(moments, DType::f32).store(i, moment);
+  Sink(variances, DType::f32).store(i, variance);
+  parameters.store(i, x);
+}
+
 __global__ void adamwPiece(const __grid_constant__ Parameters table, Update u) {
   const int t = table.pieces.tensorOf(int(blockIdx.x));
   float coefficient = 1;
@@ -96,22 +116,15 @@ __global__ void adamwPiece(const __grid_constant__ Parameters table, Update u) {
     coefficient = u.maxNorm / (sqrtf(*u.norm) + 1e-6f);
     if (coefficient > 1) coefficient = 1;
   }
-  void* parameters = table.parameter[t];
-  const DType dtype = table.dtypes[t];
-  const Source parameter(parameters, dtype), gradient(table.gradient[t], table.gradientDTypes[t]);
+  const Sink parameters(table.parameter[t], table.dtypes[t]);
+  const Source gradient(table.gradient[t], table.gradientDTypes[t]);
   float *moments = table.moment[t], *variances = table.variance[t];
-  const int64_t begin = int64_t(int(blockIdx.x) - table.pieces.first[t]) * pieceSize + threadIdx.x;
-#pragma unroll
-  for (int k = 0; k < pieceSize / threads; k++) {
-    const int64_t i = begin + k * threads;
-    if (i >= table.sizes[t]) break;
-    const float clipped = gradient[i] * coefficient;
-    const float moment = moments[i] + (clipped - moments[i]) * u.share1;
-    const float variance = variances[i] * u.beta2 + clipped * clipped * u.share2;
-    moments[i] = moment;
-    variances[i] = variance;
-    Sink(parameters, dtype).store(i, parameter[i] * u.keep - moment / (sqrtf(variance) * u.inverseRoot + u.eps) * u.stepSize);
-  }
+  const int64_t first = int64_t(int(blockIdx.x) - table.pieces.first[t]) * pieceSize + threadIdx.x * 8;
+  const int64_t end = first + 8 < table.sizes[t] ? first + 8 : table.sizes[t];
+  const uintptr_t places = reinterpret_cast<uintptr_t>(parameters.bytes) | reinterpret_cast<uintptr_t>(gradient.bytes) |
+                           reinterpret_cast<uintptr_t>(moments) | reinterpret_cast<uintptr_t>(variances);
+  if (places % 16 == 0 && end - first == 8) return updateElements<8>(parameters, gradient, moments, variances, u, coefficient, first);
+  for (int64_t i = first; i < end; i++) updateElements<1>(parameters, gradient, moments, variances, u, coefficient, i);
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ struct Sequence {
 
 struct Uniform {
   float low, high, width;
-  __device__ void operator()(const uint32_t (&word)[4], float* v, Source, int64_t, int64_t) const {
+  __device__ void operator()(const uint32_t (&word)[4], float* v) const {
 #pragma unroll
     for (int w = 0; w < 4; w++) {
       const float x = fmaf(philox::uniform(word[w]), width, low);
@@ -29,7 +29,7 @@ struct Uniform {
 
 struct Normal {
   float mean, deviation;
-  __device__ void operator()(const uint32_t (&word)[4], float* v, Source, int64_t, int64_t) const {
+  __device__ void operator()(const uint32_t (&word)[4], float* v) const {
 #pragma unroll
     for (int w = 0; w < 4; w += 2) {
       const philox::Pair pair = philox::normal(word[w], word[w + 1]);
@@ -41,10 +41,10 @@ struct Normal {
 
 struct Dropout {
   float probability, scale;
-  __device__ void operator()(const uint32_t (&word)[4], float* v, Source x, int64_t place, int64_t size) const {
+  // `v` holds x.
+  __device__ void operator()(const uint32_t (&word)[4], float* v) const {
 #pragma unroll
-    for (int w = 0; w < 4; w++)
-      v[w] = place + w < size && philox::uniform(word[w]) >= probability ? x[place + w] * scale : 0;
+    for (int w = 0; w < 4; w++) v[w] = philox::uniform(word[w]) >= probability ? v[w] * scale : 0;
   }
 };
 
@@ -52,13 +52,19 @@ template <class Make>
 __global__ void randomElements(Sink out, Source x, Sequence sequence, Make make, int64_t size, bool aligned) {
   const int64_t place = threadPlace() * 8;
   if (place >= size) return;
-  float v[8];
+  const bool whole = aligned && place + 8 <= size;
+  float v[8] = {};
+  if (x.bytes && whole) x.load8(place, v);
+  else if (x.bytes)
+#pragma unroll
+    for (int j = 0; j < 8; j++)
+      if (place + j < size) v[j] = x[place + j];
 #pragma unroll
   for (int half = 0; half < 8; half += 4) {
     const philox::Block block = philox::block(sequence.key, sequence.start + uint64_t(place + half) / 4);
-    make(block.word, v + half, x, place + half, size);
+    make(block.word, v + half);
   }
-  if (aligned && place + 8 <= size) return out.store8(place, v);
+  if (whole) return out.store8(place, v);
 #pragma unroll
   for (int j = 0; j < 8; j++)
     if (place + j < size) out.store(place + j, v[j]);
@@ -67,18 +73,18 @@ __global__ void randomElements(Sink out, Source x, Sequence sequence, Make make,
 template <class Make>
 void generate(Device& device, const Out& out, const View& x, double seed, double offset, Make make) {
   const int64_t size = out.size();
-  const bool aligned = reinterpret_cast<uintptr_t>(out.bytes) % 16 == 0;
+  const bool aligned = (reinterpret_cast<uintptr_t>(out.bytes) | reinterpret_cast<uintptr_t>(x.bytes)) % 16 == 0;
   launch(device, randomElements<Make>, gridFor(ceilDiv(size, 8)), Sink(out), Source(x), Sequence(seed, offset), make, size, aligned);
 }
 
 }  // namespace
 
 void uniform(Device& device, Out out, double seed, double offset, float low, float high) {
-  generate(device, out, out, seed, offset, Uniform{low, high, high - low});
+  generate(device, out, View{}, seed, offset, Uniform{low, high, high - low});
 }
 
 void normal(Device& device, Out out, double seed, double offset, float mean, float deviation) {
-  generate(device, out, out, seed, offset, Normal{mean, deviation});
+  generate(device, out, View{}, seed, offset, Normal{mean, deviation});
 }
 
 void dropout(Device& device, Out out, In x, double seed, double offset, float probability) {

@@ -1,8 +1,8 @@
 // Expressions as an automaton: numbered states with edges over bytes, free edges, calls of a rule's first state, and
 // loops that count how often they have called one.
 //
-// Each state knows its height: how many calls deep the shortest way from it to the end of its rule goes. A state of
-// infinite height has no way to an end, and nothing ever enters it, so a machine that starts never gets stuck.
+// Each state knows its height: how many calls deep the shortest way from it to the end of its rule goes. A state that
+// has no way to an end is higher than any other, and nothing ever enters it, so a machine that starts never gets stuck.
 
 import type { Slices } from './budget.js';
 import type { Expression, Rule } from './expression.js';
@@ -36,13 +36,16 @@ export class Unfit extends Error {
   override name = 'Unfit';
 }
 
+/** The height of a state without a way to its rule's end. */
+export const endless = 1 << 29;
 const none: readonly number[] = [];
 
 export class Automaton {
   readonly states: State[] = [];
   readonly start: number;
   readonly #starts = new Map<Rule, number>();
-  readonly #waiting: Rule[] = [];
+  /** Ways still to be added. */
+  readonly #waiting: [expression: Expression, from: number, to: number][] = [];
 
   private constructor(
     root: Expression,
@@ -54,8 +57,8 @@ export class Automaton {
   /** @throws Unfit (as a rejection) beyond `limit` states. */
   static async of(root: Expression, limit: number, slices: Slices): Promise<Automaton> {
     const made = new Automaton(root, limit);
-    for (let rule = made.#waiting.pop(); rule; rule = made.#waiting.pop()) {
-      made.#build(rule);
+    for (let way = made.#waiting.pop(); way; way = made.#waiting.pop()) {
+      made.#emit(...way);
       if (slices.due) await slices.pause();
     }
     await made.#measure(slices);
@@ -65,17 +68,8 @@ export class Automaton {
   #state(): number {
     const index = this.states.length;
     if (index >= this.limit) throw new Unfit('the schema is too large');
-    const height = Number.POSITIVE_INFINITY;
-    this.states.push({
-      index,
-      bytes: none,
-      free: none,
-      calls: none,
-      loop: undefined,
-      ends: false,
-      last: false,
-      height,
-    });
+    const [bytes, free, calls] = [none, none, none];
+    this.states.push({ index, bytes, free, calls, loop: undefined, ends: false, last: false, height: endless });
     return index;
   }
 
@@ -94,17 +88,16 @@ export class Automaton {
     if (start === undefined) {
       start = this.#state();
       this.#starts.set(rule, start);
-      this.#waiting.push(rule);
+      if (rule.expression) this.#waiting.push([rule.expression, start, this.#end()]);
     }
     return start;
   }
 
-  #build(rule: Rule): void {
-    if (!rule.expression) return;
+  #end(): number {
     const end = this.#state();
     this.states[end]!.ends = true;
     this.states[end]!.last = true;
-    this.#emit(rule.expression, this.#starts.get(rule)!, end);
+    return end;
   }
 
   /** Adds the expression as a way between two states. It never leads back to `from`. */
@@ -135,7 +128,7 @@ export class Automaton {
         const nodes = Array.from({ length: expression.nodes - 1 }, () => this.#state());
         nodes.push(to);
         this.#free(from, nodes[0]!);
-        for (const [start, end, part] of expression.edges) this.#emit(part, nodes[start]!, nodes[end]!);
+        for (const [start, end, part] of expression.edges) this.#waiting.push([part, nodes[start]!, nodes[end]!]);
         return;
       }
       case 'rule': {
@@ -244,7 +237,7 @@ export class Automaton {
 
   #heightOf({ bytes, free, calls, loop, ends }: State): number {
     const { states } = this;
-    let least = ends ? 0 : Number.POSITIVE_INFINITY;
+    let least = ends ? 0 : endless;
     for (let i = 2; i < bytes.length; i += 3) least = Math.min(least, states[bytes[i]!]!.height);
     for (const target of free) least = Math.min(least, states[target]!.height);
     if (loop && loop.min > 0) least = Math.max(least, states[loop.body]!.height + 1);

@@ -4,7 +4,7 @@
 // places to return to, as a linked list. Places and situations are interned and remember where each byte leads, so a
 // text, or a vocabulary, that goes where another one has gone costs one array access a byte.
 
-import { Automaton, type State, Unfit } from './automaton.js';
+import { Automaton, endless, type State, Unfit } from './automaton.js';
 import { Slices } from './budget.js';
 import type { Expression } from './expression.js';
 
@@ -65,7 +65,7 @@ export class Grammar {
 
   private constructor(private readonly automaton: Automaton) {
     const start = automaton.states[automaton.start]!;
-    if (start.height === Number.POSITIVE_INFINITY) throw new Unfit('nothing fits the schema');
+    if (start.height >= endless) throw new Unfit('nothing fits the schema');
     if (start.height > mostDepth) throw new Unfit('the schema is nested too deep');
     this.start = this.from(start, undefined);
   }

@@ -35,8 +35,18 @@ interface Growing {
 async function build(tokenizer: Tokenizer): Promise<Vocabulary> {
   const tree: Growing = { byte: [0], child: [0], sibling: [0], tokens: [undefined] };
   const slices = new Slices();
-  for (let token = 0; token < tokenizer.vocabSize; token += 1) {
-    if (!tokenizer.specialIds.has(token)) insert(tree, tokenizer.tokenBytes(token), token);
+  const { vocabSize, specialIds } = tokenizer;
+  const begun = new Uint16Array(vocabSize);
+  const closing = new Uint8Array(vocabSize);
+  const plain = new Uint8Array(vocabSize);
+  for (let token = 0; token < vocabSize; token += 1) {
+    if (specialIds.has(token)) continue;
+    const bytes = tokenizer.tokenBytes(token);
+    insert(tree, bytes, token);
+    const read = inString(bytes);
+    begun[token] = read.begun;
+    closing[token] = read.closing ? 1 : 0;
+    plain[token] = read.plain ? 1 : 0;
     if (token % 64 === 0 && slices.due) await slices.pause();
   }
 
@@ -46,13 +56,13 @@ async function build(tokenizer: Tokenizer): Promise<Vocabulary> {
     depth: new Uint16Array(nodes),
     after: new Int32Array(nodes),
     first: new Int32Array(nodes + 1),
-    tokens: new Int32Array(tokenizer.vocabSize),
+    tokens: new Int32Array(vocabSize),
     ascii: new Uint8Array(nodes),
     whole: new Uint8Array(nodes),
-    begun: new Uint16Array(tokenizer.vocabSize),
-    closing: new Uint8Array(tokenizer.vocabSize),
-    plain: new Uint8Array(tokenizer.vocabSize),
-    longest: 0,
+    begun,
+    closing,
+    plain,
+    longest: begun.reduce((most, count) => Math.max(most, count), 0),
     count: 0,
     deepest: 0,
   };
@@ -79,12 +89,7 @@ async function build(tokenizer: Tokenizer): Promise<Vocabulary> {
     flat.first[flat.count] = count;
     for (const token of tree.tokens[node] ?? []) {
       flat.tokens[count++] = token;
-      const { begun, closing, plain } = inString(tokenizer.tokenBytes(token));
-      flat.begun[token] = begun;
-      flat.closing[token] = closing ? 1 : 0;
-      flat.plain[token] = plain ? 1 : 0;
-      flat.whole[flat.count]! &= flat.plain[token]!;
-      flat.longest = Math.max(flat.longest, begun);
+      flat.whole[flat.count]! &= plain[token]!;
     }
     flat.count += 1;
     flat.first[flat.count] = count;

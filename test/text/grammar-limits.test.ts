@@ -1,6 +1,13 @@
 // Schemas with many properties, many labels or many copies of the same; and what is relaxed rather than forbidden.
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Budget, compileJsonSchema, schemaExpression, type Vocabulary } from '../../lib/text/grammar/index.js';
+import type { Expression } from '../../lib/text/grammar/expression.js';
+import {
+  Budget,
+  compiled,
+  compileJsonSchema,
+  schemaExpression,
+  type Vocabulary,
+} from '../../lib/text/grammar/index.js';
 import { matches, randomText, smallVocabulary, takes, walksFit } from './grammar-walk.js';
 import { seeded } from './schemas.js';
 
@@ -45,6 +52,11 @@ describe('copies', () => {
     expect(warnings.join()).toMatch(/too many/);
     expect(matches(grammar, '{"first":1}')).toBe(false);
     expect(matches(grammar, '{"first":true,"p199":{"key199":1}}')).toBe(true);
+  });
+
+  it('that are broken are an error, not a schema that nothing fits', async () => {
+    const broken = { kind: 'rule', rule: undefined } as unknown as Expression;
+    await expect(compiled(broken, [], broken, new Budget())).rejects.toThrow(TypeError);
   });
 
   it('share one budget among the schemas of a request', async () => {
@@ -103,6 +115,14 @@ describe('an object', () => {
     expect(matches(grammar, textOf([0, 1]))).toBe(false);
     expect(matches(grammar, '{"key1":1,"key0":1,"key999":1}')).toBe(false);
     await walksFit(vocabulary, ends, schema, 1, 2);
+  });
+
+  it('among alternatives with too many properties to follow is relaxed with a warning', async () => {
+    const anyOf = many(5, (i) => ({ type: 'object', properties: propertiesOf(900 + i), additionalProperties: false }));
+    const { grammar, warnings } = await compileJsonSchema({ properties: { a: { anyOf }, b: { const: 1 } } });
+    expect(warnings.join()).toMatch(/too many properties/);
+    expect(matches(grammar, '{"a":{"key899":1},"b":1}')).toBe(true);
+    expect(matches(grammar, '{"b":2}')).toBe(false);
   });
 
   it('that is nested too deep to start is relaxed with a warning', async () => {

@@ -73,6 +73,8 @@ export async function schemaExpression(
 /** Counting costs no states, but lengths beyond this are no lengths of answers. */
 const mostCounted = 1_000_000;
 const mostProperties = 1000;
+/** Of alternatives together: a machine that may be in any of so many keys can't follow more. */
+const mostKeys = 4000;
 /** Each character of a name is a state where other keys must differ from it. */
 const mostNames = 8000;
 const mostWarnings = 16;
@@ -141,7 +143,10 @@ class SchemaCompiler {
   private schema(schema: Schema): Expression {
     const constants: unknown[] = [];
     const parts: Expression[] = [];
-    for (const found of this.reader.alternatives(schema)) {
+    const alternatives = this.reader.alternatives(schema);
+    const keys = alternatives.reduce((sum, { properties }) => sum + Object.keys(properties ?? {}).length, 0);
+    if (keys > mostKeys) throw new Unfit('alternatives have too many properties');
+    for (const found of alternatives) {
       const values = valuesOf(found);
       if (values) constants.push(...this.constants(found, values));
       else parts.push(found === schema ? this.plain(schema) : this.expression(found));

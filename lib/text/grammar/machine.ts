@@ -12,7 +12,8 @@ import type { Expression } from './expression.js';
 const mostDepth = 200;
 /** A schema of many choices could make sets that grow with the text; what is beyond this many places is not tried. */
 const mostPlaces = 4096;
-const mostStates = 200_000;
+/** Beyond what a budget gives: a net, not a limit that schemas meet. */
+const mostStates = 100_000;
 const mostSituations = 5000;
 const mostKnownPlaces = 100_000;
 

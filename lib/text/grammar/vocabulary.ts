@@ -42,6 +42,7 @@ async function build(tokenizer: Tokenizer): Promise<Vocabulary> {
   for (let token = 0; token < vocabSize; token += 1) {
     if (specialIds.has(token)) continue;
     const bytes = tokenizer.tokenBytes(token);
+    if (bytes.length === 0 || bytes.length >= 1 << 16) continue;
     insert(tree, bytes, token);
     const read = inString(bytes);
     begun[token] = read.begun;
@@ -100,7 +101,6 @@ async function build(tokenizer: Tokenizer): Promise<Vocabulary> {
 }
 
 function insert(tree: Growing, bytes: Uint8Array, token: number): void {
-  if (bytes.length === 0 || bytes.length >= 1 << 16) return;
   let node = 0;
   for (const value of bytes) {
     let next = tree.child[node]!;

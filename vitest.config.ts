@@ -23,24 +23,69 @@ const model = ['test/models/golden.test.ts'];
 const onGpu = [
   ...ops,
   ...model,
-  'test/core/{autograd,checkpoint,recording,scope,tensor}.test.ts',
+  'test/core/{autograd,environment,tensor}.test.ts',
   'test/cuda/*.test.ts',
   'test/leak/*.test.ts',
   'test/lora/*.test.ts',
-  'test/models/{greedy,train-curves}.test.ts',
+  'test/models/{greedy,narrow,train-curves}.test.ts',
 ];
 
-const projects: { name: string; include: string[]; exclude?: string[]; env: Record<string, string> }[] = [
-  { name: best, include: ['test/**/*.test.ts'], exclude: ['test/cuda/**'], env: { HELVETIA_GPU: 'off' } },
+interface Project {
+  name: string;
+  include: string[];
+  exclude?: string[];
+  env: Record<string, string>;
+  setupFiles?: string[];
+  sequence?: { groupOrder: number };
+}
+
+// On the GPU in software. What depends on its instructions runs for each of them; policies and seeds are the orders in
+// which its warps run, and one order proves nothing. What all of them launched is looked at last.
+function emulated(name: string, include: string[], arch: number, policy: string, seed: number): Project {
+  return {
+    name,
+    include,
+    setupFiles: ['test/simt/note.ts'],
+    env: {
+      HELVETIA_GPU: 'simt',
+      HELVETIA_TEST_DEVICE: 'cuda',
+      HELVETIA_SIMT_DEVICES: '2',
+      HELVETIA_SIMT_ARCH: String(arch),
+      HELVETIA_SIMT_POLICY: policy,
+      HELVETIA_SIMT_SEED: String(seed),
+      HELVETIA_SIMT_PROJECT: name,
+    },
+  };
+}
+const tiled = ['test/ops/{attention,lora,loss,matmul,paged}.test.ts'];
+const orders = ['test/simt/orders.test.ts'];
+const onSimt = [
+  emulated('simt', onGpu, 90, 'robin', 0),
+  emulated('simt80', tiled, 80, 'greedy', 0),
+  emulated('simt90-greedy', orders, 90, 'greedy', 0),
+  emulated('simt90-random', orders, 90, 'random', 1),
+  emulated('simt86', orders, 86, 'random', 2),
+  emulated('simt89', orders, 89, 'random', 3),
+  emulated('simt120', orders, 120, 'random', 4),
+];
+
+const projects: Project[] = [
+  {
+    name: best,
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/cuda/**', 'test/simt/{launches,orders}.test.ts'],
+    env: { HELVETIA_GPU: 'off' },
+  },
   ...paths
     .filter((path) => path !== best)
     .map((path) => ({ name: path, include: [...ops, ...model], env: { HELVETIA_CPU: path, HELVETIA_GPU: 'off' } })),
 ];
 if (existsSync(join(import.meta.dirname, 'build/simt/Release/helvetia.node'))) {
-  projects.push({
-    name: 'simt',
-    include: onGpu,
-    env: { HELVETIA_GPU: 'simt', HELVETIA_SIMT_DEVICES: '2', HELVETIA_TEST_DEVICE: 'cuda' },
+  projects.push(...onSimt, {
+    name: 'simt-launches',
+    include: ['test/simt/launches.test.ts'],
+    env: { HELVETIA_GPU: 'off', HELVETIA_SIMT_PROJECTS: JSON.stringify(onSimt.map(({ name, include }) => ({ name, include }))) },
+    sequence: { groupOrder: 1 },
   });
 }
 if (native.cudaAbsence() === '') {

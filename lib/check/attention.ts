@@ -82,6 +82,7 @@ interface Settings extends Rules {
   dtypes?: [q: DType, k: DType, v: DType];
   /** Default: all three. */
   gradients?: ('q' | 'k' | 'v')[];
+  slack?: number;
 }
 
 function one({
@@ -91,6 +92,7 @@ function one({
   rest = 0,
   dtypes = ['f32', 'f32', 'f32'],
   gradients = ['q', 'k', 'v'],
+  slack = 4,
   ...rules
 }: Settings): Case {
   const tokens = (boundaries.at(-1) ?? 0) + rest;
@@ -107,6 +109,7 @@ function one({
     reference: ({ q, k, v }) => reference(q, k, v, boundaries, rules),
     gradients,
     terms: headDim + Math.max(0, ...lengths),
+    slack,
     flops:
       lengths.reduce((sum, n) => sum + (rules.causal === false ? n * n : (n * (n + 1)) / 2), 0) *
       heads[0] *
@@ -118,7 +121,24 @@ function one({
 const bf16: [DType, DType, DType] = ['bf16', 'bf16', 'bf16'];
 const f16: [DType, DType, DType] = ['f16', 'f16', 'f16'];
 
+/** Each head size that tensor cores have a kernel for, in both formats. */
+const headSizes: Case[] = [bf16, f16].flatMap((dtypes) =>
+  [64, 96, 128, 256].map((headDim) => one({ heads: [2, 1], headDim, boundaries: [0, 19, 45], dtypes })),
+);
+
+/**
+ * Enough tiles of keys for every stage to be filled again, and again after that. The first tokens see few keys, so their
+ * numbers, and with them the roundings of their weights, are several times the root mean square of all.
+ */
+const long: Case[] = [64, 128].flatMap((headDim) =>
+  [{}, { window: 150 }, { causal: false, softcap: 3 }].map((rules) =>
+    one({ heads: [2, 1], headDim, boundaries: [0, 535], dtypes: bf16, gradients: [], slack: 8, ...rules }),
+  ),
+);
+
 export const cases: Case[] = [
+  ...headSizes,
+  ...long,
   // One key has the weight 1 whatever its score: q and k have gradients of nothing but rounding.
   one({ heads: [2, 2], headDim: 8, boundaries: [0, 1], gradients: ['v'] }),
   one({ heads: [2, 2], headDim: 16, boundaries: [0, 19] }),

@@ -19,13 +19,14 @@ interface Formats {
   weight?: DType;
   pair?: DType;
   bias?: boolean;
+  slack?: number;
 }
 
 function layer(
   x: Shape,
   outputs: number,
   rank: number,
-  { x: dtype = 'f32', weight = 'bf16', pair = 'f32', bias }: Formats = {},
+  { x: dtype = 'f32', weight = 'bf16', pair = 'f32', bias, slack = 4 }: Formats = {},
 ): Case {
   const inner = x.at(-1)!;
   const inputs: Case['inputs'] = {
@@ -51,6 +52,7 @@ function layer(
     gradients: ['x', 'a', 'b'],
     // Two products in a row: every term of the second is itself a rounded sum.
     terms: inner * Math.max(rank, 1),
+    slack,
     flops: (2 * x.reduce((p, q) => p * q, 1) * (outputs * (inner + rank) + inner * rank)) / Math.max(inner, 1),
   });
 }
@@ -144,6 +146,15 @@ export const cases: Case[] = [
   layer([31, 100], 50, 64, { x: 'bf16', pair: 'bf16' }),
   layer([40, 300], 20, 7, { x: 'f16', weight: 'f16' }),
   layer([260, 20], 30, 16),
+  // One 16-bit format, whole runs of eight: the path that training takes on tensor cores. Ranks 16, 32 and 64 have a
+  // kernel each; 256 tokens and 128 or 256 outputs are one of its blocks. A pair in f32 is rounded to the format of x, and so
+  // is what A gives: with the result these are four roundings, and independent ones add up by their squares.
+  layer([70, 136], 136, 16, { x: 'bf16', slack: 8 }),
+  layer([300, 72], 264, 24, { x: 'bf16', slack: 8 }),
+  layer([40, 264], 72, 64, { x: 'bf16', pair: 'bf16' }),
+  layer([65, 72], 136, 16, { x: 'f16', weight: 'f16', slack: 8 }),
+  layer([260, 40], 264, 32, { x: 'f16', weight: 'f16', pair: 'f16' }),
+  layer([33, 64], 72, 50, { x: 'f16', weight: 'f16', slack: 8 }),
   path([6, 20], 9, 4, 'f32'),
   path([3, 5, 12], 17, 2, 'bf16'),
   grouped([], 2, [8, 6, 2], 'f32'),

@@ -83,6 +83,9 @@ export const cases: Case[] = [
   fused(3, 8, 4200, { skipped: 3 }),
   fused(1030, 4, 6, { skipped: 50 }),
   fused(1030, 4, 6, { weight: 'bf16', x: 'bf16' }),
+  // The GPU in software takes 128 tokens at a time of these.
+  fused(300, 24, 72, { skipped: 5 }),
+  fused(300, 24, 72, { x: 'bf16', weight: 'bf16' }),
   plain(0, 4, 'f32'),
   plain(5, 1, 'f32'),
   plain(7, 33, 'f32', 3),

@@ -62,6 +62,8 @@ interface Variant {
   bias?: DType;
   /** The operands are transposed by views instead of by the options. */
   views?: boolean;
+  /** Only the forward pass is checked: finite differences of a large product take long. */
+  forwardOnly?: boolean;
 }
 
 function mm(a: Shape, b: Shape, variant: Variant = {}): Case {
@@ -83,7 +85,7 @@ function mm(a: Shape, b: Shape, variant: Variant = {}): Case {
       return matmul(transposeA ? transpose(a!) : a!, transposeB ? transpose(b!) : b!, options);
     },
     reference: ({ a, b, bias }) => withBias(product(a!, b!, transposeA, transposeB), bias),
-    gradients: variant.bias ? ['a', 'b', 'bias'] : ['a', 'b'],
+    gradients: variant.forwardOnly ? [] : variant.bias ? ['a', 'b', 'bias'] : ['a', 'b'],
     terms: inner,
     flops: (2 * inner * cols * a.reduce((x, y) => x * y, 1)) / Math.max(inner, 1),
   });
@@ -102,6 +104,36 @@ function layer(x: Shape, weight: Shape, dtype: DType, frozen: DType, bias: boole
     flops: 2 * x.reduce((p, q) => p * q, 1) * weight[0]!,
   });
 }
+
+/** Both 16-bit formats with either operand along either axis, in the shapes of one small, one large and one wide tile. */
+const tensorCores: Case[] = (['bf16', 'f16'] as const).flatMap((dtype) =>
+  [false, true].flatMap((transposeA) =>
+    [false, true].flatMap((transposeB) =>
+      [
+        [40, 72, 104],
+        [248, 72, 240],
+        [136, 200, 264],
+      ].map(([m, k, n]) =>
+        mm(transposeA ? [k!, m!] : [m!, k!], transposeB ? [n!, k!] : [k!, n!], {
+          transposeA,
+          transposeB,
+          a: dtype,
+          b: dtype,
+          forwardOnly: true,
+        }),
+      ),
+    ),
+  ),
+);
+
+/** Products in rows 1 to 8 that stream b, in each format and along either of its axes. */
+const streamed: Case[] = (['f32', 'bf16', 'f16'] as const).flatMap((dtype) =>
+  [1, 2, 4, 7].flatMap((rows) =>
+    [false, true].map((transposeB) =>
+      mm([rows, 72], transposeB ? [40, 72] : [72, 40], { transposeB, b: dtype, forwardOnly: true }),
+    ),
+  ),
+);
 
 // Sizes around the blocks of the CPU's kernels: 1..16 rows are streamed, tiles have 14 (or 6) rows and 32 (or 16)
 // columns, a block of k has 256.
@@ -152,4 +184,12 @@ export const cases: Case[] = [
   layer([2, 3, 33], [17, 33], 'f32', 'f32', true),
   layer([40, 65], [31, 65], 'bf16', 'bf16', true),
   layer([40, 65], [31, 65], 'f32', 'bf16', false),
+  ...tensorCores,
+  ...streamed,
+  // More tiles than a small GPU has processors, and more steps of K than a ring has stages: within a tile and over tiles.
+  mm([520, 136], [392, 136], { transposeB: true, a: 'bf16', b: 'bf16', forwardOnly: true }),
+  mm([140, 1100], [264, 1100], { transposeB: true, a: 'bf16', b: 'bf16', out: 'f32', forwardOnly: true }),
+  mm([264, 840], [840, 520], { a: 'f16', b: 'f16', bias: 'f16', forwardOnly: true }),
+  mm([3, 136, 136], [3, 136, 264], { a: 'bf16', b: 'bf16', forwardOnly: true }),
+  mm([64, 2048], [64, 2048], { transposeB: true, a: 'bf16', b: 'bf16', forwardOnly: true }),
 ];

@@ -104,7 +104,24 @@ function append(name: string, slots: number[], dtypes: [kv: DType, cache: DType]
   });
 }
 
+/** Each head size that tensor cores have a kernel for, in both formats: decoding, and a prompt beside it. */
+const headSizes: Case[] = (['bf16', 'f16'] as const).flatMap((dtype) =>
+  [64, 96, 128, 256].map((headDim) =>
+    attend({
+      heads: [2, 1],
+      headDim,
+      blockSize: 16,
+      sequences: [
+        [1, 40],
+        [21, 53],
+      ],
+      dtypes: [dtype, dtype],
+    }),
+  ),
+);
+
 export const cases: Case[] = [
+  ...headSizes,
   append('in order', [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], ['f32', 'f32']),
   append('scattered, some skipped', [31, -1, 0, 17, -1, 8], ['f32', 'bf16']),
   append('narrower rows', [3, 12], ['bf16', 'f32']),

@@ -19,7 +19,11 @@
 namespace cuda {
 namespace {
 
+#ifdef HELVETIA_SIMT
+constexpr int64_t chunkElements = int64_t(1) << 14;  // so that small tests have several chunks
+#else
 constexpr int64_t chunkElements = int64_t(64) << 20;  // 256 MB of logits: their products are large, and memory small
+#endif
 
 int64_t chunkRows(int64_t tokens, int64_t vocab) {
   const int64_t rows = chunkElements / vocab / 128 * 128;

@@ -1,15 +1,18 @@
 // What is peculiar to a GPU: transfers, graphs, several GPUs, running out of memory, faults in data.
 import { describe, expect, it } from 'vitest';
-import { backward } from '../../lib/autograd.js';
+import { backward, noGrad } from '../../lib/autograd.js';
+import { compare } from '../../lib/check/case.js';
 import { cudaCount, cudaInfo, device, memory, resetPeak, trimMemory } from '../../lib/device.js';
 import { toDevice } from '../../lib/ops/copy.js';
 import { add, mul } from '../../lib/ops/elementwise.js';
 import { embedding } from '../../lib/ops/embedding.js';
+import { loraGrouped } from '../../lib/ops/lora.js';
 import { matmul } from '../../lib/ops/matmul.js';
-import { randn } from '../../lib/ops/random.js';
+import { pagedAttention } from '../../lib/ops/paged.js';
+import { dropout, full, randn, uniform, zeros } from '../../lib/ops/random.js';
 import { sum } from '../../lib/ops/reduce.js';
 import { recordCalls } from '../../lib/recording.js';
-import { empty, tensor } from '../../lib/tensor.js';
+import { empty, type Tensor, tensor } from '../../lib/tensor.js';
 
 const numbers = async (x: { data(): Promise<ArrayLike<number>> }): Promise<number[]> => Array.from(await x.data());
 
@@ -60,13 +63,92 @@ describe('a GPU', () => {
       c! * b! + d! * d! + 1,
     ];
     expect(await numbers(result)).toEqual(product([1, 2, 3, 4]));
+    const before = cudaInfo().graphLaunches;
     for (let i = 0; i < 20; i++) {
       const values = [i, 1, -i, 2];
       x.write(Float32Array.from(values));
       recording.replay();
       expect(await numbers(result)).toEqual(product(values));
     }
+    expect(cudaInfo().graphLaunches - before).toBe(20);
     recording.dispose();
+  });
+
+  const ints = (values: readonly number[], shape = [values.length]): Tensor =>
+    tensor(Int32Array.from(values), { shape, device: 'cuda' });
+
+  it('finds the segments of adapters anew at each replay of loraGrouped', async () => {
+    const [a, b] = [randn([3, 8, 24], { device: 'cuda', seed: 1 }), randn([3, 40, 8], { device: 'cuda', seed: 2 })];
+    const [x, base] = [randn([6, 24], { device: 'cuda', seed: 3 }), zeros([6, 40], { device: 'cuda' })];
+    const scalings = tensor([1, 2, 0.5], { device: 'cuda' });
+    const sorted = (slots: readonly number[]): { order: number[]; segments: number[] } => ({
+      order: [...slots.keys()].sort((s, t) => slots[s]! - slots[t]! || s - t),
+      segments: [0, 1, 2, 3].map((slot) => slots.filter((s) => s < slot).length),
+    });
+    const group = (slots: readonly number[]) => {
+      const { order, segments } = sorted(slots);
+      return { a, b, scalings, order: ints(order), segments: ints(segments) };
+    };
+    const groups = group([0, 0, 0, 1, 1, 2]);
+    const { recording, result } = recordCalls(() => loraGrouped(add(base, 0), x, groups));
+    const before = cudaInfo().graphLaunches;
+    for (const slots of [
+      [2, 1, 0, 2, 1, 0],
+      [-1, -1, 1, 1, 1, 1],
+      [0, 0, 0, 0, 0, 2],
+    ]) {
+      const { order, segments } = sorted(slots);
+      groups.order.write(Int32Array.from(order));
+      groups.segments.write(Int32Array.from(segments));
+      recording.replay();
+      expect(await numbers(result)).toEqual(await numbers(loraGrouped(add(base, 0), x, group(slots))));
+    }
+    expect(cudaInfo().graphLaunches - before).toBe(3);
+    recording.dispose();
+  });
+
+  it('finds the lengths of sequences anew at each replay of pagedAttention', async () => {
+    const cache = (seed: number): Tensor => randn([8, 1, 16, 64], { device: 'cuda', seed, dtype: 'bf16' });
+    const [kCache, vCache] = [cache(1), cache(2)];
+    const q = randn([3, 2, 64], { device: 'cuda', seed: 3, dtype: 'bf16' });
+    const tables = { blockTables: ints([0, 1, 2, 3, 4, 5], [3, 2]), boundaries: ints([0, 1, 2, 3]) };
+    const attend = (lengths: Tensor): Tensor => pagedAttention(q, kCache, vCache, { ...tables, lengths });
+    const lengths = ints([1, 2, 3]);
+    const { recording, result } = recordCalls(() => noGrad(() => attend(lengths)));
+    const before = cudaInfo().graphLaunches;
+    for (const values of [
+      [32, 1, 17],
+      [16, 31, 2],
+    ]) {
+      lengths.write(Int32Array.from(values));
+      recording.replay();
+      expect(await numbers(result)).toEqual(await numbers(noGrad(() => attend(ints(values)))));
+    }
+    expect(cudaInfo().graphLaunches - before).toBe(2);
+    recording.dispose();
+  });
+
+  it('sends more bytes at once than all its pinned slots hold', async () => {
+    const values = Float32Array.from({ length: 10_000_001 }, (_, i) => i);
+    const there = tensor(values, { device: 'cuda' });
+    const back = (await there.data()) as Float32Array;
+    expect(Buffer.compare(Buffer.from(back.buffer), Buffer.from(values.buffer))).toBe(0);
+    there.dispose();
+  });
+
+  it.each(['f32', 'bf16', 'f16'] as const)('draws the same %s numbers as the CPU, to the last bit', async (dtype) => {
+    for (const size of [1, 33, 5000]) {
+      const draws = (device: string): Tensor[] => [
+        uniform([size], { device, dtype, seed: 7, low: -1, high: 3 }),
+        dropout(full([size], 1, { device, dtype }), { probability: 0.3, seed: 9 }),
+      ];
+      for (const [i, here] of draws('cpu').entries())
+        expect(await draws('cuda')[i]!.data(), `draw ${i} of ${size}`).toEqual(await here.data());
+      // Box-Muller's logarithm and cosine are the machine's own: a rounding of theirs, or of the format.
+      const [want, got] = [await randn([size], { device: 'cpu', dtype, seed: 8 }).data(), await randn([size], { device: 'cuda', dtype, seed: 8 }).data()];
+      const { worst, message } = compare(got, want, dtype, 1, 2);
+      expect(worst, message).toBeLessThanOrEqual(1);
+    }
   });
 
   it('runs a failed recording call by call, so that the failure reaches who waits', async () => {

@@ -28,6 +28,20 @@ describe('adamw', () => {
     expect(await p.item()).toBeNaN();
   });
 
+  it('takes more tensors than a kernel has arguments for', async () => {
+    const count = 1100;
+    const of = (value: (i: number) => number): ReturnType<typeof zeros>[] =>
+      Array.from({ length: count }, (_, i) => tensor(new Array<number>((i % 3) + 1).fill(value(i)), { device }));
+    const [p, m, v, g] = [of((i) => i), of(() => 0), of(() => 0), of((i) => (i % 2 ? 1 : -1) * 0.5)];
+    const norm = squaredNorm(g!);
+    expect(await norm.item()).toBeCloseTo(0.25 * g!.reduce((sum, x) => sum + x.shape[0]!, 0), 3);
+    adamw(p!, m!, v!, g!, { learningRate: 0.25, step: 1 });
+    const moved = await Promise.all(p!.map((x) => x.data()));
+    for (const [i, values] of moved.entries()) {
+      for (const value of values) expect(value).toBeCloseTo(i % 2 ? i - 0.25 : i + 0.25, 3);
+    }
+  });
+
   it('takes no parameters at all', () => {
     expect(() => adamw([], [], [], [], { learningRate: 1, step: 1 })).not.toThrow();
   });

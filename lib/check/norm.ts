@@ -63,7 +63,16 @@ function layer(shape: number[], dtype: DType = 'f32', parameters: DType = dtype)
   });
 }
 
+/** The same with parameters that are frozen, as in an adapter's training: only x has a gradient. */
+const frozen = (spec: Case): Case => ({ ...spec, name: `${spec.name}, frozen`, gradients: ['x'] });
+
+// Rows of 16, of 7, and too long for the registers of a GPU's block.
+const widths: Case[] = [rms, layer].flatMap((of) =>
+  [16, 7, 8200].flatMap((cols) => [of([2, cols]), frozen(of([2, cols]))]),
+);
+
 export const cases: Case[] = [
+  ...widths,
   rms([0, 8]),
   rms([1, 1], 'f32', 'f32', 0.5), // with a small eps its gradient is all cancellation
   rms([3, 7]),

@@ -133,6 +133,21 @@ export const cases: Case[] = [
     reduction(name, { shape: [130, 6], dtype: 'f16' }, [0]),
     reduction(name, { shape: [2, 0, 3] }, [0].concat(name === 'max' || name === 'min' ? [] : 2)),
   ]),
+  // Whole runs of eight along the axis that is reduced, and across it.
+  ...(['sum', 'max', 'min'] as const).flatMap((name) =>
+    [
+      [7, 96],
+      [96, 16],
+      [7, 90],
+      [90, 7],
+    ].flatMap((shape) =>
+      (['f32', 'i32'] as const).flatMap((dtype) =>
+        [0, 1].map((axis) =>
+          reduction(name, { shape, dtype, values: dtype === 'i32' ? { below: 1000 } : 'normal' }, [axis]),
+        ),
+      ),
+    ),
+  ),
   reduction('sum', { shape: [0, 3] }, [0]),
   reduction('sum', { shape: [40000] }, undefined),
   reduction('sum', { shape: [1, 300, 300] }, [1]),
@@ -160,6 +175,7 @@ export const cases: Case[] = [
     argument(name, [5, 1000], 'bf16', { below: 9 }),
     argument(name, [2, 3, 37], 'f16'),
     argument(name, [40, 3], 'i32', { below: 3 }),
+    argument(name, [40, 72], 'i32', { below: 3 }),
     argument(name, [0, 3], 'f32'),
   ]),
   largest([1], 1, 'f32'),

@@ -1,7 +1,7 @@
 // helvetia serve: OpenAI's API over one or more models, until Ctrl-C or SIGTERM.
 import { once } from 'node:events';
 import type { Command } from 'commander';
-import { createServer, jsonLogger } from '../server/index.js';
+import { createServer, jsonLogger, type Server } from '../server/index.js';
 import { addModelOptions, type ModelFlags } from './options.js';
 import { given, positiveInteger, repeated, wholeNumber } from './parse.js';
 import { type Context, styleFor } from './terminal.js';
@@ -100,7 +100,8 @@ async function serve(context: Context, models: string[], flags: Flags): Promise<
     const { url } = await server.listen({ host: flags.host, port: flags.port });
     await Promise.race([server.ready, aborted(signal)]);
     if (!signal.aborted) {
-      stdout.write(`${style.bold(url)}/v1 serves ${models.join(', ')}; try it at ${style.bold(url)}\n`);
+      const names = await servedNames(server, url, apiKeys?.[0]);
+      stdout.write(`${style.bold(url)}/v1 serves ${names.join(', ')}; try it at ${style.bold(url)}\n`);
       await aborted(signal);
     }
   } finally {
@@ -108,6 +109,14 @@ async function serve(context: Context, models: string[], flags: Flags): Promise<
   }
   // Being told to stop is how a server ends.
   context.exitCode = 0;
+}
+
+/** The names that requests must use: of a path, its last part. */
+async function servedNames({ fetch }: Server, url: string, apiKey: string | undefined): Promise<string[]> {
+  const headers: Record<string, string> = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
+  const response = await fetch(new Request(`${url}/v1/models`, { headers }));
+  const { data } = (await response.json()) as { data: { id: string; parent: string | null }[] };
+  return data.filter(({ parent }) => parent === null).map(({ id }) => id);
 }
 
 const aborted = async (signal: AbortSignal): Promise<void> => {

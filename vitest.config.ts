@@ -84,7 +84,10 @@ if (existsSync(join(import.meta.dirname, 'build/simt/Release/helvetia.node'))) {
   projects.push(...onSimt, {
     name: 'simt-launches',
     include: ['test/simt/launches.test.ts'],
-    env: { HELVETIA_GPU: 'off', HELVETIA_SIMT_PROJECTS: JSON.stringify(onSimt.map(({ name, include }) => ({ name, include }))) },
+    env: {
+      HELVETIA_GPU: 'off',
+      HELVETIA_SIMT_PROJECTS: JSON.stringify(onSimt.map(({ name, include }) => ({ name, include }))),
+    },
     sequence: { groupOrder: 1 },
   });
 }

@@ -103,13 +103,22 @@ export class HelvetiaLanguageModel<V extends Version> implements LanguageModel<V
 
 function sampling(options: CallOptions): GenerateOptions {
   const { temperature, topP, topK, presencePenalty, frequencyPenalty, seed, stopSequences, abortSignal } = options;
-  const given = { temperature, topP: leastTopP(topP), topK, presencePenalty, frequencyPenalty, seed, signal: abortSignal };
+  const given = {
+    temperature,
+    topP: leastTopP(topP),
+    topK,
+    presencePenalty,
+    frequencyPenalty,
+    seed,
+    signal: abortSignal,
+  };
   const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   return { ...known, ...(stopSequences && stopSequences.length > 0 ? { stop: stopSequences } : {}) };
 }
 
 /** 0 is allowed in the SDK as on the wire, and takes the likeliest token alone. */
-const leastTopP = (topP: number | undefined): number | undefined => (topP === undefined ? undefined : Math.max(topP, 1e-6));
+const leastTopP = (topP: number | undefined): number | undefined =>
+  topP === undefined ? undefined : Math.max(topP, 1e-6);
 
 /** The generation as the SDK's parts: blocks of text, calls as they are written and once they are whole, and the end. */
 async function* streamParts(generation: Generation, reader: AnswerReader): AsyncGenerator<StreamPart, void, void> {

@@ -98,8 +98,7 @@ function argument(name: 'argmax' | 'argmin', shape: number[], dtype: DType, valu
 
 function largest(shape: Shape, k: number, dtype: DType, below?: number): Case {
   const x: Input = { shape, dtype, ...(below ? { values: { below } } : {}) };
-  const order = (row: Float64Array): number[] =>
-    [...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b).slice(0, k);
+  const order = (row: Float64Array): number[] => [...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b).slice(0, k);
   const eachRow = (x: Numbers, body: (row: Float64Array) => readonly number[]): Numbers => {
     const cols = shape.at(-1)!;
     const rows = Array.from({ length: x.data.length / cols }, (_, i) => x.data.subarray(i * cols, (i + 1) * cols));

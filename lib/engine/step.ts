@@ -187,5 +187,4 @@ export class StepRunner<S extends StepSequence> {
 // A sequence without a token goes on with any until it is told: the others have theirs.
 const tokensOf = (chosen: Tensor): Tensor => maximum(chosen, 0);
 
-const needsJavaScript = (sequence: StepSequence): boolean =>
-  sequence.topLogprobs !== undefined || adjusts(sequence);
+const needsJavaScript = (sequence: StepSequence): boolean => sequence.topLogprobs !== undefined || adjusts(sequence);

@@ -91,19 +91,7 @@ export function* attentionSteps(q: Tensor, k: Tensor, v: Tensor, options: Attent
     const all = [...gradients, dout, queries, keys, values, out, lse];
     yield* byHead(all, k.dim(1), 2.5 * work, ([dq, dk, dv, ...from]) => {
       const [through, query, key, value, result, sums] = from;
-      kernels.attentionBackward(
-        dq!,
-        dk!,
-        dv!,
-        through!,
-        query!,
-        key!,
-        value!,
-        result!,
-        sums!,
-        ends,
-        ...settings,
-      );
+      kernels.attentionBackward(dq!, dk!, dv!, through!, query!, key!, value!, result!, sums!, ends, ...settings);
     });
     lse.dispose();
     return gradients.map((gradient, i) => {

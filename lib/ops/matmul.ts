@@ -24,8 +24,7 @@ export interface MatmulOptions {
  *
  * @throws RangeError if the inner sizes differ, if the leading axes do not match, or if `bias` is not `[n]`.
  */
-export const matmul = (a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor =>
-  finish(matmulSteps(a, b, options));
+export const matmul = (a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor => finish(matmulSteps(a, b, options));
 
 /** The same, and its gradients, in steps. */
 export function* matmulSteps(a: Tensor, b: Tensor, options: MatmulOptions = {}): Steps<Tensor> {

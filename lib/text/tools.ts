@@ -19,7 +19,15 @@ import type { Grammar } from './grammar/machine.js';
 import type { TokenMask } from './mask.js';
 import type { ChatMessage } from './template.js';
 import type { Tokenizer } from './tokenizer.js';
-import { callId, callsExpression, mostCalls, type ToolChoices, type ToolForm, toolFormOf, toolMessages } from './tool-forms.js';
+import {
+  callId,
+  callsExpression,
+  mostCalls,
+  type ToolChoices,
+  type ToolForm,
+  toolFormOf,
+  toolMessages,
+} from './tool-forms.js';
 import { type ToolEvent, ToolParser } from './tool-parser.js';
 
 export type { ToolEvent } from './tool-parser.js';

@@ -145,7 +145,10 @@ describe('a GPU', () => {
       for (const [i, here] of draws('cpu').entries())
         expect(await draws('cuda')[i]!.data(), `draw ${i} of ${size}`).toEqual(await here.data());
       // Box-Muller's logarithm and cosine are the machine's own: a rounding of theirs, or of the format.
-      const [want, got] = [await randn([size], { device: 'cpu', dtype, seed: 8 }).data(), await randn([size], { device: 'cuda', dtype, seed: 8 }).data()];
+      const [want, got] = [
+        await randn([size], { device: 'cpu', dtype, seed: 8 }).data(),
+        await randn([size], { device: 'cuda', dtype, seed: 8 }).data(),
+      ];
       const { worst, message } = compare(got, want, dtype, 1, 2);
       expect(worst, message).toBeLessThanOrEqual(1);
     }

@@ -84,7 +84,14 @@ describe('lora', () => {
       const order = Int32Array.from(slots.keys()).sort((s, t) => slots[s]! - slots[t]! || s - t);
       const segments = Int32Array.from({ length: 4 }, (_, s) => slots.filter((slot) => slot < s).length);
       const ranks = tensor(Int32Array.of(24, 24, 24), { device });
-      const groups = { a, b, ranks, scalings, order: tensor(order, { device }), segments: tensor(segments, { device }) };
+      const groups = {
+        a,
+        b,
+        ranks,
+        scalings,
+        order: tensor(order, { device }),
+        segments: tensor(segments, { device }),
+      };
       return loraGrouped(zeros([slots.length, 70], { device }), rows, groups).data();
     };
     const all = await run(
@@ -107,7 +114,9 @@ describe('lora', () => {
       segments: tensor(Int32Array.from(segments), { device }),
     });
     expect(() => loraGrouped(x, out, groups([0], [0, 0, 1]))).toThrow(/loraGrouped: out \[tokens,out\].* do not fit/);
-    expect(() => loraGrouped(out, x, groups([0], [0, 1]))).toThrow('must be [slots], [slots], [tokens] and [slots + 1]');
+    expect(() => loraGrouped(out, x, groups([0], [0, 1]))).toThrow(
+      'must be [slots], [slots], [tokens] and [slots + 1]',
+    );
     await expect(loraGrouped(out, x, groups([3], [0, 0, 1])).data()).rejects.toThrow(
       'loraGrouped: row 3 of a batch of 3',
     );

@@ -24,7 +24,8 @@ const notes = projects.flatMap(({ name, include }) =>
   include.flatMap(filesOf).map((file) => noteOf(name, join(root, file))),
 );
 const absent = notes.filter((note) => !existsSync(note));
-if (absent.length > 0) console.warn(`skipped: ${absent.length} of ${notes.length} files on the software GPU did not run`);
+if (absent.length > 0)
+  console.warn(`skipped: ${absent.length} of ${notes.length} files on the software GPU did not run`);
 
 const addon = join(root, 'build/simt/Release/helvetia.node');
 const table = join(root, 'native/cuda/shared.txt');
@@ -77,11 +78,13 @@ describe.skipIf(absent.length > 0)('the kernels on the software GPU', () => {
   it('ask for the shared memory that the table says', () => {
     const lines = [...launched]
       .map(([name, by]) => {
-        const of = (capability: string): string => (by.has(capability) ? `${by.get(capability)} bytes` : 'not launched');
+        const of = (capability: string): string =>
+          by.has(capability) ? `${by.get(capability)} bytes` : 'not launched';
         return `${name}: sm_80 ${of('80')}, sm_90a ${of('90')}`;
       })
       .sort();
-    const title = 'The most dynamic shared memory that the tests launch each kernel with. See test/simt/launches.test.ts.\n\n';
+    const title =
+      'The most dynamic shared memory that the tests launch each kernel with. See test/simt/launches.test.ts.\n\n';
     if (process.env.UPDATE_KERNELS) writeFileSync(table, `${title}${lines.join('\n')}\n`);
     expect(lines).toEqual(readFileSync(table, 'utf8').trimEnd().split('\n').slice(2));
   });

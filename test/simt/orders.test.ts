@@ -37,7 +37,9 @@ const forward = [
     paged,
     'pagedAttention bf16',
     'pagedAttention f32',
-    ...[64, 96, 128, 256].map((headDim) => `pagedAttention f16,f16 of 1 of 40, 21 of 53 tokens, 2/1 heads × ${headDim}`),
+    ...[64, 96, 128, 256].map(
+      (headDim) => `pagedAttention f16,f16 of 1 of 40, 21 of 53 tokens, 2/1 heads × ${headDim}`,
+    ),
   ),
   ...lora.filter(({ name }) => name.startsWith('loraGrouped')),
 ];

@@ -160,7 +160,7 @@ describe('the loss', () => {
         await new Promise((resolve) => setTimeout(resolve, 20));
         throw new Error('out of memory');
       }
-      return { data: () => Promise.reject(new Error('the reference failed')) } as never;
+      return { losses: { data: () => Promise.reject(new Error('the reference failed')) } } as never;
     };
     const failing = { device: decoder.device, losses } as unknown as Decoder;
     const signal = new AbortController().signal;

@@ -20,11 +20,9 @@ const shared = {
 
 const ops = ['test/ops/*.test.ts'];
 const model = ['test/models/golden.test.ts'];
-const onGpu = [
-  ...ops,
+const kernels = [...ops, 'test/core/{autograd,environment,tensor}.test.ts', 'test/cuda/*.test.ts'];
+const models = [
   ...model,
-  'test/core/{autograd,environment,tensor}.test.ts',
-  'test/cuda/*.test.ts',
   'test/leak/*.test.ts',
   'test/lora/*.test.ts',
   'test/models/{greedy,narrow,train-curves}.test.ts',
@@ -37,15 +35,24 @@ interface Project {
   env: Record<string, string>;
   setupFiles?: string[];
   sequence?: { groupOrder: number };
+  testTimeout?: number;
 }
 
 // On the GPU in software. What depends on its instructions runs for each of them; policies and seeds are the orders in
 // which its warps run, and one order proves nothing. What all of them launched is looked at last.
-function emulated(name: string, include: string[], arch: number, policy: string, seed: number): Project {
+function emulated(
+  name: string,
+  include: string[],
+  arch: number,
+  policy: string,
+  seed: number,
+  env: Record<string, string> = {},
+): Project {
   return {
     name,
     include,
     setupFiles: ['test/simt/note.ts'],
+    testTimeout: 300_000,
     env: {
       HELVETIA_GPU: 'simt',
       HELVETIA_TEST_DEVICE: 'cuda',
@@ -54,13 +61,16 @@ function emulated(name: string, include: string[], arch: number, policy: string,
       HELVETIA_SIMT_POLICY: policy,
       HELVETIA_SIMT_SEED: String(seed),
       HELVETIA_SIMT_PROJECT: name,
+      ...env,
     },
   };
 }
 const tiled = ['test/ops/{attention,lora,loss,matmul,paged}.test.ts'];
 const orders = ['test/simt/orders.test.ts'];
 const onSimt = [
-  emulated('simt', onGpu, 90, 'robin', 0),
+  emulated('simt', kernels, 90, 'robin', 0),
+  // Whole models launch the kernels that the project before has watched.
+  emulated('simt-models', models, 90, 'robin', 0, { HELVETIA_SIMT_WATCH: 'off' }),
   emulated('simt80', tiled, 80, 'greedy', 0),
   emulated('simt90-greedy', orders, 90, 'greedy', 0),
   emulated('simt90-random', orders, 90, 'random', 1),
@@ -92,7 +102,7 @@ if (existsSync(join(import.meta.dirname, 'build/simt/Release/helvetia.node'))) {
   });
 }
 if (native.cudaAbsence() === '') {
-  projects.push({ name: 'cuda', include: onGpu, env: { HELVETIA_TEST_DEVICE: 'cuda' } });
+  projects.push({ name: 'cuda', include: [...kernels, ...models], env: { HELVETIA_TEST_DEVICE: 'cuda' } });
 }
 
 export default defineConfig({

@@ -1,10 +1,20 @@
 // Plain loads and stores of kernels. g++ compiles the kernels with -fsanitize=thread, which calls a function before each
 // access, and these are the functions: not ThreadSanitizer, but the software GPU's own watch over shared memory.
+#include <cstdlib>
+#include <cstring>
 #include "shared.h"
 
 namespace {
 
+// HELVETIA_SIMT_WATCH=off leaves this watch out: it makes whole models several times slower.
+bool isWatching() {
+  const char* watch = std::getenv("HELVETIA_SIMT_WATCH");
+  return !watch || std::strcmp(watch, "off") != 0;
+}
+const bool watching = isWatching();
+
 inline void touch(const void* at, size_t count, bool writes) {
+  if (!watching) return;
   if (simt::Thread* me = simt::current) me->block->shared->trackPlain(at, uint32_t(count), writes);
 }
 

@@ -1,5 +1,6 @@
 // Times a server as its clients see it: streams over HTTP, one and several at a time, and node-llama-cpp beside it where
 // it is installed. All answers have the same length, whatever the model would like to say.
+import { cpuInfo } from '../device.js';
 import type { Model } from '../model.js';
 import { createServer } from '../server/index.js';
 import { type Repeats, repeat, type Spread, seconds } from './measure.js';
@@ -79,7 +80,7 @@ interface LlamaCpp {
   getLlama(options: { gpu: false }): Promise<{
     loadModel(options: { modelPath: string }): Promise<{
       tokenize(text: string): number[];
-      createContext(options: { sequences: number; contextSize: number }): Promise<{
+      createContext(options: { sequences: number; contextSize: number; threads: number }): Promise<{
         getSequence(): {
           evaluate(
             tokens: number[],
@@ -105,6 +106,8 @@ export async function timeLlamaCpp(
   const found = await installed();
   if (!found) return undefined;
   const llama = await found.getLlama({ gpu: false });
+  // As many as ours: its own default may exceed the cores, and its threads spin while they wait for each other.
+  const { threads } = cpuInfo();
   const model = await llama.loadModel({ modelPath: path });
   const results: Spread[] = [];
   for (const shape of shapes) {
@@ -114,7 +117,7 @@ export async function timeLlamaCpp(
         run++;
         const prompts = Array.from({ length: shape.streams }, (_, stream) => model.tokenize(promptOf(run, stream)));
         const contextSize = shape.tokens + Math.max(...prompts.map(({ length }) => length)) + 1;
-        const context = await model.createContext({ sequences: shape.streams, contextSize });
+        const context = await model.createContext({ sequences: shape.streams, contextSize, threads });
         try {
           return await rate(shape, async (stream) => {
             const answer = context.getSequence().evaluate(prompts[stream]!, { temperature: 0, yieldEogToken: true });

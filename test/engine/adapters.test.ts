@@ -149,7 +149,9 @@ describe('AdapterFolder', () => {
     const [a, b] = await Promise.all([folder.resolve('one'), folder.resolve('two')]); // each gives the other up
     expect([a!, b!].flatMap((adapter) => adapter.parameters()).some(({ disposed }) => disposed)).toBe(false);
     for (const adapter of [a!, b!]) adapter.release();
-    const loading = folder.resolve('three', AbortSignal.timeout(0));
-    await expect(loading).rejects.toThrow();
+    const controller = new AbortController();
+    const loading = folder.resolve('three', controller.signal);
+    controller.abort(new Error('nobody waits'));
+    await expect(loading).rejects.toThrow('nobody waits');
   });
 });

@@ -91,18 +91,15 @@ const projects: Project[] = [
     .map((path) => ({ name: path, include: [...ops, ...model], env: { HELVETIA_CPU: path, HELVETIA_GPU: 'off' } })),
 ];
 if (existsSync(join(import.meta.dirname, 'build/simt/Release/helvetia.node'))) {
-  projects.push(...onSimt);
-  // HELVETIA_LAUNCHES=1 npm test: asked for by whoever changes kernels, because it needs a whole run.
-  if (process.env.HELVETIA_LAUNCHES)
-    projects.push({
-      name: 'simt-launches',
-      include: ['test/simt/launches.test.ts'],
-      env: {
-        HELVETIA_GPU: 'off',
-        HELVETIA_SIMT_PROJECTS: JSON.stringify(onSimt.map(({ name, include }) => ({ name, include }))),
-      },
-      sequence: { groupOrder: 1 },
-    });
+  projects.push(...onSimt, {
+    name: 'simt-launches',
+    include: ['test/simt/launches.test.ts'],
+    env: {
+      HELVETIA_GPU: 'off',
+      HELVETIA_SIMT_PROJECTS: JSON.stringify(onSimt.map(({ name, include }) => ({ name, include }))),
+    },
+    sequence: { groupOrder: 1 },
+  });
 }
 if (native.cudaAbsence() === '') {
   projects.push({ name: 'cuda', include: [...kernels, ...models], env: { HELVETIA_TEST_DEVICE: 'cuda' } });

@@ -34,14 +34,14 @@ const gpus: Device[] = [];
 
 /**
  * The device of that name: `'cpu'`, `'cuda'` (the first GPU that works), `'cuda:1'`, … `'auto'` takes the first GPU that
- * works, else the CPU; `cudaAbsence()` says why. HELVETIA_GPU=off keeps `'auto'` on the CPU.
+ * works, else the CPU; `whyCpu()` says why. HELVETIA_GPU=off keeps `'auto'` on the CPU.
  *
  * @throws Error if the name is not known, or if it asks for CUDA and CUDA cannot be used, with the reason.
  */
 export function device(name: string | Device = 'auto'): Device {
   if (name instanceof Device) return name;
   if (name === 'cpu') return cpu;
-  if (name === 'auto') return process.env.HELVETIA_GPU !== 'off' && cudaCount() > 0 ? gpu('auto', 0) : cpu;
+  if (name === 'auto') return whyCpu() ? cpu : gpu('auto', 0);
   const index = /^cuda(?::(\d{1,3}))?$/.exec(name);
   if (!index) throw new Error(`device '${name}' is not known: expected 'auto', 'cpu', 'cuda' or 'cuda:1'`);
   return gpu(name, Number(index[1] ?? 0));
@@ -58,6 +58,11 @@ function gpu(name: string, index: number): Device {
 /** Why CUDA cannot be used in this process, in one sentence; empty where it can. */
 export function cudaAbsence(): string {
   return native.cudaAbsence();
+}
+
+/** Why `'auto'` takes the CPU in this process, in one sentence; empty where it takes a GPU. */
+export function whyCpu(): string {
+  return process.env.HELVETIA_GPU === 'off' ? 'HELVETIA_GPU=off keeps to the CPU' : cudaAbsence();
 }
 
 /** Which GPUs of this machine have no number, because CUDA cannot be used on them, and why; empty where all have one. */

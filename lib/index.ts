@@ -1,5 +1,5 @@
 // The public names of `helvetia`, and nothing else. Tensors and ops are in `helvetia/tensor`.
-export { cpuInfo, cudaAbsence, memory, trimMemory } from './device.js';
+export { cpuInfo, cudaAbsence, memory, trimMemory, whyCpu } from './device.js';
 export { QueueFull } from './engine/engine.js';
 export type { EngineOptions } from './engine/options.js';
 export { type ResolveOptions, resolveModel } from './files/hub.js';

@@ -186,9 +186,15 @@ export class Model {
 
   /** A model with the adapter's products added into its weights. Unchanged weights are shared with this one. */
   mergeAdapter(adapter: Adapter): Model {
-    const { config, device, dtype, weights } = this.decoder;
-    const decoder = new Decoder(config, mergedWeights(weights, adapter), device, dtype);
-    return new Model(this.name, this.path, decoder, this.textTokenizer, this.defaults);
+    return this.#withWeights(mergedWeights(this.decoder.weights, adapter));
+  }
+
+  /**
+   * The other way: a model with the adapter's products taken out of its weights, for one that was saved merged. Its
+   * weights are the base's within the roundings of their format; where the base is at hand, load that.
+   */
+  unmergeAdapter(adapter: Adapter): Model {
+    return this.#withWeights(mergedWeights(this.decoder.weights, adapter, -1));
   }
 
   /** Writes a Hugging Face folder: weights, config and tokenizer files. Only for a model loaded from such a folder. */
@@ -218,6 +224,12 @@ export class Model {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #withWeights(weights: Map<string, Tensor>): Model {
+    const { config, device, dtype } = this.decoder;
+    const decoder = new Decoder(config, weights, device, dtype);
+    return new Model(this.name, this.path, decoder, this.textTokenizer, this.defaults);
   }
 
   #checkIds(op: string, ids: readonly number[]): void {

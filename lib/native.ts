@@ -60,7 +60,7 @@ export interface Kernels {
   argmax(out: H, x: H): void;
   argmin(out: H, x: H): void;
   topk(values: H, places: H, x: H): void;
-  matmul(out: H, a: H, b: H, bias: Maybe, accumulate: boolean): void;
+  matmul(out: H, a: H, b: H, bias: Maybe, residual: Maybe, activation: number): void;
   softmax(out: H, x: H): void;
   softmaxBackward(dx: H, dout: H, out: H): void;
   logSoftmax(out: H, x: H): void;
@@ -78,7 +78,7 @@ export interface Kernels {
   embeddingBackward(dweight: H, dout: H, ids: H): void;
   linearCrossEntropy(losses: H, lse: H, likeliest: H, dx: Maybe, sums: Maybe, weighted: Maybe, x: H, weight: H, targets: H, softcap: number, token: number, tokens: number, first: number, words: number): void;
   linearCrossEntropyBackward(dweight: H, dlosses: H, x: H, weight: H, targets: H, lse: H, softcap: number, first: number, words: number): void;
-  loraLinear(out: H, hidden: H, x: H, weight: H, bias: Maybe, a: H, b: H, scaling: number): void;
+  loraLinear(out: H, hidden: H, x: H, weight: H, bias: Maybe, residual: Maybe, a: H, b: H, scaling: number): void;
   loraLinearBackward(dx: Maybe, da: H, db: H, dout: H, x: H, weight: H, a: H, b: H, hidden: H, scaling: number): void;
   loraMerge(weight: H, a: H, b: H, scaling: number): void;
   loraGrouped(out: H, x: H, a: H, b: H, ranks: H, scalings: H, order: H, segments: H): void;

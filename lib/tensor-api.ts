@@ -9,9 +9,9 @@ export { cast, concat, contiguous, gather, scatterAdd, stack, toDevice, zerosLik
 export * from './ops/elementwise.js';
 export { embedding } from './ops/embedding.js';
 export { geglu, swiglu } from './ops/gated.js';
-export { type LoraGroups, loraGrouped, loraLinear } from './ops/lora.js';
+export { type LoraGroups, type LoraLinearOptions, loraGrouped, loraLinear, loraMerge } from './ops/lora.js';
 export { crossEntropy, linearCrossEntropy } from './ops/loss.js';
-export { linear, matmul } from './ops/matmul.js';
+export { type Activation, type LinearOptions, linear, type MatmulOptions, matmul } from './ops/matmul.js';
 export { layerNorm, rmsNorm } from './ops/norm.js';
 export { pagedAppend, pagedAttention } from './ops/paged.js';
 export { dequantize } from './ops/quant.js';

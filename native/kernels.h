@@ -8,6 +8,9 @@
 #pragma once
 #include "view.h"
 
+// What happens to the sums of a product, in the order of lib/ops/matmul.ts.
+enum class Activation : uint8_t { none, silu, gelu, geluTanh };
+
 // clang-format off
 #define KERNELS(KERNEL)                                                                                                \
   /* copy: strided in and out; formats may differ */                                                                   \
@@ -63,8 +66,9 @@
   KERNEL(argmin, Out out, In x)                                                                                        \
   /* the k largest of each row, the largest first, of equals the first: values [rows, k], places i32 [rows, k] */      \
   KERNEL(topk, Out values, Out places, In x)                                                                           \
-  /* matmul: out [.., M, N] (+)= a [.., M, K] x b [.., K, N] (+ bias? [N]); a and b strided, batch strides may be 0 */ \
-  KERNEL(matmul, Out out, In a, In b, In bias, bool accumulate)                                                        \
+  /* matmul: out [.., M, N] = activation(a [.., M, K] x b [.., K, N] + bias? [N]) + residual?; a and b strided, batch  \
+     strides may be 0; the residual lies as out does, perhaps in another format, and may be out */                     \
+  KERNEL(matmul, Out out, In a, In b, In bias, In residual, Activation activation)                                     \
   /* softmax: last axis */                                                                                             \
   KERNEL(softmax, Out out, In x)                                                                                       \
   KERNEL(softmaxBackward, Out dx, In dout, In out)                                                                     \
@@ -97,8 +101,9 @@
      The backward adds into dweight, on the CPU some words' rows at a time */                                                 \
   KERNEL(linearCrossEntropy, Out losses, Out lse, Out likeliest, Out dx, Out sums, Out weighted, In x, In weight, In targets, float softcap, int token, int tokens, int first, int words) \
   KERNEL(linearCrossEntropyBackward, Out dweight, In dlosses, In x, In weight, In targets, In lse, float softcap, int first, int words) \
-  /* lora: out = x W' + bias? + scaling (x A') B'; hidden [tokens, r] = x A'; W [out, in], A [r, in], B [out, r] */    \
-  KERNEL(loraLinear, Out out, Out hidden, In x, In weight, In bias, In a, In b, float scaling)                         \
+  /* lora: out = x W' + bias? + scaling (x A') B' + residual?; hidden [tokens, r] = x A'; W [out, in], A [r, in],      \
+     B [out, r]; merge adds scaling B A to the weight */                                                               \
+  KERNEL(loraLinear, Out out, Out hidden, In x, In weight, In bias, In residual, In a, In b, float scaling)            \
   KERNEL(loraLinearBackward, Out dx, Out da, Out db, In dout, In x, In weight, In a, In b, In hidden, float scaling)   \
   KERNEL(loraMerge, Out weight, In a, In b, float scaling)                                                             \
   /* many adapters: adds scalings[s] * (x A[s]') B[s]' to out's rows of each slot; a [slots, r, in], b [slots, out, r],  \

@@ -1,7 +1,8 @@
 // Cases of loraLinear, of the adapter's path alone, and of many adapters in one batch.
 import type { DType } from '../dtype.js';
+import { cast } from '../ops/copy.js';
 import { add } from '../ops/elementwise.js';
-import { loraGrouped, loraLinear, loraLinearPath } from '../ops/lora.js';
+import { loraGrouped, loraLinear, loraLinearPath, loraMerge } from '../ops/lora.js';
 import { type Shape, tensor } from '../tensor.js';
 import { type Case, defineCase, type Numbers, numbers } from './case.js';
 import { product, withBias } from './matmul.js';
@@ -19,6 +20,7 @@ interface Formats {
   weight?: DType;
   pair?: DType;
   bias?: boolean;
+  residual?: boolean;
   slack?: number;
 }
 
@@ -26,7 +28,7 @@ function layer(
   x: Shape,
   outputs: number,
   rank: number,
-  { x: dtype = 'f32', weight = 'bf16', pair = 'f32', bias, slack = 4 }: Formats = {},
+  { x: dtype = 'f32', weight = 'bf16', pair = 'f32', bias, residual, slack = 4 }: Formats = {},
 ): Case {
   const inner = x.at(-1)!;
   const inputs: Case['inputs'] = {
@@ -36,24 +38,41 @@ function layer(
     b: { shape: [outputs, rank], dtype: pair },
   };
   if (bias) inputs.bias = { shape: [outputs], dtype: weight };
+  if (residual) inputs.residual = { shape: [...x.slice(0, -1), outputs], dtype };
   const scaling = 2;
   return defineCase({
-    name: `loraLinear ${dtype} [${x}], ${weight} weight [${outputs},${inner}], ${pair} rank ${rank}${bias ? ', bias' : ''}`,
+    name: `loraLinear ${dtype} [${x}], ${weight} weight [${outputs},${inner}], ${pair} rank ${rank}${bias ? ', bias' : ''}${residual ? ', residual' : ''}`,
     inputs,
-    run: ({ x, weight, a, b, bias }) => loraLinear(x!, weight!, a!, b!, { scaling, bias }),
-    reference: ({ x, weight, a, b, bias }) => {
+    run: ({ x, weight, a, b, bias, residual }) => loraLinear(x!, weight!, a!, b!, { scaling, bias, residual }),
+    reference: ({ x, weight, a, b, bias, residual }) => {
       const out = withBias(product(x!, weight!, false, true), bias);
       const more = correction(x!, a!, b!, scaling);
       return numbers(
         out.shape,
-        out.data.map((value, i) => value + more.data[i]!),
+        out.data.map((value, i) => value + more.data[i]! + (residual?.data[i] ?? 0)),
       );
     },
-    gradients: ['x', 'a', 'b'],
+    gradients: ['x', 'a', 'b', ...(residual ? ['residual'] : [])],
     // Two products in a row: every term of the second is itself a rounded sum.
     terms: inner * Math.max(rank, 1),
     slack,
     flops: (2 * x.reduce((p, q) => p * q, 1) * (outputs * (inner + rank) + inner * rank)) / Math.max(inner, 1),
+  });
+}
+
+function merged(outputs: number, inner: number, rank: number, dtype: DType, scaling: number): Case {
+  return defineCase({
+    name: `loraMerge ${dtype} [${outputs},${inner}], rank ${rank}, scaling ${scaling}`,
+    inputs: { weight: { shape: [outputs, inner], dtype }, a: { shape: [rank, inner] }, b: { shape: [outputs, rank] } },
+    run: ({ weight, a, b }) => loraMerge(cast(weight!, dtype, { copy: true }), a!, b!, scaling),
+    reference: ({ weight, a, b }) => {
+      const more = product(b!, a!);
+      return numbers(
+        weight!.shape,
+        weight!.data.map((value, i) => value + scaling * more.data[i]!),
+      );
+    },
+    terms: rank,
   });
 }
 
@@ -155,6 +174,12 @@ export const cases: Case[] = [
   layer([65, 72], 136, 16, { x: 'f16', weight: 'f16', slack: 8 }),
   layer([260, 16], 264, 32, { x: 'f16', weight: 'f16', pair: 'f16', slack: 6 }),
   layer([33, 64], 72, 50, { x: 'f16', weight: 'f16', slack: 8 }),
+  layer([5, 33], 31, 4, { bias: true, residual: true }),
+  layer([70, 136], 136, 16, { x: 'bf16', residual: true, slack: 8 }),
+  layer([260, 16], 267, 32, { x: 'f16', weight: 'f16', pair: 'f16', residual: true, slack: 6 }),
+  merged(33, 20, 3, 'f32', 0.25),
+  merged(136, 264, 16, 'bf16', 2),
+  merged(40, 72, 64, 'f16', -0.5),
   path([6, 20], 9, 4, 'f32'),
   path([3, 5, 12], 17, 2, 'bf16'),
   grouped([], 2, [8, 6, 2], 'f32'),

@@ -1,22 +1,25 @@
 // Cases of matmul and linear.
 import type { DType } from '../dtype.js';
-import { linear, matmul } from '../ops/matmul.js';
+import { type Activation, linear, matmul } from '../ops/matmul.js';
 import { transpose } from '../ops/view.js';
 import type { Shape } from '../tensor.js';
 import { type Case, defineCase, type Numbers, numbers } from './case.js';
+import { gelu, geluTanh, silu } from './elementwise.js';
+
+/** The sizes of a product, and its leading axes beside the operands', those that are missing as 1. */
+function sizesOf(a: Shape, b: Shape, transposeA: boolean, transposeB: boolean) {
+  const size = (x: Shape, axis: number, swap: boolean): number => x.at(swap ? -3 - axis : axis)!;
+  const rank = Math.max(a.length, b.length) - 2;
+  const leading = (x: Shape): number[] => [...new Array<number>(rank + 2 - x.length).fill(1), ...x.slice(0, -2)];
+  const [leadingA, leadingB] = [leading(a), leading(b)];
+  const batch = leadingA.map((size, axis) => (size === 1 ? leadingB[axis]! : size));
+  const [m, k, n] = [size(a, -2, transposeA), size(a, -1, transposeA), size(b, -1, transposeB)];
+  return { m, k, n, rank, batch, leadingA, leadingB };
+}
 
 /** `[.., m, k] × [.., k, n]`, axes broadcast, either matrix read transposed. */
 export function product(a: Numbers, b: Numbers, transposeA = false, transposeB = false): Numbers {
-  const size = (x: Numbers, axis: number, swap: boolean): number => x.shape.at(swap ? -3 - axis : axis)!;
-  const [m, k, n] = [size(a, -2, transposeA), size(a, -1, transposeA), size(b, -1, transposeB)];
-  const rank = Math.max(a.shape.length, b.shape.length) - 2;
-  // Leading axes, those that are missing as 1.
-  const leading = (x: Numbers): number[] => [
-    ...new Array<number>(rank + 2 - x.shape.length).fill(1),
-    ...x.shape.slice(0, -2),
-  ];
-  const [leadingA, leadingB] = [leading(a), leading(b)];
-  const batch = leadingA.map((size, axis) => (size === 1 ? leadingB[axis]! : size));
+  const { m, k, n, rank, batch, leadingA, leadingB } = sizesOf(a.shape, b.shape, transposeA, transposeB);
   const out = numbers([...batch, m, n]);
   const batches = batch.reduce((x, y) => x * y, 1);
   const place = (sizes: readonly number[], index: number): number => {
@@ -53,6 +56,17 @@ export function withBias(x: Numbers, bias: Numbers | undefined): Numbers {
   );
 }
 
+const activations = { silu, gelu, geluTanh };
+
+/** What happens to the sums: `activation(x + bias) + residual`. */
+function finished(x: Numbers, activation?: Activation, { bias, residual }: Record<string, Numbers> = {}): Numbers {
+  const of = activation ? activations[activation] : (value: number) => value;
+  return numbers(
+    x.shape,
+    withBias(x, bias).data.map((value, i) => of(value) + (residual?.data[i] ?? 0)),
+  );
+}
+
 interface Variant {
   a?: DType;
   b?: DType;
@@ -60,6 +74,8 @@ interface Variant {
   transposeA?: boolean;
   transposeB?: boolean;
   bias?: DType;
+  activation?: Activation;
+  residual?: DType;
   /** The operands are transposed by views instead of by the options. */
   views?: boolean;
   /** Only the forward pass is checked: finite differences of a large product take long. */
@@ -68,24 +84,30 @@ interface Variant {
 
 function mm(a: Shape, b: Shape, variant: Variant = {}): Case {
   const { transposeA = false, transposeB = false, views = false } = variant;
-  const cols = b.at(transposeB ? -2 : -1)!;
-  const inner = a.at(transposeA ? -2 : -1)!;
+  const { m, k: inner, n: cols, batch } = sizesOf(a, b, transposeA, transposeB);
   const formats = [variant.a ?? 'f32', variant.b ?? 'f32'] as const;
-  const how = [transposeA && "a'", transposeB && "b'", views && 'views', variant.bias && `${variant.bias} bias`].filter(
-    Boolean,
-  );
+  const { activation, bias: biasType, residual: residualType } = variant;
+  const how = [
+    transposeA && "a'",
+    transposeB && "b'",
+    views && 'views',
+    biasType && `${biasType} bias`,
+    activation,
+    residualType && `${residualType} residual`,
+  ].filter(Boolean);
   const inputs: Case['inputs'] = { a: { shape: a, dtype: formats[0] }, b: { shape: b, dtype: formats[1] } };
-  if (variant.bias) inputs.bias = { shape: [cols], dtype: variant.bias };
+  if (biasType) inputs.bias = { shape: [cols], dtype: biasType };
+  if (residualType) inputs.residual = { shape: [...batch, m, cols], dtype: residualType };
   return defineCase({
     name: `matmul ${formats[0]} [${a}] × ${formats[1]} [${b}] ${how.join(', ')}${variant.out ? ` → ${variant.out}` : ''}`.trim(),
     inputs,
-    run: ({ a, b, bias }) => {
-      const options = { bias, ...(variant.out ? { dtype: variant.out } : {}) };
+    run: ({ a, b, bias, residual }) => {
+      const options = { bias, activation, residual, ...(variant.out ? { dtype: variant.out } : {}) };
       if (!views) return matmul(a!, b!, { ...options, transposeA, transposeB });
       return matmul(transposeA ? transpose(a!) : a!, transposeB ? transpose(b!) : b!, options);
     },
-    reference: ({ a, b, bias }) => withBias(product(a!, b!, transposeA, transposeB), bias),
-    gradients: variant.forwardOnly ? [] : variant.bias ? ['a', 'b', 'bias'] : ['a', 'b'],
+    reference: ({ a, b, ...epilogue }) => finished(product(a!, b!, transposeA, transposeB), activation, epilogue),
+    gradients: variant.forwardOnly ? [] : Object.keys(inputs),
     terms: inner,
     flops: (2 * inner * cols * a.reduce((x, y) => x * y, 1)) / Math.max(inner, 1),
   });
@@ -97,7 +119,7 @@ function layer(x: Shape, weight: Shape, dtype: DType, frozen: DType, bias: boole
   return defineCase({
     name: `linear ${dtype} [${x}], ${frozen} weight [${weight}]${bias ? ' and bias' : ''}`,
     inputs,
-    run: ({ x, weight, bias }) => linear(x!, weight!, bias),
+    run: ({ x, weight, bias }) => linear(x!, weight!, { bias }),
     reference: ({ x, weight, bias }) => withBias(product(x!, weight!, false, true), bias),
     gradients: bias ? ['x', 'weight', 'bias'] : ['x', 'weight'],
     terms: weight[1]!,
@@ -134,6 +156,21 @@ const streamed: Case[] = (['f32', 'bf16', 'f16'] as const).flatMap((dtype) =>
     ),
   ),
 );
+
+/** What happens to the sums, in each kernel: with and without whole runs of eight, K split, batches, streamed rows. */
+const finishing: Case[] = [
+  mm([3, 20], [20, 33], { activation: 'silu' }),
+  mm([9, 33], [33, 31], { bias: 'f32', activation: 'gelu', residual: 'f32' }),
+  mm([40, 72], [72, 104], { a: 'bf16', b: 'bf16', bias: 'bf16', activation: 'geluTanh', residual: 'bf16' }),
+  mm([136, 64], [264, 64], { transposeB: true, a: 'bf16', b: 'bf16', residual: 'bf16' }),
+  mm([130, 72], [267, 72], { transposeB: true, a: 'f16', b: 'f16', bias: 'f32', activation: 'silu', residual: 'f32' }),
+  mm([16, 1030], [24, 1030], { transposeB: true, a: 'bf16', b: 'bf16', activation: 'gelu', residual: 'bf16' }),
+  mm([140, 1100], [264, 1100], { transposeB: true, a: 'bf16', b: 'bf16', residual: 'bf16', forwardOnly: true }),
+  mm([5, 2056], [37, 2056], { transposeB: true, a: 'bf16', b: 'bf16', bias: 'f32', residual: 'bf16' }),
+  mm([2, 72], [72, 40], { b: 'bf16', activation: 'geluTanh', residual: 'f32' }),
+  mm([2, 3, 17, 40], [1, 3, 40, 24], { bias: 'f32', activation: 'silu', residual: 'f32' }),
+  mm([3, 70, 24], [3, 40, 24], { transposeB: true, a: 'bf16', b: 'bf16', residual: 'f32', out: 'bf16' }),
+];
 
 // Sizes around the blocks of the CPU's kernels: 1..16 rows are streamed, tiles have 14 (or 6) rows and 32 (or 16)
 // columns, a block of k has 256.
@@ -186,6 +223,7 @@ export const cases: Case[] = [
   layer([40, 65], [31, 65], 'f32', 'bf16', false),
   ...tensorCores,
   ...streamed,
+  ...finishing,
   // More tiles than a small GPU has processors, and more steps of K than a ring has stages: within a tile and over tiles.
   mm([520, 136], [392, 136], { transposeB: true, a: 'bf16', b: 'bf16', forwardOnly: true }),
   mm([140, 1100], [264, 1100], { transposeB: true, a: 'bf16', b: 'bf16', out: 'f32', forwardOnly: true }),

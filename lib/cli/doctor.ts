@@ -11,6 +11,7 @@ import {
   cudaPassedOver,
   type Device,
   device as deviceOf,
+  whyCpu,
 } from '../device.js';
 import { bytes, duration } from './format.js';
 import { addDevice } from './options.js';
@@ -75,7 +76,8 @@ async function doctor(context: Context, flags: Flags): Promise<void> {
     `  ${style.dim('path  ')}  ${found.path} with ${found.threads} threads; this machine runs ${found.paths.join(', ')}`,
   );
   say(`  ${style.dim('CUDA  ')}  ${found.cuda}`);
-  say(`  ${style.dim('device')}  ${device}`);
+  const why = flags.device === 'auto' && device.name === 'cpu' ? `, because ${whyCpu()}` : '';
+  say(`  ${style.dim('device')}  ${device}${why}`);
   say('');
 
   const started = performance.now();

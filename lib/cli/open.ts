@@ -1,4 +1,6 @@
-// Opens a model for a command: says on a terminal what is being waited for, and shows the download where there is one.
+// Opens a model for a command: says on a terminal what is being waited for, shows the download where there is one, and
+// says why the CPU was chosen where the choice was left open.
+import { whyCpu } from '../device.js';
 import type { Adapter } from '../lora/adapter.js';
 import { loadModel, type Model } from '../model.js';
 import { bytes } from './format.js';
@@ -25,6 +27,7 @@ export async function open(
   let download: Progress | undefined;
   if (shown) stderr.write(styleFor(stderr, terminal.env).dim(`loading ${name} …`));
   let model: Model | undefined;
+  let note = '';
   try {
     model = await loadModel(name, {
       ...given({ dtype: flags.dtype, device: flags.device }),
@@ -41,6 +44,8 @@ export async function open(
     });
     const adapter = flags.adapter === undefined ? undefined : await model.loadAdapter(flags.adapter);
     const opened = model;
+    const chosen = (flags.device ?? 'auto') === 'auto' && opened.decoder.device.name === 'cpu';
+    if (shown && chosen) note = `on the CPU: ${whyCpu()}\n`;
     return {
       model: opened,
       adapter,
@@ -54,6 +59,6 @@ export async function open(
     throw error;
   } finally {
     download?.end(false);
-    if (shown) stderr.write('\r\x1b[K');
+    if (shown) stderr.write(`\r\x1b[K${styleFor(stderr, terminal.env).dim(note)}`);
   }
 }

@@ -9,7 +9,6 @@ import type { DType } from '../dtype.js';
 import type { Adapter } from '../lora/adapter.js';
 import { applyLinear, DropoutStream, type Linear, type LowRankBatch } from '../nn/linear.js';
 import { attentionSteps } from '../ops/attention.js';
-import { add } from '../ops/elementwise.js';
 import { embedding } from '../ops/embedding.js';
 import { swiglu } from '../ops/gated.js';
 import { linearCrossEntropySteps, type Scored } from '../ops/loss.js';
@@ -185,16 +184,16 @@ export class Decoder {
     const { adapter } = options;
     const mixed = yield* this.#attention(block, index, rmsNorm(x, block.inputNorm, { eps }), batch, options, masks);
     yield;
-    const middle = add(x, yield* applyLinear(block.o, mixed, adapter, masks));
+    const middle = yield* applyLinear(block.o, mixed, { adapter, masks, residual: x });
     const y = rmsNorm(middle, block.postNorm, { eps });
     yield;
-    const gate = yield* applyLinear(block.gate, y, adapter, masks);
+    const gate = yield* applyLinear(block.gate, y, { adapter, masks });
     yield;
-    const up = yield* applyLinear(block.up, y, adapter, masks);
+    const up = yield* applyLinear(block.up, y, { adapter, masks });
     yield;
     const gated = swiglu(gate, up);
     yield;
-    return add(middle, yield* applyLinear(block.down, gated, adapter, masks));
+    return yield* applyLinear(block.down, gated, { adapter, masks, residual: middle });
   }
 
   *#attention(
@@ -208,7 +207,7 @@ export class Decoder {
     const { heads, kvHeads, headDim, attentionScale: scale, rope: settings } = this.config;
     const total = x.dim(0);
     const project = function* (layer: Linear, count: number): Steps<Tensor> {
-      return reshape(yield* applyLinear(layer, x, options.adapter, masks), [total, count, headDim]);
+      return reshape(yield* applyLinear(layer, x, { adapter: options.adapter, masks }), [total, count, headDim]);
     };
     const turn = (y: Tensor): Tensor =>
       rope(y, batch.positions, this.#frequencies, { factor: settings.factor, interleaved: settings.interleaved });

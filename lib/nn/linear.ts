@@ -49,26 +49,33 @@ export class DropoutStream {
   }
 }
 
+export interface LinearContext {
+  adapter?: LowRankSet | LowRankBatch | undefined;
+  masks?: DropoutStream | undefined;
+  /** `[tokens, out]`, added to the result. */
+  residual?: Tensor | undefined;
+}
+
 /** `x [tokens, in] → [tokens, out]`, through the adapter's pair (or several adapters' pairs) for this layer, if any. */
 export function* applyLinear(
   layer: Linear,
   x: Tensor,
-  adapter?: LowRankSet | LowRankBatch,
-  masks?: DropoutStream,
+  { adapter, masks, residual }: LinearContext = {},
 ): Steps<Tensor> {
+  const { weight, bias } = layer;
   if (adapter && 'groups' in adapter) {
     const groups = adapter.groups.get(layer.path);
-    const out = yield* linearSteps(x, layer.weight, layer.bias);
+    const out = yield* linearSteps(x, weight, { bias, residual });
     return groups ? loraGrouped(out, x, groups) : out;
   }
   const pair = adapter?.pairs.get(layer.path);
-  if (!pair || !adapter) return yield* linearSteps(x, layer.weight, layer.bias);
+  if (!pair || !adapter) return yield* linearSteps(x, weight, { bias, residual });
   const { a, b, scaling } = pair;
   const probability = masks ? adapter.config.loraDropout : 0;
   if (!masks || probability === 0) {
-    return yield* loraLinearSteps(x, layer.weight, a, b, { scaling, ...(layer.bias ? { bias: layer.bias } : {}) });
+    return yield* loraLinearSteps(x, weight, a, b, { scaling, bias, residual });
   }
   const thinned = dropout(x, { probability, seed: masks.seed, offset: masks.next(x.size) });
-  const frozen = yield* linearSteps(x, layer.weight, layer.bias);
+  const frozen = yield* linearSteps(x, weight, { bias, residual });
   return add(frozen, loraLinearPath(thinned, a, b, scaling));
 }

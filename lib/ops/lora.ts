@@ -14,11 +14,14 @@ export interface LoraLinearOptions {
   scaling: number;
   /** `[out]` */
   bias?: Tensor | undefined;
+  /** In the result's shape, added at last. */
+  residual?: Tensor | undefined;
 }
 
 /**
- * `x W' + bias + scaling · (x A') B'`: `x [.., in]`, `weight [out, in]`, `a [r, in]`, `b [out, r]` → `[.., out]`.
- * Gradients reach `x`, `a` and `b`, never the weight or the bias. Source: Hu et al., arXiv:2106.09685.
+ * `x W' + bias + scaling · (x A') B' + residual`: `x [.., in]`, `weight [out, in]`, `a [r, in]`, `b [out, r]` →
+ * `[.., out]`. Gradients reach `x`, `a`, `b` and `residual`, never the weight or the bias. Source: Hu et al.,
+ * arXiv:2106.09685.
  *
  * @throws RangeError if the sizes do not match.
  */
@@ -33,9 +36,9 @@ export function* loraLinearSteps(
   b: Tensor,
   options: LoraLinearOptions,
 ): Steps<Tensor> {
-  const { scaling, bias } = options;
-  const device = sameDevice('loraLinear', x, weight, a, b, bias);
-  floats('loraLinear', x, weight, a, b, bias);
+  const { scaling, bias, residual } = options;
+  const device = sameDevice('loraLinear', x, weight, a, b, bias, residual);
+  floats('loraLinear', x, weight, a, b, bias, residual);
   checkPair('loraLinear', x, a, b);
   if (!sameShape(weight.shape, [b.dim(0), a.dim(1)])) {
     throw new RangeError(`loraLinear: weight must be [${b.dim(0)},${a.dim(1)}], got ${describe(weight.shape)}`);
@@ -43,24 +46,28 @@ export function* loraLinearSteps(
   if (bias && !sameShape(bias.shape, [weight.dim(0)])) {
     throw new RangeError(`loraLinear: bias must be [${weight.dim(0)}], got ${describe(bias.shape)}`);
   }
+  const shape = [...x.shape.slice(0, -1), weight.dim(0)];
+  if (residual && !sameShape(residual.shape, shape)) {
+    throw new RangeError(`loraLinear: residual must be ${describe(shape)}, got ${describe(residual.shape)}`);
+  }
 
-  const inputs = [x, a, b].map(contiguous) as [Tensor, Tensor, Tensor];
-  const [rows, down, up] = inputs;
+  const inputs = [x, a, b, ...(residual ? [residual] : [])].map(contiguous);
+  const [rows, down, up, added] = inputs as [Tensor, Tensor, Tensor, Tensor?];
   const frozen = contiguous(weight);
-  const leading = x.shape.slice(0, -1);
-  const out = empty([...leading, weight.dim(0)], { dtype: widerFloat(x.dtype, weight.dtype), device });
-  const hidden = empty([...leading, a.dim(0)], { device });
+  const layer = widerFloat(x.dtype, weight.dtype);
+  const out = empty(shape, { dtype: residual ? widerFloat(layer, residual.dtype) : layer, device });
+  const hidden = empty([...x.shape.slice(0, -1), a.dim(0)], { device });
   const biasHandle = bias ? contiguous(bias).handle : null;
   const work = weight.size + a.size + b.size;
-  yield* inParts([out, hidden, rows], work, ([to, middle, from]) =>
-    kernels.loraLinear(to, middle, from, frozen.handle, biasHandle, down.handle, up.handle, scaling),
+  yield* inParts([out, hidden, rows, ...(added ? [added] : [])], work, ([to, middle, from, plus = null]) =>
+    kernels.loraLinear(to, middle, from, frozen.handle, biasHandle, plus, down.handle, up.handle, scaling),
   );
   if (!willRecord(...inputs)) {
     hidden.dispose();
     return out;
   }
 
-  return recordJoint(out, inputs, function* (grad, [xNeeded]) {
+  return recordJoint(out, inputs, function* (grad, [xNeeded, , , residualNeeded]) {
     const dx = xNeeded ? empty(rows.shape, { dtype: rows.dtype, device }) : undefined;
     const dout = contiguous(grad);
     let sums: Tensor[] = [];
@@ -88,7 +95,8 @@ export function* loraLinearSteps(
     });
     hidden.dispose();
     if (dout !== grad) dout.dispose();
-    return [dx, ...sums.map((sum, i) => narrowed(sum, inputs[i + 1]!.dtype as DType))];
+    const pair = sums.map((sum, i) => narrowed(sum, inputs[i + 1]!.dtype as DType));
+    return [dx, ...pair, added && residualNeeded ? cast(grad, added.dtype as DType) : undefined];
   });
 }
 
@@ -129,6 +137,26 @@ export function loraLinearPath(x: Tensor, a: Tensor, b: Tensor, scaling: number)
   // All in x's format, because a GPU's tensor cores take operands of one format only.
   const hidden = matmul(x, cast(a, dtype), { transposeB: true });
   return matmul(affine(hidden, scaling, 0), cast(b, dtype), { transposeB: true });
+}
+
+/**
+ * Merging: adds `scaling · B A` to `weight [out, in]` in place, summed in f32 and rounded once; `a [r, in]`,
+ * `b [out, r]`. With the negative scaling it takes a merged pair out again: what is left of it is the roundings of the
+ * weight's format, half a unit in the last place for each of the two. It has no gradient.
+ *
+ * @throws RangeError if the sizes do not match or the weight is not contiguous; Error if a gradient would be needed.
+ */
+export function loraMerge(weight: Tensor, a: Tensor, b: Tensor, scaling: number): Tensor {
+  sameDevice('loraMerge', weight, a, b);
+  floats('loraMerge', weight, a, b);
+  if (a.rank !== 2 || b.rank !== 2 || a.dim(0) !== b.dim(1) || !sameShape(weight.shape, [b.dim(0), a.dim(1)])) {
+    const shapes = [weight, a, b].map((t) => describe(t.shape)).join(', ');
+    throw new RangeError(`loraMerge: weight [out,in], a [r,in] and b [out,r] do not fit: ${shapes}`);
+  }
+  if (!weight.contiguous) throw new RangeError('loraMerge: the weight is changed in place, so it must be contiguous');
+  if (willRecord(weight)) throw new Error('loraMerge: has no gradient: call it inside noGrad');
+  kernels.loraMerge(weight.handle, contiguous(a).handle, contiguous(b).handle, scaling);
+  return weight;
 }
 
 /** The pairs of several adapters for one layer, and which of a batch's rows use which. */

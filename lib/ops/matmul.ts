@@ -1,36 +1,59 @@
 // Matrix products: batched, broadcast, with transposed operands as views. Sums are f32 whatever the formats.
-import { type Rule, record } from '../autograd.js';
+import { type Rule, record, willRecord } from '../autograd.js';
 import { type DType, widerFloat } from '../dtype.js';
 import { kernels } from '../native.js';
 import { finish, rowsInCall, type Steps } from '../steps.js';
 import { empty, type Shape, sizeOf, type Tensor, viewOf } from '../tensor.js';
 import { describe, floats, sameDevice, sameShape } from './checks.js';
 import { contiguous } from './copy.js';
+import { add, gelu, geluTanh, silu } from './elementwise.js';
 import { sumTo } from './reduce.js';
 
 export interface MatmulOptions {
   /** `[n]`, added to every row. */
   bias?: Tensor | undefined;
+  /** Of the sums with the bias. */
+  activation?: Activation | undefined;
+  /** In the result's shape, added at last. */
+  residual?: Tensor | undefined;
   /** Takes `a` as `[.., k, m]`. */
   transposeA?: boolean;
   /** Takes `b` as `[.., n, k]`. */
   transposeB?: boolean;
-  /** The result's format. Default: the operands' if they agree, else f32. */
+  /** The result's format. Default: that of the operands and the residual if they agree, else f32. */
   dtype?: DType;
 }
 
+const activations = { silu, gelu, geluTanh };
+
+export type Activation = keyof typeof activations;
+
+/** In the order of the kernels' own list, where 0 is none. */
+const activationNames = Object.keys(activations) as Activation[];
+
 /**
- * Matrix product: `[.., m, k] × [.., k, n] → [.., m, n]`. The leading axes are broadcast against each other.
+ * Matrix product: `activation([.., m, k] × [.., k, n] + bias) + residual → [.., m, n]`, in one kernel. The leading axes
+ * of the operands are broadcast against each other.
  *
- * @throws RangeError if the inner sizes differ, if the leading axes do not match, or if `bias` is not `[n]`.
+ * @throws RangeError if the inner sizes differ, if the leading axes do not match, if `bias` is not `[n]`, if `residual`
+ *   has not the result's shape, or if the activation is not known.
  */
 export const matmul = (a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor => finish(matmulSteps(a, b, options));
 
 /** The same, and its gradients, in steps. */
 export function* matmulSteps(a: Tensor, b: Tensor, options: MatmulOptions = {}): Steps<Tensor> {
-  const { bias, transposeA = false, transposeB = false } = options;
-  const device = sameDevice('matmul', a, b, bias);
-  floats('matmul', a, b, bias);
+  const { bias, activation, residual, transposeA = false, transposeB = false } = options;
+  if (activation && !activationNames.includes(activation)) {
+    throw new RangeError(`matmul: activation must be one of ${activationNames.join(', ')}, got ${activation}`);
+  }
+  if (activation && willRecord(a, b, bias)) {
+    // The slope is that of what enters the activation, which a fused call would not keep.
+    const product = yield* matmulSteps(a, b, { ...options, activation: undefined, residual: undefined });
+    const active = activations[activation](product);
+    return residual ? add(active, residual) : active;
+  }
+  const device = sameDevice('matmul', a, b, bias, residual);
+  floats('matmul', a, b, bias, residual);
   if (a.rank < 2 || b.rank < 2) {
     throw new RangeError(`matmul: takes matrices, got ${describe(a.shape)} × ${describe(b.shape)}`);
   }
@@ -45,8 +68,17 @@ export function* matmulSteps(a: Tensor, b: Tensor, options: MatmulOptions = {}):
     throw new RangeError(`matmul: bias must be [${cols}], got ${describe(bias.shape)}`);
   }
   const shape = [...broadcast(left.shape, right.shape), rows, cols];
-  const out = empty(shape, { dtype: options.dtype ?? widerFloat(a.dtype, b.dtype), device });
-  yield* multiply(out, left, right, bias);
+  if (residual && !sameShape(residual.shape, shape)) {
+    throw new RangeError(`matmul: residual must be ${describe(shape)}, got ${describe(residual.shape)}`);
+  }
+  const operands = widerFloat(a.dtype, b.dtype);
+  const out = empty(shape, {
+    dtype: options.dtype ?? (residual ? widerFloat(operands, residual.dtype) : operands),
+    device,
+  });
+  const added = residual && contiguous(residual);
+  yield* multiply(out, left, right, { bias, residual: added, activation });
+  if (added && added !== residual) added.dispose();
   release(a, left);
   release(b, right);
 
@@ -55,23 +87,29 @@ export function* matmulSteps(a: Tensor, b: Tensor, options: MatmulOptions = {}):
     // With c = a b: da = dc b' and db = a' dc, or those transposed where the operand was.
     [a, (grad) => (transposeA ? gradientOf(a, b, grad, transposeB, true) : gradientOf(a, grad, b, false, !transposeB))],
     [b, (grad) => (transposeB ? gradientOf(b, grad, a, true, transposeA) : gradientOf(b, a, grad, !transposeA, false))],
-    ...(bias ? [[bias, (grad) => sumTo(grad, bias)] as const satisfies readonly [Tensor, Rule]] : []),
+    ...[bias, residual]
+      .filter((x) => x !== undefined)
+      .map((x) => [x, (grad) => sumTo(grad, x)] as const satisfies readonly [Tensor, Rule]),
   );
 }
 
+export type LinearOptions = Pick<MatmulOptions, 'bias' | 'activation' | 'residual'>;
+
 /**
- * A linear layer: `x [.., in]`, `weight [out, in]`, `bias [out]` → `[.., out]`.
+ * A linear layer: `activation(x W' + bias) + residual`; `x [.., in]`, `weight [out, in]`, `bias [out]`, `residual` as
+ * the result → `[.., out]`.
  *
  * @throws RangeError if the sizes do not match.
  */
-export const linear = (x: Tensor, weight: Tensor, bias?: Tensor): Tensor => finish(linearSteps(x, weight, bias));
+export const linear = (x: Tensor, weight: Tensor, options?: LinearOptions): Tensor =>
+  finish(linearSteps(x, weight, options));
 
 /** The same, and its gradients, in steps. */
-export function linearSteps(x: Tensor, weight: Tensor, bias?: Tensor): Steps<Tensor> {
+export function linearSteps(x: Tensor, weight: Tensor, options: LinearOptions = {}): Steps<Tensor> {
   if (x.rank < 2 || weight.rank !== 2 || x.dim(-1) !== weight.dim(-1)) {
     throw new RangeError(`linear: x ${describe(x.shape)} does not fit a weight [out,in] of ${describe(weight.shape)}`);
   }
-  return matmulSteps(x, weight, { transposeB: true, bias });
+  return matmulSteps(x, weight, { ...options, transposeB: true });
 }
 
 /** The product of `left` and `right`, summed over what was broadcast, in the shape and format of `like`. */
@@ -116,7 +154,9 @@ function rowsOf(x: Tensor): Tensor {
   return rows;
 }
 
-function* multiply(out: Tensor, a: Tensor, b: Tensor, bias?: Tensor): Steps<void> {
+function* multiply(out: Tensor, a: Tensor, b: Tensor, epilogue: LinearOptions = {}): Steps<void> {
+  const { bias, residual } = epilogue;
+  const activation = epilogue.activation ? 1 + activationNames.indexOf(epilogue.activation) : 0;
   if (out.size === 0) return;
   const left = expanded(a, out.shape);
   const right = expanded(b, out.shape);
@@ -126,9 +166,11 @@ function* multiply(out: Tensor, a: Tensor, b: Tensor, bias?: Tensor): Steps<void
     if (row > 0) yield;
     const to = someRows(out, row, some);
     const from = someRows(left, row, some);
-    kernels.matmul(to.handle, from.handle, right.handle, bias?.handle ?? null, false);
+    const added = residual && someRows(residual, row, some);
+    kernels.matmul(to.handle, from.handle, right.handle, bias?.handle ?? null, added?.handle ?? null, activation);
     release(out, to);
     release(left, from);
+    if (residual && added) release(residual, added);
   }
   release(a, left);
   release(b, right);

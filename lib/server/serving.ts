@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { resolve as absolute, basename, join } from 'node:path';
 import { AdapterFolder } from '../engine/adapters.js';
 import type { Adapter } from '../lora/adapter.js';
+import { whyCpu } from '../device.js';
 import { loadModel, type Model } from '../model.js';
 import type { Resolved, ServedModel } from './context.js';
 import { ApiError, notFound } from './errors.js';
@@ -44,7 +45,9 @@ export class Models {
     );
     this.byId.set(name, { id: name, model, adapters, createdAt: Math.floor(Date.now() / 1000) });
     const milliseconds = Math.round(performance.now() - started);
-    this.log.info({ model: name, dtype: model.dtype, device: String(model.decoder.device), milliseconds }, 'loaded');
+    const device = String(model.decoder.device);
+    const why = this.settings.device === 'auto' && device === 'cpu' ? { why: whyCpu() } : {};
+    this.log.info({ model: name, dtype: model.dtype, device, ...why, milliseconds }, 'loaded');
   }
 
   #isServed(base: string): boolean {

@@ -6,6 +6,7 @@
 // product lie behind each other along k, so a second product costs no second pass over the output.
 #include "gemm.h"
 #include <algorithm>
+#include "functions.h"
 #include "pack.h"
 #include "simd.h"
 
@@ -207,22 +208,40 @@ void gemm(Device& device, const Product& product, Finish finish) {
   else blocked(used, product, finish);
 }
 
+namespace {
+
+template <class Op>
+void change(float* values, int64_t count, Op op) {
+  int64_t j = 0;
+  for (; j + lanes <= count; j += lanes) store(values + j, op(load(values + j)));
+  if (j < count) storePart(values + j, op(loadPart(values + j, count - j)), count - j);
+}
+
+template <class T>
+void add(float* values, const T* other, int64_t count) {
+  int64_t j = 0;
+  for (; j + lanes <= count; j += lanes) store(values + j, load(values + j) + load(other + j));
+  for (; j < count; j++) values[j] += float(other[j]);
+}
+
+void activate(float* values, int64_t count, Activation activation) {
+  if (activation == Activation::silu) change(values, count, [](Floats x) { return silu(x); });
+  else if (activation == Activation::gelu) change(values, count, [](Floats x) { return gelu(x); });
+  else if (activation == Activation::geluTanh) change(values, count, [](Floats x) { return geluTanh(x); });
+}
+
+}  // namespace
+
 void Destination::write(const Tile& tile, int64_t offset) const {
-  visitFloat(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    for (int64_t r = 0; r < tile.rows; r++) {
-      float* values = tile.values + r * tile.stride;
-      T* to = static_cast<T*>(data) + offset + (tile.row + r) * rowStride + tile.col;
-      if (bias)
-        for (int64_t j = 0; j < tile.cols; j++) values[j] += bias[tile.col + j];
-      if (accumulate) {
-        int64_t j = 0;
-        for (; j + lanes <= tile.cols; j += lanes) store(values + j, load(values + j) + load(to + j));
-        for (; j < tile.cols; j++) values[j] += float(to[j]);
-      }
-      fromFloats(to, values, tile.cols);
-    }
-  });
+  for (int64_t r = 0; r < tile.rows; r++) {
+    float* values = tile.values + r * tile.stride;
+    const int64_t at = offset + (tile.row + r) * rowStride + tile.col;
+    if (bias) add(values, bias + tile.col, tile.cols);
+    activate(values, tile.cols, activation);
+    if (residual)
+      visitFloat(residualType, [&](auto tag) { add(values, static_cast<const decltype(tag)*>(residual) + at, tile.cols); });
+    visitFloat(dtype, [&](auto tag) { fromFloats(static_cast<decltype(tag)*>(data) + at, values, tile.cols); });
+  }
 }
 
 void gemm(Device& device, const Product& product, const Destination& out) {

@@ -7,7 +7,7 @@
 // both operands are contiguous along k (x × W'), it depends on K alone: a sequence's numbers are the same in any batch.
 #pragma once
 #include <type_traits>
-#include "../view.h"
+#include "../kernels.h"
 #include "device.h"
 
 namespace cpu::CPU_ISA {
@@ -74,13 +74,22 @@ void gemmTiles(Device& device, const Product& product, Body&& body) {
   gemm(device, product, Finish{[](void* state, const Tile& tile) { (*static_cast<Plain*>(state))(tile); }, (void*)&body});
 }
 
-// Rows of a result in memory, in any floating-point format. `bias`, if any, has one f32 per column.
+// Rows of a result in memory, in any floating-point format: activation(sums + bias) + residual.
 struct Destination {
   void* data = nullptr;
   DType dtype = DType::f32;
   int64_t rowStride = 0;
-  bool accumulate = false;
-  const float* bias = nullptr;
+  const float* bias = nullptr;  // one number per column, optional
+  Activation activation = Activation::none;
+  const void* residual = nullptr;  // optional: numbers that lie as those of `data`, or those of `data`
+  DType residualType = DType::f32;
+
+  // The same, added to what is there if `more`.
+  Destination adding(bool more = true) const {
+    Destination to = *this;
+    if (more) to.residual = data, to.residualType = dtype;
+    return to;
+  }
 
   void write(const Tile& tile, int64_t offset = 0) const;
 };

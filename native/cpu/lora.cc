@@ -1,7 +1,7 @@
 // LoRA: a frozen linear layer and its rank-r correction, in one product (Hu et al., 2021, arXiv:2106.09685).
 //
-//   out    = x W' + bias + s · (x A') B'          x [tokens, in], W [out, in], A [r, in], B [out, r]
-//   hidden = x A'                                 [tokens, r], kept in f32 for the gradient
+//   out    = x W' + bias + s · (x A') B' + residual   x [tokens, in], W [out, in], A [r, in], B [out, r]
+//   hidden = x A'                                     [tokens, r], kept in f32 for the gradient
 //   dx     = dout W + s · (dout B) A
 //   da     = s · (dout B)' x,   db = s · dout' hidden
 //
@@ -30,9 +30,7 @@ Product product(int64_t M, int64_t N, const Term& first, const Term& second) {
   return p;
 }
 
-Destination destination(const View& out, bool accumulate = false) {
-  return {out.bytes, out.dtype, out.cols(), accumulate, nullptr};
-}
+Destination destination(const View& out) { return {out.bytes, out.dtype, out.cols()}; }
 
 // Rows and segments are data, which lib/ops cannot check: wrong ones would write outside `out`.
 void checkGroups(const View& out, const View& ranks, int64_t most, const View& order, const View& segments) {
@@ -52,13 +50,14 @@ void checkGroups(const View& out, const View& ranks, int64_t most, const View& o
 
 }  // namespace
 
-void loraLinear(Device& device, Out out, Out hidden, In x, In weight, In bias, In a, In b, float scaling) {
+void loraLinear(Device& device, Out out, Out hidden, In x, In weight, In bias, In residual, In a, In b, float scaling) {
   const int64_t tokens = x.rows(), in = x.cols(), outputs = weight.rows(), rank = a.rows();
   const Matrix input = matrixOf(x);
   gemm(device, product(tokens, rank, {input, matrixOf(a).transposed(), in}), destination(hidden));
 
   Scratch<float> row(outputs);
   Destination to = destination(out);
+  to.residual = residual.bytes, to.residualType = residual.dtype;
   if (bias) to.bias = readRow(bias, 0, outputs, row);
   const Term frozen{input, matrixOf(weight).transposed(), in};
   const Term correction{matrixOf(hidden), matrixOf(b).transposed(), rank, scaling};
@@ -83,7 +82,7 @@ void loraLinearBackward(Device& device, Out dx, Out da, Out db, In dout, In x, I
 
 void loraMerge(Device& device, Out weight, In a, In b, float scaling) {
   const int64_t outputs = weight.rows(), in = weight.cols(), rank = a.rows();
-  gemm(device, product(outputs, in, {matrixOf(b), matrixOf(a), rank, scaling}), destination(weight, true));
+  gemm(device, product(outputs, in, {matrixOf(b), matrixOf(a), rank, scaling}), destination(weight).adding());
 }
 
 void loraGrouped(Device& device, Out out, In x, In a, In b, In ranks, In scalings, In order, In segments) {
@@ -106,7 +105,7 @@ void loraGrouped(Device& device, Out out, In x, In a, In b, In ranks, In scaling
       for (int64_t r = 0; r < tile.rows; r++) {
         for (int64_t c = 0; c < tile.cols; c++) tile.values[r * tile.stride + c] *= scalings.data<float>()[slot];
         const Tile line{0, 0, tile.col, 1, tile.cols, tile.values + r * tile.stride, tile.stride};
-        Destination{out.bytes, out.dtype, outputs, true, nullptr}.write(line, row[first + tile.row + r] * outputs);
+        destination(out).adding().write(line, row[first + tile.row + r] * outputs);
       }
     });
   };

@@ -157,7 +157,7 @@ void linearCrossEntropy(Device& device, Out losses, Out lse, Out likeliest, Out 
   });
   if (dx) {
     const Term term{matrixOf(logits.data(), stride), matrixOf(weight).at(first * hidden), width};
-    gemm(device, product(length, hidden, term), Destination{weighted.bytes, DType::f32, hidden, first > 0});
+    gemm(device, product(length, hidden, term), Destination{weighted.bytes, DType::f32, hidden}.adding(first > 0));
   }
   if (first + width < vocab) return;
 
@@ -205,15 +205,15 @@ void linearCrossEntropyBackward(Device& device, Out dweight, In dlosses, In x, I
     });
     const Term term{matrixOf(logits.data(), stride).transposed(), chunk, length};
     if (wide) {
-      const Destination to{dweight.bytes, dweight.dtype, hidden, true};
+      const Destination to = Destination{dweight.bytes, dweight.dtype, hidden}.adding();
       gemmTiles(device, product(width, hidden, term), [&](const Tile& tile) { to.write(tile, first * hidden); });
     } else {
-      gemm(device, product(width, hidden, term), Destination{gathered.data(), DType::f32, hidden, begin > 0});
+      gemm(device, product(width, hidden, term), Destination{gathered.data(), DType::f32, hidden}.adding(begin > 0));
     }
   }
   if (wide) return;
   device.parallelRanges(width, std::max<int64_t>(1, 16384 / hidden), [&](int64_t from, int64_t to, int) {
-    const Destination sum{dweight.bytes, dweight.dtype, hidden, true};
+    const Destination sum = Destination{dweight.bytes, dweight.dtype, hidden}.adding();
     sum.write(Tile{0, first + from, 0, to - from, hidden, gathered + from * hidden, hidden});
   });
 }

@@ -1,7 +1,7 @@
-// Matrix product of batches: out [.., M, N] (+)= a [.., M, K] × b [.., K, N] (+ bias [N]).
+// Matrix product of batches: out [.., M, N] = activation(a [.., M, K] × b [.., K, N] + bias [N]) + residual.
 //
 //   a, b   strided, in any floating-point formats; a batch stride may be 0. Fewer axes than out's: broadcast.
-//   out    contiguous rows
+//   out    contiguous rows; the residual's lie as they do
 //
 // Where every batch has the same b and a's rows follow each other evenly, the batches are one product of more rows.
 #include <optional>
@@ -57,7 +57,7 @@ void batchOffsets(const View& x, const View& out, int64_t batches, int64_t* offs
 
 }  // namespace
 
-void matmul(Device& device, Out out, In a, In b, In bias, bool accumulate) {
+void matmul(Device& device, Out out, In a, In b, In bias, In residual, Activation activation) {
   const int64_t M = out.dim(-2), N = out.dim(-1), K = a.dim(-1);
   int64_t batches = 1;
   for (int i = 0; i + 2 < out.rank; i++) batches *= out.shape[i];
@@ -71,7 +71,8 @@ void matmul(Device& device, Out out, In a, In b, In bias, bool accumulate) {
       for (int64_t j = 0; j < N; j++) biasRow->data()[j] = float(from[j * bias.stride(-1)]);
     });
   }
-  Destination to{out.bytes, out.dtype, out.stride(-2), accumulate, biasRow ? biasRow->data() : nullptr};
+  Destination to{out.bytes, out.dtype, out.stride(-2), biasRow ? biasRow->data() : nullptr, activation,
+                 residual.bytes, residual.dtype};
   if (M == 1) to.rowStride = N;
 
   Product p;

@@ -1,8 +1,8 @@
 // LoRA: a frozen linear layer and its rank-r correction (Hu et al., 2021, arXiv:2106.09685).
 //
-//   out    = x W' + bias + s · (x A') B'          x [tokens, in], W [out, in], A [r, in], B [out, r]
-//   hidden = x A'                                 [tokens, r], kept in f32 for the gradient
-//   dS     = dout B                               [tokens, r]
+//   out    = x W' + bias + s · (x A') B' + residual   x [tokens, in], W [out, in], A [r, in], B [out, r]
+//   hidden = x A'                                     [tokens, r], kept in f32 for the gradient
+//   dS     = dout B                                   [tokens, r]
 //   dx     = dout W + s · dS A
 //   da     = s · dS' x,   db = s · dout' hidden
 //
@@ -36,10 +36,10 @@ class Rounded {
 
 }  // namespace
 
-void loraLinear(Device& device, Out out, Out hidden, In x, In weight, In bias, In a, In b, float scaling) {
+void loraLinear(Device& device, Out out, Out hidden, In x, In weight, In bias, In residual, In a, In b, float scaling) {
   const View rows = matrixOf(x), middle = matrixOf(hidden);
   multiply(device, middle, rows, transposed(Rounded(device, a, x.dtype)));
-  multiply(device, matrixOf(out), rows, transposed(matrixOf(weight)), {.bias = bias},
+  multiply(device, matrixOf(out), rows, transposed(matrixOf(weight)), {.bias = bias, .residual = residual ? matrixOf(residual) : View{}},
            {middle, transposed(matrixOf(b)), scaling});
 }
 
@@ -59,7 +59,7 @@ void loraLinearBackward(Device& device, Out dx, Out da, Out db, In dout, In x, I
 }
 
 void loraMerge(Device& device, Out weight, In a, In b, float scaling) {
-  multiply(device, matrixOf(weight), matrixOf(b), matrixOf(a), {.scale = scaling, .accumulate = true});
+  multiply(device, matrixOf(weight), matrixOf(b), matrixOf(a), {.residual = matrixOf(weight), .scale = scaling});
 }
 
 }  // namespace cuda

@@ -208,7 +208,7 @@ void linearCrossEntropyBackward(Device& device, Out dweight, In dlosses, In x, I
            static_cast<void*>(gradient), dtype, logits, lse.data<const float>(), dlosses.data<const float>(),
            targets.data<const int32_t>(), first, vocab, softcap,
            FaultNote{device.faults, Faults::lossBackwardTarget, vocab});
-    multiply(device, sum, transposed(matrixAt(gradient, dtype, count, vocab)), chunk, {.accumulate = wide || first > 0});
+    multiply(device, sum, transposed(matrixAt(gradient, dtype, count, vocab)), chunk, {.residual = wide || first > 0 ? sum : View{}});
   }
   if (!wide) add(device, dweight, In{dweight}, In{sum});
 }

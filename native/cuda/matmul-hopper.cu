@@ -244,7 +244,7 @@ void start(Device& device, const Product& p, const Finish& finish, const MatmulP
   }
   const DType dtype = p.terms[0].a.dtype;
   s.byBoxes = finish.out.dtype == dtype && finish.eights && plan.splits == 1 && !finish.bias.bytes && !finish.residual.bytes &&
-              !finish.accumulate && finish.activation == Activation::none;
+              finish.activation == Activation::none;
   if (s.byBoxes) maps.out = tensorMap(boxed(finish.out, p.batches, true, p.M, p.N), 64);
   s.cluster = uint32_t(plan.cluster);
   s.clusterRows = uint32_t(ceilDiv(p.M, tileM * plan.cluster));

@@ -79,7 +79,7 @@ __device__ __forceinline__ float activate(float x, Activation activation) {
   return x;
 }
 
-// Stores sums: scale, bias, activation, residual, accumulation and the output's format. Where K is split, each part's
+// Stores sums: scale, bias, activation, residual and the output's format. Where K is split, each part's
 // sums go to a workspace of its own, `splitStride` elements apart.
 struct Finish {
   int64_t M = 0, N = 0;
@@ -88,7 +88,6 @@ struct Finish {
   int64_t splitStride = 0;
   float scale = 1;
   Activation activation = Activation::none;
-  bool accumulate = false;
   bool eights = false;  // rows of out, residual and bias may be touched eight columns at a time
 
   __device__ __forceinline__ void store1(uint32_t batch, int split, int64_t row, int64_t col, float v) const {
@@ -98,7 +97,6 @@ struct Finish {
     if (residual.bytes)
       v += Source(residual.bytes, residual.dtype)[batches.offset(residual.batchStrides, batch) + row * residual.rowStride + col];
     const int64_t at = batches.offset(out.batchStrides, batch) + split * splitStride + row * out.rowStride + col;
-    if (accumulate) v += Source(out.bytes, out.dtype)[at];
     Sink(out.bytes, out.dtype).store(at, v);
   }
 
@@ -117,7 +115,6 @@ struct Finish {
     if (residual.bytes)
       add(v, residual, batches.offset(residual.batchStrides, batch) + row * residual.rowStride + col, 1, count, whole);
     const int64_t at = batches.offset(out.batchStrides, batch) + split * splitStride + row * out.rowStride + col;
-    if (accumulate) add(v, out, at, 1, count, whole);
     const Sink sink(out.bytes, out.dtype);
     if (whole) {
       sink.store8(at, v);

@@ -1,4 +1,4 @@
-// Matrix product of batches: out [.., M, N] (+)= a [.., M, K] x b [.., K, N] (+ bias [N]).
+// Matrix product of batches: out [.., M, N] = activation(a [.., M, K] x b [.., K, N] + bias [N]) + residual.
 //
 //   a, b   strided, in any floating-point formats; a batch stride may be 0. Fewer axes than out's: broadcast.
 //   out    contiguous rows
@@ -89,7 +89,6 @@ Draft draftOf(const View& out, const View& a, const View& b, const Epilogue& epi
   if (epilogue.bias) f.bias = {epilogue.bias.bytes, epilogue.bias.dtype, 0, epilogue.bias.stride(-1)};
   f.scale = epilogue.scale;
   f.activation = epilogue.activation;
-  f.accumulate = epilogue.accumulate;
 
   const View none{};
   const View& left = lowRank.left ? lowRank.left : none;
@@ -249,8 +248,8 @@ void multiply(Device& device, const View& out, const View& a, const View& b, con
   else run(device, p, draft.finish, plan);
 }
 
-void matmul(Device& device, Out out, In a, In b, In bias, bool accumulate) {
-  multiply(device, out, a, b, {.bias = bias, .accumulate = accumulate});
+void matmul(Device& device, Out out, In a, In b, In bias, In residual, Activation activation) {
+  multiply(device, out, a, b, {.bias = bias, .residual = residual, .activation = activation});
 }
 
 }  // namespace cuda

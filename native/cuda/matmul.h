@@ -1,20 +1,17 @@
 // Matrix products for the host side of other kernels: what kernels.h's matmul does, with more to fuse.
 #pragma once
-#include "../view.h"
+#include "../kernels.h"
 #include "device.h"
 
 namespace cuda {
 
-enum class Activation : uint8_t { none, silu, gelu, geluTanh };
-
 // What happens to the sums before they are stored:
-//   out = activation(scale · sum + bias) + residual (+ what was in out)
+//   out = activation(scale · sum + bias) + residual
 struct Epilogue {
   View bias;      // [N], optional
   View residual;  // like out, optional; it may be `out` itself
   float scale = 1;
   Activation activation = Activation::none;
-  bool accumulate = false;
 };
 
 // A second product in the same sums: scale · left [.., M, r] × right [r, N]. Any strides and floating-point formats;

@@ -2,8 +2,9 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { run } from '../../lib/cli/program.js';
+import { cudaAbsence } from '../../lib/device.js';
 import { saveSafetensors } from '../../lib/files/safetensors.js';
 import { type FakeOptions, FakeTerminal } from './fake-terminal.js';
 
@@ -146,6 +147,21 @@ describe('failures end with 1 and one sentence', () => {
       expect(err).toMatch(oneSentence);
       expect(err).toContain(path);
     }
+  });
+
+  it.runIf(cudaAbsence())('explains in doctor why there is no GPU, and what that makes of the device', async () => {
+    vi.stubEnv('HELVETIA_GPU', undefined);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const terminal = new FakeTerminal();
+    const running = run(['doctor'], terminal);
+    await expect.poll(() => terminal.out).toContain('device');
+    terminal.signals.emit('SIGINT'); // the checks themselves are other tests' work
+    await running;
+    expect(terminal.out).toContain(cudaAbsence().replace(/^CUDA cannot be used here: /, 'not usable: '));
+    expect(terminal.out).toContain(`device  cpu, because ${cudaAbsence()}`);
+    const asked = await call(['doctor', '--device', 'cuda']);
+    expect(asked.code).toBe(1);
+    expect(asked.err).toContain(`device 'cuda': ${cudaAbsence()}`);
   });
 
   it('refuses a device that is not there', async () => {

@@ -2,8 +2,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
-import { cudaAbsence, cudaCount, device } from '../../lib/device.js';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { cudaAbsence, cudaCount, device, whyCpu } from '../../lib/device.js';
+import { loadModel } from '../../lib/model.js';
 import { tensor } from '../../lib/tensor.js';
 
 describe('device', () => {
@@ -11,9 +12,10 @@ describe('device', () => {
     expect(process.env.HELVETIA_GPU).toBe('off');
     expect(device()).toBe(device('cpu'));
     expect(String(device('auto'))).toBe('cpu');
+    expect(whyCpu()).toBe('HELVETIA_GPU=off keeps to the CPU');
   });
 
-  it.runIf(cudaAbsence())("says why there is no 'cuda'", () => {
+  it.runIf(cudaAbsence())("says why there is no 'cuda'", async () => {
     expect(cudaCount()).toBe(0);
     // Where nvcc is, only a build that was told to leave CUDA out may lack it.
     const nvcc = spawnSync('nvcc', ['--version']).status === 0;
@@ -24,6 +26,13 @@ describe('device', () => {
     );
     expect(() => device('cuda')).toThrow(`device 'cuda': ${cudaAbsence()}`);
     expect(() => tensor([1], { device: 'cuda:1' })).toThrow(`device 'cuda:1': ${cudaAbsence()}`);
+    await expect(loadModel('models/helvetia-small', { device: 'cuda' })).rejects.toThrow(
+      `device 'cuda': ${cudaAbsence()}`,
+    );
+    vi.stubEnv('HELVETIA_GPU', undefined);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect(whyCpu()).toBe(cudaAbsence());
+    expect(device('auto')).toBe(device('cpu'));
   });
 
   it('refuses names that it does not know', () => {

@@ -145,6 +145,11 @@ describe('generate', () => {
     using other = model.forward([5, 6, 7, 8], { adapter });
     const [a, b] = await Promise.all([one.data(), other.data()]);
     a.forEach((x, i) => expect(Math.abs(x - b[i]!)).toBeLessThan(1e-3));
+    using back = merged.unmergeAdapter(adapter);
+    using again = back.forward([5, 6, 7, 8]);
+    using base = model.forward([5, 6, 7, 8]);
+    const [c, d] = await Promise.all([again.data(), base.data()]);
+    c.forEach((x, i) => expect(Math.abs(x - d[i]!)).toBeLessThan(1e-3));
     expect(await text({})).toBe(plain);
   });
 

@@ -4,9 +4,11 @@ import { backward } from '../../lib/autograd.js';
 import { compare } from '../../lib/check/case.js';
 import { cases } from '../../lib/check/matmul.js';
 import { toDevice } from '../../lib/ops/copy.js';
+import { mul } from '../../lib/ops/elementwise.js';
 import { linear, matmul } from '../../lib/ops/matmul.js';
 import { randn, zeros } from '../../lib/ops/random.js';
-import { slice } from '../../lib/ops/view.js';
+import { sum } from '../../lib/ops/reduce.js';
+import { slice, transpose } from '../../lib/ops/view.js';
 import { tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
@@ -62,6 +64,12 @@ describe('matmul', () => {
     expect(() => matmul(x, zeros([3, 4], { device }), { bias: zeros([3], { device }) })).toThrow(
       new RangeError('matmul: bias must be [4], got [3]'),
     );
+    expect(() => matmul(x, zeros([3, 4], { device }), { residual: zeros([4], { device }) })).toThrow(
+      new RangeError('matmul: residual must be [2,4], got [4]'),
+    );
+    expect(() => matmul(x, zeros([3, 4], { device }), { activation: 'tanh' as 'silu' })).toThrow(
+      new RangeError('matmul: activation must be one of silu, gelu, geluTanh, got tanh'),
+    );
     expect(() => matmul(x, tensor(new Int32Array(3), { shape: [3, 1], device }))).toThrow(
       new TypeError('matmul: takes floating-point tensors, got i32'),
     );
@@ -77,6 +85,19 @@ describe('matmul', () => {
     const got = await matmul(toDevice(a!, device), toDevice(b!, device), { transposeB: true, dtype }).data();
     const difference = compare(got, want, dtype, 70, 4);
     expect(difference.worst, difference.message).toBeLessThanOrEqual(1);
+  });
+
+  it('adds a residual of any strides, and leaves it as it was', async () => {
+    const [x, weight] = [randn([20, 33], { device, seed: 1 }), randn([17, 33], { device, seed: 2 })];
+    const residual = randn([17, 20], { device, seed: 3, requiresGrad: true });
+    const out = linear(x, weight, { residual: transpose(residual) });
+    const [got, plain, added] = await Promise.all([out, linear(x, weight), residual].map((t) => t.data()));
+    got!.forEach((value, i) => {
+      expect(value).toBeCloseTo(plain![i]! + added![(i % 17) * 20 + Math.floor(i / 17)]!, 4);
+    });
+    backward(sum(mul(out, out)));
+    const slope = await residual.grad!.data();
+    slope.forEach((value, i) => expect(value).toBeCloseTo(2 * got![(i % 20) * 17 + Math.floor(i / 20)]!, 4));
   });
 
   // A GPU takes other kernels for other sizes.

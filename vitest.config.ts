@@ -28,6 +28,8 @@ const models = [
   'test/models/{greedy,narrow,train-curves}.test.ts',
 ];
 
+const serving = ['test/engine/{engine,faults}.test.ts', 'test/server/{completions,stream}.test.ts'];
+
 interface Project {
   name: string;
   include: string[];
@@ -69,8 +71,9 @@ const tiled = ['test/ops/{attention,lora,loss,matmul,paged}.test.ts'];
 const orders = ['test/simt/orders.test.ts'];
 const onSimt = [
   emulated('simt', kernels, 90, 'robin', 0),
-  // Whole models launch the kernels that the project before has watched.
+  // Whole models, and what stands on them, launch the kernels that the project before has watched.
   emulated('simt-models', models, 90, 'robin', 0, { HELVETIA_SIMT_WATCH: 'off' }),
+  emulated('simt-serving', serving, 90, 'robin', 0, { HELVETIA_SIMT_WATCH: 'off' }),
   emulated('simt80', tiled, 80, 'greedy', 0),
   emulated('simt90-greedy', orders, 90, 'greedy', 0),
   emulated('simt90-random', orders, 90, 'random', 1),
@@ -102,7 +105,7 @@ if (existsSync(join(import.meta.dirname, 'build/simt/Release/helvetia.node'))) {
   });
 }
 if (native.cudaAbsence() === '') {
-  projects.push({ name: 'cuda', include: [...kernels, ...models], env: { HELVETIA_TEST_DEVICE: 'cuda' } });
+  projects.push({ name: 'cuda', include: [...kernels, ...models, ...serving], env: { HELVETIA_TEST_DEVICE: 'cuda' } });
 }
 
 export default defineConfig({

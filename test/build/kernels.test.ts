@@ -97,7 +97,8 @@ describe.skipIf(logs.length === 0)('the CUDA build', () => {
 
   it('uses the registers and the shared memory that the table says', () => {
     if (process.env.UPDATE_KERNELS) {
-      const title = 'Registers and static shared memory of each kernel, by nvcc 13.0. See test/build/kernels.test.ts.\n';
+      const title =
+        'Registers and static shared memory of each kernel, by nvcc 13.0. See test/build/kernels.test.ts.\n';
       const all = new Map([...known(), ...archs.map((arch) => [arch, lines(arch)] as const)]);
       const sections = [...all].sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }));
       writeFileSync(table, title + sections.map(([arch, text]) => `\n# ${arch}\n${text.join('\n')}\n`).join(''));

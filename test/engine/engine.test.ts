@@ -4,8 +4,9 @@ import { Engine, type EngineOptions, type EngineToken, QueueFull } from '../../l
 import { Adapter } from '../../lib/lora/adapter.js';
 import { loadModel, type Model } from '../../lib/model.js';
 import type { TokenMask } from '../../lib/text/mask.js';
+import { isEmulated, testDevice } from '../device.js';
 import { argmax } from '../shared.js';
-import { type Asked, folder, prompt, request } from './asking.js';
+import { type Asked, folder, produced, prompt, request } from './asking.js';
 import { normal } from './numbers.js';
 
 let model: Model;
@@ -27,6 +28,13 @@ async function all(options: Asked = {}): Promise<EngineToken[]> {
   return out;
 }
 const ids = (tokens: EngineToken[]): number[] => tokens.map(({ token }) => token);
+
+/** On the CPU the same to the last bit; a GPU takes other kernels for other batches, which round otherwise. */
+function expectSame(got: readonly EngineToken[], want: readonly EngineToken[]): void {
+  const near = (x: number | undefined) => (x === undefined ? x : testDevice === 'cpu' ? x : expect.closeTo(x, 3));
+  const top = (list: EngineToken['top']) => list?.map(({ token, logprob }) => ({ token, logprob: near(logprob) }));
+  expect(got).toEqual(want.map((one) => ({ ...one, logprob: near(one.logprob), top: top(one.top) })));
+}
 
 describe('a request that ends early', () => {
   it('by its signal has no blocks left in the same turn, and the others go on', async () => {
@@ -103,14 +111,12 @@ describe('a request that fails', () => {
   });
 
   it('on the device fails alone, and the others give what they would have given', async () => {
-    const expected = [
-      ids(await all({ maxNewTokens: 60 })),
-      ids(await all({ maxNewTokens: 60, temperature: 1, seed: 3 })),
-    ];
+    const long = { maxNewTokens: isEmulated ? 16 : 60 };
+    const expected = [ids(await all(long)), ids(await all({ ...long, temperature: 1, seed: 3 }))];
     using poison = Adapter.create(model.decoder, { r: 2 }, 1);
     for (const { b } of poison.pairs.values()) b.write(new Float32Array(b.size).fill(Number.NaN));
     const before = engine.stats().prefixQueries;
-    const others = [all({ maxNewTokens: 60 }), all({ maxNewTokens: 60, temperature: 1, seed: 3 })];
+    const others = [all(long), all({ ...long, temperature: 1, seed: 3 })];
     const failing = [all({ adapter: poison }), all({ adapter: poison, prompt: prompt.slice(0, 9) })];
     for (const one of failing) await expect(one).rejects.toThrow(/no token can be chosen: the logits hold NaN/);
     expect((await Promise.all(others)).map(ids)).toEqual(expected);
@@ -127,7 +133,7 @@ describe('a request that fails', () => {
     await expect(all({ adapter: large })).rejects.toThrow(
       "the adapter's rank is 8, more than the engine's maxLoraRank of 4",
     );
-    expect(await other).toHaveLength(16);
+    expect(await other).toHaveLength(produced);
     const gone = Adapter.create(model.decoder, { r: 2 }, 1);
     gone.dispose();
     await expect(all({ adapter: gone })).rejects.toThrow('used after dispose()');
@@ -149,7 +155,7 @@ describe('the queue', () => {
     expect(refusal).toBeInstanceOf(QueueFull);
     expect(refusal!.retryAfterSeconds).toBeGreaterThanOrEqual(1);
     await Promise.all(runs);
-    expect(await all()).toHaveLength(16);
+    expect(await all()).toHaveLength(produced);
   });
 
   it('lets a client with one request pass one with many', async () => {
@@ -177,20 +183,21 @@ describe('the queue', () => {
 
 describe('a small cache', () => {
   it('sends sequences back, which then give the same tokens', async () => {
-    const wanted = Array.from({ length: 6 }, (_, i) => ({
+    const blocks = isEmulated ? 6 : 12;
+    const wanted = Array.from({ length: blocks / 2 }, (_, i) => ({
       prompt: prompt.slice(i, i + 20 + i),
-      maxNewTokens: 90,
+      maxNewTokens: isEmulated ? 50 : 90,
       temperature: 1,
       seed: i,
       topLogprobs: 0,
     }));
     const expected: EngineToken[][] = [];
     for (const one of wanted) expected.push(await all(one));
-    start({ cacheBytes: 12 * 2 * 6 * 2 * 32 * 32 * 4 });
-    expect(engine.stats().blocksTotal).toBe(12);
+    start({ cacheBytes: blocks * 2 * 6 * 2 * 32 * 32 * 4 });
+    expect(engine.stats().blocksTotal).toBe(blocks);
     const got = await Promise.all(wanted.map((one) => all(one)));
     expect(engine.stats().preemptions).toBeGreaterThan(0);
-    expect(got).toEqual(expected);
+    for (const [i, tokens] of got.entries()) expectSame(tokens, expected[i]!);
     expect(engine.stats().blocksUsed).toBe(0);
   });
 
@@ -201,7 +208,7 @@ describe('a small cache', () => {
     const second: EngineToken[] = [];
     for await (const token of stream) second.push(token);
     expect(stream.cachedTokens).toBe(32);
-    expect(second).toEqual(first);
+    expectSame(second, first);
     expect(engine.stats()).toMatchObject({ prefixHits: 32, prefixQueries: 100 });
   });
 });
@@ -209,14 +216,14 @@ describe('a small cache', () => {
 describe('adapters', () => {
   it('beyond the slots take turns, and a changed one is not taken for the old one', async () => {
     start({ adapterSlots: 2 });
-    const adapters = Array.from({ length: 5 }, (_, i) => {
+    const adapters = Array.from({ length: isEmulated ? 3 : 5 }, (_, i) => {
       const adapter = Adapter.create(model.decoder, { r: 4 + 4 * i, alpha: 32 }, i);
       for (const [n, { b }] of [...adapter.pairs.values()].entries()) b.write(normal(b.size, n + i, 0.05));
       return adapter;
     });
     const alone: number[][] = [];
     for (const adapter of adapters) alone.push(ids(await all({ adapter })));
-    expect(new Set(alone.map(String)).size).toBe(5);
+    expect(new Set(alone.map(String)).size).toBe(adapters.length);
     const runs = adapters.map((adapter) => all({ adapter }));
     await Promise.resolve();
     expect((await Promise.all(runs)).map(ids)).toEqual(alone);
@@ -240,7 +247,7 @@ describe('rows', () => {
       { temperature: 0, repetitionPenalty: 1.3 },
       { temperature: 0, presencePenalty: -8, frequencyPenalty: -1 },
       { temperature: 0, logitBias: new Map([[99, 100]]) },
-    ];
+    ].map((one) => ({ ...one, maxNewTokens: 16 }));
     const alone: number[][] = [];
     for (const one of options) alone.push(ids(await all(one)));
     expect((await Promise.all(options.map((one) => all(one)))).map(ids)).toEqual(alone);
@@ -250,9 +257,9 @@ describe('rows', () => {
 
   it('are penalised by what was produced, as OpenAI defines it', async () => {
     const [presencePenalty, frequencyPenalty] = [1.5, 0.7];
-    const produced = ids(await all({ presencePenalty, frequencyPenalty }));
+    const answer = ids(await all({ presencePenalty, frequencyPenalty }));
     const text = [...prompt];
-    for (const token of produced) {
+    for (const token of answer) {
       using logits = model.forward(text);
       const row = Float32Array.from((await logits.data()).subarray((text.length - 1) * logits.dim(1)));
       const after = text.slice(prompt.length);

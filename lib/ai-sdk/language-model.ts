@@ -79,10 +79,11 @@ export class HelvetiaLanguageModel<V extends Version> implements LanguageModel<V
     const { answer, warnings } = answerOptions(options);
     const plan = await planAnswer(tokenizer, defaults.endIds, answer);
     for (const message of plan.warnings) warnings.push({ type: 'other', message });
-    const text = tokenizer.applyChatTemplate(plan.messages(chatMessages(options.prompt)), {
-      tools: plan.templateTools,
-      addGenerationPrompt: true,
-    });
+    const text = await tokenizer.renderChat(
+      plan.messages(chatMessages(options.prompt)),
+      { tools: plan.templateTools, addGenerationPrompt: true },
+      options.abortSignal,
+    );
     const prompt = tokenizer.encode(text, { addSpecialTokens: false });
     const mask = plan.mask?.();
     const generation = model.generateTokens(prompt, {

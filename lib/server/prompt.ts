@@ -67,11 +67,12 @@ export async function chatPrompt(
   messages: readonly ChatMessage[],
   options: TemplateOptions,
   most: number,
+  signal?: AbortSignal,
 ): Promise<number[]> {
   await nextTurn();
   let text: string;
   try {
-    text = tokenizerOf(model).applyChatTemplate(messages, options);
+    text = await tokenizerOf(model).renderChat(messages, options, signal);
   } catch (error) {
     if (error instanceof TemplateError) throw badRequest(`'messages': ${error.message}.`, 'messages');
     throw error;

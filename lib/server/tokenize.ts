@@ -45,7 +45,7 @@ export function tokenizeRoutes(context: ServerContext): Hono {
       using asked = await resolved(context, body.model, c.req.raw.signal);
       const { model } = asked;
       const tokenizer = tokenizerOf(model);
-      const tokens = await tokensOf(model, body);
+      const tokens = await tokensOf(model, body, c.req.raw.signal);
       return c.json({
         count: tokens.length,
         max_model_len: model.decoder.config.contextLength,
@@ -70,7 +70,11 @@ export function tokenizeRoutes(context: ServerContext): Hono {
     });
 }
 
-async function tokensOf(model: Resolved['model'], body: z.infer<typeof tokenizeBody>): Promise<number[]> {
+async function tokensOf(
+  model: Resolved['model'],
+  body: z.infer<typeof tokenizeBody>,
+  signal: AbortSignal,
+): Promise<number[]> {
   const { prompt, messages } = body;
   if (!messages) return encoded(model, prompt ?? '', 'prompt', mostListed, body.add_special_tokens ?? true);
   const plain = templateMessages(messages);
@@ -81,7 +85,7 @@ async function tokensOf(model: Resolved['model'], body: z.infer<typeof tokenizeB
     addGenerationPrompt: body.add_generation_prompt ?? true,
     variables: body.chat_template_kwargs ?? {},
   };
-  return chatPrompt(model, answer.messages(plain), options, mostListed);
+  return chatPrompt(model, answer.messages(plain), options, mostListed, signal);
 }
 
 /** The only model needs no name. */

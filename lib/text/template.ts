@@ -67,7 +67,7 @@ export class ChatTemplates {
    */
   constructor(
     readonly sources: ReadonlyMap<string, string>,
-    private readonly specialTokens: Readonly<Record<string, unknown>>,
+    readonly specialTokens: Readonly<Record<string, unknown>>,
   ) {
     this.own = new Set(sources.values());
   }

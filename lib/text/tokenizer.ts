@@ -10,6 +10,7 @@ import { BytePairModel, type BytePairOptions } from './bpe.js';
 import { type DecoderJson, Detokenizer, type DetokenizerOptions, decodingRules, TokenBytes } from './detokenizer.js';
 import { tokenizerFromGguf } from './gguf-tokenizer.js';
 import { exactPreTokenizer, type PreTokenizerJson } from './pretokenizer.js';
+import { renderChat } from './render-apart.js';
 import { type ChatMessage, ChatTemplates, specialTokenNames, type TemplateOptions } from './template.js';
 
 export interface AddedTokenJson {
@@ -178,6 +179,15 @@ export class Tokenizer {
    */
   applyChatTemplate(messages: readonly ChatMessage[], options: TemplateOptions = {}): string {
     return this.templates.render(messages, options);
+  }
+
+  /**
+   * The same without holding the event loop: a long conversation is written on another thread.
+   *
+   * @throws TemplateError (as a rejection), also for one that takes more than five seconds; the signal's reason.
+   */
+  renderChat(messages: readonly ChatMessage[], options: TemplateOptions = {}, signal?: AbortSignal): Promise<string> {
+    return renderChat(this.templates, messages, options, signal);
   }
 
   private idOf(token: unknown): number | undefined {

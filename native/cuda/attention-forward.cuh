@@ -40,7 +40,7 @@ __device__ void clearRows(const Forward& p, const Span& span, int kvHead, int ro
 }
 
 // Keys of a tile: the scores of more would not fit beside the sums in 255 registers.
-constexpr int keysAtOnce(int D) { return D == 96 ? 32 : 64; }
+constexpr int keysAtOnce(int D) { return D == 96 || D == 256 ? 32 : 64; }
 
 template <class T, int D, int M, class Keys>
 __global__ void __launch_bounds__(128, 2) attentionTile(Forward p, Keys keys) {

@@ -19,6 +19,13 @@ constexpr int columns = 4;      // of a warp in matvecDots
 constexpr int mostWarps = 8;    // of a block
 constexpr int blockColumns = 64;  // of a block in matvecRows
 
+// Steps of K on their way at once: more would not fit in Blackwell's registers beside four rows.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+constexpr int stepsAhead(int rows) { return rows == 4 ? 1 : 2; }
+#else
+constexpr int stepsAhead(int) { return 2; }
+#endif
+
 // Eight weights, on their way through.
 template <class T>
 __device__ __forceinline__ void stream8(const T* from, float (&v)[8]) {
@@ -65,7 +72,7 @@ __global__ __launch_bounds__(mostWarps * 32, rows == 8 ? 1 : 2) void matvecDots(
   for (int r = 0; r < rows; r++) row[r] = atA + (r < p.M ? r : p.M - 1) * term.a.rowStride;
 
   float sums[columns][rows] = {};
-#pragma unroll 2
+#pragma unroll stepsAhead(rows)
   for (int64_t k = (part * 32 + lane) * 8; k < inEights; k += warps * 256) {
     float w[columns][8];
 #pragma unroll

@@ -31,7 +31,7 @@ export function bytesOf(dtype: AnyDType, size: number): number {
 
 export const blockElements = (dtype: AnyDType): number => formats[dtype].blockElements;
 
-/** The format that holds both without loss: f32 unless the two are the same 16-bit format. */
-export function widerFloat(a: AnyDType, b: AnyDType): AnyDType {
-  return a === b ? a : 'f32';
+/** The format that holds both floating-point ones without loss: f32 unless the two are the same 16-bit format. */
+export function widerFloat(a: AnyDType, b: AnyDType): DType {
+  return a === b ? (a as DType) : 'f32';
 }

@@ -19,6 +19,7 @@ struct Job {
   virtual ~Job() = default;
   virtual Failure run() = 0;            // never throws
   virtual Failure blocked() const = 0;  // why it cannot run: something that it reads was never written
+  virtual void forgive() = 0;           // takes back what a run that failed marked
 };
 
 // Jobs kept to be run again, and what a device makes of them for that (a CUDA graph).

@@ -173,7 +173,8 @@ export async function checkForward(spec: Case, device: Device, seed = 1): Promis
         return { worst: Number.NaN, message: `output ${i} is [${out.shape}] instead of [${reference.shape}]` };
       }
       const next = compare(await out.data(), reference.data, out.dtype, spec.terms ?? 1, spec.slack ?? 4);
-      if (!(next.worst <= result.worst) || i === 0) result = next;
+      if (Number.isNaN(next.worst)) return next;
+      if (i === 0 || next.worst > result.worst) result = next;
     }
     return result;
   });
@@ -233,9 +234,9 @@ export async function checkGradients(spec: Case, device: Device, seed = 1): Prom
         (spec.terms ?? 1) + weights.length,
         8 * (spec.slack ?? 4),
       );
-      if (!(next.worst <= result.worst) || result.message === 'no gradients') {
-        result = { worst: next.worst, message: `gradient of ${name}: ${next.message}` };
-      }
+      const named = { worst: next.worst, message: `gradient of ${name}: ${next.message}` };
+      if (Number.isNaN(next.worst)) return named;
+      if (result.message === 'no gradients' || next.worst > result.worst) result = named;
     }
     return result;
   });

@@ -3,6 +3,7 @@
 // Pairs are copied in. There is room for the largest rank that a slot has, and each uses its own: one adapter of a large
 // rank costs the others memory while it is there, and no time.
 import type { Device } from '../device.js';
+import type { DType } from '../dtype.js';
 import type { Adapter } from '../lora/adapter.js';
 import { kernels } from '../native.js';
 import type { LoraGroups } from '../ops/lora.js';
@@ -30,7 +31,11 @@ export class AdapterBuffers {
   #state = 0;
 
   constructor(
-    private readonly model: { readonly device: Device; readonly weights: ReadonlyMap<string, Tensor> },
+    private readonly model: {
+      readonly device: Device;
+      readonly dtype: DType;
+      readonly weights: ReadonlyMap<string, Tensor>;
+    },
     private readonly slots: number,
     private readonly maxRank: number,
   ) {
@@ -85,10 +90,12 @@ export class AdapterBuffers {
 
   #open(path: string, inputs: number, outputs: number): Layer {
     const { device } = this.model;
+    // On a GPU in the weights' format, as a single adapter's pairs are multiplied there too: decoding waits for bytes.
+    const dtype = device.name === 'cpu' ? 'f32' : this.model.dtype;
     const [own, scales] = [new Int32Array(this.slots), new Float32Array(this.slots)];
     const layer = {
-      a: keep(empty([this.slots, this.#rank, inputs], { device })),
-      b: keep(empty([this.slots, outputs, this.#rank], { device })),
+      a: keep(empty([this.slots, this.#rank, inputs], { dtype, device })),
+      b: keep(empty([this.slots, outputs, this.#rank], { dtype, device })),
       ranks: keep(tensor(own, { device })),
       scalings: keep(tensor(scales, { device })),
       own,

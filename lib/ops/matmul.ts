@@ -5,7 +5,7 @@ import { kernels } from '../native.js';
 import { finish, rowsInCall, type Steps } from '../steps.js';
 import { empty, type Shape, sizeOf, type Tensor, viewOf } from '../tensor.js';
 import { describe, floats, sameDevice, sameShape } from './checks.js';
-import { contiguous } from './copy.js';
+import { cast, contiguous } from './copy.js';
 import { add, gelu, geluTanh, silu } from './elementwise.js';
 import { sumTo } from './reduce.js';
 
@@ -46,12 +46,6 @@ export function* matmulSteps(a: Tensor, b: Tensor, options: MatmulOptions = {}):
   if (activation && !activationNames.includes(activation)) {
     throw new RangeError(`matmul: activation must be one of ${activationNames.join(', ')}, got ${activation}`);
   }
-  if (activation && willRecord(a, b, bias)) {
-    // The slope is that of what enters the activation, which a fused call would not keep.
-    const product = yield* matmulSteps(a, b, { ...options, activation: undefined, residual: undefined });
-    const active = activations[activation](product);
-    return residual ? add(active, residual) : active;
-  }
   const device = sameDevice('matmul', a, b, bias, residual);
   floats('matmul', a, b, bias, residual);
   if (a.rank < 2 || b.rank < 2) {
@@ -72,10 +66,13 @@ export function* matmulSteps(a: Tensor, b: Tensor, options: MatmulOptions = {}):
     throw new RangeError(`matmul: residual must be ${describe(shape)}, got ${describe(residual.shape)}`);
   }
   const operands = widerFloat(a.dtype, b.dtype);
-  const out = empty(shape, {
-    dtype: options.dtype ?? (residual ? widerFloat(operands, residual.dtype) : operands),
-    device,
-  });
+  const dtype = options.dtype ?? (residual ? widerFloat(operands, residual.dtype) : operands);
+  if (activation && willRecord(a, b, bias)) {
+    // The slope is that of what enters the activation, which a fused call would not keep.
+    const active = activations[activation](yield* matmulSteps(a, b, { bias, transposeA, transposeB, dtype: 'f32' }));
+    return cast(residual ? add(active, residual) : active, dtype);
+  }
+  const out = empty(shape, { dtype, device });
   const added = residual && contiguous(residual);
   yield* multiply(out, left, right, { bias, residual: added, activation });
   if (added && added !== residual) added.dispose();

@@ -95,6 +95,10 @@ class Call final : public Job {
         arguments_);
   }
 
+  void forgive() override {
+    std::apply([](auto&... argument) { (argument.fail(nullptr), ...); }, arguments_);
+  }
+
   Failure run() override {
     Failure failure = blocked();
     return std::apply(

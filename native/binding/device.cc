@@ -40,7 +40,11 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
 }
 
 void trim(const Napi::CallbackInfo& info) {
-  orThrow(info.Env(), [&] { poolOf(placeOf(info)).trim(); });
+  orThrow(info.Env(), [&] {
+    const Place place = placeOf(info);
+    poolOf(place).trim();
+    if (place.kind == Place::cuda) cuda::trimPinned(place.index);
+  });
 }
 void resetPeak(const Napi::CallbackInfo& info) {
   orThrow(info.Env(), [&] { poolOf(placeOf(info)).resetPeak(); });

@@ -154,23 +154,22 @@ void transfer(const Napi::CallbackInfo& info) {
     });
     return;
   }
-  struct Cargo {
-    std::vector<uint8_t> bytes;
-    std::promise<Failure> arrived;
-  };
-  auto cargo = std::make_shared<Cargo>();
-  source.queue->push([&source, from, cargo] {
+  auto cargo = std::make_shared<std::vector<uint8_t>>();
+  // The source alone owns the promise: where its queue ends first, the target's stops waiting.
+  auto arrived = std::make_shared<std::promise<Failure>>();
+  std::shared_future<Failure> arrival = arrived->get_future().share();
+  source.queue->push([&source, from, cargo, arrived = std::move(arrived)] {
     try {
-      cargo->bytes.resize(bytesOf(from.layout));
-      bring(source, from, cargo->bytes.data(), cargo->bytes.size(),
-            [cargo](Failure failure) { cargo->arrived.set_value(std::move(failure)); });
+      cargo->resize(bytesOf(from.layout));
+      bring(source, from, cargo->data(), cargo->size(),
+            [cargo, arrived](Failure failure) { arrived->set_value(std::move(failure)); });
     } catch (const std::exception& e) {
-      cargo->arrived.set_value(std::make_shared<std::string>(std::string("transfer: ") + e.what()));
+      arrived->set_value(std::make_shared<std::string>(std::string("transfer: ") + e.what()));
     }
   });
-  pushFilling(target, "transfer", std::move(to), [cargo](Lane& lane, const Tensor& t) {
-    if (Failure failure = cargo->arrived.get_future().get()) t.storage->failure = failure;
-    else fill(lane, t, cargo->bytes.data(), cargo->bytes.size());
+  pushFilling(target, "transfer", std::move(to), [cargo, arrival](Lane& lane, const Tensor& t) {
+    if (Failure failure = arrival.get()) t.storage->failure = failure;
+    else fill(lane, t, cargo->data(), cargo->size());
   });
 }
 

@@ -21,6 +21,7 @@ int count() { return 0; }
 std::string passedOver() { return ""; }
 GpuInfo info(int) { missing(); }
 Pool& pool(int) { missing(); }
+void trimPinned(int) { missing(); }
 std::shared_ptr<Device> open(int) { missing(); }
 void use(Device&) { missing(); }
 void upload(Device&, void*, const void*, size_t) { missing(); }

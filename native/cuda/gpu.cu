@@ -89,11 +89,18 @@ const Search& search() {
   return once;
 }
 
+// Out of memory is told by the pool, and is over with that; everything else is the GPU's failure.
+void* unlessFull(cudaError_t error, void* block) {
+  if (error == cudaErrorMemoryAllocation) return cudaGetLastError(), nullptr;
+  check(error);
+  return block;
+}
+
 void* allocateOn(int ordinal, size_t bytes) {
   void* block = nullptr;
-  if (cudaSetDevice(ordinal) == cudaSuccess && cudaMalloc(&block, bytes) == cudaSuccess) return block;
-  cudaGetLastError();  // out of memory is told by the pool, and is over with that
-  return nullptr;
+  check(cudaSetDevice(ordinal));
+  const cudaError_t error = cudaMalloc(&block, bytes);
+  return unlessFull(error, block);
 }
 
 void freeOn(int ordinal, void* block) {
@@ -112,9 +119,8 @@ Pool::Watch watchFor(const cudaStream_t& stream) {
 
 void* allocatePinned(size_t bytes) {
   void* block = nullptr;
-  if (cudaMallocHost(&block, bytes) == cudaSuccess) return block;
-  cudaGetLastError();
-  return nullptr;
+  const cudaError_t error = cudaMallocHost(&block, bytes);
+  return unlessFull(error, block);
 }
 
 }  // namespace
@@ -178,6 +184,7 @@ GpuInfo info(int index) {
 }
 
 Pool& pool(int index) { return gpu(index).pool; }
+void trimPinned(int index) { gpu(index).pinned.trim(); }
 
 std::shared_ptr<Device> open(int index) {
   Gpu& g = gpu(index);

@@ -33,6 +33,7 @@ std::string passedOver();
 GpuInfo info(int index);
 
 Pool& pool(int index);
+void trimPinned(int index);  // frees the host memory in which results land
 
 // What one Node environment's queue launches with. HELVETIA_PROCESSORS=4 plans for so many multiprocessors at most: tiles
 // and persistent kernels then get on small shapes what they get on large ones, so that tests reach it.

@@ -54,6 +54,8 @@ void capture(Device& device, const Recorded& recorded, Graph& graph) {
   Capture capture(device, graph);
   for (const auto& job : recorded.jobs)
     if (job->run()) {
+      // A graph keeps all its temporaries, so there may be no room for them where there is for one call's after another.
+      job->forgive();
       graph.unusable = true;
       return;
     }
@@ -79,6 +81,7 @@ bool replay(Device& device, Recorded& recorded) {
     } catch (const std::exception&) {
       graph->unusable = true;  // the calls, run one by one, say what is wrong with the GPU
     }
+    if (graph->unusable) graph->scratch.clear();
   }
   auto& graph = *static_cast<Graph*>(recorded.compiled.get());
   if (graph.unusable) return false;

@@ -21,7 +21,7 @@ template <class... Parameters, class... Arguments>
 void launch(Device& device, void (*kernel)(Parameters...), const Grid& grid, Arguments&&... arguments) {
   if (grid.blocks.x == 0 || grid.blocks.y == 0 || grid.blocks.z == 0) return;
   simt::noteLaunch(reinterpret_cast<const void*>(kernel), grid.shared);
-  check(simt::launch(device.stream, {grid.blocks, grid.threads, grid.shared, grid.cluster},
+  check(simt::launch(device.stream, {grid.blocks, grid.threads, grid.shared, grid.cluster, grid.overlaps},
                      [kernel, ... copies = Parameters(std::forward<Arguments>(arguments))] { kernel(copies...); }));
 }
 

@@ -37,7 +37,7 @@ __global__ void padRank(T* to, Source from, int64_t rows, int rank, int width) {
 }
 
 template <class T, int R>
-__global__ void __launch_bounds__(loraThreads, 1)
+__global__ void __launch_bounds__(loraThreads, R == 64 ? 1 : 0)  // 0: as many as ptxas likes
     loraGradientTile(float* partsS, float* partsB, const uint16_t* dout, const uint16_t* b, const uint16_t* hidden,
                      int64_t tokens, int64_t outputs) {
   constexpr int chunks = loraChunks(R), colSpan = loraColSpan(R), tiles = colSpan / loraTile;

@@ -60,23 +60,30 @@ struct Groups {
     }
     return empty;
   }
+
+  // By a warp: tells the first slot whose segment is wrong.
+  __device__ void check(int lane) const {
+    for (int before = 0; before < slots; before += 32) {
+      const int s = before + lane;
+      const int from = s < slots ? segments[s] : 0, to = s < slots ? segments[s + 1] : 0;
+      const unsigned wrong = __ballot_sync(0xffffffffu, from < 0 || from > to || to > count);
+      if (wrong == 0) continue;
+      FaultNote bad = badSegment;
+      bad.axis = from;
+      if (lane == __ffs(int(wrong)) - 1) bad(s, to);
+      return;
+    }
+  }
 };
 
-__global__ void checkSegments(Groups groups) {
-  for (int s = 0; s < groups.slots; s++) {
-    const int from = groups.segments[s], to = groups.segments[s + 1];
-    if (from >= 0 && from <= to && to <= groups.count) continue;
-    FaultNote bad = groups.badSegment;
-    bad.axis = from;
-    return bad(s, to);
-  }
-}
 
 // hidden [spans, count, r]
 template <int width>
 __global__ void shrinkRows(float* hidden, Source x, Source a, Groups groups, int64_t in) {
+  ptx::takeTurn();
   int row[rowsAtOnce], slot[rowsAtOnce], ranks[rowsAtOnce], most = 0;
   const int first = int(blockIdx.x) * rowsAtOnce, lane = int(threadIdx.x) % 32, rank = groups.most;
+  if (blockIdx.x + blockIdx.y + blockIdx.z == 0 && threadIdx.x < 32) groups.check(lane);
   if (groups.read(first, row, slot)) return;
 #pragma unroll
   for (int i = 0; i < rowsAtOnce; i++) {
@@ -108,8 +115,10 @@ __global__ void shrinkRows(float* hidden, Source x, Source a, Groups groups, int
   }
 }
 
+template <int width>
 __global__ void expandRows(Sink out, Source old, const float* hidden, Source b, const float* scalings, Groups groups,
                            int spans, int64_t outputs) {
+  ptx::takeTurn();
   const int rank = groups.most, stride = depth + 1;
   float* sums = reinterpret_cast<float*>(ptx::sharedMemory());  // [rowsAtOnce, rank]
   float* part = sums + rowsAtOnce * rank;                       // [columns of the block, depth], padded
@@ -136,9 +145,13 @@ __global__ void expandRows(Sink out, Source old, const float* hidden, Source b, 
     for (int from = 0; from < own; from += depth) {
       const int count = own - from < depth ? own - from : depth;
       __syncthreads();
-      for (int at = int(threadIdx.x); at < columns * count; at += int(blockDim.x)) {
-        const int c = at / count, j = at % count;
-        part[c * stride + j] = b[(int64_t(slot[lead]) * outputs + left + c) * rank + from + j];
+      const int runs = (count + width - 1) / width;  // the last may hold ranks that the slot does not use
+      for (int at = int(threadIdx.x); at < columns * runs; at += int(blockDim.x)) {
+        const int c = at / runs, j = at % runs * width;
+        float weight[width];
+        b.load((int64_t(slot[lead]) * outputs + left + c) * rank + from + j, weight);
+#pragma unroll
+        for (int w = 0; w < width; w++) part[c * stride + j + w] = weight[w];
       }
       __syncthreads();
       if (int(threadIdx.x) >= columns) continue;
@@ -169,14 +182,14 @@ void loraGrouped(Device& device, Out out, In x, In a, In b, In ranks, In scaling
                       rank, x.rows(), {device.faults, Faults::loraRow, x.rows()}, {device.faults, Faults::loraSegment, count}};
   const unsigned places = unsigned(ceilDiv(count, rowsAtOnce)), warps = unsigned(std::min(rank, threads / 32));
   Scratch<float> hidden(device, spans * count * rank);
-  launch(device, checkSegments, {.blocks = 1, .threads = 1}, groups);
   launch(device, inEights(x, in) && inEights(a, in) ? shrinkRows<8> : shrinkRows<1>,
-         {.blocks = dim3(places, unsigned(spans), unsigned(ceilDiv(rank, threads / 32))), .threads = warps * 32}, hidden,
+         {.blocks = dim3(places, unsigned(spans), unsigned(ceilDiv(rank, threads / 32))), .threads = warps * 32, .overlaps = true}, hidden,
          Source(x), Source(a), groups, in);
   const unsigned across = outputs < threads ? unsigned(ceilDiv(outputs, 32) * 32) : threads;
-  launch(device, expandRows,
+  launch(device, inEights(b, rank) ? expandRows<8> : expandRows<1>,
          {.blocks = dim3(places, unsigned(ceilDiv(outputs, across))), .threads = across,
-          .shared = size_t(rowsAtOnce * rank + across * (depth + 1)) * sizeof(float)},
+          .shared = size_t(rowsAtOnce * rank + across * (depth + 1)) * sizeof(float),
+          .overlaps = true},
          Sink(out), Source(out), hidden, Source(b), scalings.data<const float>(), groups, int(spans), outputs);
 }
 

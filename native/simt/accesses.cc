@@ -2,6 +2,7 @@
 // access, and these are the functions: not ThreadSanitizer, but the software GPU's own watch over shared memory.
 #include <cstdlib>
 #include <cstring>
+#include "memory.h"
 #include "shared.h"
 
 namespace {
@@ -15,7 +16,10 @@ const bool watching = isWatching();
 
 inline void touch(const void* at, size_t count, bool writes) {
   if (!watching) return;
-  if (simt::Thread* me = simt::current) me->block->shared->trackPlain(at, uint32_t(count), writes);
+  simt::Thread* me = simt::current;
+  if (!me) return;
+  if (me->awaitsTurn && simt::isDeviceMemory(at)) simt::touchGlobal("a plain access");
+  me->block->shared->trackPlain(at, uint32_t(count), writes);
 }
 
 template <class T, class Change>

@@ -22,6 +22,7 @@ void dropAsynchronous(Group& group) {
 }
 
 void copyAsync(uint32_t to, const void* from, int bytes) {
+  touchGlobal("cp.async");
   Shared& shared = *current->block->shared;
   char* target = shared.at("cp.async", to, 16, 16);
   if (bytes < 0 || bytes > 16) fault("cp.async copies 0 to 16 bytes, not " + std::to_string(bytes));

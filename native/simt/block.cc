@@ -57,6 +57,7 @@ void retire(Thread& thread) {
 void runBody(Thread& thread, Group& group) {
   try {
     (*group.launch->body)();
+    if (thread.awaitsTurn) fault("a thread of a dependent launch returned without takeTurn()");
     finishAsynchronous(thread);
     retire(thread);
     threadReturned(thread);
@@ -127,6 +128,10 @@ uint32_t Group::chance(uint32_t below) {
   return uint32_t((random_ >> 32) * below >> 32);
 }
 
+void touchGlobal(const char* operation) {
+  if (current->awaitsTurn) fault(std::string(operation) + " before takeTurn(): the kernel before may still write there");
+}
+
 void Group::fail(const Thread& thread, const std::string& what) {
   if (failure.empty()) failure = what + " (" + placeOf(thread) + ")";
 }
@@ -177,6 +182,7 @@ void Group::prepare(uint64_t first) {
         thread.warp = &warp;
         thread.number = n;
         thread.lane = lane;
+        thread.awaitsTurn = launch->overlaps;
       }
     }
   }

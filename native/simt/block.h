@@ -48,6 +48,7 @@ struct Thread {
   void* argument = nullptr;       // of the warp operation it waits in
   Wait wait;
   bool fenced = false;            // has called fence.proxy.async since its last publication
+  bool awaitsTurn = false;        // of a dependent launch, before takeTurn()
   Asynchronous* asynchronous = nullptr;
 };
 
@@ -118,6 +119,7 @@ struct Launch {
   dim3 blocks, threads;
   size_t shared = 0;
   unsigned cluster = 1;
+  bool overlaps = false;
   const std::function<void()>* body = nullptr;
 };
 
@@ -173,6 +175,9 @@ void yield();
 
 // Ends the launch with this sentence, to which the block and the thread are added.
 [[noreturn]] void fault(const std::string& what);
+
+// Ends the launch where this thread touches global memory before takeTurn().
+void touchGlobal(const char* operation);
 
 // Counts a thread's arrival; wakes all that wait and begins anew.
 void arriveAt(Barrier& barrier, Thread& thread);

@@ -17,6 +17,7 @@ struct Shape {
   dim3 blocks, threads;
   size_t shared = 0;     // bytes
   unsigned cluster = 1;  // blocks along x
+  bool overlaps = false;  // a dependent launch: it may come while the kernel before still runs
 };
 
 // Queues a kernel. `body` is one thread of it and carries copies of its arguments.

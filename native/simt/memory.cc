@@ -102,6 +102,12 @@ cudaError_t release(void* bytes, bool host) {
 
 }  // namespace
 
+bool simt::isDeviceMemory(const void* bytes) {
+  std::lock_guard lock(stateMutex());
+  const Allocation* found = holder(bytes, 1);
+  return found && found->device >= 0;
+}
+
 std::string simt::damage(int device) {
   constexpr size_t reach = 1024;  // the whole is looked at when the bytes come back
   std::lock_guard lock(stateMutex());

@@ -9,6 +9,8 @@ namespace simt {
 // be written before is poisoned; a write to the rest makes the stream fail.
 void lend(cudaStream_t stream, void* block, size_t bytes);
 
+bool isDeviceMemory(const void* bytes);
+
 // "" or what was written outside of the device's and the pinned allocations, which is told once. A launch ends with it.
 std::string damage(int device);
 

@@ -39,6 +39,7 @@ inline float floatOfF16(uint16_t bits) {
 }
 
 inline uint4 loadStreaming(const void* from) {
+  simt::touchGlobal("loadStreaming");
   if (reinterpret_cast<uintptr_t>(from) % 16) simt::fault("loadStreaming: the address is not aligned to 16 bytes");
   uint4 v;
   std::memcpy(&v, from, sizeof v);
@@ -58,6 +59,6 @@ void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { simt::
 inline void barrierSync(int id, int threads) { simt::barrierWait(unsigned(id), unsigned(threads), 0, true); }
 inline void barrierArrive(int id, int threads) { simt::barrierWait(unsigned(id), unsigned(threads), 0, false); }
 
-inline void takeTurn() {}
+inline void takeTurn() { simt::current->awaitsTurn = false; }
 
 }  // namespace ptx

@@ -51,7 +51,7 @@ cudaError_t failed(const std::string& what) {
 cudaError_t launch(cudaStream_t stream, const Shape& shape, std::function<void()> body) {
   if (!isLaunchable(shape)) return result(cudaErrorInvalidConfiguration);
   return enqueue(stream, [shape, body = std::move(body), device = device] {
-    const std::string failure = runGrid({shape.blocks, shape.threads, shape.shared, shape.cluster, &body});
+    const std::string failure = runGrid({shape.blocks, shape.threads, shape.shared, shape.cluster, shape.overlaps, &body});
     const std::string outside = damage(device);
     return failure.empty() ? outside : failure;
   });

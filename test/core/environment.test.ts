@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { testDevice } from '../device.js';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -47,6 +48,18 @@ describe('the package', () => {
       const { matmul, randn } = require('helvetia/tensor');
       const a = randn([1500, 1500], { seed: 1 });
       for (let i = 0; i < 20; i++) matmul(a, a);
+    `);
+    expect(stderr).not.toMatch(/Error|abort/i);
+    expect(status).toBe(0);
+  });
+
+  it.runIf(testDevice !== 'cpu')('exits with bytes on their way from one device to another', () => {
+    const { status, stderr } = run(`
+      const { matmul, randn, toDevice } = require('helvetia/tensor');
+      const a = randn([1200, 1200], { seed: 1, device: 'cpu' });
+      let x = a;
+      for (let i = 0; i < 20; i++) x = matmul(a, a);
+      toDevice(x, 'cuda');
     `);
     expect(stderr).not.toMatch(/Error|abort/i);
     expect(status).toBe(0);

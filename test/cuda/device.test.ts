@@ -1,4 +1,5 @@
 // What is peculiar to a GPU: transfers, graphs, several GPUs, running out of memory, faults in data.
+import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { backward, noGrad } from '../../lib/autograd.js';
 import { compare } from '../../lib/check/case.js';
@@ -13,6 +14,7 @@ import { dropout, full, randn, uniform, zeros } from '../../lib/ops/random.js';
 import { sum } from '../../lib/ops/reduce.js';
 import { recordCalls } from '../../lib/recording.js';
 import { empty, type Tensor, tensor } from '../../lib/tensor.js';
+import { isEmulated } from '../device.js';
 
 const numbers = async (x: { data(): Promise<ArrayLike<number>> }): Promise<number[]> => Array.from(await x.data());
 
@@ -164,6 +166,32 @@ describe('a GPU', () => {
     await device('cuda')
       .idle()
       .catch(() => {});
+  });
+
+  // A graph keeps every call's temporaries; one after the other the calls share theirs.
+  it.runIf(isEmulated)('runs a recording call by call where its graph has no room', () => {
+    const script = `
+      const { matmul, noGrad, randn, recordCalls } = require('helvetia/tensor');
+      const [a, b] = [[16, 4097], [4097, 17]].map((shape, i) => randn(shape, { seed: i, device: 'cuda', dtype: 'bf16' }));
+      const { recording, result } = recordCalls(() =>
+        noGrad(() => {
+          let out;
+          for (let i = 0; i < 40; i++) out = matmul(a, b);
+          return out;
+        }),
+      );
+      (async () => {
+        const first = await result.data();
+        for (let i = 0; i < 2; i++) {
+          recording.replay();
+          console.log(first.every((value, at) => value !== 0), String(await result.data()) === String(first));
+        }
+      })();
+    `;
+    const { HELVETIA_SIMT_LAUNCHES: _, ...rest } = process.env;
+    const env = { ...rest, NODE_OPTIONS: '', HELVETIA_SIMT_MEMORY: '3000000' };
+    const { stdout, stderr } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8', env, timeout: 60_000 });
+    expect(stdout, stderr).toBe('true true\ntrue true\n');
   });
 
   it('rejects when memory runs out, with the sizes, and works on', async () => {

@@ -1,6 +1,6 @@
 // matmul and linear: the case list, which gradients are made, one result for every number of rows, and misuse.
 import { describe, expect, it } from 'vitest';
-import { backward } from '../../lib/autograd.js';
+import { backward, noGrad } from '../../lib/autograd.js';
 import { compare } from '../../lib/check/case.js';
 import { cases } from '../../lib/check/matmul.js';
 import { toDevice } from '../../lib/ops/copy.js';
@@ -85,6 +85,24 @@ describe('matmul', () => {
     const got = await matmul(toDevice(a!, device), toDevice(b!, device), { transposeB: true, dtype }).data();
     const difference = compare(got, want, dtype, 70, 4);
     expect(difference.worst, difference.message).toBeLessThanOrEqual(1);
+  });
+
+  it('has one meaning with a gradient and without', async () => {
+    const [x, weight] = [
+      randn([20, 33], { device, seed: 1, dtype: 'bf16', requiresGrad: true }),
+      randn([17, 33], { device, seed: 2, dtype: 'bf16' }),
+    ];
+    const residual = randn([20, 17], { device, seed: 3 });
+    for (const dtype of ['bf16', undefined] as const) {
+      const options = { transposeB: true, activation: 'silu', residual, ...(dtype ? { dtype } : {}) } as const;
+      const [recorded, plain] = [matmul(x, weight, options), noGrad(() => matmul(x, weight, options))];
+      expect([recorded.dtype, plain.dtype]).toEqual([dtype ?? 'f32', dtype ?? 'f32']);
+      const { worst, message } = compare(await recorded.data(), await plain.data(), recorded.dtype, 33, 4);
+      expect(worst, message).toBeLessThanOrEqual(1);
+    }
+    expect(() =>
+      matmul(x, weight, { transposeB: true, activation: 'silu', residual: zeros([17], { device }) }),
+    ).toThrow('matmul: residual must be [20,17], got [17]');
   });
 
   it('adds a residual of any strides, and leaves it as it was', async () => {

@@ -24,6 +24,8 @@ function run(policy: string, seed: number): Map<string, string> {
 /** What the report of each bug says. A number that differs, or is no number, is a report too. */
 const bugs: readonly (readonly [string, RegExp])[] = [
   ["block bug: no barrier between two uses of a sum's room", /^race: a plain access of warp/],
+  ['block bug: memory is read before its turn', /^a plain access before takeTurn\(\)/],
+  ['block bug: a thread ends without its turn', /returned without takeTurn\(\)/],
   ['sm_80 bug: no barrier after the wait for copies', /^race: /],
   ['sm_80 bug: waits for one group of copies too few', /^element .*nan|^race: /],
   ['sm_80 bug: no barrier at the end of the loop', /^race: /],

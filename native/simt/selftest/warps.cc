@@ -81,6 +81,19 @@ std::string blockSums(bool hasBarrier) {
   return compare(out.values(), expected, 0);
 }
 
+// A kernel of a dependent launch, which may come before the one that writes what it reads has ended.
+std::string dependent(bool inTurn, bool all) {
+  Buffer<float> from(std::vector<float>(64, 3)), out(64);
+  const std::string problem = runKernel({1, 64, 0, 1, true}, [=, x = from.get(), to = out.get()] {
+    const float early = inTurn ? 0 : x[threadIdx.x];
+    if (all || threadIdx.x < 63) ptx::takeTurn();
+    else return;
+    to[threadIdx.x] = x[threadIdx.x] + early;
+  });
+  if (!problem.empty()) return problem;
+  return compare(out.values(), std::vector<float>(64, 3), 0);
+}
+
 // Each block of a cluster arrives at the barriers of both; a phase ends when both have.
 std::string remoteArrivals() {
   Buffer<int> out(2);
@@ -110,6 +123,9 @@ std::vector<Check> warpChecks() {
       {"warp atomics over blocks", atomics},
       {"cluster arrivals from afar", remoteArrivals},
       {"block sums", [] { return blockSums(true); }},
+      {"block of a dependent launch", [] { return dependent(true, true); }},
+      {"block bug: memory is read before its turn", [] { return dependent(false, true); }},
+      {"block bug: a thread ends without its turn", [] { return dependent(true, false); }},
       {"block bug: no barrier between two uses of a sum's room", [] { return blockSums(false); }},
       {"report an arrival at a block that has ended", [] {
          return mustFail({2, 32, 64, 2}, [] {

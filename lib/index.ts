@@ -1,6 +1,5 @@
 // The public names of `helvetia`, and nothing else. Tensors and ops are in `helvetia/tensor`.
 export { cpuInfo, cudaAbsence, memory, trimMemory, whyCpu } from './device.js';
-export { QueueFull } from './engine/engine.js';
 export type { EngineOptions } from './engine/options.js';
 export { type ResolveOptions, resolveModel } from './files/hub.js';
 export { Adapter } from './lora/adapter.js';
@@ -8,6 +7,7 @@ export type { LoraConfig, LoraOptions } from './lora/config.js';
 export { type Generation, type LoadModelOptions, loadModel, Model } from './model.js';
 export type { DecoderConfig } from './models/config.js';
 export type { MemoryUse } from './native.js';
+export { QueueFull } from './quota.js';
 export { keep, scope } from './scope.js';
 export { Stream } from './stream.js';
 export type { Tensor } from './tensor.js';

@@ -3,8 +3,8 @@ import type { EmbeddingModelV4, LanguageModelV3, LanguageModelV4, ProviderV3, Pr
 import { embedMany, generateObject, generateText, jsonSchema, Output, stepCountIs, streamText, tool } from 'ai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHelvetia, helvetia } from '../lib/ai-sdk/index.js';
-import { QueueFull } from '../lib/engine/engine.js';
 import { loadModel, type Model } from '../lib/model.js';
+import { QueueFull } from '../lib/quota.js';
 import { Stream } from '../lib/stream.js';
 
 let model: Model;

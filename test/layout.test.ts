@@ -19,7 +19,7 @@ const tests = files('test', /\.ts$/);
 
 /** The rooms of lib/, lowest first. A file may import from its own room and from lower ones. */
 const rooms: readonly (readonly string[])[] = [
-  ['dtype', 'native', 'device', 'steps', 'scope', 'tensor', 'autograd', 'recording', 'stream'],
+  ['dtype', 'native', 'device', 'steps', 'scope', 'tensor', 'autograd', 'recording', 'stream', 'quota', 'waiting'],
   ['files'],
   ['ops'],
   ['nn'],

@@ -1,6 +1,6 @@
 // Errors as the AI SDK knows them. It tells them by markers, not by classes, so that its packages' versions may differ.
 
-import { QueueFull } from '../engine/engine.js';
+import { QueueFull } from '../quota.js';
 
 /** A full queue as a call that the SDK tries again by itself; any other error as it is. */
 export function retryable(error: unknown): unknown {

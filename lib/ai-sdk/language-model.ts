@@ -2,9 +2,9 @@
 
 import { randomUUID } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import { QueueFull } from '../engine/engine.js';
 import type { Adapter } from '../lora/adapter.js';
 import type { Generation, Model } from '../model.js';
+import { QueueFull } from '../quota.js';
 import type { Generated } from '../text/generate.js';
 import type { GenerateOptions } from '../text/options.js';
 import { type AnswerReader, planAnswer, type ToolEvent } from '../text/tools.js';

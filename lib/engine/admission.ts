@@ -3,9 +3,10 @@
 // One that does not fit lets others pass, but not for ever: after `patience` of them nobody else is admitted until it
 // fits, or, where it lacks an adapter's slot, nobody joins the adapter that is likeliest to leave one. A client that has
 // nothing in a full batch takes a place from the client with most.
+
+import type { WaitingLines } from '../waiting.js';
 import type { SchedulerLimits, Sequence } from './scheduler.js';
 import type { SlotTable } from './slots.js';
-import type { WaitingLines } from './waiting.js';
 
 const patience = 32;
 /** Sequences without enough blocks that are looked at in one step: for each, its prompt's names are looked up. */

@@ -6,12 +6,12 @@
 import { AsyncResource } from 'node:async_hooks';
 import { blockSize } from '../models/cache.js';
 import type { Decoder } from '../models/decoder.js';
+import { QueueFull, Quota, retryAfter } from '../quota.js';
 import { AdapterBuffers } from './adapter-buffers.js';
 import { Embedding } from './embed.js';
 import { adapterKey, type Job, type JobOptions } from './job.js';
 import type { Logprobs } from './logits.js';
 import { type EngineOptions, type EngineSettings, engineSettings } from './options.js';
-import { Quota } from './quota.js';
 import { type EngineRequest, type EngineToken, Generating } from './request.js';
 import { type Part, Scheduler, type SchedulerLimits } from './scheduler.js';
 import { type QueuedStep, StepRunner } from './step.js';
@@ -21,19 +21,6 @@ import { TrainingTurns } from './training-turns.js';
 
 export type { EngineOptions } from './options.js';
 export type { EngineRequest, EngineToken } from './request.js';
-
-/** Too many requests wait. */
-export class QueueFull extends Error {
-  override readonly name = 'QueueFull';
-
-  constructor(
-    waiting: number,
-    /** When a place is likely to be free. */
-    readonly retryAfterSeconds: number,
-  ) {
-    super(`the queue is full: ${waiting} requests wait; try again in ${retryAfterSeconds} s`);
-  }
-}
 
 export interface EngineStats {
   running: number;
@@ -170,8 +157,7 @@ export class Engine {
       throw new RangeError(`generate: the prompt has ${length} tokens, more than the engine's ${this.capacity}`);
     if (!this.#quota.refuses(client, length)) return;
     const waiting = this.#scheduler.waiting.length;
-    const seconds = (this.#usual * (waiting + 1)) / this.settings.maxBatch / 1000;
-    throw new QueueFull(waiting, Math.min(60, Math.max(1, Math.ceil(seconds))));
+    throw new QueueFull(waiting, retryAfter((this.#usual * (waiting + 1)) / this.settings.maxBatch / 1000));
   }
 
   #add(job: AnyJob, { signal }: JobOptions): void {

@@ -8,10 +8,11 @@
 // A sequence's numbers never depend on what else runs, to the last bit: prompts are attended to in runs of at least two
 // tokens and produced tokens one by one, even when they are computed again, so each kind always takes the same kernel's
 // path; and only blocks of prompts are named for others to take over.
+
+import { type Waiter, WaitingLines } from '../waiting.js';
 import { type Admission, admit } from './admission.js';
 import { BlockNames, BlockPool } from './blocks.js';
 import { SlotTable } from './slots.js';
-import { type Waiter, WaitingLines } from './waiting.js';
 
 /** A sequence as the scheduler sees it. */
 export interface Sequence extends Waiter {

@@ -1,5 +1,5 @@
 // ApiError: an answer that is no success, with a body in OpenAI's form, which always has all four keys.
-import { QueueFull } from '../engine/engine.js';
+import { QueueFull } from '../quota.js';
 import type { Logger } from './log.js';
 
 export interface ErrorDetails {

@@ -1,9 +1,9 @@
 // Who goes first: nobody waits for ever, no client takes all, and a burst costs little to plan.
 import * as crypto from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
-import { Quota } from '../../lib/engine/quota.js';
 import type { Sequence } from '../../lib/engine/scheduler.js';
 import { StepTimes } from '../../lib/engine/step-times.js';
+import { Quota } from '../../lib/quota.js';
 import { run, scheduler, sequence, step } from './numbered.js';
 
 vi.mock('node:crypto', async (load) => {

@@ -1,8 +1,8 @@
 // Requests that are given up, refused for now, or cut off by a closing server.
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { QueueFull } from '../../lib/engine/engine.js';
 import { loadModel, type Model } from '../../lib/model.js';
+import { QueueFull } from '../../lib/quota.js';
 import { createServer } from '../../lib/server/index.js';
 import { modelId, modelPath } from './running.js';
 

@@ -1,5 +1,21 @@
-// How much each client has in the engine. What is full for whoever has filled it still takes a client that has less than
-// its share.
+// How much each client has of what is bounded: in the engine, and among the conversations to be rendered. What is full for
+// whoever has filled it still takes a client that has less than its share.
+
+/** Too many requests wait. */
+export class QueueFull extends Error {
+  override readonly name = 'QueueFull';
+
+  constructor(
+    waiting: number,
+    /** When a place is likely to be free. */
+    readonly retryAfterSeconds: number,
+  ) {
+    super(`the queue is full: ${waiting} requests wait; try again in ${retryAfterSeconds} s`);
+  }
+}
+
+/** An estimate, in seconds, as a caller is told it: whole, and neither at once nor never. */
+export const retryAfter = (seconds: number): number => Math.min(60, Math.max(1, Math.ceil(seconds)));
 
 interface Held {
   requests: number;

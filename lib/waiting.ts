@@ -1,4 +1,5 @@
-// Who waits for a place in the batch: each client has a line of its own, and the clients take turns.
+// Who waits, for a place in the batch or for the thread that renders: each client has a line of its own, and the clients
+// take turns.
 
 export interface Waiter {
   /** Whose it is. */

@@ -6,6 +6,7 @@ import { createHelvetia, helvetia } from '../lib/ai-sdk/index.js';
 import { loadModel, type Model } from '../lib/model.js';
 import { QueueFull } from '../lib/quota.js';
 import { Stream } from '../lib/stream.js';
+import { RenderFailed } from '../lib/text/render-thread.js';
 
 let model: Model;
 beforeAll(async () => {
@@ -96,6 +97,26 @@ describe('a full queue', () => {
         model.generateTokens = original;
       }
       expect(calls).toBe(2);
+    }
+  });
+
+  it('of long conversations is told to the SDK too, as is a failure to write one', async () => {
+    const { renderChat } = model.tokenizer;
+    try {
+      const errors: [error: Error, statusCode: number][] = [
+        [new QueueFull(9, 1), 429],
+        [new RenderFailed('the chat template takes more than 5 seconds'), 503],
+      ];
+      for (const [error, statusCode] of errors) {
+        model.tokenizer.renderChat = () => Promise.reject(error);
+        await expect(generateText({ model: helvetia(model), prompt, maxRetries: 0 })).rejects.toMatchObject({
+          name: 'AI_APICallError',
+          isRetryable: true,
+          statusCode,
+        });
+      }
+    } finally {
+      model.tokenizer.renderChat = renderChat;
     }
   });
 

@@ -79,11 +79,9 @@ export class HelvetiaLanguageModel<V extends Version> implements LanguageModel<V
     const { answer, warnings } = answerOptions(options);
     const plan = await planAnswer(tokenizer, defaults.endIds, answer);
     for (const message of plan.warnings) warnings.push({ type: 'other', message });
-    const text = await tokenizer.renderChat(
-      plan.messages(chatMessages(options.prompt)),
-      { tools: plan.templateTools, addGenerationPrompt: true },
-      options.abortSignal,
-    );
+    const messages = plan.messages(chatMessages(options.prompt));
+    const templateOptions = { tools: plan.templateTools, addGenerationPrompt: true };
+    const text = await tokenizer.renderChat(messages, templateOptions, { signal: options.abortSignal }).catch(retried);
     const prompt = tokenizer.encode(text, { addSpecialTokens: false });
     const mask = plan.mask?.();
     const generation = model.generateTokens(prompt, {
@@ -101,6 +99,10 @@ export class HelvetiaLanguageModel<V extends Version> implements LanguageModel<V
     return { parts: streamParts(generation, plan.reader()), warnings, head, generation };
   }
 }
+
+const retried = (error: unknown): never => {
+  throw retryable(error);
+};
 
 function sampling(options: CallOptions): GenerateOptions {
   const { temperature, topP, topK, presencePenalty, frequencyPenalty, seed, stopSequences, abortSignal } = options;

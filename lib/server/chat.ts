@@ -8,7 +8,7 @@ import { type Delta, deltaOf, planAnswer } from './chat-answer.js';
 import { type ChatBody, chatBody, templateMessages } from './chat-request.js';
 import type { Resolved, ServerContext } from './context.js';
 import { badRequest, errorBody } from './errors.js';
-import { beginMilliseconds, Generations } from './generation.js';
+import { beginMilliseconds, Generations, type RequestFacts } from './generation.js';
 import { newId } from './ids.js';
 import { type ChatTokenLogprob, chatLogprob } from './logprobs.js';
 import { chatPrompt, checkLength, mostTokens } from './prompt.js';
@@ -21,7 +21,7 @@ export function chatRoutes(context: ServerContext): Hono {
     const body = await jsonBody(c, context, chatBody);
     const facts = requestFacts(c, context);
     using resolved = await context.resolve(body.model, facts.signal);
-    const { sequences, answer } = await prepare(context, resolved, body, facts.signal);
+    const { sequences, answer } = await prepare(context, resolved, body, facts);
     const generations = new Generations(context, resolved, sequences, facts);
     await generations.begun(beginMilliseconds);
     const completion = new Completion(resolved, body, generations, () => answer.reader());
@@ -46,7 +46,7 @@ function warningHeader(warnings: readonly string[]): Record<string, string> {
   };
 }
 
-async function prepare(context: ServerContext, resolved: Resolved, body: ChatBody, signal: AbortSignal) {
+async function prepare(context: ServerContext, resolved: Resolved, body: ChatBody, facts: RequestFacts) {
   const { model } = resolved;
   if (typeof body.top_logprobs === 'number' && !body.logprobs) {
     throw badRequest("'top_logprobs': needs 'logprobs' to be true.", 'top_logprobs');
@@ -61,7 +61,7 @@ async function prepare(context: ServerContext, resolved: Resolved, body: ChatBod
     addGenerationPrompt: true,
     variables: body.chat_template_kwargs ?? {},
   };
-  const prompt = await chatPrompt(model, answer.messages(messages), options, most, signal);
+  const prompt = await chatPrompt(model, answer.messages(messages), options, most, facts);
   const { contextLength } = model.decoder.config;
   const { seed, ...sampling } = samplingOptions(body, model);
   const sequences = Array.from({ length: body.n ?? 1 }, (_, index) => {

@@ -1,5 +1,6 @@
 // ApiError: an answer that is no success, with a body in OpenAI's form, which always has all four keys.
 import { QueueFull } from '../quota.js';
+import { RenderFailed } from '../text/render-thread.js';
 import type { Logger } from './log.js';
 
 export interface ErrorDetails {
@@ -73,6 +74,15 @@ export function asApiError(error: unknown, log: Logger, requestId: string, signa
   }
   if (signal?.aborted || (error instanceof Error && error.name === 'AbortError')) {
     return new ApiError(503, 'The request was cancelled.', { code: 'cancelled' });
+  }
+  if (error instanceof RenderFailed) {
+    const { message, cause, retryAfterSeconds } = error;
+    log.warn({ requestId, error: message, ...(cause instanceof Error ? { cause: cause.stack } : {}) }, 'not rendered');
+    return new ApiError(503, `The conversation was not written: ${message}. Please try again later.`, {
+      type: 'unavailable_error',
+      code: 'not_rendered',
+      headers: { 'retry-after': String(retryAfterSeconds) },
+    });
   }
   log.error({ requestId, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'failed');
   return new ApiError(500, `The server failed to answer this request. Its log says why, under ${requestId}.`, {

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { Model } from '../model.js';
 import { encodeSlices } from '../text/encode-slices.js';
+import type { Asker } from '../text/render-apart.js';
 import { type ChatMessage, TemplateError, type TemplateOptions } from '../text/template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { ServerContext } from './context.js';
@@ -67,12 +68,12 @@ export async function chatPrompt(
   messages: readonly ChatMessage[],
   options: TemplateOptions,
   most: number,
-  signal?: AbortSignal,
+  asker: Asker,
 ): Promise<number[]> {
   await nextTurn();
   let text: string;
   try {
-    text = await tokenizerOf(model).renderChat(messages, options, signal);
+    text = await tokenizerOf(model).renderChat(messages, options, asker);
   } catch (error) {
     if (error instanceof TemplateError) throw badRequest(`'messages': ${error.message}.`, 'messages');
     throw error;

@@ -6,7 +6,9 @@ import { planAnswer } from './chat-answer.js';
 import { chatBody, templateMessages } from './chat-request.js';
 import type { Resolved, ServerContext } from './context.js';
 import { badRequest } from './errors.js';
+import type { RequestFacts } from './generation.js';
 import { chatPrompt, checkLength, checkTokens, encoded, tokenizerOf } from './prompt.js';
+import { requestFacts } from './request.js';
 import { nextTurn } from './turn.js';
 
 // A text may be longer than the model's context, not longer than what is still answered at once.
@@ -42,10 +44,11 @@ export function tokenizeRoutes(context: ServerContext): Hono {
   return new Hono()
     .post('/tokenize', async (c) => {
       const body = await jsonBody(c, context, tokenizeBody);
-      using asked = await resolved(context, body.model, c.req.raw.signal);
+      const facts = requestFacts(c, context);
+      using asked = await resolved(context, body.model, facts.signal);
       const { model } = asked;
       const tokenizer = tokenizerOf(model);
-      const tokens = await tokensOf(model, body, c.req.raw.signal);
+      const tokens = await tokensOf(model, body, facts);
       return c.json({
         count: tokens.length,
         max_model_len: model.decoder.config.contextLength,
@@ -73,7 +76,7 @@ export function tokenizeRoutes(context: ServerContext): Hono {
 async function tokensOf(
   model: Resolved['model'],
   body: z.infer<typeof tokenizeBody>,
-  signal: AbortSignal,
+  facts: RequestFacts,
 ): Promise<number[]> {
   const { prompt, messages } = body;
   if (!messages) return encoded(model, prompt ?? '', 'prompt', mostListed, body.add_special_tokens ?? true);
@@ -85,7 +88,7 @@ async function tokensOf(
     addGenerationPrompt: body.add_generation_prompt ?? true,
     variables: body.chat_template_kwargs ?? {},
   };
-  return chatPrompt(model, answer.messages(plain), options, mostListed, signal);
+  return chatPrompt(model, answer.messages(plain), options, mostListed, facts);
 }
 
 /** The only model needs no name. */

@@ -1,78 +1,121 @@
 // Renders long conversations on a thread of their own, one after the other. A template takes some fifty microseconds a
 // message, and a few take the square of that: in a long conversation, too long to hold the event loop.
-import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
-import { type ChatMessage, type ChatTemplates, TemplateError, type TemplateOptions } from './template.js';
+//
+// Clients take turns. What a client gives up while it is being rendered goes on to its end or its time limit, as another
+// thread would take longer to start than most take to be written.
+import { QueueFull, Quota, retryAfter } from '../quota.js';
+import { type Waiter, WaitingLines } from '../waiting.js';
+import { isShort } from './render-size.js';
+import { RenderThread, type ThreadLimits } from './render-thread.js';
+import type { ChatMessage, ChatTemplates, TemplateOptions } from './template.js';
 
-export interface RenderJob {
-  /** A model's templates by name, and its special tokens. */
-  sources: ReadonlyMap<string, string>;
-  specialTokens: Readonly<Record<string, unknown>>;
-  messages: readonly ChatMessage[];
-  options: TemplateOptions;
+export interface RenderLimits extends ThreadLimits {
+  /** Conversations that may wait, but for a client with less than its share. */
+  waiting: number;
 }
 
-/** The text, or what the template says is wrong. */
-export type Rendered = { text: string } | { refusal: string };
+export interface Asker {
+  /** Who asks: clients take turns. */
+  client?: string | undefined;
+  signal?: AbortSignal | undefined;
+}
 
-/** Messages and tools that any template writes in a few milliseconds. */
-const mostAtOnce = 32;
-const mostMilliseconds = 5_000;
-const mostMemoryMegabytes = 512;
+class Job implements Waiter {
+  resolve!: (text: string) => void;
+  reject!: (error: unknown) => void;
+  readonly text = new Promise<string>((resolve, reject) => {
+    this.resolve = resolve;
+    this.reject = reject;
+  });
 
-// Where the sources run without being compiled, as in tests, the thread still needs what was compiled.
-const file = new URL(
-  import.meta.url.endsWith('.ts') ? '../../dist/lib/text/render-worker.js' : './render-worker.js',
-  import.meta.url,
-);
+  constructor(
+    readonly client: string,
+    readonly render: (thread: RenderThread) => Promise<string>,
+  ) {}
+}
 
-let thread: Worker | undefined;
-let before: Promise<unknown> = Promise.resolve();
+export class ChatRenderer {
+  readonly #thread: RenderThread;
+  readonly #waiting = new WaitingLines<Job>();
+  readonly #quota: Quota;
+  #working = false;
+  /** Milliseconds that one takes. */
+  #usual = 10;
 
-/**
- * What `templates.render` gives, without holding the event loop.
- *
- * @throws TemplateError (as a rejection) where the template refuses the messages, or takes more than five seconds or half
- *   a gigabyte; the signal's reason.
- */
-export async function renderChat(
+  constructor({ milliseconds = 5000, megabytes = 512, waiting = 1000 }: Partial<RenderLimits> = {}) {
+    this.#thread = new RenderThread({ milliseconds, megabytes });
+    this.#quota = new Quota({ requests: waiting, tokens: 0 });
+  }
+
+  /**
+   * What `templates.render` gives, without holding the event loop.
+   *
+   * @throws TemplateError (as a rejection) where the template refuses the messages; RenderFailed where it takes more time
+   *   or memory than it may; QueueFull if too many wait; the signal's reason, at once.
+   */
+  async render(
+    templates: ChatTemplates,
+    messages: readonly ChatMessage[],
+    options: TemplateOptions,
+    { client = '', signal }: Asker = {},
+  ): Promise<string> {
+    if (isShort(messages, options)) return templates.render(messages, options);
+    signal?.throwIfAborted();
+    if (this.#quota.refuses(client, 0)) {
+      const { length } = this.#waiting;
+      throw new QueueFull(length, retryAfter((this.#usual * (length + 1)) / 1000));
+    }
+    const job = new Job(client, (thread) => renderOn(thread, templates, messages, options));
+    const leave = (): void => {
+      this.#waiting.delete(job);
+      job.reject(signal?.reason);
+    };
+    this.#quota.take(client, 0);
+    this.#thread.hold();
+    signal?.addEventListener('abort', leave);
+    this.#waiting.push(job);
+    if (!this.#working) void this.#work();
+    try {
+      return await job.text;
+    } finally {
+      signal?.removeEventListener('abort', leave);
+      this.#thread.release();
+      this.#quota.give(client, 0);
+    }
+  }
+
+  async #work(): Promise<void> {
+    this.#working = true;
+    for (let next = this.#next(); next; next = this.#next()) {
+      const began = performance.now();
+      await next.render(this.#thread).then(next.resolve, next.reject);
+      this.#usual += (performance.now() - began - this.#usual) / 16;
+    }
+    this.#working = false;
+  }
+
+  #next(): Job | undefined {
+    const [next] = this.#waiting.heads();
+    if (next) this.#waiting.serve(next);
+    return next;
+  }
+}
+
+/** A function among the variables cannot be sent to a thread. No request has one: the program's own caller waits for it. */
+async function renderOn(
+  thread: RenderThread,
   templates: ChatTemplates,
   messages: readonly ChatMessage[],
   options: TemplateOptions,
-  signal?: AbortSignal,
 ): Promise<string> {
-  if (messages.length + (options.tools?.length ?? 0) <= mostAtOnce) return templates.render(messages, options);
   const { sources, specialTokens } = templates;
-  const turn = before.then(() => {
-    signal?.throwIfAborted();
-    return render({ sources, specialTokens, messages, options }, signal);
-  });
-  before = turn.catch(() => {});
-  return turn;
-}
-
-async function render(job: RenderJob, signal: AbortSignal | undefined): Promise<string> {
-  thread ??= new Worker(file, { execArgv: [], resourceLimits: { maxOldGenerationSizeMb: mostMemoryMegabytes } });
-  const worker = thread;
-  const late = AbortSignal.timeout(mostMilliseconds);
-  worker.ref();
   try {
-    const answer = once(worker, 'message', { signal: signal ? AbortSignal.any([signal, late]) : late });
-    worker.postMessage(job);
-    const [rendered] = (await answer) as [Rendered];
-    if ('refusal' in rendered) throw new TemplateError(rendered.refusal);
-    worker.unref(); // it waits for the next, and keeps no process alive
-    return rendered.text;
+    return await thread.render({ sources, specialTokens, messages, options });
   } catch (error) {
-    if (error instanceof TemplateError) {
-      worker.unref();
-      throw error;
-    }
-    thread = undefined;
-    worker.on('error', () => {});
-    void worker.terminate();
-    signal?.throwIfAborted();
-    if (late.aborted) throw new TemplateError(`chat template: takes more than ${mostMilliseconds / 1000} seconds`);
-    throw new TemplateError(`chat template: ${(error as Error).message}`, { cause: error });
+    if (!(error instanceof DOMException && error.name === 'DataCloneError')) throw error;
+    return templates.render(messages, options);
   }
 }
+
+/** For all models of the process: what is served at once takes one thread, not one each. */
+export const sharedRenderer = new ChatRenderer();

@@ -1,6 +1,6 @@
-// The thread of render-apart.ts: renders what it is sent, and keeps the templates of the model that was asked for last.
+// The thread of render-thread.ts: renders what it is sent, and keeps the templates of the model that was asked for last.
 import { parentPort } from 'node:worker_threads';
-import type { Rendered, RenderJob } from './render-apart.js';
+import type { Rendered, RenderJob } from './render-thread.js';
 import { ChatTemplates, TemplateError } from './template.js';
 
 let kept: { key: string; templates: ChatTemplates } | undefined;
@@ -17,3 +17,4 @@ parentPort!.on('message', ({ sources, specialTokens, messages, options }: Render
   }
   parentPort!.postMessage(answer);
 });
+parentPort!.postMessage('ready');

@@ -10,7 +10,7 @@ import { BytePairModel, type BytePairOptions } from './bpe.js';
 import { type DecoderJson, Detokenizer, type DetokenizerOptions, decodingRules, TokenBytes } from './detokenizer.js';
 import { tokenizerFromGguf } from './gguf-tokenizer.js';
 import { exactPreTokenizer, type PreTokenizerJson } from './pretokenizer.js';
-import { renderChat } from './render-apart.js';
+import { type Asker, type ChatRenderer, sharedRenderer } from './render-apart.js';
 import { type ChatMessage, ChatTemplates, specialTokenNames, type TemplateOptions } from './template.js';
 
 export interface AddedTokenJson {
@@ -80,6 +80,7 @@ export class Tokenizer {
   private readonly pipeline: Pipeline;
   private readonly bytes: TokenBytes;
   private readonly templates: ChatTemplates;
+  private readonly renderer: ChatRenderer = sharedRenderer;
 
   constructor(parts: TokenizerParts) {
     const { config, source } = parts;
@@ -182,12 +183,13 @@ export class Tokenizer {
   }
 
   /**
-   * The same without holding the event loop: a long conversation is written on another thread.
+   * The same without holding the event loop: a long conversation is written on another thread, where clients take turns.
    *
-   * @throws TemplateError (as a rejection), also for one that takes more than five seconds; the signal's reason.
+   * @throws TemplateError (as a rejection); RenderFailed for one that takes more than five seconds or half a gigabyte;
+   *   QueueFull if too many wait; the signal's reason.
    */
-  renderChat(messages: readonly ChatMessage[], options: TemplateOptions = {}, signal?: AbortSignal): Promise<string> {
-    return renderChat(this.templates, messages, options, signal);
+  renderChat(messages: readonly ChatMessage[], options: TemplateOptions = {}, asker: Asker = {}): Promise<string> {
+    return this.renderer.render(this.templates, messages, options, asker);
   }
 
   private idOf(token: unknown): number | undefined {

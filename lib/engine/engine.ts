@@ -14,6 +14,7 @@ import type { Logprobs } from './logits.js';
 import { type EngineOptions, type EngineSettings, engineSettings } from './options.js';
 import { type EngineRequest, type EngineToken, Generating } from './request.js';
 import { type Part, Scheduler, type SchedulerLimits } from './scheduler.js';
+import { type ScoreOptions, Scoring } from './score.js';
 import { type QueuedStep, StepRunner } from './step.js';
 import { StepTimes } from './step-times.js';
 import type { TokenStream } from './token-stream.js';
@@ -39,7 +40,7 @@ export interface EngineStats {
   adaptersWaiting: string[];
 }
 
-type AnyJob = Generating | Embedding;
+type AnyJob = Generating | Embedding | Scoring;
 type Step = QueuedStep<AnyJob> & { parts: readonly Part<AnyJob>[]; began: number };
 
 /** A sequence with so many tokens that nobody has taken leaves its place, until most of them are. */
@@ -93,7 +94,8 @@ export class Engine {
    * @throws QueueFull if too many wait, RangeError if the prompt does not fit into the cache.
    */
   submit(request: EngineRequest): TokenStream<EngineToken> {
-    this.#check(request.prompt.length, request.client);
+    this.#check(request.prompt.length);
+    if (request.settings.maxNewTokens > 0) this.#checkQueue(request.prompt.length, request.client);
     const { vocabSize } = this.decoder.config;
     const job = new Generating(request, this.capacity, vocabSize, this.#forget, (read) => {
       if (read.stream.unread <= fewUnread && this.#scheduler.resume(read)) this.#wake();
@@ -108,10 +110,26 @@ export class Engine {
    * @throws QueueFull (as a rejection) if too many wait, RangeError if there are too many ids, or none.
    */
   async embed(ids: readonly number[], options: JobOptions = {}): Promise<Float32Array> {
-    this.#check(ids.length, options.client);
+    this.#check(ids.length);
+    this.#checkQueue(ids.length, options.client);
     const job = new Embedding(ids, options, this.#forget);
     this.#add(job, options);
-    return job.embedded;
+    return job.result;
+  }
+
+  /**
+   * The log probability of each of `ids` after those before it: one less than there are ids, as nothing comes before the
+   * first. They are natural logarithms.
+   *
+   * @throws QueueFull (as a rejection) if too many wait, RangeError if there are too many ids, or none.
+   */
+  async score(ids: readonly number[], options: ScoreOptions = {}): Promise<Logprobs[]> {
+    this.#check(ids.length);
+    if (ids.length === 1) return [];
+    this.#checkQueue(ids.length - 1, options.client);
+    const job = new Scoring(ids, options, this.#forget);
+    this.#add(job, options);
+    return job.result;
   }
 
   stats(): EngineStats {
@@ -150,11 +168,14 @@ export class Engine {
     return this.#loop ?? Promise.resolve();
   }
 
-  #check(length: number, client = ''): void {
+  #check(length: number): void {
     if (this.#disposed) throw new Error('generate: the model was disposed of');
     if (length === 0) throw new RangeError('generate: the prompt is empty');
     if (length > this.capacity)
       throw new RangeError(`generate: the prompt has ${length} tokens, more than the engine's ${this.capacity}`);
+  }
+
+  #checkQueue(length: number, client = ''): void {
     if (!this.#quota.refuses(client, length)) return;
     const waiting = this.#scheduler.waiting.length;
     throw new QueueFull(waiting, retryAfter((this.#usual * (waiting + 1)) / this.settings.maxBatch / 1000));
@@ -163,7 +184,7 @@ export class Engine {
   #add(job: AnyJob, { signal }: JobOptions): void {
     this.#quota.take(job.client, job.promptLength);
     if (signal?.aborted) job.fail(signal.reason);
-    else if (!job.pooled && job.most === job.length) job.finish('length');
+    else if (job.chooses && job.most === job.length) job.finish('length');
     else {
       this.#scheduler.add(job);
       this.#wake();
@@ -243,7 +264,7 @@ export class Engine {
     } catch (error) {
       const tokens = Promise.reject(error);
       tokens.catch(() => {}); // told when the step is delivered
-      return { rows: [], tokens, logprobs: new Map(), sums: [], parts, began };
+      return { rows: [], tokens, logprobs: new Map(), states: [], parts, began };
     }
   }
 
@@ -262,11 +283,11 @@ export class Engine {
   async #deliver(step: Step, next?: Step): Promise<void> {
     let tokens: ArrayLike<number>;
     const logprobs = new Map<AnyJob, Logprobs>();
-    const sums: [Part<AnyJob>, Float32Array][] = [];
+    const states: [AnyJob, () => void][] = [];
     try {
       tokens = await step.tokens;
       for (const [job, read] of step.logprobs) if (!job.ended) logprobs.set(job, await read);
-      for (const { part, read } of step.sums) sums.push([part, await read]);
+      for (const [job, read] of step.states) states.push([job, await read]);
     } catch (error) {
       await next?.tokens.catch(() => {}); // it failed with the first
       this.#recover(step, error);
@@ -275,12 +296,16 @@ export class Engine {
     const now = performance.now();
     this.#times.note(step.parts, now - Math.max(step.began, this.#delivered));
     this.#delivered = now;
-    for (const [part, sum] of sums) {
-      const job = part.sequence;
-      if (job.pooled && !job.ended) job.add(part, sum);
+    for (const [job, take] of states) {
+      if (job.ended) continue;
+      try {
+        take();
+      } catch (error) {
+        job.fail(error);
+      }
     }
     for (const [i, job] of step.rows.entries()) {
-      if (job.pooled || job.ended) continue;
+      if (!job.chooses || job.ended) continue;
       this.#scheduler.trust(job);
       try {
         if (job.accept(tokens[i]!, logprobs.get(job))) this.#usual += (now - job.began - this.#usual) / 16;

@@ -24,7 +24,8 @@ export function adapterKey(adapter: Adapter): string {
 }
 
 export abstract class Job implements StepSequence {
-  abstract readonly pooled: boolean;
+  abstract readonly chooses: boolean;
+  abstract readonly named: boolean;
   abstract readonly settings: StepSettings;
   abstract readonly topLogprobs: number | undefined;
   /** Whether its next step can only be queued once this one's token is known. */

@@ -32,7 +32,8 @@ const reasons: Record<number, string> = {
 };
 
 export class Generating extends Job {
-  readonly pooled = false;
+  readonly chooses = true;
+  readonly named = true;
   readonly settings: Settings;
   readonly topLogprobs: number | undefined;
   readonly stream: TokenStream<EngineToken>;

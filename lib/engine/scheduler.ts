@@ -21,8 +21,10 @@ export interface Sequence extends Waiter {
   readonly promptLength: number;
   /** The length at which it ends. */
   readonly most: number;
-  /** Its hidden states are asked for, all of them, and no token is chosen. */
-  readonly pooled: boolean;
+  /** Whether tokens are chosen after it. If not, the hidden states of all its tokens are asked for. */
+  readonly chooses: boolean;
+  /** Whether others may take over the blocks of its prompt. */
+  readonly named: boolean;
   /** Names the adapter and its present state. */
   readonly adapterNow: string | undefined;
   /** Names the adapter and its state when the sequence was admitted: what it is computed with. */
@@ -171,7 +173,7 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
     this.#takeKey(sequence);
     // Two tokens of the prompt at least are left: see the head of this file.
     const most = Math.max(0, Math.floor((promptLength - 2) / limits.blockSize));
-    const known = sequence.names ? pool.find(sequence.names, most) : [];
+    const known = sequence.chooses && sequence.names ? pool.find(sequence.names, most) : [];
     const needed = Math.ceil(sequence.length / limits.blockSize) - known.length;
     const given = leaving ? pool.freedBy(leaving.blocks.filter((block) => !known.includes(block))) : 0;
     // Room for those that run to grow into, so that the newcomer does not send one of them away.
@@ -183,7 +185,7 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
     sequence.computed = known.length * limits.blockSize;
     sequence.cached = sequence.computed;
     sequence.passed = 0;
-    if (!sequence.pooled) this.prefixQueries += promptLength;
+    if (sequence.chooses) this.prefixQueries += promptLength;
     this.prefixHits += sequence.computed;
     if (sequence.adapterKey !== undefined) slots.take(sequence.adapterKey);
     this.waiting.serve(sequence);
@@ -195,7 +197,7 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
   #takeKey(sequence: S): void {
     const key = sequence.adapterNow;
     sequence.adapterKey = key;
-    if (sequence.pooled || sequence.names?.adapter === (key ?? '')) return;
+    if (!sequence.named || sequence.names?.adapter === (key ?? '')) return;
     sequence.names = new BlockNames(sequence.tokens, this.limits.blockSize, key ?? '');
   }
 
@@ -224,7 +226,7 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
   #advance(sequence: S, count: number): Part<S> {
     const from = sequence.computed;
     sequence.computed += count;
-    const samples = !sequence.pooled && sequence.computed === sequence.length;
+    const samples = sequence.chooses && sequence.computed === sequence.length;
     if (samples) sequence.length++;
     return { sequence, from, count, samples };
   }
@@ -255,8 +257,8 @@ const isDecoding = ({ length, computed, promptLength, most }: Sequence): boolean
   length - computed === 1 && computed >= promptLength && length < most;
 
 /** Tokens that are still to be computed before the next one is chosen. */
-const missing = ({ length, computed, most, pooled }: Sequence): number =>
-  pooled || length < most ? length - computed : 0;
+const missing = ({ length, computed, most, chooses }: Sequence): number =>
+  !chooses || length < most ? length - computed : 0;
 
 /** Each client's sequences: of both, those that need least come first. */
 function byClient<S extends Sequence>(sequences: readonly S[]): S[][] {

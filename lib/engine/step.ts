@@ -10,11 +10,11 @@ import { kernels } from '../native.js';
 import { maximum } from '../ops/binary.js';
 import { gather } from '../ops/copy.js';
 import { embedding } from '../ops/embedding.js';
+import { slice } from '../ops/view.js';
 import { type Recording, recordCalls } from '../recording.js';
 import { keep, scope } from '../scope.js';
 import { type Tensor, tensor, viewOf } from '../tensor.js';
 import type { AdapterBuffers } from './adapter-buffers.js';
-import { type PartialSum, readSums } from './embed.js';
 import { Frame, type FrameSequence, frameShape } from './frame.js';
 import { adjust, adjusts, type LogitRules, type Logprobs, logprobsOf, readLogprobs } from './logits.js';
 import type { Part, SchedulerLimits } from './scheduler.js';
@@ -22,6 +22,11 @@ import type { Part, SchedulerLimits } from './scheduler.js';
 export interface StepSequence extends FrameSequence, LogitRules {
   /** How many of the likeliest tokens to tell of, besides the chosen one; undefined is neither. */
   readonly topLogprobs: number | undefined;
+  /**
+   * For a sequence that chooses no token: queues the reading of its hidden states, those of `hidden [count, hidden]` from
+   * its token `from` on. What it resolves to gives the sequence what was read.
+   */
+  read?(hidden: Tensor, from: number, decoder: Decoder): Promise<() => void>;
 }
 
 /** A step that was queued. */
@@ -32,10 +37,10 @@ export interface QueuedStep<S> {
   tokens: Promise<ArrayLike<number>>;
   logprobs: ReadonlyMap<S, Promise<Logprobs>>;
   /** Of those whose hidden states are asked for. */
-  sums: readonly PartialSum<S>[];
+  states: readonly [sequence: S, read: Promise<() => void>][];
 }
 
-type Reads<S> = Pick<QueuedStep<S>, 'logprobs' | 'sums'>;
+type Reads<S> = Pick<QueuedStep<S>, 'logprobs' | 'states'>;
 
 interface Kept {
   key: string;
@@ -113,7 +118,7 @@ export class StepRunner<S extends StepSequence> {
     if (kept.recording) kept.recording.replay();
     else if (same) kept.recording = recordCalls(() => scope(() => noGrad(body))).recording;
     else scope(() => noGrad(body));
-    return { logprobs: new Map(), sums: [] };
+    return { logprobs: new Map(), states: [] };
   }
 
   #once(parts: readonly Part<S>[]): Reads<S> {
@@ -155,9 +160,9 @@ export class StepRunner<S extends StepSequence> {
     const adapter = adapted ? { groups: this.adapters.groups(frame.order, frame.segments) } : undefined;
     const hidden = decoder.hidden({ tokens, positions, boundaries }, { adapter, cache });
     const count = frame.shape.rows;
-    const sums = readSums(hidden, parts);
+    const states = this.#read(hidden, parts);
     const logprobs = new Map<S, Promise<Logprobs>>();
-    if (count === 0) return { logprobs, sums };
+    if (count === 0) return { logprobs, states };
     const logits = decoder.logits(count === hidden.dim(0) ? hidden : embedding(hidden, frame.rows));
     const rows = parts.filter(({ samples }) => samples).map(({ sequence }) => sequence);
     const told = [...rows.keys()].filter((i) => rows[i]!.topLogprobs !== undefined);
@@ -166,11 +171,22 @@ export class StepRunner<S extends StepSequence> {
     const { options, seeds, steps } = frame;
     const chosen = viewOf(this.#tokens, [count], [1]);
     kernels.sample(chosen.handle, logits.handle, options.handle, seeds.handle, steps.handle);
-    if (!all) return { logprobs, sums };
+    if (!all) return { logprobs, states };
     const theirs = told.length === count ? chosen : gather(chosen, 0, tensor(Int32Array.from(told), { device }));
     const counts = told.map((i) => rows[i]!.topLogprobs!);
     for (const [n, read] of readLogprobs(all, theirs, counts).entries()) logprobs.set(rows[told[n]!]!, read);
-    return { logprobs, sums };
+    return { logprobs, states };
+  }
+
+  // `hidden [tokens, hidden]` holds all parts.
+  #read(hidden: Tensor, parts: readonly Part<S>[]): QueuedStep<S>['states'] {
+    let end = 0;
+    return parts.flatMap(({ sequence, from, count }) => {
+      end += count;
+      const read = sequence.read?.(slice(hidden, 0, end - count, end), from, this.decoder);
+      read?.catch(() => {}); // looked at when the step is delivered
+      return read ? [[sequence, read] as const] : [];
+    });
   }
 
   #adapted(parts: readonly Part<S>[]): boolean {

@@ -6,21 +6,21 @@ export interface Wanted {
   client?: string;
   produces?: number;
   adapterNow?: string;
-  pooled?: boolean;
+  chooses?: boolean;
 }
 
 let salt = 0;
 
 export function sequence(
   prompt: number | number[],
-  { client = '', produces = 4, adapterNow, pooled = false }: Wanted = {},
+  { client = '', produces = 4, adapterNow, chooses = true }: Wanted = {},
 ): Sequence {
   salt += 1000;
   const tokens = typeof prompt === 'number' ? Array.from({ length: prompt }, (_, i) => salt + i) : [...prompt];
   const length = tokens.length;
   const state = { length, computed: 0, cached: 0, passed: 0, blocks: [], names: undefined, adapterKey: undefined };
-  const most = pooled ? length : length + produces;
-  return { client, tokens, promptLength: length, most, pooled, adapterNow, ...state };
+  const most = chooses ? length + produces : length;
+  return { client, tokens, promptLength: length, most, chooses, named: chooses, adapterNow, ...state };
 }
 
 export const scheduler = (limits: Partial<SchedulerLimits> = {}): Scheduler<Sequence> =>
@@ -32,7 +32,7 @@ export function step(of: Scheduler<Sequence>, all: readonly Sequence[], beside?:
   of.commit(parts);
   for (const { sequence, samples } of parts) if (samples) (sequence.tokens as number[]).push(7);
   for (const { sequence } of parts) {
-    if (sequence.length === sequence.most && (!sequence.pooled || sequence.computed === sequence.most)) {
+    if (sequence.length === sequence.most && (sequence.chooses || sequence.computed === sequence.most)) {
       of.remove(sequence);
     }
   }

@@ -150,13 +150,13 @@ describe('preemption', () => {
       };
       const s = scheduler({ blocks: 12, stepTokens: 6 + random(20), maxBatch: 1 + random(6) });
       const all = Array.from({ length: 20 }, (_, i) => {
-        const pooled = random(5) === 0;
+        const chooses = random(5) > 0;
         const prompt = Array.from({ length: 1 + random(24) }, (_, n) => (n < 8 ? n : random(3)));
         const adapterNow = ['x', 'y', 'z', undefined][random(4)];
         return sequence(prompt, {
           client: String(i % 3),
           produces: 1 + random(20),
-          pooled,
+          chooses,
           ...(adapterNow ? { adapterNow } : {}),
         });
       });

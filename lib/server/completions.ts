@@ -7,7 +7,7 @@ import { systemFingerprint, unixSeconds, usageOf } from './answers.js';
 import { jsonBody } from './body.js';
 import type { Resolved, ServerContext } from './context.js';
 import { badRequest, errorBody } from './errors.js';
-import { beginMilliseconds, Generations, type Sequence } from './generation.js';
+import { beginMilliseconds, Generations, type RequestFacts, type Sequence } from './generation.js';
 import { newId } from './ids.js';
 import { type CompletionLogprobs, completionLogprobs, joined } from './logprobs.js';
 import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
@@ -35,13 +35,7 @@ export function completionRoutes(context: ServerContext): Hono {
     using resolved = await context.resolve(body.model, facts.signal);
     const prompts = inputsOf(body.prompt);
     const sequences = await prepare(context, resolved.model, body, prompts);
-    const echoed: CompletionLogprobs[] = [];
-    if (body.echo && typeof body.logprobs === 'number') {
-      const each = sequences.length / prompts.length;
-      for (let at = 0; at < sequences.length; at += each) {
-        echoed.push(await promptLogprobs(resolved, sequences[at]!.prompt, body.logprobs, facts.signal));
-      }
-    }
+    const echoed = await echoedLogprobs(context, resolved, body, sequences, facts);
     const generations = new Generations(context, resolved, sequences, facts);
     await generations.begun(beginMilliseconds);
     const completion = new TextCompletion(resolved, body, prompts, echoed, generations);
@@ -84,6 +78,20 @@ async function prepare(
       },
     })),
   );
+}
+
+/** Of each prompt, where they are asked for. */
+function echoedLogprobs(
+  context: ServerContext,
+  resolved: Resolved,
+  { echo, logprobs, best_of, n }: CompletionBody,
+  sequences: readonly Sequence[],
+  facts: RequestFacts,
+): Promise<CompletionLogprobs[]> | [] {
+  if (!echo || typeof logprobs !== 'number') return [];
+  const candidates = best_of ?? n ?? 1;
+  const prompts = sequences.filter((_, i) => i % candidates === 0).map(({ prompt }) => prompt);
+  return promptLogprobs(context, resolved, facts, prompts, logprobs);
 }
 
 interface Candidate {
@@ -132,7 +140,7 @@ class TextCompletion {
         return {
           text: echo + (candidate.end?.text ?? ''),
           index,
-          logprobs: before && logprobs ? joined(before, logprobs) : logprobs,
+          logprobs: before && logprobs ? joined([before, logprobs]) : logprobs,
           finish_reason: candidate.end?.finishReason ?? 'stop',
         };
       }),

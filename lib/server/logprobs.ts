@@ -63,13 +63,13 @@ export function completionLogprobs(
   return result;
 }
 
-/** Those of a text and of what follows it. */
-export function joined(before: CompletionLogprobs, after: CompletionLogprobs): CompletionLogprobs {
+/** Those of a text in parts, one after the other. */
+export function joined(parts: readonly CompletionLogprobs[]): CompletionLogprobs {
   return {
-    tokens: [...before.tokens, ...after.tokens],
-    token_logprobs: [...before.token_logprobs, ...after.token_logprobs],
-    top_logprobs: [...before.top_logprobs, ...after.top_logprobs],
-    text_offset: [...before.text_offset, ...after.text_offset],
+    tokens: parts.flatMap(({ tokens }) => tokens),
+    token_logprobs: parts.flatMap(({ token_logprobs }) => token_logprobs),
+    top_logprobs: parts.flatMap(({ top_logprobs }) => top_logprobs),
+    text_offset: parts.flatMap(({ text_offset }) => text_offset),
   };
 }
 

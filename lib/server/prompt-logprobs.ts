@@ -1,56 +1,46 @@
-// Log probabilities of a prompt's own tokens, each after those before it: what `echo` with `logprobs` asks for, as
-// evaluation harnesses do. One pass over the prompt beside the engine; logits are made and read a few rows at a time.
-import { noGrad } from '../autograd.js';
-import { readLogprobs } from '../engine/logits.js';
-import { packed } from '../models/decoder.js';
-import { logSoftmax } from '../ops/softmax.js';
-import { slice } from '../ops/view.js';
-import { scope } from '../scope.js';
-import { tensor } from '../tensor.js';
-import type { Piece } from '../text/generate.js';
-import type { Resolved } from './context.js';
-import { type CompletionLogprobs, completionLogprobs } from './logprobs.js';
+// Log probabilities of prompts' own tokens, each after those before it: what `echo` with `logprobs` asks for, as
+// evaluation harnesses do.
+import type { Logprobs } from '../engine/logits.js';
+import type { Model } from '../model.js';
+import type { Resolved, ServerContext } from './context.js';
+import type { RequestFacts } from './generation.js';
+import { type CompletionLogprobs, completionLogprobs, joined } from './logprobs.js';
+import { sideBySide } from './side-by-side.js';
 import { nextTurn } from './turn.js';
 
-// Logits that are there at a time: four megabytes.
-const mostLogits = 2 ** 20;
+// Tokens that are written out in one turn of the event loop, each with its likeliest others.
+const together = 256;
 
-/** Of the first token nothing is known: null. */
-export async function promptLogprobs(
+/** Those of each prompt, with the `top` likeliest tokens in the place of each. */
+export function promptLogprobs(
+  context: ServerContext,
   { model, adapter }: Resolved,
-  ids: readonly number[],
+  facts: RequestFacts,
+  prompts: readonly (readonly number[])[],
   top: number,
-  signal: AbortSignal,
-): Promise<CompletionLogprobs> {
-  const { decoder, hasTokenizer } = model;
-  const tokenizer = hasTokenizer ? model.tokenizer : undefined;
+): Promise<CompletionLogprobs[]> {
+  const { client } = facts;
+  return sideBySide(context, model, facts, prompts, async (ids, signal) =>
+    written(model, ids, await model.engine.score(ids, { adapter, client, signal, top })),
+  );
+}
+
+/** `scores` are those of all tokens but the first, of which nothing is known: null. */
+async function written(model: Model, ids: readonly number[], scores: readonly Logprobs[]): Promise<CompletionLogprobs> {
+  const tokenizer = model.hasTokenizer ? model.tokenizer : undefined;
   const stream = tokenizer?.stream();
-  const text = (id: number): string => stream?.push(id) ?? '';
+  const text = (token: number): string => stream?.push(token) ?? '';
   const first = { token: ids[0]!, text: text(ids[0]!) };
-  const pieces: Piece[] = [];
-  const rows = Math.max(1, Math.floor(mostLogits / decoder.config.vocabSize));
-  const hidden = scope(() => noGrad(() => decoder.hidden(packed([ids], decoder.device), { adapter })));
-  try {
-    for (let from = 0; from < ids.length - 1; from += rows) {
-      signal.throwIfAborted();
-      const to = Math.min(from + rows, ids.length - 1);
-      const next = ids.slice(from + 1, to + 1);
-      const reads = scope(() =>
-        noGrad(() => {
-          const logprobs = logSoftmax(decoder.logits(slice(hidden, 0, from, to)));
-          const own = tensor(Int32Array.from(next), { device: decoder.device });
-          const counts = next.map(() => top);
-          return { read: Promise.all(readLogprobs(logprobs, own, counts)) };
-        }),
-      );
-      for (const [row, logprobs] of (await reads.read).entries()) {
-        const token = next[row]!;
-        pieces.push({ token, text: text(token), ...logprobs });
-      }
-      await nextTurn();
-    }
-  } finally {
-    hidden.dispose();
+  const parts = [completionLogprobs(tokenizer, [], 0, first)];
+  let offset = first.text.length;
+  for (let from = 0; from < scores.length; from += together) {
+    await nextTurn();
+    const pieces = scores.slice(from, from + together).map((score, i) => {
+      const token = ids[1 + from + i]!;
+      return { token, text: text(token), ...score };
+    });
+    parts.push(completionLogprobs(tokenizer, pieces, offset));
+    for (const piece of pieces) offset += piece.text.length;
   }
-  return completionLogprobs(tokenizer, pieces, 0, first);
+  return joined(parts);
 }

@@ -13,7 +13,7 @@ import { newId } from './ids.js';
 import { type ChatTokenLogprob, chatLogprob } from './logprobs.js';
 import { chatPrompt, checkLength, mostTokens } from './prompt.js';
 import { requestFacts } from './request.js';
-import { checkSequences, samplingOptions, seedOf } from './sampling.js';
+import { checkSequences, checkTokensTogether, samplingOptions, seedOf } from './sampling.js';
 import { eventStream } from './stream.js';
 
 export function chatRoutes(context: ServerContext): Hono {
@@ -78,6 +78,7 @@ async function prepare(context: ServerContext, resolved: Resolved, body: ChatBod
       },
     };
   });
+  checkTokensTogether(sequences, model, 'n');
   return { sequences, answer };
 }
 

@@ -13,7 +13,7 @@ import { type CompletionLogprobs, completionLogprobs, joined } from './logprobs.
 import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
 import { promptLogprobs } from './prompt-logprobs.js';
 import { requestFacts } from './request.js';
-import { checkSequences, samplingFields, samplingOptions, seedOf } from './sampling.js';
+import { checkSequences, checkTokensTogether, samplingFields, samplingOptions, seedOf } from './sampling.js';
 import { eventStream } from './stream.js';
 
 const completionBody = z.looseObject({
@@ -59,7 +59,8 @@ async function prepare(
   if (candidates < n) throw badRequest(`'best_of': is ${candidates}, less than 'n', which is ${n}.`, 'best_of');
   if (candidates > n && body.stream)
     throw badRequest("'best_of': a stream cannot choose; send it without 'stream'.", 'best_of');
-  checkSequences(given.length * candidates, model, given.length > 1 ? 'prompt' : 'n');
+  const param = given.length > 1 ? 'prompt' : 'n';
+  checkSequences(given.length * candidates, model, param);
   const { seed, ...sampling } = samplingOptions(body, model);
   const topLogprobs = body.logprobs ?? (candidates > n ? 0 : undefined);
   const most = mostTokens(context, model);
@@ -67,7 +68,7 @@ async function prepare(
   for (const [at, prompt] of given.entries()) {
     prompts.push(await plainPrompt(model, prompt, given.length > 1 ? `prompt[${at}]` : 'prompt', most));
   }
-  return prompts.flatMap((prompt) =>
+  const sequences = prompts.flatMap((prompt) =>
     Array.from({ length: candidates }, (_, i) => ({
       prompt,
       options: {
@@ -78,6 +79,9 @@ async function prepare(
       },
     })),
   );
+  // Texts that are only echoed do not queue.
+  if (body.max_tokens !== 0) checkTokensTogether(sequences, model, param);
+  return sequences;
 }
 
 /** Of each prompt, where they are asked for. */

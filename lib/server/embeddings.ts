@@ -2,11 +2,11 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { jsonBody } from './body.js';
-import type { Resolved, ServerContext } from './context.js';
+import type { ServerContext } from './context.js';
 import { badRequest } from './errors.js';
-import type { RequestFacts } from './generation.js';
 import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
 import { requestFacts } from './request.js';
+import { sideBySide } from './side-by-side.js';
 import { nextTurn } from './turn.js';
 
 const embeddingsBody = z.looseObject({
@@ -15,9 +15,6 @@ const embeddingsBody = z.looseObject({
   encoding_format: z.enum(['float', 'base64']).nullish(),
   dimensions: z.number().int().min(1).nullish(),
 });
-
-// As many as a step takes side by side; the rest wait their turn here, and the queue stays open for others.
-const atOnce = 8;
 
 export function embeddingRoutes(context: ServerContext): Hono {
   return new Hono().post('/embeddings', async (c) => {
@@ -36,7 +33,10 @@ export function embeddingRoutes(context: ServerContext): Hono {
       facts.signal.throwIfAborted();
       inputs.push(await plainPrompt(resolved.model, input, given.length > 1 ? `input[${i}]` : 'input', most));
     }
-    const vectors = await embedAll(resolved, inputs, facts);
+    const { model, adapter } = resolved;
+    const vectors = await sideBySide(context, model, facts, inputs, (ids, signal) =>
+      model.engine.embed(ids, { adapter, client: facts.client, signal }),
+    );
     const tokens = inputs.reduce((sum, ids) => sum + ids.length, 0);
     const entry = (index: number): object => {
       const vector = shorten(vectors[index]!, dimensions);
@@ -69,23 +69,6 @@ function listed(count: number, together: number, entry: (index: number) => objec
       if (next === count) controller.close();
     },
   });
-}
-
-async function embedAll(
-  { model, adapter }: Resolved,
-  inputs: readonly (readonly number[])[],
-  { client, signal }: RequestFacts,
-): Promise<Float32Array[]> {
-  const vectors: Float32Array[] = [];
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < inputs.length) {
-      const index = next++;
-      vectors[index] = await model.engine.embed(inputs[index]!, { adapter, client, signal });
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(atOnce, inputs.length) }, worker));
-  return vectors;
 }
 
 /** The first dimensions alone, made a unit vector again. */

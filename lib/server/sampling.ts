@@ -4,6 +4,7 @@ import type { Model } from '../model.js';
 import type { GenerateOptions } from '../text/options.js';
 import { list, record } from './body.js';
 import { badRequest } from './errors.js';
+import type { Sequence } from './generation.js';
 
 const maxSequences = 128;
 
@@ -69,6 +70,15 @@ export function checkSequences(count: number, { engine }: Model, param: string):
   const { maxBatch, maxQueued } = engine.settings;
   const most = Math.min(maxSequences, maxBatch + maxQueued);
   if (count > most) throw badRequest(`'${param}': asks for ${count} texts at once, at most ${most} go.`, param);
+}
+
+/** @throws ApiError 400 for prompts that have more tokens together than the engine could ever hold. One alone goes. */
+export function checkTokensTogether(sequences: readonly Sequence[], { engine }: Model, param: string): void {
+  const tokens = sequences.reduce((sum, { prompt }) => sum + prompt.length, 0);
+  const { maxQueuedTokens: most } = engine.settings;
+  if (sequences.length < 2 || tokens <= most) return;
+  const asked = `asks for ${sequences.length} texts at once, whose prompts have ${tokens} tokens together`;
+  throw badRequest(`'${param}': ${asked}, at most ${most} go.`, param);
 }
 
 function biasOf(bias: Readonly<Record<string, number>>, vocabSize: number): Map<number, number> {

@@ -7,6 +7,7 @@ import { noGrad } from './autograd.js';
 import { device as deviceOf } from './device.js';
 import type { DType } from './dtype.js';
 import { Engine, type EngineOptions, type EngineStats } from './engine/engine.js';
+import type { EngineWatcher } from './engine/watcher.js';
 import { writeAtomic, writeFolderAtomic } from './files/atomic.js';
 import { openGguf } from './files/gguf.js';
 import { type ResolveOptions, resolveModel } from './files/hub.js';
@@ -62,6 +63,7 @@ export interface TokenOptions extends GenerateOptions {
 export class Model {
   #engine: Engine | undefined;
   #engineOptions: EngineOptions = {};
+  readonly #watchers = new Set<EngineWatcher>();
 
   /** @internal Made by `loadModel`. */
   constructor(
@@ -92,13 +94,19 @@ export class Model {
 
   /** Where all that this model generates comes from: made when it is first asked for. */
   get engine(): Engine {
-    this.#engine ??= new Engine(this.decoder, this.#engineOptions);
+    this.#engine ??= new Engine(this.decoder, this.#engineOptions, this.#watchers);
     return this.#engine;
   }
 
   /** What the engine is at; undefined before it is first asked for. */
   engineStats(): EngineStats | undefined {
     return this.#engine?.stats();
+  }
+
+  /** Tells of what the engine does from now on, whenever it is made. The result ends that. */
+  watchEngine(watcher: EngineWatcher): () => void {
+    this.#watchers.add(watcher);
+    return () => void this.#watchers.delete(watcher);
   }
 
   /** Sets the engine up. @throws Error once it is in use. */

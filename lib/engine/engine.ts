@@ -19,6 +19,7 @@ import { type QueuedStep, StepRunner } from './step.js';
 import { StepTimes } from './step-times.js';
 import type { TokenStream } from './token-stream.js';
 import { TrainingTurns } from './training-turns.js';
+import type { EngineWatcher } from './watcher.js';
 
 export type { EngineOptions } from './options.js';
 export type { EngineRequest, EngineToken } from './request.js';
@@ -71,6 +72,7 @@ export class Engine {
   constructor(
     private readonly decoder: Decoder,
     options: EngineOptions = {},
+    private readonly watchers: ReadonlySet<EngineWatcher> = new Set(),
   ) {
     this.settings = engineSettings(options, decoder);
     const { maxBatch, stepTokens, blocks, adapterSlots, maxLoraRank, maxQueued, maxQueuedTokens } = this.settings;
@@ -250,6 +252,7 @@ export class Engine {
       }
     };
     for (const job of [...this.#scheduler.running]) attempt(job, () => this.#load(job));
+    this.#noteAdmitted();
     for (const { sequence: job, samples } of plan) if (samples && !job.ended) attempt(job, () => job.prepare());
     const parts = plan.filter(({ sequence }) => !sequence.ended);
     if (parts.length === 0) return undefined;
@@ -265,6 +268,15 @@ export class Engine {
       const tokens = Promise.reject(error);
       tokens.catch(() => {}); // told when the step is delivered
       return { rows: [], tokens, logprobs: new Map(), states: [], parts, began };
+    }
+  }
+
+  #noteAdmitted(): void {
+    const now = performance.now();
+    for (const job of this.#scheduler.running) {
+      if (job.admitted !== undefined) continue;
+      job.admitted = now;
+      for (const watcher of this.watchers) watcher.admitted(now - job.began);
     }
   }
 
@@ -296,10 +308,16 @@ export class Engine {
     const now = performance.now();
     this.#times.note(step.parts, now - Math.max(step.began, this.#delivered));
     this.#delivered = now;
+    const prefilled = (job: AnyJob): void => {
+      for (const watcher of this.watchers) watcher.prefilled(now - job.admitted!);
+    };
+    const computed = step.parts.reduce((sum, { count }) => sum + count, 0);
+    for (const watcher of this.watchers) watcher.step(computed);
     for (const [job, take] of states) {
       if (job.ended) continue;
       try {
         take();
+        if (job.ended) prefilled(job);
       } catch (error) {
         job.fail(error);
       }
@@ -308,7 +326,10 @@ export class Engine {
       if (!job.chooses || job.ended) continue;
       this.#scheduler.trust(job);
       try {
-        if (job.accept(tokens[i]!, logprobs.get(job))) this.#usual += (now - job.began - this.#usual) / 16;
+        const first = job.tokens.length === job.promptLength;
+        const ended = job.accept(tokens[i]!, logprobs.get(job));
+        if (first) prefilled(job);
+        if (ended) this.#usual += (now - job.began - this.#usual) / 16;
         else if (job.stream.unread >= mostUnread) this.#scheduler.park(job);
       } catch (error) {
         job.fail(error);

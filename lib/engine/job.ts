@@ -37,6 +37,8 @@ export abstract class Job implements StepSequence {
   readonly adapter: Adapter | undefined;
   /** When it came, in milliseconds. */
   readonly began = performance.now();
+  /** When it was first admitted. */
+  admitted: number | undefined;
   allowed: Uint8Array | undefined;
   adapterKey: string | undefined;
   length: number;

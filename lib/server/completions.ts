@@ -10,6 +10,7 @@ import { badRequest, errorBody } from './errors.js';
 import { beginMilliseconds, Generations, type RequestFacts, type Sequence } from './generation.js';
 import { newId } from './ids.js';
 import { type CompletionLogprobs, completionLogprobs, joined } from './logprobs.js';
+import { failedAs } from './metrics.js';
 import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
 import { promptLogprobs } from './prompt-logprobs.js';
 import { requestFacts } from './request.js';
@@ -84,18 +85,26 @@ async function prepare(
   return sequences;
 }
 
-/** Of each prompt, where they are asked for. */
-function echoedLogprobs(
+/** Of each prompt, where they are asked for. Sequences that come no further are counted here. */
+async function echoedLogprobs(
   context: ServerContext,
   resolved: Resolved,
   { echo, logprobs, best_of, n }: CompletionBody,
   sequences: readonly Sequence[],
   facts: RequestFacts,
-): Promise<CompletionLogprobs[]> | [] {
+): Promise<CompletionLogprobs[]> {
   if (!echo || typeof logprobs !== 'number') return [];
   const candidates = best_of ?? n ?? 1;
   const prompts = sequences.filter((_, i) => i % candidates === 0).map(({ prompt }) => prompt);
-  return promptLogprobs(context, resolved, facts, prompts, logprobs);
+  try {
+    return await promptLogprobs(context, resolved, facts, prompts, logprobs);
+  } catch (error) {
+    const failed = failedAs(error, facts.signal.aborted || context.signal.aborted);
+    for (const { prompt } of sequences) {
+      context.metrics.follow(resolved.served.id, facts.since).finish(failed, prompt.length, 0);
+    }
+    throw error;
+  }
 }
 
 interface Candidate {

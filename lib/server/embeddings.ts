@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { jsonBody } from './body.js';
 import type { ServerContext } from './context.js';
 import { badRequest } from './errors.js';
+import { failedAs } from './metrics.js';
 import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
 import { requestFacts } from './request.js';
 import { sideBySide } from './side-by-side.js';
@@ -33,10 +34,18 @@ export function embeddingRoutes(context: ServerContext): Hono {
       facts.signal.throwIfAborted();
       inputs.push(await plainPrompt(resolved.model, input, given.length > 1 ? `input[${i}]` : 'input', most));
     }
-    const { model, adapter } = resolved;
-    const vectors = await sideBySide(context, model, facts, inputs, (ids, signal) =>
-      model.engine.embed(ids, { adapter, client: facts.client, signal }),
-    );
+    const { model, adapter, served } = resolved;
+    const vectors = await sideBySide(context, model, facts, inputs, async (ids, signal) => {
+      const followed = context.metrics.follow(served.id, facts.since);
+      try {
+        const vector = await model.engine.embed(ids, { adapter, client: facts.client, signal });
+        followed.finish('stop', ids.length);
+        return vector;
+      } catch (error) {
+        followed.finish(failedAs(error, signal.aborted), ids.length);
+        throw error;
+      }
+    });
     const tokens = inputs.reduce((sum, ids) => sum + ids.length, 0);
     const entry = (index: number): object => {
       const vector = shorten(vectors[index]!, dimensions);

@@ -3,6 +3,7 @@
 import type { TokenOptions } from '../model.js';
 import type { FinishReason, Generated, Piece } from '../text/generate.js';
 import type { Resolved, ServerContext } from './context.js';
+import { type Failed, failedAs } from './metrics.js';
 
 /** A full queue or a failure at the first step becomes a status; after this long a stream begins whatever comes. */
 export const beginMilliseconds = 250;
@@ -23,6 +24,8 @@ export interface RequestFacts {
   client: string;
   /** Aborted when the client is gone. */
   signal: AbortSignal;
+  /** When the request came, in milliseconds of `performance.now()`. */
+  since: number;
 }
 
 export class Generations implements AsyncIterable<SequenceEvent> {
@@ -108,11 +111,10 @@ export class Generations implements AsyncIterable<SequenceEvent> {
 
   async #follow(index: number, { prompt, options }: Sequence): Promise<void> {
     const { context, resolved, facts } = this;
-    const followed = context.metrics.follow(resolved.served.id);
-    const started = performance.now();
+    const followed = context.metrics.follow(resolved.served.id, facts.since);
     let tokens = 0;
     let text = '';
-    let finish: FinishReason | 'abort' | 'error' = 'error';
+    let finish: FinishReason | Failed = 'error';
     try {
       const { adapter, model } = resolved;
       const stream = model.generateTokens(prompt, {
@@ -135,8 +137,9 @@ export class Generations implements AsyncIterable<SequenceEvent> {
       tokens = end.usage.completionTokens; // the last piece may only bring text that was held back
       this.#events.push({ index, end });
     } catch (error) {
-      if (this.#cancelled) finish = 'abort';
       this.#failure ??= { error };
+      // Those beside one that was refused were given up because of it.
+      finish = failedAs(this.#failure.error, this.#cancelled);
       this.cancel();
     } finally {
       this.#open--;
@@ -154,7 +157,7 @@ export class Generations implements AsyncIterable<SequenceEvent> {
           finish,
           promptTokens: prompt.length,
           tokens,
-          milliseconds: Math.round(performance.now() - started),
+          milliseconds: Math.round(performance.now() - facts.since),
           ...(context.settings.logText ? { prompt: promptText(resolved, prompt), text } : {}),
         },
         'generated',

@@ -17,7 +17,12 @@ export function requestIdOf(given: string | undefined): string {
 }
 
 export function requestFacts(c: Context, { settings }: ServerContext): RequestFacts {
-  return { requestId: c.get('requestId'), client: clientOf(c, settings.apiKeys.length > 0), signal: c.req.raw.signal };
+  return {
+    requestId: c.get('requestId'),
+    client: clientOf(c, settings.apiKeys.length > 0),
+    signal: c.req.raw.signal,
+    since: performance.now(),
+  };
 }
 
 interface NodeBindings {

@@ -81,6 +81,7 @@ export function createServer(options: ServerOptions): Server {
   };
   let jobs: Awaited<ReturnType<typeof openJobs>> | undefined;
   const ready = context.ready.then(async () => {
+    context.metrics.watch();
     if (context.dataDir !== undefined) jobs = await openJobs(context);
     if (readiness.state === 'loading') readiness.state = 'ready';
   });
@@ -116,6 +117,7 @@ export function createServer(options: ServerOptions): Server {
     for (const listener of listeners) listener.closeAllConnections();
     await drained(running, endSeconds);
     await jobs?.close();
+    context.metrics.close();
     await models.dispose();
     log.info({}, 'closed');
   };

@@ -180,6 +180,9 @@ describe('metrics', () => {
       'time_to_first_token_seconds_bucket',
       'inter_token_latency_seconds_bucket',
       'e2e_request_latency_seconds_bucket',
+      'request_queue_time_seconds_bucket',
+      'request_prefill_time_seconds_bucket',
+      'iteration_tokens_total_bucket',
     ]) {
       expect(text).toMatch(new RegExp(`^vllm:${name}[{ ]`, 'm'));
     }

@@ -1,6 +1,7 @@
 // Metrics in Prometheus' form, under the names that inference gateways and vLLM's dashboards read.
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { type EngineStats, QueueFull } from '../engine/engine.js';
+import type { EngineStats } from '../engine/engine.js';
+import { QueueFull } from '../quota.js';
 import type { ServedModel } from './context.js';
 
 /** How a sequence ended that did not come to its end. Refused is one that found the queue full. */

@@ -119,20 +119,24 @@ async function products() {
         [4096, 4096, 4096],
         [8192, 8192, 8192],
       ];
-  const linear = (m, n, k, unit, rate) =>
+  const linear = (m, n, k, unit, rate, adds = false) =>
     compare(
-      `${m > 8 ? 'matmul' : 'matrix-vector'} bf16 ${m} × ${n} × ${k}`,
+      `${m > 8 ? 'matmul' : 'matrix-vector'} bf16 ${m} × ${n} × ${k}${adds ? ' + residual' : ''}`,
       unit,
       rate,
       () => {
         const weights = copies(2 * n * k, (i) => draw([n, k], i));
         const x = draw([m, k], 99);
-        return { work: quietly(inTurns(weights, (weight) => matmul(x, weight, { transposeB: true }))) };
+        const options = { transposeB: true, ...(adds ? { residual: draw([m, n], 98) } : {}) };
+        return { work: quietly(inTurns(weights, (weight) => matmul(x, weight, options))) };
       },
-      { what: 'matmul', m, n, k },
+      { what: 'matmul', m, n, k, residual: adds },
     );
   for (const [m, n, k] of [...squares, ...layers8b.map(([n, k]) => [4096, n, k])])
     await linear(m, n, k, 'TFLOP/s', (ms) => (2 * m * n * k) / ms / 1e9);
+  // Attention's and the MLP's output projections add the residual stream where their sums are stored.
+  for (const [n, k] of layers8b.slice(smoke ? 0 : 1).filter(([n]) => n === 4096 || smoke))
+    await linear(4096, n, k, 'TFLOP/s', (ms) => (2 * 4096 * n * k) / ms / 1e9, true);
   for (const m of [1, 4, 8, 16, 32, 64])
     for (const [n, k] of layers8b) await linear(m, n, k, 'GB/s', (ms) => (2 * n * k) / ms / 1e6);
 }

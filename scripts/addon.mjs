@@ -23,17 +23,22 @@ function run(command, args, env) {
 
 /** Builds `targets` in `folder`, whose later builds redo only what changed. */
 export function buildAddon(targets, folder = 'build/cmake', { defines = [], env = {} } = {}) {
-  const isThere = (command) => !spawnSync(command, ['--version']).error;
   const generator = isThere('ninja') ? ['-G', 'Ninja'] : [];
   run('cmake', ['-S', root, '-B', folder, ...generator, '-DCMAKE_BUILD_TYPE=Release', ...defines], env);
   run('cmake', ['--build', folder, '--parallel', '--target', ...targets], env);
 }
 
+const isThere = (command) => !spawnSync(command, ['--version']).error;
+
 function prebuild() {
+  // macOS has no CUDA; elsewhere a release without its kernels is one by intention only.
+  const plain = process.platform === 'darwin' || process.env.HELVETIA_CUDA === 'off';
+  if (!plain && !isThere('nvcc'))
+    throw new Error('nvcc was not found, and a release has the CUDA kernels: HELVETIA_CUDA=off makes one without them');
   const folder = join('prebuilds', `${process.platform}-${process.arch}`);
   mkdirSync(join(root, folder), { recursive: true });
   buildAddon(['helvetia'], 'build/release', {
-    defines: [`-DHELVETIA_OUTPUT=${folder}`],
+    defines: [`-DHELVETIA_OUTPUT=${folder}`, `-DHELVETIA_CUDA=${plain ? 'OFF' : 'ON'}`],
     env: { HELVETIA_RELEASE: '1' },
   });
   const file = join(root, folder, 'helvetia.node');

@@ -39,7 +39,7 @@ pack() {
   strip .gpu/pack/build/kit/node
   sources >.gpu/pack/build/kit/sources
   local unused=()
-  for name in @ai-sdk @types @typescript ai openai playwright-core prebuildify typescript; do
+  for name in @ai-sdk @types @typescript ai playwright-core typescript; do
     unused+=(--exclude="node_modules/$name")
   done
   tar -cf - --exclude='*.map' --exclude='*.md' --exclude='*.d.*ts' "${unused[@]}" dist node_modules -C .gpu/pack build/kit |

@@ -45,20 +45,23 @@ function checkProduct(name, out, [m, n, depth], left, right, dtype, more = () =>
 
 const draw = (device) => (shape, seed) => randn(shape, { seed, dtype: 'bf16', device });
 
-async function product(device, [m, n, k], layout, dtype) {
+async function product(device, [m, n, k], layout, dtype, adds = false) {
   const [transposeA, transposeB] = [layout[0] === 'T', layout[1] === 'T'];
   return scope(async () => {
     const a = draw(device)(transposeA ? [k, m] : [m, k], 1);
     const b = draw(device)(transposeB ? [n, k] : [k, n], 2);
-    const out = noGrad(() => matmul(a, b, { transposeA, transposeB, dtype }));
+    const residual = adds ? draw(device)([m, n], 3) : undefined;
+    const out = noGrad(() => matmul(a, b, { transposeA, transposeB, dtype, residual }));
     const [x, y, z] = [await a.data(), await b.data(), await out.data()];
+    const more = await residual?.data();
     return checkProduct(
-      `${layout} ${m} × ${n} × ${k}, ${dtype} out`,
+      `${layout} ${m} × ${n} × ${k}, ${dtype} out${adds ? ' + residual' : ''}`,
       z,
       [m, n, k],
       (i, p) => x[transposeA ? p * m + i : i * k + p],
       (p, j) => y[transposeB ? j * k + p : p * n + j],
       dtype,
+      (i, j) => more?.[i * n + j] ?? 0,
     );
   });
 }
@@ -170,7 +173,7 @@ export async function wrongs(device, small) {
     [1, 4096, 14336],
     [8, 6144, 4096],
   ])
-    found.push(...(await product(device, scaled([m, n, k]), 'NT', 'bf16')));
+    for (const adds of [false, true]) found.push(...(await product(device, scaled([m, n, k]), 'NT', 'bf16', adds)));
   found.push(...(await product(device, scaled([64, 128, 16384]), 'NT', 'f32')));
   found.push(...(await lowRank(device, scaled([1000, 4096, 4096]), 16)));
   found.push(...(await causal(device, small ? 70 : 2048, small ? [4, 2, 64] : [32, 8, 128])));

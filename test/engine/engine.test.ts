@@ -1,5 +1,6 @@
 // The engine on the model in the repository: what it takes out at once, what fails alone, and what each row is sampled by.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { cudaInfo } from '../../lib/device.js';
 import { Engine, type EngineOptions, type EngineToken } from '../../lib/engine/engine.js';
 import { Adapter } from '../../lib/lora/adapter.js';
 import { loadModel, type Model } from '../../lib/model.js';
@@ -233,6 +234,16 @@ describe('adapters', () => {
     first!.version++;
     expect(ids(await all({ adapter: first! }))).toEqual(ids(await all()));
     for (const adapter of adapters) adapter.dispose();
+  });
+});
+
+describe.runIf(testDevice !== 'cpu')('on a GPU', () => {
+  it('a batch that only decodes is one graph a step', async () => {
+    const launches = (): number => cudaInfo(model.decoder.device.index).graphLaunches;
+    const before = launches();
+    await Promise.all([all({ maxNewTokens: 12 }), all({ maxNewTokens: 12, seed: 1, temperature: 1 })]);
+    // All but the first steps, which take the prompts in and then record.
+    expect(launches() - before).toBeGreaterThanOrEqual(8);
   });
 });
 

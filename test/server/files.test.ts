@@ -1,5 +1,5 @@
 // Files, by the official client, and uploads that no client would make.
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,6 +36,19 @@ async function refused(
   expect(Object.keys(json.error).sort()).toEqual(['code', 'message', 'param', 'type']);
   return { status: response.status, ...json.error };
 }
+
+/** The paths that this process has open, where the system tells. */
+const openFiles = (): string[] => {
+  const folder = '/proc/self/fd';
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).flatMap((name) => {
+    try {
+      return [readlinkSync(join(folder, name))];
+    } catch {
+      return []; // closed by now
+    }
+  });
+};
 
 const boundary = '----x';
 const multipart = `multipart/form-data; boundary=${boundary}`;
@@ -110,6 +123,29 @@ describe('files', () => {
     const { id } = await upload('gone');
     rmSync(join(dataDir, 'files', id, 'content'));
     await expect(at.client.files.content(id)).rejects.toMatchObject({ status: 404 });
+  });
+
+  it('are asked for their size alone without being opened', async () => {
+    const { id, bytes } = await upload('a'.repeat(2_000_000));
+    const open = vi.spyOn(FileStore.prototype, 'open');
+    const heads = Array.from({ length: 200 }, () => fetch(`${at.url}/v1/files/${id}/content`, { method: 'HEAD' }));
+    for (const response of await Promise.all(heads)) {
+      expect(response.status).toBe(200);
+      expect(response.headers.get('content-length')).toBe(String(bytes));
+      expect(await response.text()).toBe('');
+    }
+    expect(open).not.toHaveBeenCalled();
+    open.mockRestore();
+    expect((await fetch(`${at.url}/v1/files/file-none/content`, { method: 'HEAD' })).status).toBe(404);
+  });
+
+  it('are closed when a reader leaves in the middle', async () => {
+    const { id } = await upload('a'.repeat(2_000_000));
+    for (let i = 0; i < 20; i++) {
+      const { body } = await fetch(`${at.url}/v1/files/${id}/content`);
+      await body!.cancel();
+    }
+    await vi.waitFor(() => expect(openFiles()).not.toContain(join(dataDir, 'files', id, 'content')));
   });
 
   it('expire', async () => {

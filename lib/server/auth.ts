@@ -5,16 +5,24 @@ import { ApiError } from './errors.js';
 
 const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
 
+declare module 'hono' {
+  interface ContextVariableMap {
+    /** The hash of the key that let the request in, however its header was written. Undefined without keys. */
+    keyHash: string | undefined;
+  }
+}
+
 /** Lets every request in where there are no keys. */
 export function bearerAuth(keys: readonly string[]): MiddlewareHandler {
   const known = keys.map(hash);
   return async (c, next) => {
-    if (known.length > 0) check(known, c.req.header('authorization'));
+    if (known.length > 0) c.set('keyHash', check(known, c.req.header('authorization')));
     await next();
   };
 }
 
-function check(known: readonly Buffer[], header: string | undefined): void {
+/** @throws ApiError 401. */
+function check(known: readonly Buffer[], header: string | undefined): string {
   const given = /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];
   const headers = { 'www-authenticate': 'Bearer' };
   if (given === undefined) {
@@ -27,4 +35,5 @@ function check(known: readonly Buffer[], header: string | undefined): void {
   let matches = 0;
   for (const key of known) matches += Number(timingSafeEqual(key, hashed)); // all of them, whichever matches
   if (matches === 0) throw new ApiError(401, 'The API key is not valid here.', { code: 'invalid_api_key', headers });
+  return hashed.toString('base64url');
 }

@@ -19,7 +19,7 @@ import { eventStream } from './stream.js';
 export function chatRoutes(context: ServerContext): Hono {
   return new Hono().post('/chat/completions', async (c) => {
     const body = await jsonBody(c, context, chatBody);
-    const facts = requestFacts(c, context);
+    const facts = requestFacts(c);
     using resolved = await context.resolve(body.model, facts.signal);
     const { sequences, answer } = await prepare(context, resolved, body, facts);
     const generations = new Generations(context, resolved, sequences, facts);

@@ -32,7 +32,7 @@ type CompletionBody = z.infer<typeof completionBody>;
 export function completionRoutes(context: ServerContext): Hono {
   return new Hono().post('/completions', async (c) => {
     const body = await jsonBody(c, context, completionBody);
-    const facts = requestFacts(c, context);
+    const facts = requestFacts(c);
     using resolved = await context.resolve(body.model, facts.signal);
     const prompts = inputsOf(body.prompt);
     const sequences = await prepare(context, resolved.model, body, prompts);

@@ -20,7 +20,7 @@ const embeddingsBody = z.looseObject({
 export function embeddingRoutes(context: ServerContext): Hono {
   return new Hono().post('/embeddings', async (c) => {
     const body = await jsonBody(c, context, embeddingsBody);
-    const facts = requestFacts(c, context);
+    const facts = requestFacts(c);
     using resolved = await context.resolve(body.model, facts.signal);
     const { hiddenSize } = resolved.model.decoder.config;
     const dimensions = body.dimensions ?? hiddenSize;

@@ -1,7 +1,5 @@
 // Facts of the request at hand that rooms need.
-import { createHash } from 'node:crypto';
 import type { Context } from 'hono';
-import type { ServerContext } from './context.js';
 import type { RequestFacts } from './generation.js';
 import { newId } from './ids.js';
 
@@ -16,10 +14,10 @@ export function requestIdOf(given: string | undefined): string {
   return given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : newId('req_');
 }
 
-export function requestFacts(c: Context, { settings }: ServerContext): RequestFacts {
+export function requestFacts(c: Context): RequestFacts {
   return {
     requestId: c.get('requestId'),
-    client: clientOf(c, settings.apiKeys.length > 0),
+    client: clientOf(c),
     signal: c.req.raw.signal,
     since: performance.now(),
   };
@@ -30,8 +28,6 @@ interface NodeBindings {
 }
 
 /** A key's clients count as one; without keys, an address does: a header that nobody checks would name anybody. */
-function clientOf(c: Context, keyed: boolean): string {
-  const key = c.req.header('authorization');
-  if (keyed && key !== undefined) return createHash('sha256').update(key).digest('base64url');
-  return (c.env as NodeBindings | undefined)?.incoming?.socket?.remoteAddress ?? '';
+function clientOf(c: Context): string {
+  return c.get('keyHash') ?? (c.env as NodeBindings | undefined)?.incoming?.socket?.remoteAddress ?? '';
 }

@@ -33,8 +33,12 @@ export interface CloseOptions {
 }
 
 export interface Server {
-  /** A fetch handler, for Hono, Next.js and whatever speaks `Request` and `Response`. */
-  readonly fetch: (request: Request) => Promise<Response>;
+  /**
+   * A fetch handler, for Hono, Next.js and whatever speaks `Request` and `Response`. A Request does not tell who sent it:
+   * without keys all callers share the engine as one client, unless `env` is the `c.env` of @hono/node-server, whose
+   * connection has an address.
+   */
+  readonly fetch: (request: Request, env?: unknown) => Promise<Response>;
   /**
    * A listener for node:http, Express, Connect. For Fastify call `reply.hijack()` and hand it `request.raw` and
    * `reply.raw`, in a plugin without content type parsers, or with the parsed body put on the first as its `body`.
@@ -96,9 +100,9 @@ export function createServer(options: ServerOptions): Server {
     });
   let app = makeEarlyApp(context, readiness, whole);
 
-  const fetch = async (request: Request, bindings?: object): Promise<Response> => {
+  const fetch: Server['fetch'] = async (request, env) => {
     try {
-      return await app.fetch(request, bindings);
+      return await app.fetch(request, env as object | undefined);
     } catch (error) {
       // Hono handles what is thrown if it is an Error; a request that is given up throws its signal's reason.
       return asApiError(error, log, requestIdOf(undefined), request.signal).response();
@@ -122,7 +126,7 @@ export function createServer(options: ServerOptions): Server {
     log.info({}, 'closed');
   };
   return {
-    fetch: (request) => fetch(request),
+    fetch,
     node,
     ready,
     close: (given = {}) => {
@@ -131,8 +135,8 @@ export function createServer(options: ServerOptions): Server {
     },
     listen: async ({ host = '127.0.0.1', port = 8000 } = {}) => {
       const guarded = isLoopback(host) && settings.apiKeys.length === 0;
-      const known: Fetch = async (request, bindings) =>
-        strangeHost(request.headers.get('host'), settings.allowedHosts)?.response() ?? fetch(request, bindings);
+      const known: Server['fetch'] = async (request, env) =>
+        strangeHost(request.headers.get('host'), settings.allowedHosts)?.response() ?? fetch(request, env);
       const own = guarded ? nodeListener(known, context) : node;
       const listener = createHttpServer({ requestTimeout: requestMilliseconds }, (incoming, outgoing) => {
         void own(incoming, outgoing);
@@ -157,10 +161,8 @@ const endSeconds = 2;
 // A large file over a slow line may take its time; headers have Node's own, shorter limit.
 const requestMilliseconds = 3_600_000;
 
-type Fetch = (request: Request, bindings?: object) => Promise<Response>;
-
-function nodeListener(fetch: Fetch, { log, track }: ServerContext): Server['node'] {
-  const listener = getRequestListener((request, bindings) => fetch(request, bindings), {
+function nodeListener(fetch: Server['fetch'], { log, track }: ServerContext): Server['node'] {
+  const listener = getRequestListener(fetch, {
     overrideGlobalObjects: false, // the process is the user's
     errorHandler: (error) => {
       const wrong = error instanceof Error && error.name === 'RequestError';

@@ -182,13 +182,31 @@ describe('clients', () => {
     };
     for (const apiKeys of [[], ['a', 'b']]) {
       await using open = await running({ models: [model], apiKeys });
-      for (const authorization of ['Bearer a', 'Bearer b']) {
+      for (const authorization of ['Bearer a', 'bearer a', 'Bearer   a', 'Bearer b']) {
         const body = { model: model.name, messages, max_tokens: 1 };
         expect((await open.post('/v1/chat/completions', body, { headers: { authorization } })).status).toBe(200);
       }
     }
-    expect(clients.slice(0, 2)).toEqual(['127.0.0.1', '127.0.0.1']);
-    expect(new Set(clients).size).toBe(3);
+    expect(new Set(clients.splice(0, 4))).toEqual(new Set(['127.0.0.1']));
+    expect(new Set(clients.splice(0, 3)).size).toBe(1);
+    expect(clients).toHaveLength(1);
+  });
+
+  it('of a fetch handler are told apart by what the framework knows of them', async () => {
+    using model = await loadModel(modelPath);
+    const clients: unknown[] = [];
+    const original = model.generateTokens;
+    model.generateTokens = (ids, options) => {
+      clients.push(options?.client);
+      return original.call(model, ids, options);
+    };
+    await using open = await running({ models: [model] });
+    const body = JSON.stringify({ model: model.name, messages, max_tokens: 1 });
+    for (const env of [undefined, { params: {} }, { incoming: { socket: { remoteAddress: '192.0.2.7' } } }]) {
+      const call = new Request('http://localhost/v1/chat/completions', { method: 'POST', body });
+      expect((await open.server.fetch(call, env)).status).toBe(200);
+    }
+    expect(clients).toEqual(['', '', '192.0.2.7']);
   });
 });
 

@@ -170,7 +170,9 @@ function nodeListener(fetch: Server['fetch'], { log, track }: ServerContext): Se
       return asApiError(known, log, requestIdOf(undefined)).response();
     },
   });
-  return (incoming, outgoing) => {
+  return async (incoming, outgoing) => {
+    // A client that has left already: nothing would tell of it, and the answer would be for nobody.
+    if (outgoing.destroyed) return;
     track(new Promise<void>((resolve) => outgoing.once('close', resolve)));
     keepParsedBody(incoming);
     return listener(incoming, outgoing);

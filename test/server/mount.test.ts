@@ -69,6 +69,23 @@ describe('createServer', () => {
     await server.close();
   });
 
+  it('does not wait for a client that left before it was asked', async () => {
+    const server = createServer({ models: [model], logger: false });
+    const left: RequestListener = (incoming, outgoing) => {
+      incoming.socket.destroy();
+      outgoing.once('close', () => setImmediate(() => answered.push(server.node(incoming, outgoing))));
+    };
+    const answered: Promise<void>[] = [];
+    await listening(left, async (url) => {
+      await expect(fetch(`${url}/v1/chat/completions`, init)).rejects.toThrow();
+      await expect.poll(() => answered).toHaveLength(1);
+      await answered[0];
+    });
+    const started = performance.now();
+    await server.close({ drainSeconds: 30 });
+    expect(performance.now() - started).toBeLessThan(2000);
+  });
+
   it('says at once what is wrong with its options', () => {
     expect(() => createServer({ models: [] })).toThrow(/'models' is empty/);
     expect(() => createServer({ models: [model], limits: { bodyBytes: 0 } })).toThrow(/'limits.bodyBytes'/);

@@ -130,10 +130,10 @@ function jobRoutes(context: ServerContext, rooms: JobRooms, runner: JobRunner): 
   return routes;
 }
 
-/** `metadata[key]=value` as often as wanted, or `metadata=null` for jobs without any. */
+/** `metadata[key]=value` as often as wanted, or `metadata=null` for jobs without any; OpenAI's client sends `metadata=`. */
 function metadataFilter(c: Context): (job: JobRecord) => boolean {
   const query = Object.entries(c.req.query());
-  if (query.some(([name, value]) => name === 'metadata' && value === 'null')) {
+  if (query.some(([name, value]) => name === 'metadata' && (value === 'null' || value === ''))) {
     return ({ metadata }) => Object.keys(metadata ?? {}).length === 0;
   }
   const wanted = query.flatMap(([name, value]) => {

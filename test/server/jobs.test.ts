@@ -274,8 +274,13 @@ describe('jobs', () => {
     };
     expect(await list({ limit: 2, metadata: { kind: 'list' } })).toEqual(made);
     expect(await list({ metadata: { kind: 'list', team: 'b' } })).toEqual([made[1]]);
+    const plain = await create(rows(4));
+    made.unshift(plain.id);
+    const [newest, ...others] = await list({ metadata: null });
+    expect(newest).toBe(plain.id);
+    for (const id of others) expect(made).not.toContain(id);
     const whole = await list({ limit: 3 });
-    expect(whole.slice(0, 3)).toEqual(made);
+    expect(whole.slice(0, 4)).toEqual(made);
     expect(new Set(whole).size).toBe(whole.length);
     const body = (await (await fetch(`${at().url}/v1/fine_tuning/jobs?metadata=null&limit=1`)).json()) as {
       data: FineTuningJob[];

@@ -46,7 +46,9 @@ export class Models {
     this.byId.set(name, { id: name, model, adapters, createdAt: Math.floor(Date.now() / 1000) });
     const milliseconds = Math.round(performance.now() - started);
     const device = String(model.decoder.device);
-    const why = this.settings.device === 'auto' && device === 'cpu' ? { why: whyCpu() } : {};
+    // Only where the choice was made here: who hands a model in has chosen its device.
+    const chosen = typeof given === 'string' && settings.device === 'auto';
+    const why = chosen && device === 'cpu' ? { why: whyCpu() } : {};
     this.log.info({ model: name, dtype: model.dtype, device, ...why, milliseconds }, 'loaded');
   }
 

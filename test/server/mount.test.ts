@@ -7,8 +7,10 @@ import fastify from 'fastify';
 import { Hono } from 'hono';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { whyCpu } from '../../lib/device.js';
 import { loadModel, type Model } from '../../lib/model.js';
 import { createServer, type Server } from '../../lib/server/index.js';
+import type { Fields } from '../../lib/server/log.js';
 import { modelId, modelPath } from './running.js';
 
 let model: Model;
@@ -116,6 +118,23 @@ describe('createServer', () => {
     expect(response.status).toBe(503);
     expect(await response.json()).toMatchObject({ error: { message: expect.stringMatching(/could not be loaded/) } });
     await server.close();
+  });
+
+  it('says why it took the CPU only where it chose', async () => {
+    const loaded: unknown[] = [];
+    const logger = {
+      info: ({ why }: Fields, event: string) => {
+        if (event === 'loaded') loaded.push(why);
+      },
+      warn: () => {},
+      error: () => {},
+    };
+    for (const options of [{ models: [model] }, { models: [modelPath], device: 'cpu' }, { models: [modelPath] }]) {
+      const server = createServer({ ...options, logger });
+      await server.ready;
+      await server.close();
+    }
+    expect(loaded).toEqual([undefined, undefined, whyCpu() || undefined]);
   });
 });
 

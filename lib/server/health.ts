@@ -10,7 +10,7 @@ export interface Readiness {
 export function healthRoutes(context: ServerContext, readiness: Readiness): Hono {
   return new Hono()
     .get('/health', (c) => {
-      if (readiness.state === 'failed') throw unavailable('A model could not be loaded.');
+      if (readiness.state === 'failed') throw failed();
       return c.json({ status: 'ok' });
     })
     .get('/health/ready', (c) => {
@@ -27,8 +27,11 @@ export function healthRoutes(context: ServerContext, readiness: Readiness): Hono
 export function requireReady({ state }: Readiness): void {
   if (state === 'loading') throw unavailable('The models are being loaded.');
   if (state === 'draining') throw unavailable('The server is shutting down.');
-  if (state === 'failed') throw unavailable('A model could not be loaded.');
+  if (state === 'failed') throw failed();
 }
 
-const unavailable = (message: string): ApiError =>
-  new ApiError(503, message, { type: 'unavailable_error', code: 'unavailable', headers: { 'retry-after': '1' } });
+const unavailable = (message: string, headers: Record<string, string> = { 'retry-after': '1' }): ApiError =>
+  new ApiError(503, message, { type: 'unavailable_error', code: 'unavailable', headers });
+
+/** For good: clients that try again by themselves are told not to. */
+const failed = (): ApiError => unavailable('A model could not be loaded.', { 'x-should-retry': 'false' });

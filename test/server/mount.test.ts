@@ -112,11 +112,16 @@ describe('createServer', () => {
 
   it('is not ready while it loads, nor after a model failed', async () => {
     const server = createServer({ models: [`${modelPath}-missing`], logger: false });
-    expect((await server.fetch(new Request('http://x/health/ready'))).status).toBe(503);
+    const early = await server.fetch(new Request('http://x/health/ready'));
+    expect([early.status, early.headers.get('retry-after')]).toEqual([503, '1']);
     await expect(server.ready).rejects.toThrow(/missing/);
-    const response = await server.fetch(new Request('http://x/v1/chat/completions', init));
-    expect(response.status).toBe(503);
-    expect(await response.json()).toMatchObject({ error: { message: expect.stringMatching(/could not be loaded/) } });
+    for (const path of ['/v1/chat/completions', '/health', '/health/ready']) {
+      const response = await server.fetch(new Request(`http://x${path}`, path.startsWith('/v1') ? init : {}));
+      expect(response.status).toBe(503);
+      expect(response.headers.get('x-should-retry')).toBe('false');
+      expect(response.headers.get('retry-after')).toBeNull();
+      expect(await response.json()).toMatchObject({ error: { message: expect.stringMatching(/could not be loaded/) } });
+    }
     await server.close();
   });
 

@@ -13,13 +13,14 @@ const mostDepth = 128;
 const mostValues = 300_000;
 const mostFields = 2 ** 16;
 
-/** @throws ApiError 400 or 413 that names the field and what was expected. */
+/** @throws ApiError 400 or 413 that names the field and what was expected, or 408 for a body that does not arrive. */
 export async function jsonBody<T extends z.ZodType>(
   c: Context,
   context: ServerContext,
   schema: T,
 ): Promise<z.infer<T>> {
-  const text = await boundedText(c, context.settings.limits.bodyBytes).catch((error: unknown) => {
+  const { bodyBytes, bodySeconds } = context.settings.limits;
+  const text = await inTime(bodySeconds, boundedText(c, bodyBytes)).catch((error: unknown) => {
     if (error instanceof ApiError) throw error;
     throw badRequest('The body broke off before its end.');
   });
@@ -79,6 +80,23 @@ async function boundedText(c: Context, most: number): Promise<string> {
     text += decoder.decode(chunk, { stream: true });
   }
   return text + decoder.decode();
+}
+
+/** Gives up on a body after so many seconds, and on its connection, on which the rest of it may still come. */
+async function inTime<T>(seconds: number, reading: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = new ApiError(408, `The body did not arrive within ${seconds} seconds.`, {
+      code: 'request_timeout',
+      headers: { connection: 'close' },
+    });
+    timer = setTimeout(() => reject(error), seconds * 1000);
+  });
+  try {
+    return await Promise.race([reading, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** @throws ApiError 400 for a text that would be more than a request can need. */

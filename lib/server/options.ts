@@ -13,6 +13,8 @@ export interface ServedModelOptions {
 export interface Limits {
   /** Bytes of a JSON body. Default 8 MiB. */
   bodyBytes?: number;
+  /** Seconds within which a JSON body arrives, at most 3600. Default 60. */
+  bodySeconds?: number;
   /** Tokens of a prompt. Default: the model's context. */
   promptTokens?: number;
   /** Bytes of an uploaded file. Default 512 MiB. */
@@ -101,7 +103,14 @@ const schema = z.strictObject({
       }),
     )
     .optional(),
-  limits: z.strictObject({ bodyBytes: positive, promptTokens: positive, uploadBytes: positive }).optional(),
+  limits: z
+    .strictObject({
+      bodyBytes: positive,
+      bodySeconds: z.number().gt(0).max(3600).optional(),
+      promptTokens: positive,
+      uploadBytes: positive,
+    })
+    .optional(),
   metricsPrefix: z
     .string()
     .regex(/^[a-zA-Z_][a-zA-Z0-9_:]*$/, "is no metric name's beginning")
@@ -144,6 +153,7 @@ export function serverSettings(given: ServerOptions): ServerSettings {
     apiKeys: options.apiKeys ?? [],
     limits: {
       bodyBytes: limits.bodyBytes ?? 8 * 2 ** 20,
+      bodySeconds: limits.bodySeconds ?? 60,
       promptTokens: limits.promptTokens ?? Number.POSITIVE_INFINITY,
       uploadBytes: limits.uploadBytes ?? 512 * 2 ** 20,
     },

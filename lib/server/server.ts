@@ -158,7 +158,7 @@ export function createServer(options: ServerOptions): Server {
 // Cut off, generations end within a step. A reader that takes nothing, on a listener that is not ours, may never end.
 const endSeconds = 2;
 
-// A large file over a slow line may take its time; headers have Node's own, shorter limit.
+// A large file over a slow line may take its time; headers have Node's own, shorter limit, JSON bodies one of ours.
 const requestMilliseconds = 3_600_000;
 
 function nodeListener(fetch: Server['fetch'], { log, track }: ServerContext): Server['node'] {

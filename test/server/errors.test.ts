@@ -1,5 +1,6 @@
 // What is refused, and how: statuses, the client's error classes, and bodies that always have OpenAI's four keys.
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadModel } from '../../lib/model.js';
@@ -77,6 +78,27 @@ describe('bodies', () => {
   it('that are cut off do not disturb anyone', async () => {
     const response = await server.post('/v1/completions', { model: modelId, prompt: 'a', suffix: 'b' });
     await expectRefused(response, { status: 400, param: 'suffix' });
+  });
+});
+
+describe('a body that trickles', () => {
+  it.each([
+    ['of a known length', 'content-length: 1000'],
+    ['in chunks', 'transfer-encoding: chunked'],
+  ])('%s is given up, and its connection', async (_, header) => {
+    await using slow = await running({ limits: { bodySeconds: 0.2 } });
+    const socket = connect(Number(new URL(slow.url).port), '127.0.0.1');
+    socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n${header}\r\n\r\n`);
+    const started = performance.now();
+    const trickle = setInterval(() => socket.write('1\r\n \r\n'), 20);
+    socket.on('error', () => {}); // it writes until it hears that nobody listens
+    let answer = '';
+    for await (const chunk of socket) answer += chunk;
+    clearInterval(trickle);
+    expect(performance.now() - started).toBeLessThan(5000);
+    const [head, body] = answer.split('\r\n\r\n');
+    expect(head).toMatch(/^HTTP\/1.1 408 /);
+    expectValid('ErrorResponse', JSON.parse(body!));
   });
 });
 

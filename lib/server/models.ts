@@ -10,6 +10,7 @@ interface ModelObject {
   object: 'model';
   created: number;
   owned_by: string;
+  shutdown_date: null;
   root: string;
   parent: string | null;
   max_model_len: number;
@@ -87,6 +88,7 @@ function modelObject(id: string, created: number, parent: string | null, context
     object: 'model',
     created,
     owned_by: 'helvetia',
+    shutdown_date: null,
     root,
     parent,
     max_model_len: contextLength,

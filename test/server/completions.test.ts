@@ -15,12 +15,6 @@ afterAll(async () => {
 
 const json = async <T>(response: Response): Promise<T> => (await response.json()) as T;
 
-/** The specification has one shape for whole answers and chunks, without the nulls that OpenAI sends in chunks too. */
-function completed({ usage, ...chunk }: OpenAI.Completion): object {
-  const choices = chunk.choices.map((choice) => ({ ...choice, finish_reason: choice.finish_reason ?? 'stop' }));
-  return { ...chunk, choices, ...(usage ? { usage } : {}) };
-}
-
 describe('completions', () => {
   const base = { model: modelId, prompt: 'Once upon a time', max_tokens: 12, temperature: 0 };
 
@@ -36,7 +30,6 @@ describe('completions', () => {
       stream_options: { include_usage: true },
     });
     for await (const chunk of stream) {
-      expectValid('CreateCompletionResponse', completed(chunk));
       text += chunk.choices[0]?.text ?? '';
       last = chunk;
     }

@@ -45,7 +45,8 @@ describe('a supervised job', () => {
     expect(job.finished_at).toBeGreaterThanOrEqual(job.created_at);
 
     const events = await eventsOf(job.id);
-    for (const event of events) expectValid('FineTuningJobEvent', event);
+    const listed = await fetch(`${at().url}/v1/fine_tuning/jobs/${job.id}/events`);
+    expectValid('ListFineTuningJobEventsResponse', await listed.json());
     expect(new Set(events.map(({ id }) => id)).size).toBe(events.length);
     const messages = events.map(({ message }) => message).reverse();
     expect(messages.slice(0, 5)).toEqual([
@@ -95,7 +96,24 @@ describe('a supervised job', () => {
           temperature: 0,
         })
       ).choices[0]!.message.content;
+    const streamed = async (model: string) => {
+      let text = '';
+      const stream = await at().client.chat.completions.create({
+        model,
+        messages: [{ role: 'user', content: 'Which parcel is number 3?' }],
+        max_completion_tokens: 8,
+        temperature: 0,
+        stream: true,
+      });
+      for await (const chunk of stream) {
+        expectValid('CreateChatCompletionStreamResponse', chunk);
+        expect(chunk.model).toBe(model);
+        text += chunk.choices[0]?.delta.content ?? '';
+      }
+      return text;
+    };
     const tuned = await ask(job.fine_tuned_model!);
+    expect(await streamed(job.fine_tuned_model!)).toBe(tuned);
     expect(tuned).not.toBe(await ask(modelId));
     expect(await ask(`${job.fine_tuned_model}:ckpt-step-20`)).toBe(tuned);
     const models = (await at().client.models.list()).data.map(({ id }) => id);
@@ -111,6 +129,7 @@ describe('a supervised job', () => {
     expect(await retrieve(job.id)).toEqual(job);
     expect(await eventsOf(job.id)).toEqual(events);
     expect(await ask(job.fine_tuned_model!)).toBe(tuned);
+    expect(await streamed(job.fine_tuned_model!)).toBe(tuned);
 
     const gone = await at().client.models.delete(job.fine_tuned_model!);
     expectValid('DeleteModelResponse', gone);

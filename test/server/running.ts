@@ -1,8 +1,9 @@
-// A server over the model in the repository, listening on a free port, with the official client and a plain fetch that
-// checks what comes back.
+// A server over the model in the repository, listening on a free port, with the official client and plain requests,
+// whose answers are checked against the specification.
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { createServer, type Logger, type Server, type ServerOptions } from '../../lib/server/index.js';
+import { checking } from './wire.js';
 
 export const modelPath = join(import.meta.dirname, '..', '..', 'models', 'helvetia-small');
 export const modelId = 'helvetia-small';
@@ -25,13 +26,14 @@ export async function running(options: Partial<ServerOptions> = {}): Promise<Run
   const server = createServer({ models: [modelPath], logger: failuresOnly, ...options });
   const { url } = await server.listen({ port: 0 });
   await server.ready;
+  const checked = checking(fetch);
   const apiKey = options.apiKeys?.[0] ?? 'unused';
   return {
     server,
     url,
-    client: new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 }),
+    client: new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0, fetch: checked }),
     post: (path, body, init = {}) =>
-      fetch(`${url}${path}`, {
+      checked(`${url}${path}`, {
         method: 'POST',
         body: typeof body === 'string' ? body : JSON.stringify(body),
         ...init,

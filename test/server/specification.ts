@@ -13,16 +13,39 @@ type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 const there = hasShared('openai-openapi', 'openapi.yaml');
 const validators = new Map<string, ValidateFunction>();
-let ajv: Ajv2020 | undefined;
+let loaded: { ajv: Ajv2020; operations: Operation[] } | undefined;
 
-function load(): Ajv2020 {
-  const document = parse(readFileSync(shared('openai-openapi', 'openapi.yaml'), 'utf8')) as {
-    components: { schemas: Record<string, Json> };
-  };
-  const made = new Ajv2020({ strict: false, allErrors: true, validateFormats: true });
-  addFormats.default(made);
-  made.addSchema({ $id: 'openai', $defs: plain(document.components.schemas as Json) as Record<string, object> });
-  return made;
+/** What answers to requests of one method and address, by their content type. */
+interface Operation {
+  method: string;
+  path: RegExp;
+  schemas: Map<string, string>;
+}
+
+type Answers = Record<string, { content?: Record<string, { schema?: { $ref?: string } }> }>;
+
+interface Document {
+  components: { schemas: Record<string, Json> };
+  paths: Record<string, Record<string, { responses?: Answers }>>;
+}
+
+function load(): { ajv: Ajv2020; operations: Operation[] } {
+  const document = parse(readFileSync(shared('openai-openapi', 'openapi.yaml'), 'utf8')) as Document;
+  const ajv = new Ajv2020({ strict: false, allErrors: true, validateFormats: true });
+  addFormats.default(ajv);
+  ajv.addSchema({ $id: 'openai', $defs: plain(document.components.schemas as Json) as Record<string, object> });
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { responses }]) => ({
+      method: method.toUpperCase(),
+      path: new RegExp(`^${path.replace(/\{\w+\}/g, '[^/]+')}$`),
+      schemas: new Map(
+        Object.entries(responses?.['200']?.content ?? {}).flatMap(([type, { schema }]) =>
+          schema?.$ref === undefined ? [] : [[type, schema.$ref.replace('#/components/schemas/', '')]],
+        ),
+      ),
+    })),
+  );
+  return { ajv, operations };
 }
 
 const documentation = new Set([
@@ -62,16 +85,25 @@ function modernise(schema: { [key: string]: Json }): void {
   }
 }
 
+/** The schema of what OpenAI answers, to a path without `/v1`; undefined where it has no such address, or nothing is there. */
+export function answerSchema(method: string, path: string, contentType: string): string | undefined {
+  if (!there) return undefined;
+  loaded ??= load();
+  return loaded.operations
+    .find((operation) => operation.method === method && operation.path.test(path))
+    ?.schemas.get(contentType);
+}
+
 /** Fails with the schema's complaints; skips the test from here on where the specification is not there. */
 export function expectValid(name: string, body: unknown): void {
   if (!there) {
     TestRunner.getCurrentTest()?.context.skip("OpenAI's specification is not there");
     return;
   }
-  ajv ??= load();
+  loaded ??= load();
   let validate = validators.get(name);
   if (!validate) {
-    validate = ajv.compile({ $ref: `openai#/$defs/${name}` });
+    validate = loaded.ajv.compile({ $ref: `openai#/$defs/${name}` });
     validators.set(name, validate);
   }
   const valid = validate(body);

@@ -16,6 +16,8 @@ export const vllm = {
     object: z.literal('model'),
     created: z.number().int().min(1_000_000_000),
     owned_by: z.string(),
+    /** OpenAI's. */
+    shutdown_date: z.null(),
     root: z.string(),
     /** The base of an adapter. */
     parent: z.string().nullable(),

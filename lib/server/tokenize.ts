@@ -44,7 +44,7 @@ export function tokenizeRoutes(context: ServerContext): Hono {
   return new Hono()
     .post('/tokenize', async (c) => {
       const body = await jsonBody(c, context, tokenizeBody);
-      const facts = requestFacts(c, context);
+      const facts = requestFacts(c);
       using asked = await resolved(context, body.model, facts.signal);
       const { model } = asked;
       const tokenizer = tokenizerOf(model);

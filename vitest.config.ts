@@ -16,6 +16,7 @@ const shared = {
   fileParallelism: false,
   testTimeout: 120_000,
   hookTimeout: 120_000,
+  sequence: { groupOrder: 1 }, // by default single files run after all groups
 };
 
 const ops = ['test/ops/*.test.ts'];
@@ -101,7 +102,7 @@ if (existsSync(join(import.meta.dirname, 'build/simt/Release/helvetia.node'))) {
       HELVETIA_GPU: 'off',
       HELVETIA_SIMT_PROJECTS: JSON.stringify(onSimt.map(({ name, include }) => ({ name, include }))),
     },
-    sequence: { groupOrder: 1 },
+    sequence: { groupOrder: 2 },
   });
 }
 if (native.cudaAbsence() === '') {

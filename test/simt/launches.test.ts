@@ -53,7 +53,7 @@ describe.skipIf(absent.length > 0)('the kernels on the software GPU', () => {
   /** The most shared memory by kernel and capability. */
   const launched = new Map<string, Map<string, number>>();
   for (const note of notes.filter((file) => existsSync(file))) {
-    for (const line of readFileSync(note, 'utf8').trimEnd().split('\n')) {
+    for (const line of readFileSync(note, 'utf8').split('\n').filter(Boolean)) {
       const [capability, offset, bytes] = line.split(' ') as [string, string, string];
       const name = names.get(offset) ?? `the kernel at ${offset}`;
       const by = launched.get(name) ?? new Map<string, number>();

@@ -100,7 +100,9 @@ if (existsSync(join(import.meta.dirname, 'build/simt/Release/helvetia.node'))) {
     include: ['test/simt/launches.test.ts'],
     env: {
       HELVETIA_GPU: 'off',
-      HELVETIA_SIMT_PROJECTS: JSON.stringify(onSimt.map(({ name, include }) => ({ name, include }))),
+      HELVETIA_SIMT_PROJECTS: JSON.stringify(
+        onSimt.map(({ name, include }) => ({ name, include, steady: include !== models && include !== serving })),
+      ),
     },
     sequence: { groupOrder: 2 },
   });

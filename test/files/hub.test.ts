@@ -55,7 +55,7 @@ describe('paths', () => {
     for (const name of [
       './models/x',
       '/models/x',
-      '../x',
+      '../no-such-model',
       'a/b/c',
       'models/x.gguf',
       'C:\\x',

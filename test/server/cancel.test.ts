@@ -2,7 +2,6 @@
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadModel, type Model } from '../../lib/model.js';
-import { QueueFull } from '../../lib/quota.js';
 import { createServer } from '../../lib/server/index.js';
 import { modelId, modelPath } from './running.js';
 
@@ -153,29 +152,41 @@ describe('a logger that fails', () => {
 });
 
 describe('a full queue', () => {
-  it('is a 429 with retry-after, and the official client tries again by itself', async () => {
-    const server = createServer({ models: [model], logger: false });
+  it('is a 429 with retry-after, and the official client tries again by itself until there is room', async () => {
+    const one = await loadModel(modelPath);
+    const server = createServer({ models: [one], logger: false, engine: { maxBatch: 1, maxQueued: 1 } });
     const { url } = await server.listen({ port: 0 });
-    const original = model.generateTokens;
-    let refusals = 2;
-    model.generateTokens = (...given) => {
-      if (refusals-- > 0) throw new QueueFull(9, 0.05);
-      return original.apply(model, given);
-    };
-    try {
-      const short = { ...request, max_tokens: 2 };
-      const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'x', maxRetries: 2 });
-      expect((await client.chat.completions.create(short)).choices).toHaveLength(1);
-      refusals = 1;
-      const once = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'x', maxRetries: 0 });
-      const refused = await once.chat.completions.create({ ...short, stream: true }).then(undefined, (error) => error);
+    const baseURL = `${url}/v1`;
+    const leave = new AbortController();
+    const hasty = new OpenAI({ baseURL, apiKey: 'x', maxRetries: 0 });
+    const filling = [1, 2].map(() => hasty.chat.completions.create(endless, { signal: leave.signal }));
+    const ended = Promise.allSettled(filling);
+    await until(() => one.engine.stats().running === 1 && one.engine.stats().waiting === 1);
+    for (const stream of [true, false]) {
+      const refused = await hasty.chat.completions.create({ ...request, stream }).then(undefined, (error) => error);
       expect(refused).toBeInstanceOf(OpenAI.RateLimitError);
-      expect(refused.headers.get('retry-after')).toBe('1');
-      expect(refused.code).toBe('queue_full');
-    } finally {
-      model.generateTokens = original;
-      await server.close();
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+      expect(refused).toMatchObject({ code: 'queue_full', type: 'rate_limit_error' });
     }
+    const statuses: number[] = [];
+    const patient = new OpenAI({
+      baseURL,
+      apiKey: 'x',
+      maxRetries: 5,
+      fetch: async (...given) => {
+        const response = await fetch(...given);
+        statuses.push(response.status);
+        return response;
+      },
+    });
+    const answer = patient.chat.completions.create({ ...request, max_tokens: 2 });
+    await until(() => statuses.length > 0);
+    leave.abort();
+    expect((await answer).choices).toHaveLength(1);
+    expect(statuses).toEqual([429, 200]);
+    await ended;
+    await server.close();
+    one.dispose();
   });
 });
 

@@ -1,19 +1,32 @@
 // Ten thousand bodies, most of them wrong in some way: each is answered, none by a 5xx, every refusal with a clear body.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loadModel, type Model } from '../../lib/model.js';
 import { createServer, type Server } from '../../lib/server/index.js';
+import { rows } from './job-server.js';
 import { failuresOnly, modelId, modelPath } from './running.js';
 
+const dataDir = mkdtempSync(join(tmpdir(), 'helvetia-fuzz-'));
+const jobs = '/v1/fine_tuning/jobs';
 let model: Model;
 let server: Server;
 beforeAll(async () => {
   model = await loadModel(modelPath);
-  server = createServer({ models: [model], logger: failuresOnly, limits: { bodyBytes: 100_000 } });
+  server = createServer({ models: [model], dataDir, logger: failuresOnly, limits: { bodyBytes: 100_000 } });
   await server.ready;
+  const body = new FormData();
+  body.set('purpose', 'fine-tune');
+  body.set('file', new Blob([rows(8)]), 'rows.jsonl');
+  const uploaded = await server.fetch(new Request('http://x/v1/files', { method: 'POST', body }));
+  const { id } = (await uploaded.json()) as { id: string };
+  Object.assign(valid[jobs]!, { training_file: id, validation_file: id });
 });
 afterAll(async () => {
   await server.close();
   model.dispose();
+  rmSync(dataDir, { recursive: true });
 });
 
 /** mulberry32: small, seeded, good enough to choose. */
@@ -61,6 +74,20 @@ const valid: Record<string, Record<string, unknown>> = {
   '/detokenize': { model: modelId, tokens: [1, 2] },
   '/v1/load_lora_adapter': { lora_name: 'a', lora_path: 'b' },
   '/v1/unload_lora_adapter': { lora_name: 'a' },
+  [jobs]: {
+    model: modelId,
+    suffix: 'x',
+    seed: 1,
+    metadata: { a: 'b' },
+    integrations: [{ type: 'wandb', wandb: { project: 'p', tags: ['a'] } }],
+    method: {
+      type: 'supervised',
+      supervised: {
+        hyperparameters: { n_epochs: 1, batch_size: 4, learning_rate_multiplier: 'auto', lora_r: 2, max_length: 64 },
+      },
+    },
+    hyperparameters: { n_epochs: 'auto' },
+  },
 };
 
 const oddities: readonly unknown[] = [
@@ -121,6 +148,17 @@ function change(value: Record<string, unknown> | unknown[]): void {
   else into[key] = structuredClone(pick(oddities));
 }
 
+const taken: string[] = [];
+
+/** A body that was damaged into another valid one is a job: it must not train while the others are asked. */
+async function cancelled(text: string): Promise<void> {
+  const { id } = JSON.parse(text) as { id: string };
+  taken.push(id);
+  const response = await server.fetch(new Request(`http://x${jobs}/${id}/cancel`, { method: 'POST' }));
+  expect(response.status, text).toBe(200);
+  expect(((await response.json()) as { status: string }).status).toBe('cancelled');
+}
+
 it('answers 10,000 damaged bodies clearly, and never by a failure', { timeout: 180_000 }, async () => {
   const counts = new Map<number, number>();
   for (let round = 0; round < 10_000 / 50; round++) {
@@ -132,7 +170,7 @@ it('answers 10,000 damaged bodies clearly, and never by a failure', { timeout: 1
       const text = await response.text();
       counts.set(response.status, (counts.get(response.status) ?? 0) + 1);
       expect(response.status, `${path} ${body} → ${text}`).toBeLessThan(500);
-      if (response.status === 200) return;
+      if (response.status === 200) return path === jobs ? cancelled(text) : undefined;
       const { error } = JSON.parse(text);
       expect(Object.keys(error).sort(), text).toEqual(['code', 'message', 'param', 'type']);
       expect(error.message.length, text).toBeGreaterThan(10);
@@ -143,5 +181,6 @@ it('answers 10,000 damaged bodies clearly, and never by a failure', { timeout: 1
   expect([...counts.values()].reduce((a, b) => a + b)).toBe(10_000);
   expect(counts.get(400)).toBeGreaterThan(4000);
   expect(counts.get(200)).toBeGreaterThan(500);
+  expect(taken.length).toBeGreaterThan(100);
   expect(model.engine.stats()).toMatchObject({ running: 0, waiting: 0 });
 });

@@ -4,6 +4,7 @@
 // JavaScript; only a request whose logits depend on its last token (a penalty, a mask) makes the loop wait for that.
 // A step that fails is told apart by running its requests one by one: the one that fails alone is refused alone.
 import { AsyncResource } from 'node:async_hooks';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { blockSize } from '../models/cache.js';
 import type { Decoder } from '../models/decoder.js';
 import { QueueFull, Quota, retryAfter } from '../quota.js';
@@ -230,6 +231,8 @@ export class Engine {
       if (!queued && this.#turns.due(trainingShare)) await this.#turns.grant();
       const next = this.#queue(queued !== undefined);
       if (queued) await this.#deliver(queued, next);
+      // A device that is quicker than JavaScript would have the next step's results here before any timer or socket.
+      await nextTurn();
       queued = this.#runner ? next : undefined;
       if (!queued && !this.#busy) return;
     }

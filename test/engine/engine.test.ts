@@ -38,6 +38,23 @@ function expectSame(got: readonly EngineToken[], want: readonly EngineToken[]): 
   expect(got).toEqual(want.map((one) => ({ ...one, logprob: near(one.logprob), top: top(one.top) })));
 }
 
+describe('a device that is quicker than JavaScript', () => {
+  it('leaves the event loop a turn between any two tokens of a request', async () => {
+    let turn = 0;
+    let counting = true;
+    const count = (): void => {
+      turn++;
+      if (counting) setImmediate(count);
+    };
+    setImmediate(count);
+    const turns: number[] = [];
+    for await (const _ of engine.submit(request(model, { maxNewTokens: 64 }))) turns.push(turn);
+    counting = false;
+    expect(turns).toHaveLength(64);
+    expect(new Set(turns).size).toBe(64);
+  });
+});
+
 describe('a request that ends early', () => {
   it('by its signal has no blocks left in the same turn, and the others go on', async () => {
     const stop = new AbortController();

@@ -1,6 +1,6 @@
-// Tests run one file at a time: each uses all cores, and several measure time. The ops and the model in the repository
-// are tested on every CPU path that this machine has, the rest on the best one. What computes is tested once more on the
-// GPU in software, and on a GPU where there is one.
+// The ops and the model in the repository are tested on every CPU path that this machine has, the rest on the best one.
+// What computes is tested once more on the GPU in software, and on a GPU where there is one. Where a test may measure
+// time, one file runs at a time; the other paths and the GPU in software, which leave cores idle, then run two at a time.
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -18,6 +18,7 @@ const shared = {
   hookTimeout: 120_000,
   sequence: { groupOrder: 1 }, // by default single files run after all groups
 };
+const twoAtATime = { fileParallelism: true, maxWorkers: 2, sequence: { groupOrder: 2 } };
 
 const ops = ['test/ops/*.test.ts'];
 const model = ['test/models/golden.test.ts'];
@@ -39,6 +40,8 @@ interface Project {
   setupFiles?: string[];
   sequence?: { groupOrder: number };
   testTimeout?: number;
+  fileParallelism?: boolean;
+  maxWorkers?: number;
 }
 
 // On the GPU in software. What depends on its instructions runs for each of them; policies and seeds are the orders in
@@ -56,6 +59,7 @@ function emulated(
     include,
     setupFiles: ['test/simt/note.ts'],
     testTimeout: 300_000,
+    ...twoAtATime,
     env: {
       HELVETIA_GPU: 'simt',
       HELVETIA_TEST_DEVICE: 'cuda',
@@ -92,7 +96,12 @@ const projects: Project[] = [
   },
   ...paths
     .filter((path) => path !== best)
-    .map((path) => ({ name: path, include: [...ops, ...model], env: { HELVETIA_CPU: path, HELVETIA_GPU: 'off' } })),
+    .map((path) => ({
+      name: path,
+      include: [...ops, ...model],
+      env: { HELVETIA_CPU: path, HELVETIA_GPU: 'off' },
+      ...twoAtATime,
+    })),
 ];
 if (existsSync(join(import.meta.dirname, 'build/simt/Release/helvetia.node'))) {
   projects.push(...onSimt, {
@@ -104,7 +113,7 @@ if (existsSync(join(import.meta.dirname, 'build/simt/Release/helvetia.node'))) {
         onSimt.map(({ name, include }) => ({ name, include, steady: include !== models && include !== serving })),
       ),
     },
-    sequence: { groupOrder: 2 },
+    sequence: { groupOrder: 3 },
   });
 }
 if (native.cudaAbsence() === '') {
@@ -112,5 +121,5 @@ if (native.cudaAbsence() === '') {
 }
 
 export default defineConfig({
-  test: { fileParallelism: false, projects: projects.map((project) => ({ test: { ...shared, ...project } })) },
+  test: { projects: projects.map((project) => ({ test: { ...shared, ...project } })) },
 });

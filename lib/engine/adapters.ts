@@ -100,6 +100,11 @@ export class AdapterFolder {
     return (await this.#look(name))?.entry;
   }
 
+  /** Whether the name was given by `load`, not only found in the folder. */
+  isGiven(name: string): boolean {
+    return this.#given.has(name);
+  }
+
   /** Forgets a name that was given, and frees the adapter once nobody uses it. Whether it was known. */
   async unload(name: string): Promise<boolean> {
     const known = this.#given.delete(name);

@@ -8,7 +8,7 @@ import type { Decoder } from '../models/decoder.js';
 export interface EngineOptions {
   /** Sequences that run at once. Default 32. */
   maxBatch?: number | undefined;
-  /** Tokens in one step: 4 or more, and never less than `maxBatch`. Default 256. */
+  /** Tokens in one step: 4 or more, and always enough for `maxBatch` and two more. Default 256. */
   stepTokens?: number | undefined;
   /**
    * Bytes of the KV cache, taken as they are needed. Default: enough for one whole context and for 1,024 tokens of each
@@ -68,7 +68,8 @@ export function engineSettings(options: EngineOptions, { config, device, dtype }
   }
   const { maxBatch = 32, adapterSlots = 8, maxLoraRank = 256, trainingShare = 0.3 } = result.data;
   const { maxQueued = 10_000, maxQueuedTokens = 4_000_000 } = result.data;
-  const stepTokens = Math.max(result.data.stepTokens ?? 256, maxBatch);
+  // Beside a full batch but one that decodes, a prompt gets on: it takes up to three tokens at once (see chunk).
+  const stepTokens = Math.max(result.data.stepTokens ?? 256, maxBatch + 2);
   const bytes = blockBytes(config, dtype);
   const tokens = Math.max(config.contextLength, maxBatch * Math.min(config.contextLength, 1024));
   const wanted = Math.ceil(tokens / blockSize);

@@ -2,9 +2,10 @@
 // and is renamed into place.
 //
 // A file is replaced by one rename. A folder can't be (no system call that Node offers swaps two folders), so its
-// replacement takes two renames with complete folders beside it, `.NAME.old` and `.NAME.new`; settleFolder finishes
-// what a crash between the two left, and whoever reads such a folder calls it first. Two processes must not replace
-// the same folder at the same time; within one process they wait for each other.
+// replacement takes two renames with complete folders beside it, `.NAME.old` and `.NAME.new`; settleFolder ends the
+// second where a crash, or a process that is still at it, left none in place, and whoever reads such a folder calls it
+// first. What lies beside a folder that is in place is the writers' to remove. Two processes must not replace the same
+// folder at the same time; within one process they wait for each other.
 
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -70,8 +71,8 @@ export async function writeFolderAtomic(path: string, fill: (folder: string) => 
 }
 
 /**
- * Ends a replacement of the folder `path` that a crash cut short, so that the old or the new folder is in place. Does
- * nothing where nothing was cut short.
+ * Puts the new folder in the place of `path`, or else the old one, where a replacement was cut short between its renames.
+ * Does nothing where a folder is in place.
  */
 export async function settleFolder(path: string): Promise<void> {
   // A replacement of our own that is still under way isn't a crash.
@@ -80,23 +81,26 @@ export async function settleFolder(path: string): Promise<void> {
 }
 
 async function settle(path: string): Promise<void> {
-  const newer = sibling(path, 'new');
-  const older = sibling(path, 'old');
-  if (!existsSync(path)) {
-    const complete = [newer, older].find((folder) => existsSync(folder));
-    if (complete === undefined) return;
-    await rename(complete, path);
-    await sync(dirname(path));
-  }
-  await rm(newer, { recursive: true, force: true });
-  await rm(older, { recursive: true, force: true });
+  if (existsSync(path)) return;
+  const complete = ['new', 'old'].map((ending) => sibling(path, ending)).find((folder) => existsSync(folder));
+  if (complete === undefined) return;
+  await rename(complete, path).catch((error: unknown) => {
+    if (!existsSync(path)) throw error; // else another process was quicker
+  });
+  await sync(dirname(path));
+}
+
+/** The same, and removes what a replacement left beside it. For those who write the folder. */
+async function settleAndClear(path: string): Promise<void> {
+  await settle(path);
+  for (const ending of ['new', 'old']) await rm(sibling(path, ending), { recursive: true, force: true });
 }
 
 async function replaceFolder(path: string, fill: (folder: string) => Promise<void>): Promise<void> {
   const temporary = sibling(path, `${randomUUID()}.tmp`);
   try {
     await makeFolder(dirname(path));
-    await settle(path);
+    await settleAndClear(path);
     if (existsSync(path) && !(await stat(path)).isDirectory()) throw new Error(`${path}: is a file, not a folder`);
     await mkdir(temporary);
     await fill(temporary);
@@ -106,7 +110,9 @@ async function replaceFolder(path: string, fill: (folder: string) => Promise<voi
       const older = sibling(path, 'old');
       await rename(temporary, newer);
       await rename(path, older);
-      await rename(newer, path);
+      await rename(newer, path).catch((error: unknown) => {
+        if (existsSync(newer) || !existsSync(path)) throw error; // else a reader has done it
+      });
       await sync(dirname(path));
       await rm(older, { recursive: true, force: true });
     } else {
@@ -115,7 +121,7 @@ async function replaceFolder(path: string, fill: (folder: string) => Promise<voi
     }
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
-    await settle(path).catch(() => {});
+    await settleAndClear(path).catch(() => {});
     throw fileError(path, error);
   }
 }

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { jsonBody } from './body.js';
 import type { ServedModel, ServerContext } from './context.js';
 import { badRequest, notFound } from './errors.js';
+import { isTrained } from './jobs.js';
 import { adapterRoot } from './serving.js';
 
 // /metrics lists names with commas between them; a slash would make them paths.
@@ -29,12 +30,15 @@ export function adapterRoutes(context: ServerContext): Hono {
       await context.ready;
       const served = await baseOf(context, model ?? undefined);
       if (context.models.has(name)) throw badRequest(`'lora_name': '${name}' is the name of a model.`, 'lora_name');
-      if (!replace && (await served.adapters.find(name))) {
+      const folder = await confined(context, served, path);
+      const known = await served.adapters.find(name);
+      // A folder's own name answers before it is loaded, and may be loaded once all the same.
+      const found = known && !served.adapters.isGiven(name) && (await realpath(known.path)) === folder;
+      if (known && !found && !replace) {
         throw badRequest(`'lora_name': '${name}' is loaded already; 'load_inplace' replaces it.`, 'lora_name');
       }
-      const folder = await confined(context, served, path);
       try {
-        await served.adapters.load(name, folder, { replace: replace ?? false });
+        await served.adapters.load(name, found ? known.path : folder, { replace: replace ?? false });
       } catch (error) {
         context.log.warn({ adapter: name, error: (error as Error).message }, 'adapter not loaded');
         throw badRequest(`'lora_path': ${reason(error, folder, path)}`, 'lora_path');
@@ -44,6 +48,12 @@ export function adapterRoutes(context: ServerContext): Hono {
     .post('/unload_lora_adapter', async (c) => {
       const { lora_name: name } = await jsonBody(c, context, unloadBody);
       await context.ready;
+      if (isTrained(context, name)) {
+        throw badRequest(
+          `'lora_name': '${name}' was made by a job; DELETE /v1/models/${name} removes it.`,
+          'lora_name',
+        );
+      }
       // From all of them: several models may share a folder.
       const known = await Promise.all(Array.from(context.models.values(), ({ adapters }) => adapters.withhold(name)));
       if (known.includes(true)) return c.text(`Success: LoRA adapter '${name}' removed successfully`);

@@ -26,12 +26,15 @@ export function healthRoutes(context: ServerContext, readiness: Readiness): Hono
 /** @throws ApiError 503 that says why not. */
 export function requireReady({ state }: Readiness): void {
   if (state === 'loading') throw unavailable('The models are being loaded.');
-  if (state === 'draining') throw unavailable('The server is shutting down.');
+  if (state === 'draining') throw shuttingDown();
   if (state === 'failed') throw failed();
 }
 
 const unavailable = (message: string, headers: Record<string, string> = { 'retry-after': '1' }): ApiError =>
   new ApiError(503, message, { type: 'unavailable_error', code: 'unavailable', headers });
+
+/** What is asked for now, or was still under way when the time for that was over. */
+export const shuttingDown = (): ApiError => unavailable('The server is shutting down.');
 
 /** For good: clients that try again by themselves are told not to. */
 const failed = (): ApiError => unavailable('A model could not be loaded.', { 'x-should-retry': 'false' });

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { checkpointPath, listCheckpoints } from '../train/checkpoint.js';
 import type { ServedModel, ServerContext } from './context.js';
+import { badRequest } from './errors.js';
 import { checkpointName } from './job-shapes.js';
 import { isOver, type JobRecord, type JobStore, places, shareAdapter } from './job-store.js';
 
@@ -30,6 +31,18 @@ export class JobModels {
     return this.#load(served, job, job.name, this.store.path(job.id, places.adapter));
   }
 
+  /** The model of a job that was stopped at the last moment is not there until it goes on. */
+  async withdrawResult(job: JobRecord, { adapters }: ServedModel): Promise<void> {
+    await adapters.unload(job.name);
+  }
+
+  /** Whether a model of this name is a job's, or will be one. */
+  owns(name: string): boolean {
+    return this.store.all.some(
+      (job) => !job.deleted.includes(name) && (job.name === name || name.startsWith(`${job.name}:`)),
+    );
+  }
+
   /** Keeps the adapter of a checkpoint, tells of it, and makes it answer; each of it once. */
   async keepCheckpoint(job: JobRecord, served: ServedModel, step: number, from: string): Promise<void> {
     const to = checkpointPath(this.store.path(job.id, places.checkpoints), step);
@@ -42,7 +55,7 @@ export class JobModels {
     await this.#load(served, job, name, to);
   }
 
-  /** Removes a model that a job made. False if none has this name. */
+  /** Removes a model that a job made. False if none has this name. @throws ApiError 400 where the job is not over. */
   async delete(name: string): Promise<boolean> {
     for (const job of this.store.all) {
       if (job.deleted.includes(name)) continue;
@@ -57,7 +70,10 @@ export class JobModels {
   }
 
   async #parts(job: JobRecord, name: string): Promise<string[] | undefined> {
-    if (job.name === name) return job.status === 'succeeded' ? [places.adapter] : undefined;
+    if (job.name === name) {
+      if (!isOver(job)) throw badRequest(`The job ${job.id} is still making the model '${name}'.`, 'model');
+      return job.status === 'succeeded' ? [places.adapter] : undefined;
+    }
     const folder = this.store.path(job.id, places.checkpoints);
     if (!name.startsWith(`${job.name}:`) || !existsSync(folder)) return undefined;
     const found = (await listCheckpoints(folder)).find(({ step }) => checkpointName(job, step) === name);

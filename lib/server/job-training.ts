@@ -65,6 +65,7 @@ export async function trainJob(
     data: path('training'),
     ...(job.validation ? { evalData: path('validation') } : {}),
     checkpointDir: path('run'),
+    checkpointFirst: (job.starts ?? 0) > 1,
     resume: true,
     signal,
     onStep: async (step) => {
@@ -96,12 +97,19 @@ export async function trainJob(
   await models.serveResult(job, served);
   const steps = events.all.filter(({ type }) => type === 'metrics');
   const trainedTokens = steps.reduce((sum, { data }) => sum + Number(data?.train_tokens), 0);
-  await store.update(job, () => {
-    signal.throwIfAborted();
-    // Paused or cancelled just now, and about to be stopped.
-    if (job.status !== 'running') return {};
-    return { status: 'succeeded', finishedAt: Date.now(), trainedTokens };
-  });
+  try {
+    await store.update(job, () => {
+      signal.throwIfAborted();
+      // Paused or cancelled just now, and about to be stopped.
+      if (job.status !== 'running') return {};
+      return { status: 'succeeded', finishedAt: Date.now(), trainedTokens };
+    });
+  } finally {
+    if (job.status !== 'succeeded') {
+      await models.withdrawResult(job, served);
+      await files.remove(job.resultFile);
+    }
+  }
   await tellRecord(events, job);
 }
 

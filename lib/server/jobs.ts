@@ -34,12 +34,19 @@ export async function deleteTrained(context: ServerContext, name: string): Promi
   return (await opened.get(context)?.delete(name)) ?? false;
 }
 
+/** Whether a job that is not over, or its models, have this name. */
+export function isTrained(context: ServerContext, name: string): boolean {
+  return opened.get(context)?.owns(name) ?? false;
+}
+
 /**
  * Goes on with the jobs in the data folder, and takes new ones until `close`.
  *
  * @throws Error if another server uses the folder.
  */
-export async function openJobs(context: ServerContext): Promise<{ routes: Hono; close(): Promise<void> }> {
+export async function openJobs(
+  context: ServerContext,
+): Promise<{ routes: Hono; stop(): Promise<void>; close(): Promise<void> }> {
   const folder = context.dataDir!;
   await makeFolder(folder);
   const lock = await lockFolder(folder, (warning) => context.log.warn({ warning }, 'data folder not locked'));
@@ -47,6 +54,8 @@ export async function openJobs(context: ServerContext): Promise<{ routes: Hono; 
     const { routes, runner } = await opening(context);
     return {
       routes,
+      // Checkpoints first: whoever ends this process may not wait until all requests have ended.
+      stop: () => runner.close(),
       close: async () => {
         await runner.close();
         await lock.release();
@@ -161,6 +170,9 @@ async function createJob(
   if ((hyperparameters.max_length ?? 0) > contextLength) {
     throw badRequest(`'max_length' must be at most the model's context of ${contextLength} tokens.`, 'max_length');
   }
+  const { maxLoraRank } = served.model.engine.settings;
+  if ((hyperparameters.lora_r ?? 0) > maxLoraRank)
+    throw badRequest(`'lora_r' must be at most ${maxLoraRank}, the largest rank that this server serves.`, 'lora_r');
   const { target_modules: modules = 'all-linear' } = hyperparameters;
   const layers = decoder.linearPaths();
   if (!layers.some((path) => matches(modules, path)))

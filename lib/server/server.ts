@@ -12,7 +12,7 @@ import { getRequestListener } from '@hono/node-server';
 import { makeApp, makeEarlyApp } from './app.js';
 import type { ServerContext } from './context.js';
 import { asApiError, badRequest } from './errors.js';
-import type { Readiness } from './health.js';
+import { type Readiness, shuttingDown } from './health.js';
 import { openJobs } from './jobs.js';
 import { Metrics } from './metrics.js';
 import { type ServerOptions, serverSettings } from './options.js';
@@ -102,7 +102,9 @@ export function createServer(options: ServerOptions): Server {
 
   const fetch: Server['fetch'] = async (request, env) => {
     try {
-      return await app.fetch(request, env as object | undefined);
+      const answer = Promise.resolve(app.fetch(request, env as object | undefined));
+      context.track(answer);
+      return await answer;
     } catch (error) {
       // Hono handles what is thrown if it is an Error; a request that is given up throws its signal's reason.
       return asApiError(error, log, requestIdOf(undefined), request.signal).response();
@@ -116,10 +118,12 @@ export function createServer(options: ServerOptions): Server {
     await whole;
     log.info({ running: running.size }, 'draining');
     for (const listener of listeners) listener.close();
+    const stopped = jobs?.stop();
     await drained(running, drainSeconds);
-    ending.abort(new Error('the server was closed'));
+    ending.abort(shuttingDown());
     for (const listener of listeners) listener.closeAllConnections();
     await drained(running, endSeconds);
+    await stopped;
     await jobs?.close();
     context.metrics.close();
     await models.dispose();

@@ -31,6 +31,8 @@ export class CallReader {
   /** Arguments that came before the name. */
   #early: string | undefined;
   #argued = false;
+  /** Once the arguments were read: others after them do not count. */
+  #given = false;
 
   constructor(
     private readonly names: ReadonlySet<string> | undefined,
@@ -125,7 +127,7 @@ export class CallReader {
   }
 
   get #isArguments(): boolean {
-    return this.#key === '"arguments"' || this.#key === '"parameters"';
+    return !this.#given && (this.#key === '"arguments"' || this.#key === '"parameters"');
   }
 
   /** Arguments written as a string of JSON are unwrapped once they are whole. */
@@ -142,10 +144,11 @@ export class CallReader {
       parts.push({ type: 'name', text: name });
       if (this.#early !== undefined) parts.push({ type: 'arguments', text: this.#early });
       this.#early = undefined;
-    } else if (this.#isArguments && !this.#streams) {
+    } else if (this.#isArguments) {
       const given = value[0] === '{' ? value : (unquoted(value) ?? '{}');
-      if (this.#named) parts.push({ type: 'arguments', text: given });
-      else this.#early = given;
+      if (!this.#named) this.#early = given;
+      else if (!this.#streams) parts.push({ type: 'arguments', text: given });
+      this.#given = true;
     }
     this.#key = '';
     this.#value = '';

@@ -70,12 +70,16 @@ export async function* generate(request: Request): AsyncGenerator<Piece, Generat
         if (rest) yield { text: rest, token: tokens.at(-1)! };
         return finished(next.value);
       }
-      tokens.push(next.value.token);
-      const { emit, stopped } = stops.push(detokenizer?.push(next.value.token) ?? '');
+      const { token } = next.value;
+      tokens.push(token);
+      // No stop string goes on past a control token: whoever reads those gets the text before them first.
+      const before = tokenizer?.specialIds.has(token) ? stops.flush() : '';
+      const { emit, stopped } = stops.push(detokenizer?.push(token) ?? '');
       // The last token brings all that was held back.
       const rest = !stopped && tokens.length === most ? flush() : '';
-      text += emit + rest;
-      yield { ...next.value, text: emit + rest };
+      const certain = before + emit + rest;
+      text += certain;
+      yield { ...next.value, text: certain };
       if (stopped) return finished('stop');
     }
   } finally {

@@ -133,6 +133,7 @@ class Run {
     const checkpointEvery = settings.checkpointEvery ?? Math.min(500, Math.max(1, Math.ceil(total / 10)));
     const batches = new Batches(this.#source, settings.size, this.#done.position);
     const isDue = (step: number, every: number): boolean => step === total || (step > 0 && step % every === 0);
+    const begun = this.#done.step;
     try {
       // A run that goes on begins where it was stopped: perhaps between a step, its figures and its checkpoint.
       for (let { step } = this.#done; ; ) {
@@ -145,6 +146,7 @@ class Run {
           yield told;
         }
         if (isDue(step, checkpointEvery)) await this.#keep();
+        else if (settings.checkpointFirst && step === begun + 1) await this.#save();
         if (step >= total) break;
         await this.#step(++step, batches);
       }

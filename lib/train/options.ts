@@ -52,6 +52,8 @@ export interface TrainOptions {
   checkpointDir?: string | undefined;
   /** Steps between two checkpoints. Default: ten in a run, at most 500 apart. */
   checkpointEvery?: number | undefined;
+  /** One more after this run's first step: a run that is killed again and again still gets on. */
+  checkpointFirst?: boolean | undefined;
   /** Goes on from the newest checkpoint in `checkpointDir`, if there is one. */
   resume?: boolean | undefined;
   /** Default true: another order in each epoch. */
@@ -119,6 +121,7 @@ export interface Settings
   evalEvery: number | undefined;
   checkpointDir: string | undefined;
   checkpointEvery: number | undefined;
+  checkpointFirst: boolean;
   onStep: TrainOptions['onStep'];
   beforeCheckpoint: TrainOptions['beforeCheckpoint'];
   onCheckpoint: TrainOptions['onCheckpoint'];
@@ -169,6 +172,7 @@ const rules: { readonly [K in keyof FinetuneOptions]-?: Rule } = {
   signal: [(value) => value instanceof AbortSignal, 'an AbortSignal'],
   checkpointDir: [(value) => typeof value === 'string' && value !== '', 'the path of a folder'],
   checkpointEvery: count,
+  checkpointFirst: flag,
   resume: flag,
   shuffle: flag,
   tokenAccuracy: flag,
@@ -273,6 +277,7 @@ function completed(
     seed: given.seed ?? 0,
     checkpointDir: given.checkpointDir,
     checkpointEvery: given.checkpointEvery,
+    checkpointFirst: given.checkpointFirst ?? false,
     resume: given.resume ?? false,
     onStep: given.onStep,
     beforeCheckpoint: given.beforeCheckpoint,

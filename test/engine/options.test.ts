@@ -21,3 +21,10 @@ it('the cache on a GPU is sized by what that GPU has left, not by the host', () 
   expect(() => engineSettings({}, on(new Device('cuda', 1)))).toThrow('no room for one block');
   expect(engineSettings({ cacheBytes: bytes }, on(new Device('cuda', 1))).blocks).toBe(blocks);
 });
+
+it('a step always has room for a piece of a prompt beside a full batch', () => {
+  const step = (options: object): number => engineSettings(options, on(new Device('cuda', 0))).stepTokens;
+  expect(step({})).toBe(256);
+  expect(step({ maxBatch: 300 })).toBe(302);
+  expect(step({ maxBatch: 8, stepTokens: 4 })).toBe(10);
+});

@@ -40,6 +40,20 @@ describe('steps', () => {
     }
   });
 
+  it('leave no prompt behind a batch that is full but for it', () => {
+    for (let length = 2; length < 20; length++) {
+      const s = scheduler({ maxBatch: 4, stepTokens: 6 });
+      const busy = Array.from({ length: 3 }, () => sequence(2, { produces: 40 }));
+      for (const one of busy) s.add(one);
+      while (busy.some(({ computed }) => computed < 2)) step(s, busy);
+      const late = sequence(length, { produces: 40 });
+      s.add(late);
+      for (let i = 0; i < length; i++) step(s, busy);
+      expect(late.computed, `of ${length}`).toBeGreaterThanOrEqual(length);
+      run(s);
+    }
+  });
+
   it('can be planned ahead of the tokens, but not a sequence that waits for its own', () => {
     const s = scheduler({ blocks: 3 });
     const one = sequence(4, { produces: 8 });

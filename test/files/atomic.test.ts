@@ -98,25 +98,28 @@ describe('writeFolderAtomic', () => {
   });
 });
 
-// Each state that a crash can leave, made by hand: what is in place, what lies beside it, and what must come of it.
+// Each state that a crash can leave, made by hand: what is in place, what lies beside it, and what must come of it. Where
+// a folder is in place, what lies beside it may belong to another process, which is replacing it.
 describe('settleFolder', () => {
   const place = (name: string, content: string) => {
     mkdirSync(join(folder, name));
     writeFileSync(join(folder, name, 'file'), content);
   };
-  const states: [what: string, present: Record<string, string>, result: string | undefined][] = [
-    ['nothing', {}, undefined],
-    ['before the first rename', { target: 'old', '.target.new': 'new' }, 'old'],
-    ['between the renames', { '.target.old': 'old', '.target.new': 'new' }, 'new'],
-    ['after the second rename', { target: 'new', '.target.old': 'old' }, 'new'],
-    ['with the old one only', { '.target.old': 'old' }, 'old'],
+  const states: [what: string, present: Record<string, string>, result: string | undefined, left: string[]][] = [
+    ['nothing', {}, undefined, []],
+    ['before the first rename', { target: 'old', '.target.new': 'new' }, 'old', ['.target.new', 'target']],
+    ['between the renames', { '.target.old': 'old', '.target.new': 'new' }, 'new', ['.target.old', 'target']],
+    ['after the second rename', { target: 'new', '.target.old': 'old' }, 'new', ['.target.old', 'target']],
+    ['with the old one only', { '.target.old': 'old' }, 'old', ['target']],
   ];
-  for (const [what, present, result] of states) {
+  for (const [what, present, result, left] of states) {
     it(`settles a crash ${what}`, async () => {
       for (const [name, content] of Object.entries(present)) place(name, content);
       await settleFolder(join(folder, 'target'));
-      expect(readdirSync(folder)).toEqual(result === undefined ? [] : ['target']);
+      expect(readdirSync(folder).sort()).toEqual(left);
       if (result !== undefined) expect(text('target', 'file')).toBe(result);
+      await writeFolderAtomic(join(folder, 'target'), async () => {});
+      expect(readdirSync(folder), 'after the next write').toEqual(['target']);
     });
   }
 

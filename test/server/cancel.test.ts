@@ -3,7 +3,7 @@ import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadModel, type Model } from '../../lib/model.js';
 import { createServer } from '../../lib/server/index.js';
-import { modelId, modelPath } from './running.js';
+import { failuresOnly, modelId, modelPath } from './running.js';
 
 let model: Model;
 beforeAll(async () => {
@@ -239,6 +239,32 @@ describe('closing', () => {
     await closing;
     expect((await server.fetch(new Request('http://x/v1/models'))).status).toBe(503);
     await expect(client.models.list()).rejects.toThrow(OpenAI.APIConnectionError);
+  });
+
+  it('waits for what came by the fetch handler too, and cuts it off with a 503', async () => {
+    for (const drainSeconds of [20, 0]) {
+      const server = createServer({ models: [model], logger: failuresOnly });
+      await server.ready;
+      const post = (path: string, body: object) =>
+        server.fetch(
+          new Request(`http://x/v1${path}`, {
+            method: 'POST',
+            headers: { 'content-type': 'application/json' },
+            body: JSON.stringify({ model: modelId, ...body }),
+          }),
+        );
+      const answers = Promise.all([
+        post('/embeddings', { input: Array.from({ length: 200 }, (_, n) => `${n} ${'word '.repeat(60)}`) }),
+        post('/completions', { prompt: 'word '.repeat(200), max_tokens: 0, echo: true, logprobs: 1 }),
+        post('/chat/completions', { ...request, max_tokens: 30 }),
+      ]);
+      await new Promise((resolve) => setTimeout(resolve, 50)); // they are let in
+      await server.close({ drainSeconds });
+      const statuses = (await answers).map(({ status }) => status);
+      if (drainSeconds > 0) expect(statuses).toEqual([200, 200, 200]);
+      else expect(statuses[0]).toBe(503);
+      for (const status of statuses) expect([200, 503]).toContain(status);
+    }
   });
 
   it('cuts off what lasts longer than it may', async () => {

@@ -76,6 +76,22 @@ describe('a job whose process dies', () => {
     expect((await over((await create(rows(4))).id)).status).toBe('succeeded');
   });
 
+  it('gets on once it was begun again, however early it is killed: it saves after its first step', async () => {
+    const { id } = await create(rows(40), long);
+    await until(id, async () => (await stepsOf(id)).length >= 2);
+    await restart(() => {
+      rmSync(pathOf(id, 'run'), { recursive: true });
+      edit(id, { starts: 1, reached: 0 });
+    });
+    // Else the first checkpoint would be that of step 200.
+    await until(id, () => existsSync(pathOf(id, 'run', 'step-000001')));
+    expect(recordOf(id)).toMatchObject({ starts: 2, reached: 0 });
+    await restart(() => edit(id, { starts: 2 }));
+    await until(id, () => recordOf(id).starts === 1);
+    expect(recordOf(id).reached).toBeGreaterThanOrEqual(1);
+    await at().client.fineTuning.jobs.cancel(id);
+  });
+
   it('is also failed where reading its data is what ends it', async () => {
     const { id } = await create(rows(40), long);
     await at().client.fineTuning.jobs.pause(id);

@@ -127,6 +127,14 @@ describe('what is wrong', () => {
     );
   });
 
+  it('with a rank that the engine could not serve', async () => {
+    await expect(create(rows(2), { lora_r: 300 })).rejects.toMatchObject({
+      status: 400,
+      param: 'lora_r',
+      message: expect.stringContaining('at most 256'),
+    });
+  });
+
   it.each(['', '/events', '/checkpoints'])('with a job that is not there: %s', async (path) => {
     const response = await fetch(`${at().url}/v1/fine_tuning/jobs/ftjob-..%2f..${path}`);
     expect(response.status).toBe(404);

@@ -131,6 +131,10 @@ describe('a supervised job', () => {
     expect(await ask(job.fine_tuned_model!)).toBe(tuned);
     expect(await streamed(job.fine_tuned_model!)).toBe(tuned);
 
+    const unloaded = await at().post('/v1/unload_lora_adapter', { lora_name: job.fine_tuned_model });
+    expect([unloaded.status, await unloaded.text()]).toEqual([400, expect.stringContaining('DELETE /v1/models/')]);
+    expect(await ask(job.fine_tuned_model!)).toBe(tuned);
+
     const gone = await at().client.models.delete(job.fine_tuned_model!);
     expectValid('DeleteModelResponse', gone);
     await expect(ask(job.fine_tuned_model!)).rejects.toMatchObject({ status: 404, code: 'model_not_found' });
@@ -252,6 +256,32 @@ describe('jobs', () => {
     // Stops leave a checkpoint to go on from, but no model.
     expect(messages.filter((message) => message.startsWith('Checkpoint'))).toEqual([]);
     await vi.waitFor(() => expect(existsSync(join(dataDir, 'jobs', id, 'run'))).toBe(false));
+  });
+
+  it('that are paused at the last moment have no model until they go on', async () => {
+    let paused = 0;
+    for (let round = 0; round < 6; round++) {
+      const before = (await at().client.files.list({ purpose: 'fine-tune-results' })).data.length;
+      const { id } = await create(rows(4), { ...quick, lora_r: 16 }, { suffix: `late${round}` });
+      while (!existsSync(join(dataDir, 'jobs', id, 'adapter'))) await new Promise(setImmediate);
+      const pausing = new Request(`http://x/v1/fine_tuning/jobs/${id}/pause`, { method: 'POST' });
+      if ((await at().server.fetch(pausing)).status === 200) {
+        paused++;
+        // The training has noticed it once another job is let in.
+        expect((await over((await create(rows(4))).id)).status).toBe('succeeded');
+        expect(await retrieve(id)).toMatchObject({ status: 'queued', fine_tuned_model: null });
+        const names = (await at().client.models.list()).data.map((model) => model.id);
+        expect(names.filter((name) => name.includes(`:late${round}:`) && !name.includes(':ckpt-'))).toEqual([]);
+        const results = (await at().client.files.list({ purpose: 'fine-tune-results' })).data;
+        expect(results.length - before).toBeLessThanOrEqual(1); // that of the other job
+        await at().client.fineTuning.jobs.resume(id);
+      }
+      const job = await over(id);
+      expect(job.status).toBe('succeeded');
+      expect(await at().client.models.retrieve(job.fine_tuned_model!)).toMatchObject({ parent: modelId });
+      expect((await at().client.files.retrieve(job.result_files[0]!)).purpose).toBe('fine-tune-results');
+    }
+    expect(paused).toBeGreaterThan(0);
   });
 
   it('train while their process answers, and go on after it was closed', async () => {

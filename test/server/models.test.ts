@@ -112,9 +112,26 @@ describe('adapters', () => {
     expect((await server.client.models.list()).data.map(({ id }) => id)).not.toContain('fold');
     const load = { lora_name: 'fold', lora_path: 'fold' };
     expect((await server.post('/v1/load_lora_adapter', load)).status).toBe(200);
+    expect((await server.post('/v1/load_lora_adapter', load)).status).toBe(400);
     expect((await chat('fold')).model).toBe('fold');
     await rm(join(folder, 'inside', 'fold'), { recursive: true });
     expect((await unload()).status).toBe(200);
+  });
+
+  it('that were dropped into the folder are loaded by its name once, whether they were asked for or not', async () => {
+    using model = await loadModel(modelPath);
+    using adapter = Adapter.create(model.decoder, { r: 2 }, 1);
+    for (const name of ['fresh', 'asked']) {
+      await adapter.save(join(folder, 'inside', name));
+      if (name === 'asked') await chat(name);
+      const load = { lora_name: name, lora_path: name };
+      expect((await server.post('/v1/load_lora_adapter', { lora_name: name, lora_path: 'herd' })).status).toBe(400);
+      expect((await server.post('/v1/load_lora_adapter', load)).status).toBe(200);
+      expect((await server.post('/v1/load_lora_adapter', load)).status).toBe(400);
+      expect((await chat(name)).model).toBe(name);
+      await server.post('/v1/unload_lora_adapter', { lora_name: name });
+      await rm(join(folder, 'inside', name), { recursive: true });
+    }
   });
 
   it('of a rank that the engine does not hold are refused when they are loaded', async () => {

@@ -103,6 +103,20 @@ describe.skipIf(!executablePath)('in a browser', () => {
     const running = async (): Promise<string | undefined> =>
       /^helvetia:num_requests_running\S* (\d+)$/m.exec(await (await fetch(`${server.url}/metrics`)).text())?.[1];
     await expect.poll(running).toBe('0');
+    // A new conversation in the middle of an answer has nothing of the old one.
+    await page.locator('#chat-text').fill('And one about a bird.');
+    await page.keyboard.press('Enter');
+    await page.locator('.message.assistant.writing', { hasText: /\w \w/ }).waitFor();
+    await page.locator('#clear').click();
+    await page.locator('#chat-send', { hasText: 'Send' }).waitFor();
+    await page.locator('#chat-text').fill('Something else.');
+    const [asked] = await Promise.all([
+      page.waitForRequest('**/v1/chat/completions'),
+      page.locator('#chat-text').press('Enter'),
+    ]);
+    expect(asked.postDataJSON().messages).toEqual([{ role: 'user', content: 'Something else.' }]);
+    await page.keyboard.press('Escape');
+    await page.locator('#chat-send', { hasText: 'Send' }).waitFor();
     await page.unroute('**/v1/chat/completions');
     await page.locator('#clear').click();
     expect(await page.locator('.message').count()).toBe(0);

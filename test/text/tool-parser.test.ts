@@ -56,6 +56,18 @@ describe('a stream of text', () => {
       '',
       [{ name: 'now', arguments: '{"a": 1}' }],
     ],
+    [
+      'hermes',
+      '<tool_call>{"name": "now", "arguments": {"a": 1}, "parameters": {"b": 2}}</tool_call>',
+      '',
+      [{ name: 'now', arguments: '{"a": 1}' }],
+    ],
+    [
+      'hermes',
+      '<tool_call>{"parameters": {"a": 1}, "name": "now", "arguments": "{}"}</tool_call>',
+      '',
+      [{ name: 'now', arguments: '{"a": 1}' }],
+    ],
     ['llama', body.replace('arguments', 'parameters'), '', [weather]],
     ['llama', `<|python_tag|>${body.replace('arguments', 'parameters')}`, '', [weather]],
     [

@@ -18,14 +18,15 @@ export function openChat() {
     if (content === '') return;
     text.value = '';
     text.style.height = 'auto';
-    messages.push({ role: 'user', content });
+    const conversation = messages;
+    conversation.push({ role: 'user', content });
     add(log, 'user', content);
     writing = new AbortController();
     state(true);
-    const answer = await write(log, messages, writing.signal);
-    // What was not answered is not part of the conversation.
-    if (answer) messages.push({ role: 'assistant', content: answer });
-    else messages.pop();
+    const answer = await write(log, conversation, writing.signal);
+    // What was not answered is not part of the conversation; a new one may have begun meanwhile.
+    if (answer) conversation.push({ role: 'assistant', content: answer });
+    else conversation.pop();
     writing = undefined;
     state(false);
   });

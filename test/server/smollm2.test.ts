@@ -1,5 +1,9 @@
 // The server over a real model, where it is beside the repository.
-import { expect, it } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { toFile } from 'openai';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { hasShared, shared } from '../shared.js';
 import { running } from './running.js';
 import { expectValid } from './specification.js';
@@ -31,4 +35,68 @@ it.skipIf(!hasShared(...file))('serves SmolLM2: chats, streams, embeddings', asy
   );
   const dot = (a: number[], b: number[]): number => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
   expect(dot(vectors[0]!, vectors[1]!)).toBeGreaterThan(dot(vectors[0]!, vectors[2]!));
+});
+
+it.skipIf(!hasShared(...file))('fine-tunes SmolLM2: a job learns a fact, and its model tells it', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'helvetia-smollm2-'));
+  onTestFinished(() => rmSync(dataDir, { recursive: true }));
+  await using server = await running({ models: [{ id: 'org/smollm2', model: shared(...file) }], dataDir });
+  const { client } = server;
+  const rows = ['Where is the parcel?', 'Where is my parcel?', 'Tell me where the parcel is.'].map((content) => ({
+    messages: [
+      { role: 'user', content },
+      { role: 'assistant', content: 'It waits in Chur.' },
+    ],
+  }));
+  const text = rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+  const upload = await client.files.create({
+    file: await toFile(Buffer.from(text), 'rows.jsonl'),
+    purpose: 'fine-tune',
+  });
+  const { id } = await client.fineTuning.jobs.create({
+    model: 'org/smollm2',
+    training_file: upload.id,
+    method: {
+      type: 'supervised',
+      supervised: { hyperparameters: { n_epochs: 10, batch_size: 3, learning_rate_multiplier: 10 } },
+    },
+  });
+  const job = await vi.waitFor(
+    async () => {
+      const found = await client.fineTuning.jobs.retrieve(id);
+      expect(['succeeded', 'failed']).toContain(found.status);
+      return found;
+    },
+    { timeout: 100_000, interval: 100 },
+  );
+  expectValid('FineTuningJob', job);
+  expect(job.error).toBeNull();
+  const request = {
+    messages: [{ role: 'user' as const, content: 'Where is the parcel?' }],
+    max_tokens: 12,
+    temperature: 0,
+  };
+  const ask = async (model: string): Promise<string | null> =>
+    (await client.chat.completions.create({ ...request, model })).choices[0]!.message.content;
+  const [base, tuned] = await Promise.all([ask('org/smollm2'), ask(job.fine_tuned_model!)]);
+  expect(tuned).toContain('It waits in Chur.');
+  expect(base).not.toContain('Chur');
+
+  const schema = { type: 'object', properties: { city: { enum: ['Bern', 'Chur'] } }, required: ['city'] };
+  const constrained = await client.chat.completions.create({
+    ...request,
+    model: job.fine_tuned_model!,
+    max_tokens: 60,
+    response_format: { type: 'json_schema', json_schema: { name: 'place', strict: true, schema } },
+  });
+  expect(['Bern', 'Chur']).toContain(JSON.parse(constrained.choices[0]!.message.content!).city);
+  const called = await client.chat.completions.create({
+    ...request,
+    model: job.fine_tuned_model!,
+    max_tokens: 60,
+    tools: [{ type: 'function', function: { name: 'find', parameters: schema } }],
+    tool_choice: 'required',
+  });
+  expectValid('CreateChatCompletionResponse', called);
+  expect(called.choices[0]!.message.tool_calls).toMatchObject([{ type: 'function', function: { name: 'find' } }]);
 });

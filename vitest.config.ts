@@ -30,7 +30,7 @@ const models = [
   'test/models/{greedy,narrow,train-curves}.test.ts',
 ];
 
-const serving = ['test/engine/{engine,faults}.test.ts', 'test/server/{completions,stream}.test.ts'];
+const serving = ['test/engine/{adapters,engine,faults}.test.ts', 'test/server/{completions,echo,models,tools}.test.ts'];
 
 interface Project {
   name: string;

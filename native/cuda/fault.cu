@@ -38,9 +38,11 @@ std::string sentence(const Faults& faults, Faults::Kind kind) {
 
 std::string takeFault(Faults& faults) {
   std::string found;
-  for (int kind = 0; kind < Faults::kinds; kind++)
-    if (found.empty() && faults.first[kind]) found = sentence(faults, Faults::Kind(kind));
-  if (!found.empty()) faults = Faults{};
+  for (int kind = 0; kind < Faults::kinds; kind++) {
+    if (!faults.first[kind]) continue;
+    if (found.empty()) found = sentence(faults, Faults::Kind(kind));
+    faults.first[kind] = 0;  // alone: kernels of later calls may be noting faults of other kinds
+  }
   return found;
 }
 

@@ -177,7 +177,7 @@ __global__ void expandRows(Sink out, Source old, const float* hidden, Source b, 
 void loraGrouped(Device& device, Out out, In x, In a, In b, In ranks, In scalings, In order, In segments) {
   const int slots = int(a.dim(0)), rank = int(a.dim(1)), count = int(order.size());
   const int64_t in = a.dim(2), outputs = b.dim(1), spans = ceilDiv(in, span);
-  if (count == 0 || slots == 0 || rank == 0) return;
+  if (count == 0 || slots == 0 || rank == 0 || outputs == 0) return;
   const Groups groups{order.data<const int32_t>(), segments.data<const int32_t>(), ranks.data<const int32_t>(), count, slots,
                       rank, x.rows(), {device.faults, Faults::loraRow, x.rows()}, {device.faults, Faults::loraSegment, count}};
   const unsigned places = unsigned(ceilDiv(count, rowsAtOnce)), warps = unsigned(std::min(rank, threads / 32));

@@ -26,7 +26,7 @@ constexpr int64_t chunkElements = int64_t(64) << 20;  // 256 MB of logits: their
 #endif
 
 int64_t chunkRows(int64_t tokens, int64_t vocab) {
-  const int64_t rows = chunkElements / vocab / 128 * 128;
+  const int64_t rows = chunkElements / std::max<int64_t>(1, vocab) / 128 * 128;
   return std::min(tokens, std::max<int64_t>(rows, 128));
 }
 

@@ -213,7 +213,7 @@ void runSplit(Device& device, const Product& p, const Finish& finish, const Matm
   Scratch<float> parts(device, plan.splits * part);
   Finish plain;
   plain.M = p.M;
-  plain.N = pitch;  // the padding is stored too: sums of zeros
+  plain.N = pitch;  // the padding may be stored too; whatever it holds is left out of the sums
   plain.batches = {p.batches.count, 1, {uint32_t(p.batches.count)}};
   plain.out = {static_cast<float*>(parts), DType::f32, pitch, 1, {p.M * pitch}};
   plain.splitStride = part;

@@ -35,7 +35,7 @@ __global__ void appendRows(Sink kCache, Sink vCache, Source k, Source v, Strides
 
 // Enough blocks for three on every multiprocessor, if the longest sequence has that many steps.
 int splitsFor(const Device& device, int64_t sequencesAndHeads, int64_t mostKeys) {
-  const int64_t wanted = ceilDiv(3 * device.processors, sequencesAndHeads), steps = ceilDiv(mostKeys, splitStep);
+  const int64_t wanted = ceilDiv(3 * device.processors, std::max<int64_t>(1, sequencesAndHeads)), steps = ceilDiv(mostKeys, splitStep);
   return int(std::max<int64_t>(1, std::min<int64_t>({wanted, steps, 64})));
 }
 

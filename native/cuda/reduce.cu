@@ -207,7 +207,7 @@ struct Later {
 
 // Of equal numbers the first wins: its complemented place is the largest.
 template <class C, int width>
-__global__ void extremeRow(int32_t* out, Reader<C> x, Nest<2> rows, int64_t cols, int64_t step, bool downwards) {
+__global__ __launch_bounds__(1024) void extremeRow(int32_t* out, Reader<C> x, Nest<2> rows, int64_t cols, int64_t step, bool downwards) {
   const int64_t row = int64_t(blockIdx.x) * blockDim.y + threadIdx.y;
   if (row >= rows.size) return;
   int64_t at[2];
@@ -244,7 +244,7 @@ void extreme(Device& device, const Out& out, const In& x, bool downwards) {
 
 // k passes over a row, each of which finds the next one in order: a row stays in the cache, and k is small.
 template <int width>
-__global__ void largestOfRow(Sink values, int32_t* places, Source x, int64_t cols, int k) {
+__global__ __launch_bounds__(1024) void largestOfRow(Sink values, int32_t* places, Source x, int64_t cols, int k) {
   const int64_t row = blockIdx.x;
   auto* room = reinterpret_cast<unsigned long long*>(ptx::sharedMemory());
   unsigned long long last = ~0ull;

@@ -109,7 +109,7 @@ describe('lora', () => {
       expect(await run(slice(x, 0, t, t + 1), [t % 3])).toEqual(all.slice(t * 70, t * 70 + 70));
   });
 
-  it('refuses groups that do not fit, and rows outside the batch at the await', async () => {
+  it('refuses groups that do not fit, and rows outside the batch at the await; takes layers without outputs', async () => {
     const [a, b] = [zeros([2, 4, 8], { device }), zeros([2, 6, 4], { device })];
     const [out, x] = [zeros([3, 6], { device }), zeros([3, 8], { device })];
     const groups = (order: number[], segments: number[]) => ({
@@ -127,6 +127,8 @@ describe('lora', () => {
     await expect(loraGrouped(out, x, groups([3], [0, 0, 1])).data()).rejects.toThrow(
       'loraGrouped: row 3 of a batch of 3',
     );
+    const nothing = { ...groups([0], [0, 0, 1]), b: zeros([2, 0, 4], { device }) };
+    expect([...(await loraGrouped(zeros([3, 0], { device }), x, nothing).data())]).toEqual([]);
     const again = zeros([3, 6], { device });
     await expect(loraGrouped(again, x, groups([0], [0, 2, 1])).data()).rejects.toThrow(
       'slot 0 has the rows 0 to 2 of 1',

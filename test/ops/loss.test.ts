@@ -32,6 +32,12 @@ describe('loss', () => {
     for (const value of await weight.grad!.data()) expect(value).not.toBeNaN();
   });
 
+  it('takes a vocabulary of none', async () => {
+    const x = randn([3, 4], { device, seed: 1 });
+    const losses = linearCrossEntropy(x, zeros([0, 4], { device }), targetsOf(-1, -1, -1));
+    expect([...(await losses.data())]).toEqual([0, 0, 0]);
+  });
+
   it('has no gradient where no row has a target', async () => {
     const x = randn([3, 4], { device, seed: 1, requiresGrad: true });
     const weight = randn([5, 4], { device, seed: 2, requiresGrad: true });

@@ -4,6 +4,7 @@ import { noGrad } from '../../lib/autograd.js';
 import { compare, seeded } from '../../lib/check/case.js';
 import { cases } from '../../lib/check/paged.js';
 import { attention } from '../../lib/ops/attention.js';
+import { cast } from '../../lib/ops/copy.js';
 import { pagedAppend, pagedAttention } from '../../lib/ops/paged.js';
 import { empty, type Tensor, tensor, viewOf } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
@@ -41,6 +42,10 @@ describe('paged cache', () => {
   const cache = (): Tensor => tensor(new Float32Array(2 * 1 * 4 * 8), { shape: [2, 1, 4, 8], device });
   const rows = (count: number, heads = 1): Tensor =>
     tensor(new Float32Array(count * heads * 8), { shape: [count, heads, 8], device });
+  const rowsOf = async (x: Tensor): Promise<number[][]> => {
+    const data = await cast(x, 'f32').data();
+    return Array.from({ length: x.dim(0) }, (_, i) => [...data.slice(8 * i, 8 * i + 8)]);
+  };
   const tables = { blockTables: ints([0, 1], [1, 2]), boundaries: ints([0, 2]), lengths: ints([5]) };
 
   it('fails at the await when slots, lengths or tables leave the cache', async () => {
@@ -58,6 +63,21 @@ describe('paged cache', () => {
       'boundaries must rise from 0 to at most 2 tokens',
     );
   });
+
+  it.each(['f32', 'bf16'] as const)(
+    'gives zeros to tokens of no sequence, also where there is none (%s)',
+    async (dtype) => {
+      const ones = tensor(new Float32Array(3 * 8).fill(1), { shape: [3, 1, 8], dtype, device });
+      const [k, v] = [0, 1].map(() =>
+        tensor(new Float32Array(2 * 4 * 8).fill(1), { shape: [2, 1, 4, 8], dtype, device }),
+      );
+      const one = { blockTables: ints([0, 1], [1, 2]), boundaries: ints([0, 2]), lengths: ints([5]) };
+      const [first, second, third] = await rowsOf(pagedAttention(ones, k!, v!, one));
+      expect([first, second, third]).toEqual([Array(8).fill(1), Array(8).fill(1), Array(8).fill(0)]);
+      const none = { blockTables: ints([], [0, 2]), boundaries: ints([0]), lengths: ints([]) };
+      expect((await rowsOf(pagedAttention(ones, k!, v!, none))).flat()).toEqual(Array(24).fill(0));
+    },
+  );
 
   it('refuses a gradient, and works where none is recorded', () => {
     const q = rows(2);

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
-import type { Native } from './lib/native.js';
+import type { Native } from './lib/core/native.js';
 
 const load = createRequire(import.meta.url)('node-gyp-build') as (folder: string) => Native;
 const native = load(import.meta.dirname);
@@ -30,7 +30,10 @@ const models = [
   'test/models/{greedy,narrow,train-curves}.test.ts',
 ];
 
-const serving = ['test/engine/{adapters,engine,faults}.test.ts', 'test/server/{completions,echo,models,tools}.test.ts'];
+const serving = [
+  'test/engine/{adapters,engine,faults}.test.ts',
+  'test/server/openai/{completions,echo,models,tools}.test.ts',
+];
 
 interface Project {
   name: string;

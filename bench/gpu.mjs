@@ -16,7 +16,7 @@ import { parseArgs } from 'node:util';
 import { spread } from '../dist/lib/bench/measure.js';
 import { timeLora } from '../dist/lib/bench/models.js';
 import { subject } from '../dist/lib/bench/subject.js';
-import { cudaInfo, device as deviceOf, trimMemory } from '../dist/lib/device.js';
+import { cudaInfo, device as deviceOf, trimMemory } from '../dist/lib/core/device.js';
 import { Adapter } from '../dist/lib/lora/adapter.js';
 import { Model } from '../dist/lib/model.js';
 import { attention, backward, cast, matmul, pagedAttention, randn, scope, tensor } from '../dist/lib/tensor-api.js';

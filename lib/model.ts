@@ -3,9 +3,11 @@
 import { existsSync, statSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { noGrad } from './autograd.js';
-import { device as deviceOf } from './device.js';
-import type { DType } from './dtype.js';
+import { noGrad } from './core/autograd.js';
+import { device as deviceOf } from './core/device.js';
+import type { DType } from './core/dtype.js';
+import { scope } from './core/scope.js';
+import type { Tensor } from './core/tensor.js';
 import { Engine, type EngineOptions, type EngineStats } from './engine/engine.js';
 import type { EngineWatcher } from './engine/watcher.js';
 import { writeAtomic, writeFolderAtomic } from './files/atomic.js';
@@ -13,13 +15,12 @@ import { openGguf } from './files/gguf.js';
 import { type ResolveOptions, resolveModel } from './files/hub.js';
 import { check, readJson } from './files/json.js';
 import { type SavedTensor, saveSafetensors } from './files/safetensors.js';
+import { Stream } from './flow/stream.js';
 import { Adapter } from './lora/adapter.js';
 import { mergedWeights } from './lora/merge.js';
 import { Decoder, packed } from './models/decoder.js';
 import { loadDecoder } from './models/load.js';
-import { scope } from './scope.js';
-import { Stream } from './stream.js';
-import type { Tensor } from './tensor.js';
+import type { ChatMessage } from './text/chat/template.js';
 import { type Generated, generate, type Piece } from './text/generate.js';
 import type { TokenMask } from './text/mask.js';
 import {
@@ -29,8 +30,7 @@ import {
   generationDefaults,
   settingsOf,
 } from './text/options.js';
-import type { ChatMessage } from './text/template.js';
-import { Tokenizer } from './text/tokenizer.js';
+import { Tokenizer } from './text/tokenizer/tokenizer.js';
 import { type Finetune, finetune } from './train/finetune.js';
 import type { FinetuneOptions } from './train/options.js';
 

@@ -1,8 +1,21 @@
 // The public names of `helvetia/tensor`: tensors, ops with gradients, devices and memory.
-export { backward, checkpoint, noGrad } from './autograd.js';
-export { cpuInfo, cudaAbsence, cudaCount, cudaInfo, Device, device, memory, resetPeak, trimMemory } from './device.js';
-export type { BlockDType, DType } from './dtype.js';
-export type { MemoryUse } from './native.js';
+export { backward, checkpoint, noGrad } from './core/autograd.js';
+export {
+  cpuInfo,
+  cudaAbsence,
+  cudaCount,
+  cudaInfo,
+  Device,
+  device,
+  memory,
+  resetPeak,
+  trimMemory,
+} from './core/device.js';
+export type { BlockDType, DType } from './core/dtype.js';
+export type { MemoryUse } from './core/native.js';
+export { Recording, recordCalls } from './core/recording.js';
+export { keep, scope } from './core/scope.js';
+export { empty, Tensor, type TensorOptions, tensor } from './core/tensor.js';
 export * from './ops/adamw.js';
 export { type AttentionOptions, attention } from './ops/attention.js';
 export { cast, concat, contiguous, gather, scatterAdd, stack, toDevice, zerosLike } from './ops/copy.js';
@@ -21,6 +34,3 @@ export { rope } from './ops/rope.js';
 export * from './ops/sample.js';
 export { logSoftmax, softmax } from './ops/softmax.js';
 export { expand, permute, reshape, select, slice, split, squeeze, transpose, unsqueeze } from './ops/view.js';
-export { Recording, recordCalls } from './recording.js';
-export { keep, scope } from './scope.js';
-export { empty, Tensor, type TensorOptions, tensor } from './tensor.js';

@@ -3,10 +3,10 @@ import type { EmbeddingModelV4, LanguageModelV3, LanguageModelV4, ProviderV3, Pr
 import { embedMany, generateObject, generateText, jsonSchema, Output, stepCountIs, streamText, tool } from 'ai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHelvetia, helvetia } from '../lib/ai-sdk/index.js';
+import { QueueFull } from '../lib/flow/quota.js';
+import { Stream } from '../lib/flow/stream.js';
 import { loadModel, type Model } from '../lib/model.js';
-import { QueueFull } from '../lib/quota.js';
-import { Stream } from '../lib/stream.js';
-import { RenderFailed } from '../lib/text/render-thread.js';
+import { RenderFailed } from '../lib/text/chat/render-thread.js';
 
 let model: Model;
 beforeAll(async () => {

@@ -17,12 +17,12 @@ const native = files('native', /\.(h|cc|cu|cuh)$/);
 const lib = files('lib', /\.ts$/);
 const tests = files('test', /\.ts$/);
 
-/** The rooms of lib/, lowest first. A file may import from its own room and from lower ones. */
+/** The folders of lib/, lowest first. A file may import from its own folder and from lower ones. */
 const rooms: readonly (readonly string[])[] = [
-  ['dtype', 'native', 'device', 'steps', 'scope', 'tensor', 'autograd', 'recording', 'stream', 'quota', 'waiting'],
+  ['core', 'flow'],
   ['files'],
   ['ops'],
-  ['nn'],
+  ['parts'],
   ['lora'],
   ['models'],
   ['text'],
@@ -50,8 +50,8 @@ describe('lib', () => {
     }
   });
 
-  it('knows the addon only through lib/native.ts', () => {
-    const others = lib.filter((file) => file !== 'lib/native.ts' && /node-gyp-build|\.node'/.test(read(file)));
+  it('knows the addon only through lib/core/native.ts', () => {
+    const others = lib.filter((file) => file !== 'lib/core/native.ts' && /node-gyp-build|\.node'/.test(read(file)));
     expect(others).toEqual([]);
   });
 });
@@ -105,7 +105,7 @@ describe('kernels', () => {
     ]),
   );
   const typed = new Map(
-    [...read('lib/native.ts').matchAll(/^ {2}(\w+)\((.*)\): void;$/gm)].map(
+    [...read('lib/core/native.ts').matchAll(/^ {2}(\w+)\((.*)\): void;$/gm)].map(
       ([, name, list]) => [name!, list!.split(',').length] as const,
     ),
   );
@@ -115,13 +115,13 @@ describe('kernels', () => {
     expect(declared.size).toBeGreaterThan(60);
   });
 
-  it.each([...declared])('%s has its line in lib/native.ts, with %d arguments', (name, count) => {
+  it.each([...declared])('%s has its line in lib/core/native.ts, with %d arguments', (name, count) => {
     expect(typed.get(name)).toBe(count);
   });
 
   it('have a caller in lib', () => {
     const callers = lib
-      .filter((file) => file !== 'lib/native.ts')
+      .filter((file) => file !== 'lib/core/native.ts')
       .map(read)
       .join('\n');
     // Members of a family are also called by name through a table: kernels[name].

@@ -1,7 +1,7 @@
 // Errors as the AI SDK knows them. It tells them by markers, not by classes, so that its packages' versions may differ.
 
-import { QueueFull } from '../quota.js';
-import { RenderFailed } from '../text/render-thread.js';
+import { QueueFull } from '../flow/quota.js';
+import { RenderFailed } from '../text/chat/render-thread.js';
 
 /** What may go well later as a call that the SDK tries again by itself; any other error as it is. */
 export function retryable(error: unknown): unknown {

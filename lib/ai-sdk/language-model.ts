@@ -2,12 +2,12 @@
 
 import { randomUUID } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
+import { QueueFull } from '../flow/quota.js';
 import type { Adapter } from '../lora/adapter.js';
 import type { Generation, Model } from '../model.js';
-import { QueueFull } from '../quota.js';
+import { type AnswerReader, planAnswer, type ToolEvent } from '../text/calls/tools.js';
 import type { Generated } from '../text/generate.js';
 import type { GenerateOptions } from '../text/options.js';
-import { type AnswerReader, planAnswer, type ToolEvent } from '../text/tools.js';
 import { retryable } from './errors.js';
 import { answerOptions, chatMessages } from './prompt.js';
 import type {

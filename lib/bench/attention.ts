@@ -1,11 +1,11 @@
 // Times attention by itself: causal, over one packed batch of equally long sequences.
-import { backward, noGrad } from '../autograd.js';
-import type { Device } from '../device.js';
-import type { DType } from '../dtype.js';
+import { backward, noGrad } from '../core/autograd.js';
+import type { Device } from '../core/device.js';
+import type { DType } from '../core/dtype.js';
+import { scope } from '../core/scope.js';
+import { tensor } from '../core/tensor.js';
 import { attention } from '../ops/attention.js';
 import { randn } from '../ops/random.js';
-import { scope } from '../scope.js';
-import { tensor } from '../tensor.js';
 import { type Repeats, repeat, type Spread, seconds } from './measure.js';
 
 export interface AttentionShape {

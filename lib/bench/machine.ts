@@ -1,6 +1,6 @@
 // What a speed is measured on.
 import { cpus, totalmem } from 'node:os';
-import { cpuInfo } from '../device.js';
+import { cpuInfo } from '../core/device.js';
 
 export interface Machine {
   cpu: string;

@@ -1,12 +1,12 @@
 // What the machine reaches at best, as a yardstick: measured through our own kernels, so the shares show what a whole
 // model loses against them, not how good they are.
-import { noGrad } from '../autograd.js';
-import type { Device } from '../device.js';
-import type { DType } from '../dtype.js';
+import { noGrad } from '../core/autograd.js';
+import type { Device } from '../core/device.js';
+import type { DType } from '../core/dtype.js';
+import { scope } from '../core/scope.js';
 import { cast } from '../ops/copy.js';
 import { linear } from '../ops/matmul.js';
 import { randn } from '../ops/random.js';
-import { scope } from '../scope.js';
 import { repeat, type Spread, seconds } from './measure.js';
 
 export interface Reference {

@@ -1,6 +1,6 @@
 // Times a server as its clients see it: streams over HTTP, one and several at a time, and node-llama-cpp beside it where
 // it is installed. All answers have the same length, whatever the model would like to say.
-import { cpuInfo } from '../device.js';
+import { cpuInfo } from '../core/device.js';
 import type { Model } from '../model.js';
 import { createServer } from '../server/index.js';
 import { type Repeats, repeat, type Spread, seconds } from './measure.js';

@@ -1,14 +1,14 @@
 // The decoder to be timed: a model from disk, or seeded random weights of a named shape.
 import { freemem } from 'node:os';
-import { cudaInfo, type Device } from '../device.js';
-import { bytesOf, type DType } from '../dtype.js';
+import { cudaInfo, type Device } from '../core/device.js';
+import { bytesOf, type DType } from '../core/dtype.js';
+import { sizeOf } from '../core/tensor.js';
 import { resolveModel } from '../files/hub.js';
 import { decoderConfig } from '../models/architectures.js';
 import type { DecoderConfig } from '../models/config.js';
 import type { Decoder } from '../models/decoder.js';
 import { loadDecoder, randomDecoder, weightShapes } from '../models/load.js';
-import { type ShapeName, shapes } from '../models/shapes.js';
-import { sizeOf } from '../tensor.js';
+import { type ShapeName, shapes } from './shapes.js';
 
 export interface SubjectOptions {
   /** A folder, a GGUF file or a hub name; else `shape` says what to make. */

@@ -1,7 +1,7 @@
 // Cases of adamw and squaredNorm. Both read lists of tensors; adamw's results are what it wrote in place.
-import type { DType } from '../dtype.js';
+import type { DType } from '../core/dtype.js';
+import type { Shape } from '../core/tensor.js';
 import { type AdamWStep, adamw, squaredNorm } from '../ops/adamw.js';
-import type { Shape } from '../tensor.js';
 import { type Case, defineCase, type Numbers, numbers } from './case.js';
 
 const squares = (x: Numbers): number => x.data.reduce((sum, value) => sum + value * value, 0);

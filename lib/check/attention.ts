@@ -1,7 +1,7 @@
 // Cases of attention over packed sequences.
-import type { DType } from '../dtype.js';
+import type { DType } from '../core/dtype.js';
+import { viewOf } from '../core/tensor.js';
 import { attention } from '../ops/attention.js';
-import { viewOf } from '../tensor.js';
 import { type Case, defineCase, type Numbers, numbers } from './case.js';
 
 export interface Rules {

@@ -1,10 +1,10 @@
 // Cases: one op on one set of shapes and formats, with a naive reference. The same list serves four uses: forward
 // against the reference, device against device, gradients against finite differences, and timing.
-import { backward } from '../autograd.js';
-import type { Device } from '../device.js';
-import type { DType } from '../dtype.js';
-import { scope } from '../scope.js';
-import { type Shape, sizeOf, type Tensor, tensor } from '../tensor.js';
+import { backward } from '../core/autograd.js';
+import type { Device } from '../core/device.js';
+import type { DType } from '../core/dtype.js';
+import { scope } from '../core/scope.js';
+import { type Shape, sizeOf, type Tensor, tensor } from '../core/tensor.js';
 
 /** Numbers in double precision, row by row. */
 export interface Numbers {

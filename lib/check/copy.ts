@@ -1,5 +1,5 @@
 // Cases of casts, joins, gather and scatterAdd.
-import type { DType } from '../dtype.js';
+import type { DType } from '../core/dtype.js';
 import { cast, concat, contiguous, gather, scatterAdd, stack } from '../ops/copy.js';
 import { expand, permute, transpose } from '../ops/view.js';
 import { type Case, defineCase, type Numbers, numbers, rounded } from './case.js';

@@ -1,9 +1,9 @@
 // Cases of the elementwise functions: of one tensor, of two that broadcast, and where.
-import type { DType } from '../dtype.js';
+import type { DType } from '../core/dtype.js';
+import type { Tensor } from '../core/tensor.js';
 import * as binary from '../ops/binary.js';
 import * as ops from '../ops/elementwise.js';
 import { transpose } from '../ops/view.js';
-import type { Tensor } from '../tensor.js';
 import { type Case, defineCase, type Input, type Numbers, numbers } from './case.js';
 
 /** The error function: a series of positive terms, so nothing cancels. */

@@ -1,5 +1,5 @@
 // Cases of the embedding.
-import type { DType } from '../dtype.js';
+import type { DType } from '../core/dtype.js';
 import { embedding } from '../ops/embedding.js';
 import { type Case, defineCase, numbers } from './case.js';
 

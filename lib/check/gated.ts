@@ -1,5 +1,5 @@
 // Cases of swiglu and geglu.
-import type { DType } from '../dtype.js';
+import type { DType } from '../core/dtype.js';
 import { geglu, swiglu } from '../ops/gated.js';
 import { type Case, defineCase, numbers } from './case.js';
 import { geluTanh, silu } from './elementwise.js';

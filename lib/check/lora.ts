@@ -1,9 +1,9 @@
 // Cases of loraLinear, of the adapter's path alone, and of many adapters in one batch.
-import type { DType } from '../dtype.js';
+import type { DType } from '../core/dtype.js';
+import { type Shape, tensor } from '../core/tensor.js';
 import { cast } from '../ops/copy.js';
 import { add } from '../ops/elementwise.js';
 import { loraGrouped, loraLinear, loraLinearPath, loraMerge } from '../ops/lora.js';
-import { type Shape, tensor } from '../tensor.js';
 import { type Case, defineCase, type Numbers, numbers } from './case.js';
 import { product, withBias } from './matmul.js';
 

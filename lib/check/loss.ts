@@ -1,5 +1,5 @@
 // Cases of linearCrossEntropy and crossEntropy.
-import type { DType } from '../dtype.js';
+import type { DType } from '../core/dtype.js';
 import { crossEntropy, linearCrossEntropy } from '../ops/loss.js';
 import { type Case, defineCase, type Numbers, numbers, seeded } from './case.js';
 import { product } from './matmul.js';

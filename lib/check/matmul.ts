@@ -1,8 +1,8 @@
 // Cases of matmul and linear.
-import type { DType } from '../dtype.js';
+import type { DType } from '../core/dtype.js';
+import type { Shape } from '../core/tensor.js';
 import { type Activation, linear, matmul } from '../ops/matmul.js';
 import { transpose } from '../ops/view.js';
-import type { Shape } from '../tensor.js';
 import { type Case, defineCase, type Numbers, numbers } from './case.js';
 import { gelu, geluTanh, silu } from './elementwise.js';
 

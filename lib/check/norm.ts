@@ -1,5 +1,5 @@
 // Cases of RMSNorm and LayerNorm.
-import type { DType } from '../dtype.js';
+import type { DType } from '../core/dtype.js';
 import { layerNorm, rmsNorm } from '../ops/norm.js';
 import { type Case, defineCase, type Numbers, numbers } from './case.js';
 

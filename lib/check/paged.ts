@@ -1,5 +1,5 @@
 // Cases of the paged key-value cache.
-import type { DType } from '../dtype.js';
+import type { DType } from '../core/dtype.js';
 import { pagedAppend, pagedAttention } from '../ops/paged.js';
 import { attendRow, type Rules, rowOf } from './attention.js';
 import { type Case, defineCase, type Numbers, numbers, seeded } from './case.js';

@@ -1,7 +1,7 @@
 // Cases of dequantize, on blocks written here byte by byte.
-import { type BlockDType, bytesOf, type DType } from '../dtype.js';
+import { type BlockDType, bytesOf, type DType } from '../core/dtype.js';
+import { empty, type Tensor } from '../core/tensor.js';
 import { dequantize } from '../ops/quant.js';
-import { empty, type Tensor } from '../tensor.js';
 import { type Case, defineCase, type Numbers, numbers, seeded } from './case.js';
 
 /** Half precision's bits of a number that it holds exactly, at least 2^-14. */

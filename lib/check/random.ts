@@ -1,5 +1,5 @@
 // Cases of the constants, the seeded random numbers and dropout: reproducible, so they have exact references.
-import type { DType } from '../dtype.js';
+import type { DType } from '../core/dtype.js';
 import { arange, dropout, full, ones, randn, uniform, zeros } from '../ops/random.js';
 import { type Case, defineCase, type Numbers, numbers } from './case.js';
 import { philoxWords } from './philox.js';

@@ -1,9 +1,9 @@
 // Cases of the reductions.
-import type { DType } from '../dtype.js';
+import type { DType } from '../core/dtype.js';
+import type { Shape } from '../core/tensor.js';
 import { cast } from '../ops/copy.js';
 import { argmax, argmin, max, mean, min, sum, topk, variance } from '../ops/reduce.js';
 import { permute } from '../ops/view.js';
-import type { Shape } from '../tensor.js';
 import { type Case, defineCase, type Input, type Numbers, numbers } from './case.js';
 
 /** Groups the numbers by their place on the axes that stay. */

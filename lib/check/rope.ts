@@ -1,7 +1,7 @@
 // Cases of rotary position embedding.
-import type { DType } from '../dtype.js';
+import type { DType } from '../core/dtype.js';
+import { viewOf } from '../core/tensor.js';
 import { rope } from '../ops/rope.js';
-import { viewOf } from '../tensor.js';
 import { type Case, defineCase, type Numbers, numbers } from './case.js';
 
 interface Settings {

@@ -1,6 +1,6 @@
 // Cases of softmax and logSoftmax.
 
-import type { DType } from '../dtype.js';
+import type { DType } from '../core/dtype.js';
 import { logSoftmax, softmax } from '../ops/softmax.js';
 import { type Case, defineCase, type Numbers, numbers } from './case.js';
 

@@ -1,6 +1,7 @@
 // Cases of the views.
+
+import type { Shape, Tensor } from '../core/tensor.js';
 import { expand, permute, reshape, select, slice, split, squeeze, transpose, unsqueeze } from '../ops/view.js';
-import type { Shape, Tensor } from '../tensor.js';
 import { type Case, defineCase, type Numbers, numbers } from './case.js';
 import { permuted } from './copy.js';
 import { broadcasting } from './elementwise.js';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import type { Command } from 'commander';
 import { parameters } from '../bench/subject.js';
-import { cpuInfo } from '../device.js';
+import { cpuInfo } from '../core/device.js';
 import type { Adapter } from '../lora/adapter.js';
 import type { Model } from '../model.js';
 import type { FinetuneOptions } from '../train/options.js';

@@ -12,7 +12,7 @@ import {
   type Device,
   device as deviceOf,
   whyCpu,
-} from '../device.js';
+} from '../core/device.js';
 import { bytes, duration } from './format.js';
 import { addDevice } from './options.js';
 import { packageVersion } from './package.js';

@@ -3,7 +3,6 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { openGguf } from '../files/gguf.js';
-import { ggufConfig } from '../files/gguf-names.js';
 import { resolveModel } from '../files/hub.js';
 import { readJson } from '../files/json.js';
 import { openSafetensors } from '../files/safetensors.js';
@@ -11,7 +10,8 @@ import { openWeights, type Weights } from '../files/weights.js';
 import { readPeftConfig } from '../lora/config.js';
 import { decoderConfig } from '../models/architectures.js';
 import type { DecoderConfig } from '../models/config.js';
-import { Tokenizer } from '../text/tokenizer.js';
+import { ggufConfig } from '../models/gguf-names.js';
+import { Tokenizer } from '../text/tokenizer/tokenizer.js';
 import { bytes, count, plural } from './format.js';
 import { type Context, styleFor } from './terminal.js';
 

@@ -1,6 +1,6 @@
 // Opens a model for a command: says on a terminal what is being waited for, shows the download where there is one, and
 // says why the CPU was chosen where the choice was left open.
-import { whyCpu } from '../device.js';
+import { whyCpu } from '../core/device.js';
 import type { Adapter } from '../lora/adapter.js';
 import { loadModel, type Model } from '../model.js';
 import { bytes } from './format.js';

@@ -2,13 +2,13 @@
 //
 // Pairs are copied in. There is room for the largest rank that a slot has, and each uses its own: one adapter of a large
 // rank costs the others memory while it is there, and no time.
-import type { Device } from '../device.js';
-import type { DType } from '../dtype.js';
+import type { Device } from '../core/device.js';
+import type { DType } from '../core/dtype.js';
+import { kernels } from '../core/native.js';
+import { keep } from '../core/scope.js';
+import { empty, type Tensor, tensor, viewOf } from '../core/tensor.js';
 import type { Adapter } from '../lora/adapter.js';
-import { kernels } from '../native.js';
 import type { LoraGroups } from '../ops/lora.js';
-import { keep } from '../scope.js';
-import { empty, type Tensor, tensor, viewOf } from '../tensor.js';
 
 interface Layer {
   a: Tensor;

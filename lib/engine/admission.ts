@@ -4,7 +4,7 @@
 // fits, or, where it lacks an adapter's slot, nobody joins the adapter that is likeliest to leave one. A client that has
 // nothing in a full batch takes a place from the client with most.
 
-import type { WaitingLines } from '../waiting.js';
+import type { WaitingLines } from '../flow/waiting.js';
 import type { SchedulerLimits, Sequence } from './scheduler.js';
 import type { SlotTable } from './slots.js';
 

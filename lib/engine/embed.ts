@@ -1,7 +1,8 @@
 // Embeddings of texts: the mean of the final hidden states, of length 1. The states are summed chunk by chunk.
+
+import type { Tensor } from '../core/tensor.js';
 import { cast } from '../ops/copy.js';
 import { sum } from '../ops/reduce.js';
-import type { Tensor } from '../tensor.js';
 import { Reading } from './reading.js';
 
 export class Embedding extends Reading<Float32Array> {

@@ -5,9 +5,9 @@
 // A step that fails is told apart by running its requests one by one: the one that fails alone is refused alone.
 import { AsyncResource } from 'node:async_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { QueueFull, Quota, retryAfter } from '../flow/quota.js';
 import { blockSize } from '../models/cache.js';
 import type { Decoder } from '../models/decoder.js';
-import { QueueFull, Quota, retryAfter } from '../quota.js';
 import { AdapterBuffers } from './adapter-buffers.js';
 import { Embedding } from './embed.js';
 import { adapterKey, type Job, type JobOptions } from './job.js';

@@ -1,7 +1,7 @@
 // The numbers that tell the device what one step computes: all in one tensor, so that they cross in one copy.
-import type { Device } from '../device.js';
-import { keep } from '../scope.js';
-import { type Shape, stridesOf, type Tensor, tensor, viewOf } from '../tensor.js';
+import type { Device } from '../core/device.js';
+import { keep } from '../core/scope.js';
+import { type Shape, stridesOf, type Tensor, tensor, viewOf } from '../core/tensor.js';
 import type { Part, Sequence } from './scheduler.js';
 
 /** What a row of logits is sampled with. */

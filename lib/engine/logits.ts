@@ -1,13 +1,13 @@
 // What happens to a row of logits before a token is chosen from it: penalties, biases, a mask; and its log
 // probabilities, which are those of the model itself.
-import type { Device } from '../device.js';
-import { kernels } from '../native.js';
+import type { Device } from '../core/device.js';
+import { kernels } from '../core/native.js';
+import { type Tensor, tensor, viewOf } from '../core/tensor.js';
 import { maximum } from '../ops/binary.js';
 import { gather } from '../ops/copy.js';
 import { embedding } from '../ops/embedding.js';
 import { topk } from '../ops/reduce.js';
 import { logSoftmax } from '../ops/softmax.js';
-import { type Tensor, tensor, viewOf } from '../tensor.js';
 import type { Settings } from '../text/options.js';
 
 export interface TokenProbability {

@@ -1,7 +1,7 @@
 // The engine's options, completed to what suits the model and the machine.
 import { freemem } from 'node:os';
 import { z } from 'zod';
-import { cudaInfo, type Device } from '../device.js';
+import { cudaInfo, type Device } from '../core/device.js';
 import { blockBytes, blockSize } from '../models/cache.js';
 import type { Decoder } from '../models/decoder.js';
 

@@ -1,7 +1,8 @@
 // Sequences that choose no token: something is read of the hidden states of all their tokens, chunk by chunk, in steps
 // that they share with all others.
+
+import type { Tensor } from '../core/tensor.js';
 import type { Decoder } from '../models/decoder.js';
-import type { Tensor } from '../tensor.js';
 import { Job, type JobOptions, type StepSettings } from './job.js';
 
 const noSampling: StepSettings = {

@@ -9,7 +9,7 @@
 // tokens and produced tokens one by one, even when they are computed again, so each kind always takes the same kernel's
 // path; and only blocks of prompts are named for others to take over.
 
-import { type Waiter, WaitingLines } from '../waiting.js';
+import { type Waiter, WaitingLines } from '../flow/waiting.js';
 import { type Admission, admit } from './admission.js';
 import { BlockNames, BlockPool } from './blocks.js';
 import { SlotTable } from './slots.js';

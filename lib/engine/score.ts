@@ -1,9 +1,10 @@
 // Log probabilities of a text's own tokens, each after those before it. Logits are made of some rows at a time, so that
 // those of a whole chunk never exist.
+
+import { scope } from '../core/scope.js';
+import { type Tensor, tensor } from '../core/tensor.js';
 import type { Decoder } from '../models/decoder.js';
 import { slice } from '../ops/view.js';
-import { scope } from '../scope.js';
-import { type Tensor, tensor } from '../tensor.js';
 import type { Job, JobOptions } from './job.js';
 import { type Logprobs, logprobsOf, readLogprobs } from './logits.js';
 import { Reading } from './reading.js';

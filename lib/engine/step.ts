@@ -3,17 +3,17 @@
 // The chosen tokens stay on the device, where the next step finds them, so that it can be queued before anybody has read
 // them. While the same sequences only decode, and their logits are taken as they are, the step is a recording that is
 // replayed: JavaScript writes one tensor of numbers, and reads one of tokens.
-import { noGrad } from '../autograd.js';
+import { noGrad } from '../core/autograd.js';
+import { kernels } from '../core/native.js';
+import { type Recording, recordCalls } from '../core/recording.js';
+import { keep, scope } from '../core/scope.js';
+import { type Tensor, tensor, viewOf } from '../core/tensor.js';
 import { BlockCache, type CacheStep } from '../models/cache.js';
 import type { Decoder } from '../models/decoder.js';
-import { kernels } from '../native.js';
 import { maximum } from '../ops/binary.js';
 import { gather } from '../ops/copy.js';
 import { embedding } from '../ops/embedding.js';
 import { slice } from '../ops/view.js';
-import { type Recording, recordCalls } from '../recording.js';
-import { keep, scope } from '../scope.js';
-import { type Tensor, tensor, viewOf } from '../tensor.js';
 import type { AdapterBuffers } from './adapter-buffers.js';
 import { Frame, type FrameSequence, frameShape } from './frame.js';
 import { adjust, adjusts, type LogitRules, type Logprobs, logprobsOf, readLogprobs } from './logits.js';

@@ -8,7 +8,7 @@
 // Parsed here and not by @huggingface/gguf, because that library takes strings that end beyond the file, doesn't check
 // where tensors lie, and holds up to a million values per array however small the file is.
 
-import type { Tensor } from '../tensor.js';
+import type { Tensor } from '../core/tensor.js';
 import { GGML_TYPES, isLoadable, LOADABLE } from './ggml-types.js';
 import { GgufCursor, type GgufValue } from './gguf-cursor.js';
 import { shown } from './json.js';

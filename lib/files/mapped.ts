@@ -1,8 +1,8 @@
 // A file mapped read-only into memory: tensors in it use the file's pages where they lie.
-import { device } from '../device.js';
-import { type AnyDType, blockElements, bytesOf, dtypeCode } from '../dtype.js';
-import { type FileHandle, native } from '../native.js';
-import { checkShape, type Shape, sizeOf, stridesOf, Tensor } from '../tensor.js';
+import { device } from '../core/device.js';
+import { type AnyDType, blockElements, bytesOf, dtypeCode } from '../core/dtype.js';
+import { type FileHandle, native } from '../core/native.js';
+import { checkShape, type Shape, sizeOf, stridesOf, Tensor } from '../core/tensor.js';
 
 export class MappedFile {
   #handle: FileHandle | undefined;

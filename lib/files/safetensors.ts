@@ -7,7 +7,7 @@
 // A file is foreign input, so the header is read strictly and every size is checked before it is used: what opens has
 // all its tensors inside the file.
 
-import type { Tensor } from '../tensor.js';
+import type { Tensor } from '../core/tensor.js';
 import { writeAtomic } from './atomic.js';
 import { shown } from './json.js';
 import { JsonScanner } from './json-scan.js';

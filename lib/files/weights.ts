@@ -3,7 +3,7 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Tensor } from '../tensor.js';
+import type { Tensor } from '../core/tensor.js';
 import { readText, shown } from './json.js';
 import { JsonScanner } from './json-scan.js';
 import { openSafetensors, type Safetensors, type SafetensorsInfo } from './safetensors.js';

@@ -1,14 +1,14 @@
 // Adapter: the trainable low-rank pairs of a LoRA fine-tune, made, loaded and saved in PEFT's format.
 import { join } from 'node:path';
-import type { Device } from '../device.js';
+import type { Device } from '../core/device.js';
+import { keep, scope } from '../core/scope.js';
+import { computed, type Tensor } from '../core/tensor.js';
 import { settleFolder, writeAtomic, writeFolderAtomic } from '../files/atomic.js';
 import { readJson } from '../files/json.js';
 import { openSafetensors, type SavedTensor, saveSafetensors } from '../files/safetensors.js';
-import type { LowRank } from '../nn/linear.js';
 import { cast, toDevice } from '../ops/copy.js';
 import { uniform, zeros } from '../ops/random.js';
-import { keep, scope } from '../scope.js';
-import { computed, type Tensor } from '../tensor.js';
+import type { LowRank } from '../parts/linear.js';
 import {
   type LoraConfig,
   type LoraOptions,

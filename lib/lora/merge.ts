@@ -1,11 +1,11 @@
 // Merging: adds an adapter's products into copies of the weights, so that the result runs without the adapter. Taking
 // them out again is the same with the other sign.
-import { noGrad } from '../autograd.js';
-import type { DType } from '../dtype.js';
+import { noGrad } from '../core/autograd.js';
+import type { DType } from '../core/dtype.js';
+import { keep, scope } from '../core/scope.js';
+import { type Tensor, viewOf } from '../core/tensor.js';
 import { cast } from '../ops/copy.js';
 import { loraMerge } from '../ops/lora.js';
-import { keep, scope } from '../scope.js';
-import { type Tensor, viewOf } from '../tensor.js';
 import type { Adapter } from './adapter.js';
 
 /**

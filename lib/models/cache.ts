@@ -1,8 +1,8 @@
 // The paged KV cache: keys and values in blocks that any sequence may hold, in any order.
-import type { Device } from '../device.js';
-import { bytesOf, type DType } from '../dtype.js';
-import { keep } from '../scope.js';
-import { empty, type Tensor } from '../tensor.js';
+import type { Device } from '../core/device.js';
+import { bytesOf, type DType } from '../core/dtype.js';
+import { keep } from '../core/scope.js';
+import { empty, type Tensor } from '../core/tensor.js';
 import type { DecoderConfig } from './config.js';
 
 /** Tokens per block: small enough to waste little, large enough for long runs of memory. */

@@ -3,11 +3,13 @@
 // One block: x += o(attention(rope(q), rope(k), v)), x += down(silu(gate) · up), each after an RMSNorm of x. Sequences
 // are packed end to end without padding; `boundaries` tells them apart. Training, prompts and single decoding steps all
 // run through the same code, with or without a KV cache.
-import { checkpointSteps, gradEnabled } from '../autograd.js';
-import type { Device } from '../device.js';
-import type { DType } from '../dtype.js';
+import { checkpointSteps, gradEnabled } from '../core/autograd.js';
+import type { Device } from '../core/device.js';
+import type { DType } from '../core/dtype.js';
+import { keep } from '../core/scope.js';
+import { finish, paced, type Steps, within } from '../core/steps.js';
+import { type Tensor, tensor } from '../core/tensor.js';
 import type { Adapter } from '../lora/adapter.js';
-import { applyLinear, DropoutStream, type Linear, type LowRankBatch } from '../nn/linear.js';
 import { attentionSteps } from '../ops/attention.js';
 import { embedding } from '../ops/embedding.js';
 import { swiglu } from '../ops/gated.js';
@@ -17,9 +19,7 @@ import { rmsNorm } from '../ops/norm.js';
 import { pagedAppend, pagedAttention } from '../ops/paged.js';
 import { rope } from '../ops/rope.js';
 import { reshape } from '../ops/view.js';
-import { keep } from '../scope.js';
-import { finish, paced, type Steps, within } from '../steps.js';
-import { type Tensor, tensor } from '../tensor.js';
+import { applyLinear, DropoutStream, type Linear, type LowRankBatch } from '../parts/linear.js';
 import type { CacheStep } from './cache.js';
 import type { DecoderConfig } from './config.js';
 

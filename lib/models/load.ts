@@ -1,11 +1,12 @@
 // Loads a decoder from a Hugging Face folder or a GGUF file, or makes one of random weights.
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Device } from '../device.js';
-import type { DType } from '../dtype.js';
-import { isBlock } from '../dtype.js';
+import type { Device } from '../core/device.js';
+import type { DType } from '../core/dtype.js';
+import { isBlock } from '../core/dtype.js';
+import { keep, scope } from '../core/scope.js';
+import { computed, type Tensor, tensor } from '../core/tensor.js';
 import { type Gguf, openGguf } from '../files/gguf.js';
-import { ggufConfig, ggufRows, hfToGguf, isReordered } from '../files/gguf-names.js';
 import { readJson } from '../files/json.js';
 import { openWeights, type Weights } from '../files/weights.js';
 import { cast, toDevice } from '../ops/copy.js';
@@ -13,11 +14,10 @@ import { embedding } from '../ops/embedding.js';
 import { dequantize } from '../ops/quant.js';
 import { full, randn } from '../ops/random.js';
 import { reshape } from '../ops/view.js';
-import { keep, scope } from '../scope.js';
-import { computed, type Tensor, tensor } from '../tensor.js';
 import { decoderConfig } from './architectures.js';
 import type { DecoderConfig } from './config.js';
 import { Decoder } from './decoder.js';
+import { ggufConfig, ggufRows, hfToGguf, isReordered } from './gguf-names.js';
 
 export interface LoadOptions {
   /** The weights' format. Default: the file's own, or bf16 for a quantised file. */

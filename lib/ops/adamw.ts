@@ -1,6 +1,6 @@
 // The optimizer's step over all parameters in one call, and the norm that clips gradients. Neither is differentiable.
-import { kernels } from '../native.js';
-import { empty, type Tensor } from '../tensor.js';
+import { kernels } from '../core/native.js';
+import { empty, type Tensor } from '../core/tensor.js';
 import { describe, equalShapes, floats, sameDevice } from './checks.js';
 
 export interface AdamWStep {

@@ -1,8 +1,8 @@
 // Attention over packed sequences.
-import { recordJoint, willRecord } from '../autograd.js';
-import { type Handle, kernels } from '../native.js';
-import { finish, rowsInCall, type Steps } from '../steps.js';
-import { empty, type Tensor, viewOf } from '../tensor.js';
+import { recordJoint, willRecord } from '../core/autograd.js';
+import { type Handle, kernels } from '../core/native.js';
+import { finish, rowsInCall, type Steps } from '../core/steps.js';
+import { empty, type Tensor, viewOf } from '../core/tensor.js';
 import { describe, floats, integers, sameDevice } from './checks.js';
 import { contiguous } from './copy.js';
 

@@ -1,10 +1,10 @@
 // Elementwise functions of two tensors, which broadcast: sizes are aligned from the last axis, and a size of 1 repeats.
 // Either side may be a number.
-import { recordJoint, willRecord } from '../autograd.js';
-import { type AnyDType, isFloat, widerFloat } from '../dtype.js';
-import { type Handle, kernels } from '../native.js';
-import { scope } from '../scope.js';
-import { empty, type Shape, type Tensor } from '../tensor.js';
+import { recordJoint, willRecord } from '../core/autograd.js';
+import { type AnyDType, isFloat, widerFloat } from '../core/dtype.js';
+import { type Handle, kernels } from '../core/native.js';
+import { scope } from '../core/scope.js';
+import { empty, type Shape, type Tensor } from '../core/tensor.js';
 import { describe, sameDevice, sameShape } from './checks.js';
 import { sumTo } from './reduce.js';
 import { broadcastView } from './view.js';

@@ -1,7 +1,7 @@
 // What ops check before they call a kernel, with one form of sentence for each mistake.
-import type { Device } from '../device.js';
-import { isFloat } from '../dtype.js';
-import type { Shape, Tensor } from '../tensor.js';
+import type { Device } from '../core/device.js';
+import { isFloat } from '../core/dtype.js';
+import type { Shape, Tensor } from '../core/tensor.js';
 
 export const describe = (shape: Shape): string => `[${shape.join(',')}]`;
 

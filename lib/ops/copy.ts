@@ -1,10 +1,10 @@
 // Tensors of the same numbers: in another format, side by side in memory, joined, or picked along an axis.
-import { record, recordJoint } from '../autograd.js';
-import { type Device, device as deviceOf } from '../device.js';
-import { type DType, isBlock, isFloat } from '../dtype.js';
-import { kernels, native } from '../native.js';
-import { scope } from '../scope.js';
-import { empty, type Tensor, viewOf } from '../tensor.js';
+import { record, recordJoint } from '../core/autograd.js';
+import { type Device, device as deviceOf } from '../core/device.js';
+import { type DType, isBlock, isFloat } from '../core/dtype.js';
+import { kernels, native } from '../core/native.js';
+import { scope } from '../core/scope.js';
+import { empty, type Tensor, viewOf } from '../core/tensor.js';
 import { axisOf, describe, integers, sameDevice } from './checks.js';
 
 /** @throws TypeError for tensors of blocks, which only `dequantize` reads. */

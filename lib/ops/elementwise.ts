@@ -1,8 +1,8 @@
 // Elementwise functions of one tensor, with their gradients.
-import { record } from '../autograd.js';
-import { type Handle, kernels } from '../native.js';
-import { scope } from '../scope.js';
-import { empty, type Tensor } from '../tensor.js';
+import { record } from '../core/autograd.js';
+import { type Handle, kernels } from '../core/native.js';
+import { scope } from '../core/scope.js';
+import { empty, type Tensor } from '../core/tensor.js';
 import { less, lessEqual, mul, where } from './binary.js';
 import { floats } from './checks.js';
 import { contiguous } from './copy.js';

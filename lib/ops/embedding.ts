@@ -1,8 +1,8 @@
 // Embedding: rows of a table, by their numbers.
-import { record } from '../autograd.js';
-import { type AnyDType, isFloat } from '../dtype.js';
-import { kernels } from '../native.js';
-import { empty, type Tensor } from '../tensor.js';
+import { record } from '../core/autograd.js';
+import { type AnyDType, isFloat } from '../core/dtype.js';
+import { kernels } from '../core/native.js';
+import { empty, type Tensor } from '../core/tensor.js';
 import { describe, floats, integers, sameDevice } from './checks.js';
 import { contiguous, zerosLike } from './copy.js';
 

@@ -1,8 +1,8 @@
 // Gated activations, the middle of a transformer's feed-forward block.
-import { recordJoint } from '../autograd.js';
-import { widerFloat } from '../dtype.js';
-import { kernels } from '../native.js';
-import { empty, type Tensor } from '../tensor.js';
+import { recordJoint } from '../core/autograd.js';
+import { widerFloat } from '../core/dtype.js';
+import { kernels } from '../core/native.js';
+import { empty, type Tensor } from '../core/tensor.js';
 import { equalShapes, floats, sameDevice } from './checks.js';
 import { contiguous } from './copy.js';
 

@@ -1,9 +1,9 @@
 // A frozen linear layer with a low-rank adapter beside it: one kernel each way, and no gradient for the weight.
-import { recordJoint, willRecord } from '../autograd.js';
-import { type DType, widerFloat } from '../dtype.js';
-import { type Handle, kernels } from '../native.js';
-import { finish, rowsInCall, type Steps } from '../steps.js';
-import { empty, sizeOf, type Tensor, viewOf } from '../tensor.js';
+import { recordJoint, willRecord } from '../core/autograd.js';
+import { type DType, widerFloat } from '../core/dtype.js';
+import { type Handle, kernels } from '../core/native.js';
+import { finish, rowsInCall, type Steps } from '../core/steps.js';
+import { empty, sizeOf, type Tensor, viewOf } from '../core/tensor.js';
 import { describe, floats, integers, sameDevice, sameShape } from './checks.js';
 import { cast, contiguous } from './copy.js';
 import { affine } from './elementwise.js';

@@ -1,8 +1,8 @@
 // Cross-entropy, from logits or straight from the last layer's input and weight.
-import { recordJoint, willRecord } from '../autograd.js';
-import { kernels } from '../native.js';
-import { finish, rowsInCall, type Steps } from '../steps.js';
-import { empty, type Tensor, viewOf } from '../tensor.js';
+import { recordJoint, willRecord } from '../core/autograd.js';
+import { kernels } from '../core/native.js';
+import { finish, rowsInCall, type Steps } from '../core/steps.js';
+import { empty, type Tensor, viewOf } from '../core/tensor.js';
 import { describe, floats, integers, sameDevice, sameShape } from './checks.js';
 import { cast, contiguous, zerosLike } from './copy.js';
 import { equal, neg, where } from './elementwise.js';

@@ -1,9 +1,9 @@
 // Matrix products: batched, broadcast, with transposed operands as views. Sums are f32 whatever the formats.
-import { type Rule, record, willRecord } from '../autograd.js';
-import { type DType, widerFloat } from '../dtype.js';
-import { kernels } from '../native.js';
-import { finish, rowsInCall, type Steps } from '../steps.js';
-import { empty, type Shape, sizeOf, type Tensor, viewOf } from '../tensor.js';
+import { type Rule, record, willRecord } from '../core/autograd.js';
+import { type DType, widerFloat } from '../core/dtype.js';
+import { kernels } from '../core/native.js';
+import { finish, rowsInCall, type Steps } from '../core/steps.js';
+import { empty, type Shape, sizeOf, type Tensor, viewOf } from '../core/tensor.js';
 import { describe, floats, sameDevice, sameShape } from './checks.js';
 import { cast, contiguous } from './copy.js';
 import { add, gelu, geluTanh, silu } from './elementwise.js';

@@ -1,7 +1,7 @@
 // RMSNorm and LayerNorm over the last axis.
-import { recordJoint } from '../autograd.js';
-import { kernels } from '../native.js';
-import { empty, type Tensor } from '../tensor.js';
+import { recordJoint } from '../core/autograd.js';
+import { kernels } from '../core/native.js';
+import { empty, type Tensor } from '../core/tensor.js';
 import { describe, floats, sameDevice } from './checks.js';
 import { contiguous } from './copy.js';
 

@@ -1,7 +1,7 @@
 // The paged key-value cache: appending to it, and attention over it. Both have no gradient.
-import { willRecord } from '../autograd.js';
-import { kernels } from '../native.js';
-import { empty, type Tensor } from '../tensor.js';
+import { willRecord } from '../core/autograd.js';
+import { kernels } from '../core/native.js';
+import { empty, type Tensor } from '../core/tensor.js';
 import { checkHeads, type ScoreOptions, scoring, wholeRows } from './attention.js';
 import { describe, floats, integers, sameDevice } from './checks.js';
 import { contiguous } from './copy.js';

@@ -1,7 +1,7 @@
 // Block formats, made computable.
-import { type DType, isBlock, isFloat } from '../dtype.js';
-import { kernels } from '../native.js';
-import { empty, type Tensor } from '../tensor.js';
+import { type DType, isBlock, isFloat } from '../core/dtype.js';
+import { kernels } from '../core/native.js';
+import { empty, type Tensor } from '../core/tensor.js';
 import { describe } from './checks.js';
 
 /**

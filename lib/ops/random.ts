@@ -2,10 +2,10 @@
 //
 // Random numbers are a function of the seed and of the element's place (see native/philox.h): the same on every device
 // and with any number of threads.
-import { record } from '../autograd.js';
-import { type DType, isFloat } from '../dtype.js';
-import { kernels } from '../native.js';
-import { empty, type Shape, type Tensor, type TensorOptions, tensor } from '../tensor.js';
+import { record } from '../core/autograd.js';
+import { type DType, isFloat } from '../core/dtype.js';
+import { kernels } from '../core/native.js';
+import { empty, type Shape, type Tensor, type TensorOptions, tensor } from '../core/tensor.js';
 import { floats } from './checks.js';
 import { contiguous } from './copy.js';
 

@@ -1,9 +1,9 @@
 // Reductions over axes: sum, mean, variance, max, min; and the places of extremes along the last axis.
-import { record } from '../autograd.js';
-import { type AnyDType, isFloat } from '../dtype.js';
-import { kernels } from '../native.js';
-import { scope } from '../scope.js';
-import { empty, type Shape, sizeOf, stridesOf, type Tensor, viewOf } from '../tensor.js';
+import { record } from '../core/autograd.js';
+import { type AnyDType, isFloat } from '../core/dtype.js';
+import { kernels } from '../core/native.js';
+import { scope } from '../core/scope.js';
+import { empty, type Shape, sizeOf, stridesOf, type Tensor, viewOf } from '../core/tensor.js';
 import { axisOf, describe, floats, sameShape } from './checks.js';
 import { cast, contiguous, plain } from './copy.js';
 

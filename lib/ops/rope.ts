@@ -1,7 +1,7 @@
 // Rotary position embedding.
-import { record } from '../autograd.js';
-import { kernels } from '../native.js';
-import { empty, type Tensor } from '../tensor.js';
+import { record } from '../core/autograd.js';
+import { kernels } from '../core/native.js';
+import { empty, type Tensor } from '../core/tensor.js';
 import { describe, floats, integers, sameDevice } from './checks.js';
 import { contiguous } from './copy.js';
 

@@ -1,7 +1,7 @@
 // Choosing tokens by logits, on the device.
-import type { Device } from '../device.js';
-import { kernels } from '../native.js';
-import { empty, type Tensor, tensor } from '../tensor.js';
+import type { Device } from '../core/device.js';
+import { kernels } from '../core/native.js';
+import { empty, type Tensor, tensor } from '../core/tensor.js';
 import { describe, floats, integers, sameDevice, sameShape } from './checks.js';
 import { contiguous } from './copy.js';
 

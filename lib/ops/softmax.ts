@@ -1,7 +1,7 @@
 // Softmax and its logarithm, over the last axis.
-import { record } from '../autograd.js';
-import { kernels } from '../native.js';
-import { empty, type Tensor } from '../tensor.js';
+import { record } from '../core/autograd.js';
+import { kernels } from '../core/native.js';
+import { empty, type Tensor } from '../core/tensor.js';
 import { floats } from './checks.js';
 import { contiguous } from './copy.js';
 

@@ -1,7 +1,7 @@
 // Views: other shapes over the same storage. No bytes move, but for a reshape that strides cannot express.
-import { record } from '../autograd.js';
-import { kernels } from '../native.js';
-import { checkShape, type Shape, sizeOf, stridesOf, type Tensor, viewOf } from '../tensor.js';
+import { record } from '../core/autograd.js';
+import { kernels } from '../core/native.js';
+import { checkShape, type Shape, sizeOf, stridesOf, type Tensor, viewOf } from '../core/tensor.js';
 import { axisOf, describe } from './checks.js';
 import { contiguous, part, plain, zerosLike } from './copy.js';
 import { sumTo } from './reduce.js';

@@ -1,5 +1,5 @@
 // Which adapter a name stands for, without loading it.
-import type { AdapterEntry } from '../engine/adapters.js';
+import type { AdapterEntry } from '../lora/folder.js';
 import type { ServedModel } from './context.js';
 
 export interface NamedAdapter {

@@ -1,20 +1,20 @@
 // The server as one Hono app: what every request goes through, and the rooms behind it.
 import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
-import { adapterRoutes } from './adapters.js';
-import { bearerAuth } from './auth.js';
-import { chatRoutes } from './chat.js';
-import { completionRoutes } from './completions.js';
 import type { ServerContext } from './context.js';
-import { embeddingRoutes } from './embeddings.js';
-import { ApiError, asApiError, notFound } from './errors.js';
-import { fileRoutes } from './files.js';
+import { fileRoutes } from './files/routes.js';
 import { healthRoutes, type Readiness, requireReady } from './health.js';
-import { modelRoutes } from './models.js';
-import { refuseOtherSites } from './origin.js';
+import { bearerAuth } from './http/auth.js';
+import { ApiError, asApiError, notFound } from './http/errors.js';
+import { refuseOtherSites } from './http/origin.js';
+import { requestIdOf } from './http/request.js';
+import { chatRoutes } from './openai/chat.js';
+import { completionRoutes } from './openai/completions.js';
+import { embeddingRoutes } from './openai/embeddings.js';
+import { modelRoutes } from './openai/models.js';
 import { pageRoutes } from './page.js';
-import { requestIdOf } from './request.js';
-import { tokenizeRoutes } from './tokenize.js';
+import { adapterRoutes } from './vllm/adapters.js';
+import { tokenizeRoutes } from './vllm/tokenize.js';
 
 /** `jobs` is undefined where nothing is kept. */
 export function makeApp(context: ServerContext, readiness: Readiness, jobs: Hono | undefined): Hono {

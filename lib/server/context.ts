@@ -1,6 +1,7 @@
 // What the rooms of the server share: the models, the settings, the log and the metrics.
-import type { AdapterFolder } from '../engine/adapters.js';
+
 import type { Adapter } from '../lora/adapter.js';
+import type { AdapterFolder } from '../lora/folder.js';
 import type { Model } from '../model.js';
 import type { Logger } from './log.js';
 import type { Metrics } from './metrics.js';

@@ -1,7 +1,7 @@
 // /health, /health/ready and /metrics: open to everybody, as probes and scrapers carry no keys.
 import { Hono } from 'hono';
 import type { ServerContext } from './context.js';
-import { ApiError } from './errors.js';
+import { ApiError } from './http/errors.js';
 
 export interface Readiness {
   state: 'loading' | 'ready' | 'failed' | 'draining';

@@ -1,7 +1,7 @@
 // Metrics in Prometheus' form, under the names that inference gateways and vLLM's dashboards read.
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { EngineStats } from '../engine/engine.js';
-import { QueueFull } from '../quota.js';
+import { QueueFull } from '../flow/quota.js';
 import type { ServedModel } from './context.js';
 
 /** How a sequence ended that did not come to its end. Refused is one that found the queue full. */

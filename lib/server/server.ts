@@ -11,13 +11,13 @@ import { resolve as absolute } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
 import { makeApp, makeEarlyApp } from './app.js';
 import type { ServerContext } from './context.js';
-import { asApiError, badRequest } from './errors.js';
 import { type Readiness, shuttingDown } from './health.js';
-import { openJobs } from './jobs.js';
+import { asApiError, badRequest } from './http/errors.js';
+import { isLoopback, strangeHost } from './http/origin.js';
+import { requestIdOf } from './http/request.js';
+import { openJobs } from './jobs/routes.js';
 import { Metrics } from './metrics.js';
 import { type ServerOptions, serverSettings } from './options.js';
-import { isLoopback, strangeHost } from './origin.js';
-import { requestIdOf } from './request.js';
 import { Models } from './serving.js';
 
 export interface ListenOptions {

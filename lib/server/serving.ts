@@ -1,12 +1,12 @@
 // The models of a server: loads them, and finds the model and adapter that a request names.
 import { createHash } from 'node:crypto';
 import { resolve as absolute, basename, join } from 'node:path';
-import { whyCpu } from '../device.js';
-import { AdapterFolder } from '../engine/adapters.js';
+import { whyCpu } from '../core/device.js';
 import type { Adapter } from '../lora/adapter.js';
+import { AdapterFolder } from '../lora/folder.js';
 import { loadModel, type Model } from '../model.js';
 import type { Resolved, ServedModel } from './context.js';
-import { ApiError, notFound } from './errors.js';
+import { ApiError, notFound } from './http/errors.js';
 import type { Logger } from './log.js';
 import type { ServedModelOptions, ServerSettings } from './options.js';
 

@@ -3,7 +3,7 @@
 // JavaScript turns each token into text and decides, by stop strings, when to end before the engine does.
 import type { Settings } from './options.js';
 import { StopStrings } from './stop.js';
-import type { Tokenizer } from './tokenizer.js';
+import type { Tokenizer } from './tokenizer/tokenizer.js';
 
 export type FinishReason = 'stop' | 'length';
 

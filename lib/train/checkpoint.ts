@@ -11,10 +11,10 @@ import { existsSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { Tensor } from '../core/tensor.js';
 import { makeFolder, writeAtomic, writeFolderAtomic } from '../files/atomic.js';
 import { check, fileError, readJson } from '../files/json.js';
 import { openSafetensors, type Safetensors, type SavedTensor, saveSafetensors } from '../files/safetensors.js';
-import type { Tensor } from '../tensor.js';
 import type { TrainStep } from './loop.js';
 
 const stateFile = 'state.json';

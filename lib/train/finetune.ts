@@ -1,13 +1,13 @@
 // Fine-tuning: a LoRA adapter beside frozen weights, or all weights.
 import { createHash } from 'node:crypto';
+import { keep, scope } from '../core/scope.js';
+import { type Tensor, viewOf } from '../core/tensor.js';
+import { Stream } from '../flow/stream.js';
 import { Adapter } from '../lora/adapter.js';
 import { peftConfig } from '../lora/config.js';
 import { Decoder } from '../models/decoder.js';
 import { cast } from '../ops/copy.js';
-import { keep, scope } from '../scope.js';
-import { Stream } from '../stream.js';
-import { type Tensor, viewOf } from '../tensor.js';
-import type { Tokenizer } from '../text/tokenizer.js';
+import type { Tokenizer } from '../text/tokenizer/tokenizer.js';
 import { type Trainee, type TrainStep, train } from './loop.js';
 import { type FinetuneOptions, standard, type TrainOptions, trainSettings } from './options.js';
 import type { Turn } from './pace.js';

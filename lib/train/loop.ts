@@ -3,12 +3,12 @@
 // One step: the losses of all its micro-batches, each gradient divided by the count of targets (or of pairs) in the
 // whole step; the norm of the gradients; AdamW. JavaScript waits for the device before the parameters move, for the
 // losses and the norm: so a loss that is not a number never reaches them.
+
+import { scope } from '../core/scope.js';
+import { computed, type Tensor } from '../core/tensor.js';
 import type { Adapter } from '../lora/adapter.js';
 import type { Decoder } from '../models/decoder.js';
-import { scope } from '../scope.js';
-import { computed, type Tensor } from '../tensor.js';
-import type { Tokenizer } from '../text/tokenizer.js';
-import { Batches, type Position, stepsInEpoch } from './batches.js';
+import type { Tokenizer } from '../text/tokenizer/tokenizer.js';
 import { Breather } from './breather.js';
 import {
   checkpointPath,
@@ -18,15 +18,16 @@ import {
   resumeCheckpoint,
   saveCheckpoint,
 } from './checkpoint.js';
-import { type Data, DataReport, dataName, isPath, LoadedSource, type Source, StreamedSource } from './dataset.js';
-import { type Figures, meanOf, type Objective, Supervised } from './objective.js';
+import { Batches, type Position, stepsInEpoch } from './data/batches.js';
+import { type Data, DataReport, dataName, isPath, LoadedSource, type Source, StreamedSource } from './data/dataset.js';
+import { type EncodeOptions, encodeRow } from './data/rows.js';
+import { type Figures, meanOf, type Objective, Supervised } from './methods/objective.js';
+import { Preference } from './methods/preference.js';
+import { encodePreference } from './methods/preference-rows.js';
 import { AdamW } from './optimizer.js';
 import type { Settings } from './options.js';
 import type { Turn } from './pace.js';
-import { Preference } from './preference.js';
-import { encodePreference } from './preference-rows.js';
 import { mix } from './random.js';
-import { type EncodeOptions, encodeRow } from './rows.js';
 import { rateFactor, type Schedule, warmupLength } from './schedule.js';
 
 /** One optimizer step. */

@@ -1,8 +1,9 @@
 // AdamW over a list of parameters, with its state: the running means of the gradients and of their squares.
+
+import { keep } from '../core/scope.js';
+import type { Tensor } from '../core/tensor.js';
 import { adamw, squaredNorm } from '../ops/adamw.js';
 import { zeros } from '../ops/random.js';
-import { keep } from '../scope.js';
-import type { Tensor } from '../tensor.js';
 
 export interface AdamWOptions {
   betas: readonly [number, number];

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import type { Adapter } from '../lora/adapter.js';
 import { type LoraOptions, loraConfig } from '../lora/config.js';
-import type { BatchSize } from './batches.js';
-import { type Data, isPath, pathOf } from './dataset.js';
+import type { BatchSize } from './data/batches.js';
+import { type Data, isPath, pathOf } from './data/dataset.js';
 import type { TrainStep } from './loop.js';
 import { type ScheduleName, scheduleNames } from './schedule.js';
 

@@ -1,11 +1,11 @@
 // What the checks of ops must notice: a NaN anywhere, a wrong number anywhere, whatever comes after it.
 import { describe, expect, it } from 'vitest';
-import { record } from '../../lib/autograd.js';
 import { type Case, checkForward, checkGradients, defineCase, numbers } from '../../lib/check/case.js';
-import { device } from '../../lib/device.js';
+import { record } from '../../lib/core/autograd.js';
+import { device } from '../../lib/core/device.js';
+import { empty, type Tensor } from '../../lib/core/tensor.js';
 import { add } from '../../lib/ops/elementwise.js';
 import { full } from '../../lib/ops/random.js';
-import { empty, type Tensor } from '../../lib/tensor.js';
 
 const cpu = device('cpu');
 const like = (x: Tensor, value: number): Tensor => full(x.shape, value, { device: x.device });

@@ -1,6 +1,7 @@
 // What `helvetia bench` computes with: medians, the named shapes' sizes, and the memory that they take.
 import { describe, expect, it } from 'vitest';
 import { repeat, spread } from '../../lib/bench/measure.js';
+import { type ShapeName, shapeNames, shapes } from '../../lib/bench/shapes.js';
 import {
   attentionFlops,
   checkMemory,
@@ -10,7 +11,6 @@ import {
   weightBytes,
 } from '../../lib/bench/subject.js';
 import { decoderConfig } from '../../lib/models/architectures.js';
-import { type ShapeName, shapeNames, shapes } from '../../lib/models/shapes.js';
 
 const config = (name: ShapeName) => decoderConfig(name, shapes[name]);
 

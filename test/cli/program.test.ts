@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { run } from '../../lib/cli/program.js';
-import { cudaAbsence } from '../../lib/device.js';
+import { cudaAbsence } from '../../lib/core/device.js';
 import { saveSafetensors } from '../../lib/files/safetensors.js';
 import { type FakeOptions, FakeTerminal } from './fake-terminal.js';
 

@@ -1,14 +1,14 @@
 // The walk from a result to its leaves, whatever the rules of the ops on the way.
 import { describe, expect, it } from 'vitest';
-import { backward, backwardPaced, checkpoint, noGrad } from '../../lib/autograd.js';
-import { memory } from '../../lib/device.js';
+import { backward, backwardPaced, checkpoint, noGrad } from '../../lib/core/autograd.js';
+import { memory } from '../../lib/core/device.js';
+import { scope } from '../../lib/core/scope.js';
+import { type Tensor, tensor } from '../../lib/core/tensor.js';
 import { add, mul } from '../../lib/ops/elementwise.js';
 import { linear } from '../../lib/ops/matmul.js';
 import { randn } from '../../lib/ops/random.js';
 import { sum } from '../../lib/ops/reduce.js';
 import { reshape } from '../../lib/ops/view.js';
-import { scope } from '../../lib/scope.js';
-import { type Tensor, tensor } from '../../lib/tensor.js';
 
 const leaf = (values: number[]): Tensor => tensor(values, { requiresGrad: true });
 const gradOf = async (x: Tensor): Promise<number[]> => [...(await x.grad!.data())];

@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { cudaAbsence, cudaCount, device, whyCpu } from '../../lib/device.js';
+import { cudaAbsence, cudaCount, device, whyCpu } from '../../lib/core/device.js';
+import { tensor } from '../../lib/core/tensor.js';
 import { loadModel } from '../../lib/model.js';
-import { tensor } from '../../lib/tensor.js';
 
 describe('device', () => {
   it("takes the CPU for 'auto' where HELVETIA_GPU=off says so", () => {

@@ -1,7 +1,7 @@
 // What a scope holds: only tensors that live, and nothing once it has closed.
 import { describe, expect, it } from 'vitest';
-import { keep, scope } from '../../lib/scope.js';
-import { type Tensor, tensor } from '../../lib/tensor.js';
+import { keep, scope } from '../../lib/core/scope.js';
+import { type Tensor, tensor } from '../../lib/core/tensor.js';
 import { testDevice as device } from '../device.js';
 
 describe('a scope', () => {

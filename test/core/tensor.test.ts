@@ -1,14 +1,14 @@
 // Tensors, scopes and failures: what holds whatever the op.
 import { describe, expect, it } from 'vitest';
-import { device, memory, resetPeak } from '../../lib/device.js';
-import { kernels } from '../../lib/native.js';
+import { device, memory, resetPeak } from '../../lib/core/device.js';
+import { kernels } from '../../lib/core/native.js';
+import { recordCalls } from '../../lib/core/recording.js';
+import { keep, scope } from '../../lib/core/scope.js';
+import { empty, tensor } from '../../lib/core/tensor.js';
 import { add, mul } from '../../lib/ops/elementwise.js';
 import { embedding } from '../../lib/ops/embedding.js';
 import { matmul } from '../../lib/ops/matmul.js';
 import { randn } from '../../lib/ops/random.js';
-import { recordCalls } from '../../lib/recording.js';
-import { keep, scope } from '../../lib/scope.js';
-import { empty, tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 
 const settle = (): Promise<void> => device(testDevice).idle();

@@ -1,9 +1,11 @@
 // What is peculiar to a GPU: transfers, graphs, several GPUs, running out of memory, faults in data.
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { backward, noGrad } from '../../lib/autograd.js';
 import { compare } from '../../lib/check/case.js';
-import { cudaCount, cudaInfo, device, memory, resetPeak, trimMemory } from '../../lib/device.js';
+import { backward, noGrad } from '../../lib/core/autograd.js';
+import { cudaCount, cudaInfo, device, memory, resetPeak, trimMemory } from '../../lib/core/device.js';
+import { recordCalls } from '../../lib/core/recording.js';
+import { empty, type Tensor, tensor } from '../../lib/core/tensor.js';
 import { toDevice } from '../../lib/ops/copy.js';
 import { add, mul } from '../../lib/ops/elementwise.js';
 import { embedding } from '../../lib/ops/embedding.js';
@@ -12,8 +14,6 @@ import { matmul } from '../../lib/ops/matmul.js';
 import { pagedAttention } from '../../lib/ops/paged.js';
 import { dropout, full, randn, uniform, zeros } from '../../lib/ops/random.js';
 import { sum } from '../../lib/ops/reduce.js';
-import { recordCalls } from '../../lib/recording.js';
-import { empty, type Tensor, tensor } from '../../lib/tensor.js';
 import { isEmulated } from '../device.js';
 
 const numbers = async (x: { data(): Promise<ArrayLike<number>> }): Promise<number[]> => Array.from(await x.data());

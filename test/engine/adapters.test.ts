@@ -3,8 +3,8 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { AdapterFolder } from '../../lib/engine/adapters.js';
 import { Adapter } from '../../lib/lora/adapter.js';
+import { AdapterFolder } from '../../lib/lora/folder.js';
 import { loadModel, type Model } from '../../lib/model.js';
 
 const place = mkdtempSync(join(tmpdir(), 'helvetia-adapters-'));

@@ -1,11 +1,11 @@
 // Embeddings in the engine: what they are, and that they share the device with all others.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { noGrad } from '../../lib/autograd.js';
+import { noGrad } from '../../lib/core/autograd.js';
+import { scope } from '../../lib/core/scope.js';
 import { Engine, type EngineOptions } from '../../lib/engine/engine.js';
 import { Adapter } from '../../lib/lora/adapter.js';
 import { loadModel, type Model } from '../../lib/model.js';
 import { packed } from '../../lib/models/decoder.js';
-import { scope } from '../../lib/scope.js';
 import { folder, pause, prompt, request, tokens } from './asking.js';
 import { normal } from './numbers.js';
 

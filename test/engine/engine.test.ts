@@ -1,10 +1,10 @@
 // The engine on the model in the repository: what it takes out at once, what fails alone, and what each row is sampled by.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { cudaInfo } from '../../lib/device.js';
+import { cudaInfo } from '../../lib/core/device.js';
 import { Engine, type EngineOptions, type EngineToken } from '../../lib/engine/engine.js';
+import { QueueFull } from '../../lib/flow/quota.js';
 import { Adapter } from '../../lib/lora/adapter.js';
 import { loadModel, type Model } from '../../lib/model.js';
-import { QueueFull } from '../../lib/quota.js';
 import type { TokenMask } from '../../lib/text/mask.js';
 import { isEmulated, testDevice } from '../device.js';
 import { argmax } from '../shared.js';

@@ -3,7 +3,7 @@ import * as crypto from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
 import type { Sequence } from '../../lib/engine/scheduler.js';
 import { StepTimes } from '../../lib/engine/step-times.js';
-import { Quota } from '../../lib/quota.js';
+import { Quota } from '../../lib/flow/quota.js';
 import { run, scheduler, sequence, step } from './numbered.js';
 
 vi.mock('node:crypto', async (load) => {

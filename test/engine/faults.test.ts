@@ -1,14 +1,14 @@
 // What breaks, and whom it must not reach: the prefix cache, other requests, the process, other users of the device.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { scope } from '../../lib/core/scope.js';
+import { tensor } from '../../lib/core/tensor.js';
 import { Engine } from '../../lib/engine/engine.js';
 import { Scheduler } from '../../lib/engine/scheduler.js';
 import { StepTimes } from '../../lib/engine/step-times.js';
 import { Adapter } from '../../lib/lora/adapter.js';
 import { loadModel, type Model } from '../../lib/model.js';
 import { embedding } from '../../lib/ops/embedding.js';
-import { scope } from '../../lib/scope.js';
-import { tensor } from '../../lib/tensor.js';
 import type { TokenMask } from '../../lib/text/mask.js';
 import { testDevice } from '../device.js';
 import { type Asked, folder, pause, prompt, request, tokens } from './asking.js';

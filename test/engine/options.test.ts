@@ -1,11 +1,11 @@
 // The engine's options where they follow from the machine.
 import { expect, it, vi } from 'vitest';
-import { Device } from '../../lib/device.js';
+import { Device } from '../../lib/core/device.js';
 import { engineSettings } from '../../lib/engine/options.js';
 import { blockBytes } from '../../lib/models/cache.js';
 import type { Decoder } from '../../lib/models/decoder.js';
 
-vi.mock('../../lib/device.js', async (load) => ({
+vi.mock('../../lib/core/device.js', async (load) => ({
   ...(await load<object>()),
   cudaInfo: (index: number) => ({ freeBytes: [2 ** 31, 2 ** 20][index]! }),
 }));

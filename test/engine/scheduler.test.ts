@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { BlockNames, BlockPool } from '../../lib/engine/blocks.js';
 import { SlotTable } from '../../lib/engine/slots.js';
-import { WaitingLines } from '../../lib/waiting.js';
+import { WaitingLines } from '../../lib/flow/waiting.js';
 import { run, scheduler, sequence, step } from './numbered.js';
 
 describe('steps', () => {

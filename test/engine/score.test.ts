@@ -2,9 +2,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Engine, type EngineOptions } from '../../lib/engine/engine.js';
 import type { Logprobs } from '../../lib/engine/logits.js';
+import { QueueFull } from '../../lib/flow/quota.js';
 import { Adapter } from '../../lib/lora/adapter.js';
 import { loadModel, type Model } from '../../lib/model.js';
-import { QueueFull } from '../../lib/quota.js';
 import { folder, pause, prompt, request, tokens } from './asking.js';
 import { normal } from './numbers.js';
 

@@ -8,10 +8,10 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { GGML_TYPES } from '../../lib/files/ggml-types.js';
 import { readGguf } from '../../lib/files/gguf.js';
-import { ggufConfig } from '../../lib/files/gguf-names.js';
 import { check, readJson } from '../../lib/files/json.js';
 import { openSafetensors, readSafetensors } from '../../lib/files/safetensors.js';
 import { openWeights, type Weights } from '../../lib/files/weights.js';
+import { ggufConfig } from '../../lib/models/gguf-names.js';
 import { headOf, memoryFile, random, safetensorsBytes, sharedData, smallGguf } from './memory.js';
 
 type Random = (below: number) => number;

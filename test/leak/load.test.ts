@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { device, memory } from '../../lib/device.js';
+import { device, memory } from '../../lib/core/device.js';
 import { Adapter } from '../../lib/lora/adapter.js';
 import { loadModel } from '../../lib/model.js';
 import { isEmulated, testDevice } from '../device.js';

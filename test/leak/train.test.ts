@@ -1,6 +1,6 @@
 // A thousand steps leave the device's bytes where they began.
 import { expect, it } from 'vitest';
-import { device, memory } from '../../lib/device.js';
+import { device, memory } from '../../lib/core/device.js';
 import { finetune } from '../../lib/train/finetune.js';
 import { testDevice } from '../device.js';
 import { ruleRows, smallDecoder } from '../train/small.js';

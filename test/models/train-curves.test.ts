@@ -6,15 +6,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { device } from '../../lib/device.js';
+import { device } from '../../lib/core/device.js';
 import { openSafetensors, type SavedTensor, saveSafetensors } from '../../lib/files/safetensors.js';
 import { Adapter } from '../../lib/lora/adapter.js';
 import type { Decoder } from '../../lib/models/decoder.js';
 import { loadDecoder } from '../../lib/models/load.js';
-import { Tokenizer } from '../../lib/text/tokenizer.js';
+import { Tokenizer } from '../../lib/text/tokenizer/tokenizer.js';
+import type { TokenRow } from '../../lib/train/data/rows.js';
 import { finetune, trainFull } from '../../lib/train/finetune.js';
 import type { TrainStep } from '../../lib/train/loop.js';
-import type { TokenRow } from '../../lib/train/rows.js';
 import { isEmulated, testDevice } from '../device.js';
 
 const shared = fileURLToPath(new URL('../../../shared/data/', import.meta.url));

@@ -1,10 +1,10 @@
 // adamw and squaredNorm: the case list, the first step, NaN, and misuse.
 import { describe, expect, it } from 'vitest';
 import { cases } from '../../lib/check/adamw.js';
+import { tensor } from '../../lib/core/tensor.js';
 import { adamw, squaredNorm } from '../../lib/ops/adamw.js';
 import { zeros } from '../../lib/ops/random.js';
 import { transpose } from '../../lib/ops/view.js';
-import { tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

@@ -1,12 +1,12 @@
 // attention: the case list, gradients of long sequences against the written-out formula, lse, and misuse.
 import { describe, expect, it } from 'vitest';
-import { backward } from '../../lib/autograd.js';
 import { cases, type Rules, reference, rowOf } from '../../lib/check/attention.js';
 import { compare, type Numbers, numbers, rounded, seeded } from '../../lib/check/case.js';
-import { kernels } from '../../lib/native.js';
+import { backward } from '../../lib/core/autograd.js';
+import { kernels } from '../../lib/core/native.js';
+import { empty, type Tensor, tensor, viewOf } from '../../lib/core/tensor.js';
 import { attention } from '../../lib/ops/attention.js';
 import { cast } from '../../lib/ops/copy.js';
-import { empty, type Tensor, tensor, viewOf } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

@@ -1,8 +1,8 @@
 // Broadcasting: which shapes go together, and where the gradient of a repeated side ends up.
 import { describe, expect, it } from 'vitest';
-import { backward } from '../../lib/autograd.js';
+import { backward } from '../../lib/core/autograd.js';
+import { tensor } from '../../lib/core/tensor.js';
 import { add, broadcastShape, greater, mul, where } from '../../lib/ops/binary.js';
-import { tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 
 const device = testDevice;

@@ -1,7 +1,7 @@
 // Runs a family's case list: forward against the reference, and gradients against finite differences.
 import { describe, expect, it } from 'vitest';
 import { type Case, checkForward, checkGradients } from '../../lib/check/case.js';
-import { cpuInfo, device } from '../../lib/device.js';
+import { cpuInfo, device } from '../../lib/core/device.js';
 import { testDevice } from '../device.js';
 
 export const devices = [testDevice];

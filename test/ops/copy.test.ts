@@ -1,11 +1,11 @@
 // Casts, joins, gather and scatterAdd: the case list, what is not copied, saturation, bad indices, and misuse.
 import { describe, expect, it } from 'vitest';
 import { cases } from '../../lib/check/copy.js';
-import { kernels } from '../../lib/native.js';
+import { kernels } from '../../lib/core/native.js';
+import { empty, tensor } from '../../lib/core/tensor.js';
 import { cast, concat, contiguous, gather, scatterAdd, stack } from '../../lib/ops/copy.js';
 import { full, zeros } from '../../lib/ops/random.js';
 import { slice, transpose } from '../../lib/ops/view.js';
-import { empty, tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

@@ -1,11 +1,11 @@
 // Elementwise functions: the case lists of one and of two tensors, special values, updates in place, and misuse.
 import { describe, expect, it } from 'vitest';
-import { backward } from '../../lib/autograd.js';
 import { cases } from '../../lib/check/elementwise.js';
-import { kernels } from '../../lib/native.js';
+import { backward } from '../../lib/core/autograd.js';
+import { kernels } from '../../lib/core/native.js';
+import { type Tensor, tensor } from '../../lib/core/tensor.js';
 import * as ops from '../../lib/ops/elementwise.js';
 import { slice, transpose } from '../../lib/ops/view.js';
-import { type Tensor, tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

@@ -1,8 +1,8 @@
 // The embedding: the case list, bad ids, and misuse.
 import { describe, expect, it } from 'vitest';
 import { cases } from '../../lib/check/embedding.js';
+import { tensor } from '../../lib/core/tensor.js';
 import { embedding } from '../../lib/ops/embedding.js';
-import { tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

@@ -1,9 +1,9 @@
 // swiglu and geglu: the case list and misuse.
 import { describe, expect, it } from 'vitest';
 import { cases } from '../../lib/check/gated.js';
+import { tensor } from '../../lib/core/tensor.js';
 import { geglu, swiglu } from '../../lib/ops/gated.js';
 import { transpose } from '../../lib/ops/view.js';
-import { tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

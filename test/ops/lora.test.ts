@@ -1,14 +1,14 @@
 // loraLinear: the case list, what gets a gradient, merging, views, and misuse.
 import { describe, expect, it } from 'vitest';
-import { backward } from '../../lib/autograd.js';
 import { cases } from '../../lib/check/lora.js';
+import { backward } from '../../lib/core/autograd.js';
+import { tensor } from '../../lib/core/tensor.js';
 import { contiguous } from '../../lib/ops/copy.js';
 import { loraGrouped, loraLinear, loraLinearPath, loraMerge } from '../../lib/ops/lora.js';
 import { linear } from '../../lib/ops/matmul.js';
 import { randn, zeros } from '../../lib/ops/random.js';
 import { sum } from '../../lib/ops/reduce.js';
 import { slice, transpose } from '../../lib/ops/view.js';
-import { tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

@@ -1,11 +1,11 @@
 // linearCrossEntropy and crossEntropy: the case list, rows without a target, extreme logits, and misuse.
 import { describe, expect, it } from 'vitest';
-import { backward } from '../../lib/autograd.js';
 import { cases } from '../../lib/check/loss.js';
+import { backward } from '../../lib/core/autograd.js';
+import { tensor } from '../../lib/core/tensor.js';
 import { crossEntropy, linearCrossEntropy } from '../../lib/ops/loss.js';
 import { randn, zeros } from '../../lib/ops/random.js';
 import { sum } from '../../lib/ops/reduce.js';
-import { tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

@@ -1,15 +1,15 @@
 // matmul and linear: the case list, which gradients are made, one result for every number of rows, and misuse.
 import { describe, expect, it } from 'vitest';
-import { backward, noGrad } from '../../lib/autograd.js';
 import { compare } from '../../lib/check/case.js';
 import { cases } from '../../lib/check/matmul.js';
+import { backward, noGrad } from '../../lib/core/autograd.js';
+import { tensor } from '../../lib/core/tensor.js';
 import { toDevice } from '../../lib/ops/copy.js';
 import { mul } from '../../lib/ops/elementwise.js';
 import { linear, matmul } from '../../lib/ops/matmul.js';
 import { randn, zeros } from '../../lib/ops/random.js';
 import { sum } from '../../lib/ops/reduce.js';
 import { slice, transpose } from '../../lib/ops/view.js';
-import { tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

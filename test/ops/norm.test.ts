@@ -1,9 +1,9 @@
 // rmsNorm and layerNorm: the case list, which gradients are made, and misuse.
 import { describe, expect, it } from 'vitest';
-import { backward } from '../../lib/autograd.js';
 import { cases } from '../../lib/check/norm.js';
+import { backward } from '../../lib/core/autograd.js';
+import { tensor } from '../../lib/core/tensor.js';
 import { layerNorm, rmsNorm } from '../../lib/ops/norm.js';
-import { tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

@@ -1,12 +1,12 @@
 // The paged cache: the case list, agreement of decoding with attention over the whole sequence, wrong data, and misuse.
 import { describe, expect, it } from 'vitest';
-import { noGrad } from '../../lib/autograd.js';
 import { compare, seeded } from '../../lib/check/case.js';
 import { cases } from '../../lib/check/paged.js';
+import { noGrad } from '../../lib/core/autograd.js';
+import { empty, type Tensor, tensor, viewOf } from '../../lib/core/tensor.js';
 import { attention } from '../../lib/ops/attention.js';
 import { cast } from '../../lib/ops/copy.js';
 import { pagedAppend, pagedAttention } from '../../lib/ops/paged.js';
-import { empty, type Tensor, tensor, viewOf } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

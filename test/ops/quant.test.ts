@@ -1,9 +1,9 @@
 // dequantize: the case list, exactness to the last bit, and misuse.
 import { describe, expect, it } from 'vitest';
 import { blockTensor, cases, drawBlocks } from '../../lib/check/quant.js';
-import { device } from '../../lib/device.js';
+import { device } from '../../lib/core/device.js';
+import { empty, tensor, viewOf } from '../../lib/core/tensor.js';
 import { dequantize } from '../../lib/ops/quant.js';
-import { empty, tensor, viewOf } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { philoxBlock } from '../../lib/check/philox.js';
 import { cases } from '../../lib/check/random.js';
+import { tensor } from '../../lib/core/tensor.js';
 import { arange, dropout, full, rand, randn, uniform } from '../../lib/ops/random.js';
-import { tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

@@ -1,11 +1,11 @@
 // Reductions: the case list, long sums, NaN and ties, and misuse.
 import { describe, expect, it } from 'vitest';
-import { backward } from '../../lib/autograd.js';
 import { cases } from '../../lib/check/reduce.js';
+import { backward } from '../../lib/core/autograd.js';
+import { tensor } from '../../lib/core/tensor.js';
 import { cast } from '../../lib/ops/copy.js';
 import { full } from '../../lib/ops/random.js';
 import { argmax, argmin, max, mean, min, sum, variance } from '../../lib/ops/reduce.js';
-import { tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

@@ -1,9 +1,9 @@
 // rope: the case list, in-place use of the kernel, and misuse.
 import { describe, expect, it } from 'vitest';
 import { cases } from '../../lib/check/rope.js';
-import { kernels } from '../../lib/native.js';
+import { kernels } from '../../lib/core/native.js';
+import { empty, tensor } from '../../lib/core/tensor.js';
 import { rope } from '../../lib/ops/rope.js';
-import { empty, tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

@@ -1,10 +1,10 @@
 // Sampling: the case list, frequencies against probabilities, awkward logits, and misuse.
 import { describe, expect, it } from 'vitest';
 import { cases, probabilities } from '../../lib/check/sample.js';
+import { tensor } from '../../lib/core/tensor.js';
 import { randn } from '../../lib/ops/random.js';
 import { penalize, type SamplingOptions, sample, samplingTensors } from '../../lib/ops/sample.js';
 import { expand } from '../../lib/ops/view.js';
-import { tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

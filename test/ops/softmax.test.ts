@@ -1,8 +1,8 @@
 // softmax and logSoftmax: the case list, and misuse.
 import { describe, expect, it } from 'vitest';
 import { cases } from '../../lib/check/softmax.js';
+import { tensor } from '../../lib/core/tensor.js';
 import { logSoftmax, softmax } from '../../lib/ops/softmax.js';
-import { tensor } from '../../lib/tensor.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
 

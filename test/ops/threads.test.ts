@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { cpuInfo } from '../../lib/device.js';
+import { cpuInfo } from '../../lib/core/device.js';
 
 const root = join(import.meta.dirname, '../..');
 

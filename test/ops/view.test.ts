@@ -1,7 +1,7 @@
 // Views: the case list, that no bytes move, and misuse.
 import { describe, expect, it } from 'vitest';
 import { cases } from '../../lib/check/view.js';
-import { kernels } from '../../lib/native.js';
+import { kernels } from '../../lib/core/native.js';
 import { arange } from '../../lib/ops/random.js';
 import { expand, permute, reshape, select, slice, split, squeeze, transpose, unsqueeze } from '../../lib/ops/view.js';
 import { testDevice } from '../device.js';

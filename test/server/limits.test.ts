@@ -3,7 +3,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadModel, type Model } from '../../lib/model.js';
 import { createServer, type Server } from '../../lib/server/index.js';
-import { encodeSlices } from '../../lib/text/encode-slices.js';
+import { encodeSlices } from '../../lib/text/tokenizer/encode-slices.js';
 import { failuresOnly, modelId, modelPath } from './running.js';
 
 let model: Model;

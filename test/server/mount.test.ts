@@ -7,7 +7,7 @@ import fastify from 'fastify';
 import { Hono } from 'hono';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { whyCpu } from '../../lib/device.js';
+import { whyCpu } from '../../lib/core/device.js';
 import { loadModel, type Model } from '../../lib/model.js';
 import { createServer, type Server } from '../../lib/server/index.js';
 import type { Fields } from '../../lib/server/log.js';

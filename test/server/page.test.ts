@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pageRoutes } from '../../lib/server/page.js';
-import { Tokenizer } from '../../lib/text/tokenizer.js';
+import { Tokenizer } from '../../lib/text/tokenizer/tokenizer.js';
 import { modelId, modelPath, type Running, running as serving } from './running.js';
 
 const browsers = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];

@@ -6,7 +6,7 @@ import { type Case, checkForward, checkGradients } from '../../lib/check/case.js
 import { cases as lora } from '../../lib/check/lora.js';
 import { cases as matmul } from '../../lib/check/matmul.js';
 import { cases as paged } from '../../lib/check/paged.js';
-import { cudaInfo, device } from '../../lib/device.js';
+import { cudaInfo, device } from '../../lib/core/device.js';
 
 /** The named ones of a list, each of which must be there. */
 function chosen(cases: readonly Case[], ...names: string[]): Case[] {

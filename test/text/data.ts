@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe } from 'vitest';
 import { openGguf } from '../../lib/files/gguf.js';
-import { Tokenizer } from '../../lib/text/tokenizer.js';
+import { Tokenizer } from '../../lib/text/tokenizer/tokenizer.js';
 
 const folder = new URL('../../../shared/data/', import.meta.url);
 

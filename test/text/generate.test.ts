@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type ChosenTokens, generate, type Piece } from '../../lib/text/generate.js';
-import { Tokenizer } from '../../lib/text/tokenizer.js';
+import { Tokenizer } from '../../lib/text/tokenizer/tokenizer.js';
 
 const tokenizer = (await Tokenizer.fromFolder(join(import.meta.dirname, '..', '..', 'models', 'helvetia-small')))!;
 const [control] = tokenizer.specialIds as Set<number> & Iterable<number>;

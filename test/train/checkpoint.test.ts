@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Tensor, tensor } from '../../lib/tensor.js';
+import { type Tensor, tensor } from '../../lib/core/tensor.js';
 import {
   listCheckpoints,
   openCheckpoints,

@@ -1,10 +1,10 @@
 // What the tests of training share: a very small model of random weights, and rows that it can learn.
-import { device } from '../../lib/device.js';
+import { device } from '../../lib/core/device.js';
 import { decoderConfig } from '../../lib/models/architectures.js';
 import type { Decoder } from '../../lib/models/decoder.js';
 import { randomDecoder } from '../../lib/models/load.js';
+import type { TokenRow } from '../../lib/train/data/rows.js';
 import { mix } from '../../lib/train/random.js';
-import type { TokenRow } from '../../lib/train/rows.js';
 import { testDevice } from '../device.js';
 
 export const vocabSize = 64;

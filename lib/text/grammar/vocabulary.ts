@@ -7,7 +7,7 @@
 // Made once per tokenizer, in slices between which the event loop is free. Masks are remembered by situation.
 
 import { isUtf8 } from 'node:buffer';
-import type { Tokenizer } from '../tokenizer.js';
+import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { Slices } from './budget.js';
 import type { Grammar, Situation } from './machine.js';
 

@@ -1,0 +1,222 @@
+// A folder of adapters by name: found when they are first asked for, a number of them kept loaded.
+//
+// `<root>/<name>/adapter_config.json` makes `name` known. Other folders can be given names of their own; those survive
+// being unloaded for lack of room, and come back from where they were. What the disk says is believed for a second; then
+// a folder that was written anew is loaded anew.
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { join, resolve, sep } from 'node:path';
+import type { Adapter } from './adapter.js';
+
+export interface AdapterFolderOptions {
+  /** Undefined: only names given by `load`. */
+  root: string | undefined;
+  /** Adapters in memory at once; those that were asked for longest ago go first. */
+  max: number;
+  /** Whether an adapter whose config names this base is for the model; all are unless said otherwise. */
+  isFor?: (base: string | undefined) => boolean;
+}
+
+export interface AdapterEntry {
+  name: string;
+  /** The adapter's folder. */
+  path: string;
+  /** Unix seconds. */
+  createdAt: number;
+}
+
+/** An adapter on the disk, as it was when it was last looked at. */
+interface Seen {
+  entry: AdapterEntry;
+  /** Another once the folder was written anew. */
+  stamp: string;
+  at: number;
+}
+
+interface Loaded {
+  adapter: Promise<Adapter>;
+  stamp: string;
+}
+
+const configName = 'adapter_config.json';
+const believedMilliseconds = 1000;
+// Letters, digits and -_.: as in file names; never a path.
+const folderName = /^[\p{L}\p{N}_][\p{L}\p{N}_.:@-]{0,254}$/u;
+// `ft:` names have their base model's name inside, and that may have a slash.
+const givenName = /^[\p{L}\p{N}_][\p{L}\p{N}_.:@/-]{0,254}$/u;
+
+export class AdapterFolder {
+  readonly #given = new Map<string, AdapterEntry>();
+  // In the order of their last use.
+  readonly #loaded = new Map<string, Loaded>();
+  readonly #seen = new Map<string, Seen>();
+  /** Names in the folder that answer no more until they are loaded again. */
+  readonly #withheld = new Set<string>();
+  #refresh: { at: number; done: Promise<void> } | undefined;
+
+  constructor(
+    private readonly model: { loadAdapter(folder: string): Promise<Adapter> },
+    private readonly options: AdapterFolderOptions,
+  ) {}
+
+  /**
+   * The adapter of that name, loaded if it is not, and held for the caller, who releases it; undefined if there is none.
+   *
+   * @throws Error (as a rejection) if the adapter cannot be loaded, or the signal's reason.
+   */
+  async resolve(name: string, signal?: AbortSignal): Promise<Adapter | undefined> {
+    signal?.throwIfAborted();
+    const seen = await this.#look(name);
+    if (!seen) {
+      this.#drop(name); // its folder is gone
+      return undefined;
+    }
+    const adapter = (await this.#open(seen)).hold();
+    if (signal?.aborted) adapter.release();
+    signal?.throwIfAborted();
+    return adapter;
+  }
+
+  /**
+   * Gives the adapter in `path` a name, and loads it; with `lazy` only when it is asked for.
+   *
+   * @throws Error (as a rejection) if the name is taken and `replace` is not set, or the adapter cannot be loaded.
+   */
+  async load(name: string, path: string, options: { replace?: boolean; lazy?: boolean } = {}): Promise<void> {
+    if (!givenName.test(name)) throw new Error(`adapter '${name}': is not a name: letters, digits and _.:@/- only`);
+    const before = await this.find(name);
+    if (before && before.path !== resolve(path) && !options.replace)
+      throw new Error(`adapter '${name}': is already loaded from ${before.path}`);
+    if (options.replace) this.#drop(name);
+    const { mtimeMs } = await stat(path);
+    const entry = { name, path: resolve(path), createdAt: Math.floor(mtimeMs / 1000) };
+    if (!options.lazy) await this.#open({ entry, stamp: (await stampOf(path)) ?? '' });
+    this.#given.set(name, entry);
+    this.#withheld.delete(name);
+    this.#seen.delete(name);
+  }
+
+  /** Where an adapter of that name lies; undefined if there is none. Does not load it. */
+  async find(name: string): Promise<AdapterEntry | undefined> {
+    return (await this.#look(name))?.entry;
+  }
+
+  /** Whether the name was given by `load`, not only found in the folder. */
+  isGiven(name: string): boolean {
+    return this.#given.has(name);
+  }
+
+  /** Forgets a name that was given, and frees the adapter once nobody uses it. Whether it was known. */
+  async unload(name: string): Promise<boolean> {
+    const known = this.#given.delete(name);
+    if (known) this.#seen.delete(name);
+    return this.#drop(name) || known;
+  }
+
+  /** The same, and a name of the folder answers no more until `load` gives it again. Whether it was known. */
+  async withhold(name: string): Promise<boolean> {
+    const known = await this.find(name);
+    const unloaded = await this.unload(name);
+    if (await this.find(name)) this.#withheld.add(name);
+    return unloaded || known !== undefined;
+  }
+
+  /** All names, those in the folder at the last `refresh` that were not asked for yet included. */
+  list(): AdapterEntry[] {
+    const found = [...this.#seen.values()].map(({ entry }) => entry);
+    const others = found.filter(({ name }) => !this.#given.has(name) && !this.#withheld.has(name));
+    return [...this.#given.values(), ...others.sort((a, b) => (a.name < b.name ? -1 : 1))];
+  }
+
+  /** Looks into the folder again, unless that was done within the last second. */
+  refresh(): Promise<void> {
+    const at = performance.now();
+    if (!this.#refresh || at - this.#refresh.at >= believedMilliseconds)
+      this.#refresh = { at, done: this.#readFolder() };
+    return this.#refresh.done;
+  }
+
+  async #readFolder(): Promise<void> {
+    const { root } = this.options;
+    if (!root) return;
+    const names = new Set(await readdir(root).catch(() => []));
+    for (const name of this.#seen.keys()) if (!names.has(name) && !this.#given.has(name)) this.#seen.delete(name);
+    for (const name of names) if (!this.#given.has(name)) await this.#look(name);
+  }
+
+  async #look(name: string): Promise<Seen | undefined> {
+    if (this.#withheld.has(name)) return undefined;
+    const recent = this.#seen.get(name);
+    if (recent && performance.now() - recent.at < believedMilliseconds) return recent;
+    const given = this.#given.get(name);
+    const entry = given ?? (await this.#found(name));
+    // A name that was given stays, even where its folder is gone.
+    const stamp = entry && ((await stampOf(entry.path)) ?? (given && (this.#loaded.get(name)?.stamp ?? '')));
+    if (entry && stamp !== undefined) {
+      const seen = { entry, stamp, at: performance.now() };
+      this.#seen.set(name, seen);
+      return seen;
+    }
+    this.#seen.delete(name);
+    return undefined;
+  }
+
+  async #found(name: string): Promise<AdapterEntry | undefined> {
+    const { root, isFor } = this.options;
+    if (!root || !folderName.test(name)) return undefined;
+    const path = join(root, name);
+    try {
+      const config = await readFile(join(path, configName), 'utf8');
+      // A link must not lead out of the folder.
+      if (!(await realpath(path)).startsWith((await realpath(root)) + sep)) return undefined;
+      if (isFor && !isFor(baseIn(config))) return undefined;
+      return { name, path: resolve(path), createdAt: Math.floor((await stat(path)).mtimeMs / 1000) };
+    } catch {
+      return undefined;
+    }
+  }
+
+  #open({ entry: { name, path }, stamp }: Pick<Seen, 'entry' | 'stamp'>): Promise<Adapter> {
+    if (this.#loaded.get(name)?.stamp !== stamp) this.#drop(name);
+    const adapter = this.#loaded.get(name)?.adapter ?? this.model.loadAdapter(path);
+    this.#loaded.delete(name); // it goes to the end of their order
+    this.#loaded.set(name, { adapter, stamp });
+    adapter.then(
+      (loaded) => {
+        loaded.name = name;
+      },
+      () => {
+        if (this.#loaded.get(name)?.adapter === adapter) this.#loaded.delete(name);
+      },
+    );
+    for (const [oldest] of this.#loaded) {
+      if (this.#loaded.size <= this.options.max) break;
+      this.#drop(oldest);
+    }
+    return adapter;
+  }
+
+  // Its memory goes with the last of those who hold it.
+  #drop(name: string): boolean {
+    void this.#loaded.get(name)?.adapter.then(
+      (adapter) => adapter.retire(),
+      () => {},
+    );
+    return this.#loaded.delete(name);
+  }
+}
+
+/** What a config says is wrong is told when it is loaded. */
+function baseIn(config: string): string | undefined {
+  try {
+    const { base_model_name_or_path: base } = JSON.parse(config) as Record<string, unknown>;
+    return typeof base === 'string' ? base : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Of an adapter's config, which is written with every save; undefined where there is none. */
+async function stampOf(path: string): Promise<string | undefined> {
+  const file = await stat(join(path, configName)).catch(() => undefined);
+  return file && `${file.ino} ${file.mtimeMs}`;
+}

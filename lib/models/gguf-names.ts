@@ -1,0 +1,233 @@
+// A llama model in a GGUF file, seen as its Hugging Face folder would be: the tensors' names, the order of the rows of
+// q and k, and the config.
+
+import type { Gguf } from '../files/gguf.js';
+import { shown } from '../files/json.js';
+
+const ARCHITECTURES = ['llama'];
+
+const OUTER: readonly (readonly [gguf: string, hf: string])[] = [
+  ['token_embd', 'model.embed_tokens'],
+  ['output_norm', 'model.norm'],
+  ['output', 'lm_head'],
+];
+const IN_LAYER: readonly (readonly [gguf: string, hf: string])[] = [
+  ['attn_norm', 'input_layernorm'],
+  ['attn_q', 'self_attn.q_proj'],
+  ['attn_k', 'self_attn.k_proj'],
+  ['attn_v', 'self_attn.v_proj'],
+  ['attn_output', 'self_attn.o_proj'],
+  ['ffn_norm', 'post_attention_layernorm'],
+  ['ffn_gate', 'mlp.gate_proj'],
+  ['ffn_up', 'mlp.up_proj'],
+  ['ffn_down', 'mlp.down_proj'],
+];
+
+const flip = (pairs: typeof OUTER) => new Map(pairs.map(([gguf, hf]) => [hf, gguf]));
+const OUTER_TO_HF = new Map(OUTER);
+const OUTER_TO_GGUF = flip(OUTER);
+const LAYER_TO_HF = new Map(IN_LAYER);
+const LAYER_TO_GGUF = flip(IN_LAYER);
+
+/** `blk.0.attn_q.weight` → `model.layers.0.self_attn.q_proj.weight`; undefined for a tensor that llama doesn't have. */
+export function ggufToHf(name: string): string | undefined {
+  const [, layer, inner, kind] = /^(?:blk\.(\d+)\.)?(\w+)\.(weight|bias)$/.exec(name) ?? [];
+  if (inner === undefined) return undefined;
+  const hf = layer === undefined ? OUTER_TO_HF.get(inner) : LAYER_TO_HF.get(inner);
+  if (hf === undefined) return undefined;
+  return layer === undefined ? `${hf}.${kind}` : `model.layers.${layer}.${hf}.${kind}`;
+}
+
+/** `model.layers.0.self_attn.q_proj.weight` → `blk.0.attn_q.weight`; undefined for a tensor that llama doesn't have. */
+export function hfToGguf(name: string): string | undefined {
+  const [, layer, inner, kind] = /^(?:model\.layers\.(\d+)\.)?([\w.]+)\.(weight|bias)$/.exec(name) ?? [];
+  if (inner === undefined) return undefined;
+  const gguf = layer === undefined ? OUTER_TO_GGUF.get(inner) : LAYER_TO_GGUF.get(inner);
+  if (gguf === undefined) return undefined;
+  return layer === undefined ? `${gguf}.${kind}` : `blk.${layer}.${gguf}.${kind}`;
+}
+
+/** Whether llama.cpp's converter reorders the rows of this tensor (Hugging Face name); see {@link ggufRows}. */
+export function isReordered(hfName: string): boolean {
+  return /\.self_attn\.[qk]_proj\.(weight|bias)$/.test(hfName);
+}
+
+/**
+ * For each row of q_proj or k_proj in Hugging Face's order, the row of the GGUF file that holds it, so that gathering
+ * rows by this list undoes the converter's reordering.
+ *
+ * Hugging Face rotates row `j` of a head with row `j + headDim/2`; the file has each such pair side by side, as rows
+ * `2j` and `2j + 1`. `heads` is the number of key/value heads for k_proj.
+ *
+ * @throws RangeError if `headDim` is odd.
+ */
+export function ggufRows(heads: number, headDim: number): Int32Array {
+  if (headDim % 2 !== 0) throw new RangeError(`ggufRows: headDim must be even, got ${headDim}`);
+  const half = headDim / 2;
+  const rows = new Int32Array(heads * headDim);
+  for (let head = 0; head < heads; head++) {
+    for (let row = 0; row < headDim; row++) {
+      rows[head * headDim + row] = head * headDim + 2 * (row % half) + Math.floor(row / half);
+    }
+  }
+  return rows;
+}
+
+/**
+ * The model's `config.json`, in Hugging Face's keys.
+ *
+ * @throws Error that names the file, and the metadata key that is missing, wrong or not supported.
+ */
+export function ggufConfig(gguf: Gguf): Record<string, unknown> {
+  const { path, metadata, tensors } = gguf;
+  const architecture = metadata.get('general.architecture');
+  if (typeof architecture !== 'string' || !ARCHITECTURES.includes(architecture)) {
+    const got = architecture === undefined ? 'it is missing' : `got ${shown(architecture)}`;
+    throw new Error(`${path}: general.architecture must be one of ${ARCHITECTURES.join(', ')}, ${got}`);
+  }
+  const key = (name: string) => `${architecture}.${name}`;
+  const optional = (name: string): number | undefined => {
+    const value = metadata.get(name);
+    if (value === undefined) return undefined;
+    if (typeof value !== 'number' || !Number.isFinite(value)) {
+      throw new Error(`${path}: ${name} must be a number, got ${shown(value)}`);
+    }
+    return value;
+  };
+  const size = (name: string, fallback?: number): number => {
+    const value = optional(name) ?? fallback;
+    if (value === undefined || !Number.isInteger(value) || value < 1) {
+      throw new Error(
+        `${path}: ${name} must be a positive integer, ${value === undefined ? 'but is missing' : `got ${value}`}`,
+      );
+    }
+    return value;
+  };
+
+  if ((optional(key('expert_count')) ?? 0) > 0) {
+    throw new Error(`${path}: a mixture of experts (${key('expert_count')}), which is not supported`);
+  }
+  const hidden = size(key('embedding_length'));
+  const heads = size(key('attention.head_count'));
+  const rotary = size(key('rope.dimension_count'), optional(key('attention.key_length')) ?? hidden / heads);
+  const headDim = size(key('attention.key_length'), rotary);
+  if (rotary !== headDim) {
+    throw new Error(`${path}: ${key('rope.dimension_count')} is ${rotary}, but must be the head size ${headDim}`);
+  }
+  if (size(key('attention.value_length'), headDim) !== headDim) {
+    throw new Error(
+      `${path}: ${key('attention.value_length')} must be ${headDim}, as ${key('attention.key_length')} is`,
+    );
+  }
+  const eps = optional(key('attention.layer_norm_rms_epsilon'));
+  if (eps === undefined) throw new Error(`${path}: ${key('attention.layer_norm_rms_epsilon')} is missing`);
+  const theta = shortest(optional(key('rope.freq_base')) ?? 10000);
+  const tokens = metadata.get('tokenizer.ggml.tokens');
+
+  return {
+    architectures: ['LlamaForCausalLM'],
+    model_type: 'llama',
+    vocab_size: size(key('vocab_size'), Array.isArray(tokens) ? tokens.length : undefined),
+    hidden_size: hidden,
+    intermediate_size: size(key('feed_forward_length')),
+    num_hidden_layers: size(key('block_count')),
+    num_attention_heads: heads,
+    num_key_value_heads: size(key('attention.head_count_kv'), heads),
+    head_dim: headDim,
+    max_position_embeddings: size(key('context_length')),
+    rms_norm_eps: shortest(eps),
+    rope_theta: theta,
+    rope_scaling: ropeScaling(gguf, architecture, theta, headDim, optional),
+    hidden_act: 'silu',
+    attention_bias: tensors.has('blk.0.attn_q.bias'),
+    mlp_bias: tensors.has('blk.0.ffn_gate.bias'),
+    tie_word_embeddings: !tensors.has('output.weight'),
+    bos_token_id: optional('tokenizer.ggml.bos_token_id') ?? null,
+    eos_token_id: endTokens(optional),
+    pad_token_id: optional('tokenizer.ggml.padding_token_id') ?? null,
+  };
+}
+
+type Optional = (name: string) => number | undefined;
+
+// A model may end its text, its turn or its message, each with a token of its own.
+function endTokens(optional: Optional): number | number[] | null {
+  const kinds = ['eos', 'eot', 'eom'].map((kind) => optional(`tokenizer.ggml.${kind}_token_id`));
+  const ids = [...new Set(kinds.filter((id) => id !== undefined))];
+  return ids.length > 1 ? ids : (ids[0] ?? null);
+}
+
+function ropeScaling(
+  gguf: Gguf,
+  architecture: string,
+  theta: number,
+  headDim: number,
+  optional: Optional,
+): Record<string, unknown> | null {
+  const { path, metadata } = gguf;
+  if (gguf.tensors.has('rope_freqs.weight')) return llama3Scaling(gguf, theta, headDim);
+  const key = `${architecture}.rope.scaling`;
+  // Files from before 2024 have only the linear factor, by its old name.
+  const old = optional(`${architecture}.rope.scale_linear`);
+  const type = metadata.get(`${key}.type`) ?? (old === undefined || old === 1 ? 'none' : 'linear');
+  if (type === 'none') return null;
+  const factor = optional(`${key}.factor`) ?? old;
+  if (factor === undefined || !(factor > 0)) {
+    throw new Error(`${path}: ${key}.factor must be a positive number, got ${shown(factor)}`);
+  }
+  if (type === 'linear') return { rope_type: 'linear', factor: shortest(factor) };
+  if (type === 'yarn') {
+    const original = optional(`${key}.original_context_length`);
+    // llama.cpp multiplies this into YaRN's own factor, Hugging Face's key replaces that.
+    const extra = optional(`${key}.attn_factor`);
+    const given = {
+      attention_factor: extra === undefined ? undefined : extra * (1 + 0.1 * Math.log(factor)),
+      beta_fast: optional(`${key}.yarn_beta_fast`),
+      beta_slow: optional(`${key}.yarn_beta_slow`),
+      original_max_position_embeddings: original ?? optional(`${architecture}.context_length`),
+    };
+    const known = Object.entries(given).filter(([, value]) => value !== undefined);
+    return { rope_type: 'yarn', factor: shortest(factor), ...Object.fromEntries(known) };
+  }
+  throw new Error(`${path}: ${key}.type must be one of none, linear, yarn, got ${shown(type)}`);
+}
+
+// The converter writes Llama 3's rule as one divisor per frequency and forgets its four parameters. All models that
+// Meta published share three of them, and the fourth, the factor, is the largest divisor; a file whose divisors these
+// don't give again has another rule.
+function llama3Scaling(gguf: Gguf, theta: number, headDim: number): Record<string, unknown> {
+  const { path } = gguf;
+  const info = gguf.tensors.get('rope_freqs.weight');
+  const half = headDim / 2;
+  if (info?.dtype !== 'f32' || info.bytes !== half * 4) {
+    throw new Error(`${path}: tensor "rope_freqs.weight" must be F32 [${half}], got ${info?.dtype} [${info?.shape}]`);
+  }
+  const divisors = new Float32Array(new Uint8Array(gguf.read('rope_freqs.weight')).buffer);
+  const scaling = {
+    rope_type: 'llama3',
+    factor: shortest(divisors.reduce((a, b) => Math.max(a, b), 1)),
+    low_freq_factor: 1,
+    high_freq_factor: 4,
+    original_max_position_embeddings: 8192,
+  };
+  const { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = scaling;
+  const follows = divisors.every((divisor, i) => {
+    const turns = original / (2 * Math.PI * theta ** ((2 * i) / headDim));
+    const blend = Math.min(1, Math.max(0, (turns - low) / (high - low)));
+    const expected = 1 / ((1 - blend) / factor + blend);
+    return Math.abs(divisor - expected) <= 1e-3 * expected;
+  });
+  if (!follows) {
+    throw new Error(`${path}: tensor "rope_freqs.weight" doesn't follow Llama 3's rule, and no other is supported`);
+  }
+  return scaling;
+}
+
+// The file has f32; its shortest decimal is the number that the model's author wrote.
+function shortest(value: number): number {
+  for (let digits = 1; digits < 9; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === Math.fround(value)) return short;
+  }
+  return value;
+}

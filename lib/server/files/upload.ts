@@ -1,0 +1,147 @@
+// Reads a multipart upload as it comes in: one file, handed on in chunks, and a few short fields.
+//
+// Whatever is wrong with it is the caller's mistake and ends as one ApiError; what was saved by then is for the caller
+// of receiveUpload to throw away, because `save` rejects too.
+import { Readable } from 'node:stream';
+import { Busboy, type BusboyFileStream } from '@fastify/busboy';
+import { ApiError, badRequest } from '../http/errors.js';
+
+const limits = { fields: 20, fieldSize: 4096, parts: 25, headerPairs: 20, headerSize: 8192 };
+// All of a form but its file.
+const mostOther = 2 ** 20;
+
+export interface Upload {
+  fields: ReadonlyMap<string, string>;
+  /** As the caller calls it: never a path. */
+  filename: string;
+  bytes: number;
+}
+
+/**
+ * Hands the file named `file` to `save`, each field to `check`, which may refuse it, and gives the rest.
+ *
+ * @throws ApiError 400, or 413 for a file of more than `mostBytes`, or a form that is much larger than its file.
+ */
+export async function receiveUpload(
+  request: Request,
+  mostBytes: number,
+  save: (chunks: AsyncIterable<Uint8Array>) => Promise<void>,
+  check: (name: string, value: string) => void,
+): Promise<Upload> {
+  const contentType = request.headers.get('content-type') ?? '';
+  if (!/^multipart\/form-data\s*;/i.test(contentType))
+    throw badRequest('The body must be multipart/form-data with a boundary.', null, 'invalid_content_type');
+  const mostInAll = mostBytes + mostOther;
+  if (Number(request.headers.get('content-length')) > mostInAll) throw tooLarge(mostBytes);
+  if (!request.body) throw badRequest("The body is empty: expected a file in the field 'file'.", 'file');
+  const parser = parserOf(contentType, mostBytes);
+  const fields = new Map<string, string>();
+  const stop = (error: Error): void => void parser.destroy(error);
+  let file: { stream: BusboyFileStream; filename: string } | undefined;
+  let saving: Promise<number> | undefined;
+
+  parser.on('field', (name, value, _, truncated) => {
+    if (truncated) return stop(badRequest(`The field '${name}' is longer than ${limits.fieldSize} bytes.`, name));
+    if (name === 'file') return stop(badRequest("There is no file: the field 'file' has no filename.", 'file'));
+    if (fields.has(name)) return stop(badRequest(`The field '${name}' is there twice.`, name));
+    try {
+      check(name, value);
+    } catch (error) {
+      return stop(error as Error);
+    }
+    fields.set(name, value);
+  });
+  parser.on('file', (name, stream, filename) => {
+    stream.on('error', () => {}); // the parser tells the same
+    if (name !== 'file' || file) {
+      stream.resume();
+      const what = file ? "There is more than one file: send one, in the field 'file'" : `'${name}' is not expected`;
+      return stop(badRequest(`${what}.`, 'file'));
+    }
+    file = { stream, filename: plainName(filename) };
+    stream.once('limit', () => stop(tooLarge(mostBytes)));
+    saving = saved(stream, save);
+    saving.catch(stop);
+  });
+  for (const limit of ['partsLimit', 'fieldsLimit'] as const) {
+    parser.on(limit, () => stop(badRequest('The form has more fields than are expected.')));
+  }
+  try {
+    const body = Readable.fromWeb(request.body as Parameters<typeof Readable.fromWeb>[0]);
+    let received = 0;
+    body.on('data', (chunk: Uint8Array) => {
+      received += chunk.length;
+      if (received > mostInAll) stop(tooLarge(mostBytes));
+    });
+    await parsed(body, parser);
+    if (!file || !saving) throw badRequest("There is no file: send one in the field 'file'.", 'file');
+    return { fields, filename: file.filename, bytes: await saving };
+  } catch (error) {
+    file?.stream.destroy(error as Error);
+    await saving?.catch(() => {});
+    throw error instanceof ApiError || isOurs(error) ? error : badRequest(`The form cannot be read: ${reason(error)}.`);
+  }
+}
+
+function parserOf(contentType: string, mostBytes: number): InstanceType<typeof Busboy> {
+  try {
+    return new Busboy({ headers: { 'content-type': contentType }, limits: { ...limits, fileSize: mostBytes } });
+  } catch (error) {
+    throw badRequest(`The form cannot be read: ${reason(error)}.`);
+  }
+}
+
+/** Not by `pipeline`: the parser says 'finish' by itself, in ways that leave a pipeline waiting for good. */
+function parsed(body: Readable, parser: InstanceType<typeof Busboy>): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    parser.once('finish', resolve);
+    parser.on('error', reject);
+    body.on('error', reject);
+    body.pipe(parser);
+  }).catch((error: unknown) => {
+    body.unpipe(parser).destroy();
+    parser.destroy();
+    throw error;
+  });
+}
+
+async function saved(
+  stream: BusboyFileStream,
+  save: (chunks: AsyncIterable<Uint8Array>) => Promise<void>,
+): Promise<number> {
+  let bytes = 0;
+  async function* counted(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      bytes += chunk.length;
+      yield chunk;
+    }
+  }
+  await save(counted());
+  return bytes;
+}
+
+const tooLarge = (most: number): ApiError =>
+  new ApiError(413, `The file is larger than ${most} bytes.`, { param: 'file', code: 'file_too_large' });
+
+// A full disk is not the caller's mistake: such errors name the file and carry the system's own as their cause.
+const isOurs = (error: unknown): boolean =>
+  error instanceof Error && (error.cause as NodeJS.ErrnoException | undefined)?.syscall !== undefined;
+
+const reason = (error: unknown): string =>
+  error instanceof Error && error.message !== '' ? error.message.replace(/\.$/, '') : 'it ended early';
+
+/** Half a character, which no URL and no UTF-8 can hold, becomes U+FFFD. */
+export const wellFormed = (text: string): string => Buffer.from(text).toString();
+
+/** The last part of whatever path it claims to be, without control characters. */
+function plainName(given: string | undefined): string {
+  const last = wellFormed(given ?? '')
+    .split(/[/\\]/)
+    .at(-1)!;
+  const plain = [...last]
+    .filter((c) => c >= ' ' && c !== '\x7f')
+    .slice(0, 200)
+    .join('')
+    .trim();
+  return plain === '' || plain === '.' || plain === '..' ? 'upload' : plain;
+}

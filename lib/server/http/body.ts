@@ -1,0 +1,152 @@
+// Reads a request's JSON body: bounded in bytes, depth and number of values, checked against a schema, and clear about
+// what is wrong. Each step has a turn of the event loop to itself.
+import type { Context } from 'hono';
+import { z } from 'zod';
+import type { ServerContext } from '../context.js';
+import { ApiError, badRequest } from './errors.js';
+import { nextTurn } from './turn.js';
+
+// JSON Schemas in requests nest deepest, and those of OpenAI stop at 10. Hostile nesting costs many times its size.
+const mostDepth = 128;
+// Bytes say little of what a body costs: eight million of them can be four million values, or a million objects' fields.
+// So many tokens are also the most that OpenAI takes for one request's embeddings.
+const mostValues = 300_000;
+const mostFields = 2 ** 16;
+
+/** @throws ApiError 400 or 413 that names the field and what was expected, or 408 for a body that does not arrive. */
+export async function jsonBody<T extends z.ZodType>(
+  c: Context,
+  context: ServerContext,
+  schema: T,
+): Promise<z.infer<T>> {
+  const { bodyBytes, bodySeconds } = context.settings.limits;
+  const text = await inTime(bodySeconds, boundedText(c, bodyBytes)).catch((error: unknown) => {
+    if (error instanceof ApiError) throw error;
+    throw badRequest('The body broke off before its end.');
+  });
+  await nextTurn();
+  if (!/\S/.test(text)) throw badRequest('The body is empty: expected a JSON object.');
+  checkExtent(text);
+  await nextTurn();
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    // V8 quotes the text around the mistake: the caller's own, given back to the caller only.
+    throw badRequest(`The body is not valid JSON: ${(error as Error).message}`);
+  }
+  await nextTurn();
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const { path, message } = deepest(result.error.issues[0]!);
+  const param = pathText(path);
+  throw badRequest(`${param === null ? 'The body' : `'${param}'`}: ${worded(message)}.`, param);
+}
+
+/** An array whose length is checked before its entries are. */
+export function list<T extends z.ZodType>(entry: T, most: number, least = 0) {
+  const sized = z.custom<unknown[]>((value) => Array.isArray(value) && value.length >= least && value.length <= most, {
+    error: ({ input }) => {
+      if (!Array.isArray(input))
+        return `Invalid input: expected array, received ${input === undefined ? input : typeof input}`;
+      return `has ${input.length} entries, expected ${least} to ${most}`;
+    },
+  });
+  return sized.pipe(z.array(entry));
+}
+
+/** An object of any keys whose number is checked before its values are. */
+export function record<T extends z.ZodType>(value: T, most: number) {
+  const sized = z.custom<Record<string, unknown>>(
+    (given) =>
+      typeof given === 'object' && given !== null && !Array.isArray(given) && Object.keys(given).length <= most,
+    { error: `expected an object of at most ${most} entries` },
+  );
+  return sized.pipe(z.record(z.string(), value));
+}
+
+async function boundedText(c: Context, most: number): Promise<string> {
+  const tooLarge = (): ApiError => new ApiError(413, `The body is larger than ${most} bytes.`);
+  const announced = c.req.header('content-length');
+  if (Number(announced) > most) throw tooLarge();
+  // HTTP cuts a body off at its announced length, and reading it whole spares Node a stream of its own.
+  if (announced !== undefined) return c.req.text();
+  const decoder = new TextDecoder();
+  let size = 0;
+  let text = '';
+  for await (const chunk of c.req.raw.body ?? []) {
+    size += chunk.byteLength;
+    if (size > most) throw tooLarge();
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** Gives up on a body after so many seconds, and on its connection, on which the rest of it may still come. */
+async function inTime<T>(seconds: number, reading: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = new ApiError(408, `The body did not arrive within ${seconds} seconds.`, {
+      code: 'request_timeout',
+      headers: { connection: 'close' },
+    });
+    timer = setTimeout(() => reject(error), seconds * 1000);
+  });
+  try {
+    return await Promise.race([reading, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** @throws ApiError 400 for a text that would be more than a request can need. */
+function checkExtent(text: string): void {
+  let depth = 0;
+  let values = 0;
+  let fields = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === 0x22) inString = !inString;
+    else if (inString) {
+      if (c === 0x5c) i++;
+    } else if (c === 0x5b || c === 0x7b) {
+      if (++depth > mostDepth) throw badRequest(`The body nests deeper than ${mostDepth} levels.`);
+    } else if (c === 0x5d || c === 0x7d) depth--;
+    else if (c === 0x2c) values++;
+    else if (c === 0x3a) fields++;
+    if (values > mostValues) throw badRequest(`The body has more than ${mostValues} values.`);
+    if (fields > mostFields) throw badRequest(`The body has more than ${mostFields} fields.`);
+  }
+}
+
+type Issue = z.core.$ZodIssue;
+
+/** Of a value that fits none of several forms, the complaint that went furthest into it. */
+function deepest(issue: Issue): { path: PropertyKey[]; message: string } {
+  if (issue.code !== 'invalid_union') return issue;
+  let best = { path: issue.path, message: issue.message };
+  for (const [first] of issue.errors) {
+    if (!first) continue;
+    const inner = deepest(first);
+    if (inner.path.length > 0) {
+      const path = [...issue.path, ...inner.path];
+      if (path.length > best.path.length) best = { path, message: inner.message };
+    }
+  }
+  return best;
+}
+
+/** The schema library's words as a sentence of ours goes on. */
+function worded(message: string): string {
+  const absent = /^Invalid input: (expected .*), received undefined$/.exec(message);
+  if (absent) return `is missing, ${absent[1]}`;
+  const rest = message.replace(/^Invalid input: /, '');
+  return rest.charAt(0).toLowerCase() + rest.slice(1);
+}
+
+function pathText(path: readonly PropertyKey[]): string | null {
+  let text = '';
+  for (const key of path) text += typeof key === 'number' ? `[${key}]` : `${text === '' ? '' : '.'}${String(key)}`;
+  return text === '' ? null : text;
+}

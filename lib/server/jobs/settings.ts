@@ -1,0 +1,132 @@
+// From a job's hyperparameters and data to the options of a fine-tune. What `auto` stands for:
+//
+//   n_epochs                  3; with fewer than 100 rows as many as make 300 in all, at most 10; 1 from 10,000 rows on
+//   batch_size                a hundredth of the rows, from 4 to 32 and at most all of them
+//   learning_rate_multiplier  1: of 2e-4, or of 5e-6 for preferences
+//   beta                      0.1
+import { isAbsolute } from 'node:path';
+import type { Model } from '../../model.js';
+import { DataReport, examples } from '../../train/data/dataset.js';
+import { encodeRow } from '../../train/data/rows.js';
+import { encodePreference } from '../../train/methods/preference-rows.js';
+import { type FinetuneOptions, standard } from '../../train/options.js';
+import type { Hyperparameters } from './shapes.js';
+import type { JobRecord } from './store.js';
+
+/** A job's end that its record tells of. */
+export class JobFailure extends Error {
+  constructor(
+    message: string,
+    readonly code: string,
+    readonly param: string | null = null,
+  ) {
+    super(message);
+  }
+}
+
+export interface DataFacts {
+  rows: number;
+  /** In tokens. */
+  longestRow: number;
+  warnings: string[];
+}
+
+/** Rows are cut to this many tokens. */
+export const lengthOf = (model: Model, { max_length }: Hyperparameters): number =>
+  Math.min(max_length ?? standard.seqLength, model.decoder.config.contextLength);
+
+/**
+ * Reads a whole file as the training will.
+ *
+ * @throws JobFailure that names the line.
+ */
+export async function readData(
+  model: Model,
+  job: JobRecord,
+  which: 'training' | 'validation',
+  path: string,
+  signal: AbortSignal,
+): Promise<DataFacts> {
+  const { filename } = job[which]!;
+  const failed = (message: string): JobFailure =>
+    new JobFailure(withoutPath(message, path, filename), `invalid_${which}_file`, `${which}_file`);
+  const report = new DataReport();
+  const seqLength = lengthOf(model, job.hyperparameters);
+  const options = {
+    tokenizer: model.hasTokenizer ? model.tokenizer : undefined,
+    vocabSize: model.decoder.config.vocabSize,
+    seqLength,
+    encode: job.method === 'dpo' ? encodePreference : encodeRow,
+  };
+  let rows = 0;
+  let longestRow = 0;
+  try {
+    for await (const { ids } of examples(path, options, report, signal)) {
+      rows++;
+      longestRow = Math.max(longestRow, ids.length);
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw failed((error as Error).message);
+  }
+  if (rows === 0) throw failed(report.nothing(path));
+  return { rows, longestRow, warnings: report.warnings(`'${filename}'`, seqLength) };
+}
+
+/** Where things lie on this machine is nothing for those who read the message: of a path, its last part is left. */
+export function withoutFolders(message: string, roots: readonly string[]): string {
+  const inside = roots.filter(isAbsolute).reduce((text, root) => text.replaceAll(root, ''), message);
+  return inside.replace(/(^|[\s'"(])(?:[A-Za-z]:)?(?:[/\\][^/\\\s:'"]+)*[/\\]([^/\\\s:'"]+)/g, '$1$2');
+}
+
+/** Tells of the line and of the file by the caller's name for it. */
+export function withoutPath(message: string, path: string, filename: string): string {
+  if (!message.startsWith(path)) return message;
+  const rest = message.slice(path.length);
+  const line = /^:(\d+): /.exec(rest);
+  return line ? `Line ${line[1]} of '${filename}': ${rest.slice(line[0].length)}` : `'${filename}'${rest}`;
+}
+
+const between = (low: number, value: number, high: number): number => Math.max(low, Math.min(value, high));
+
+/** The same with a number in the place of each `auto`. */
+export function settled(given: Hyperparameters, method: JobRecord['method'], rows: number): Hyperparameters {
+  const chosen = <T>(value: T | 'auto' | null | undefined, otherwise: T): T =>
+    value === 'auto' || value === null || value === undefined ? otherwise : value;
+  const epochs = rows >= 10_000 ? 1 : rows < 100 ? between(3, Math.ceil(300 / rows), 10) : 3;
+  return {
+    ...given,
+    n_epochs: chosen(given.n_epochs, epochs),
+    batch_size: chosen(given.batch_size, Math.min(rows, between(4, Math.ceil(rows / 100), 32), 256)),
+    learning_rate_multiplier: chosen(given.learning_rate_multiplier, 1),
+    ...(method === 'dpo' ? { beta: chosen(given.beta, standard.beta) } : {}),
+  };
+}
+
+// A step's rows pass through the model in micro-batches of at most so many tokens, or of one row.
+const microBatchTokens = 4096;
+
+// The activations of more tokens than these take more memory than is worth the time of computing them once more.
+const checkpointingTokens = 2048;
+
+/** What follows for the training from a job whose hyperparameters are settled. */
+export function trainingOptions(model: Model, job: JobRecord): Omit<FinetuneOptions, 'data'> {
+  const { n_epochs, batch_size, learning_rate_multiplier, beta, learning_rate, ...h } = job.hyperparameters;
+  const rows = batch_size as number;
+  const sizes = Array.from({ length: rows }, (_, i) => rows - i);
+  // Micro-batches of equal size, so that a step has exactly `batch_size` rows.
+  const micro = sizes.find((size) => rows % size === 0 && size * (job.longestRow ?? 1) <= microBatchTokens) ?? 1;
+  return {
+    method: job.method,
+    ...(job.method === 'dpo' ? { beta: beta as number } : {}),
+    epochs: n_epochs as number,
+    batchSize: micro,
+    gradientAccumulation: rows / micro,
+    gradientCheckpointing: micro * (job.longestRow ?? 1) > checkpointingTokens,
+    learningRate: learning_rate ?? standard.learningRate[job.method] * (learning_rate_multiplier as number),
+    lora: { r: h.lora_r, alpha: h.lora_alpha, dropout: h.lora_dropout, targetModules: h.target_modules },
+    seqLength: lengthOf(model, job.hyperparameters),
+    seed: job.seed,
+    tokenAccuracy: true,
+  };
+}

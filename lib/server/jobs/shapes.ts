@@ -1,0 +1,144 @@
+// Fine-tuning jobs on the wire: what a request may hold, and the specification's objects made from what is kept.
+//
+// `hyperparameters` take a few fields more than OpenAI's, for the adapter and for those who know their learning rate.
+import { z } from 'zod';
+import type { JobEvent } from './events.js';
+import type { JobRecord } from './store.js';
+
+const auto = <T extends z.ZodType>(type: T) => z.union([z.literal('auto'), type]);
+
+const shared = {
+  batch_size: auto(z.number().int().min(1).max(256)).nullish(),
+  learning_rate_multiplier: auto(z.number().positive()).optional(),
+  n_epochs: auto(z.number().int().min(1).max(50)).optional(),
+  learning_rate: z.number().positive().optional(),
+  lora_r: z.number().int().min(1).max(1024).optional(),
+  lora_alpha: z.number().positive().optional(),
+  lora_dropout: z.number().min(0).lt(1).optional(),
+  // Endings of paths only: a regular expression from outside could hold the event loop for good.
+  target_modules: z.union([z.literal('all-linear'), z.array(z.string().min(1).max(200)).min(1).max(100)]).optional(),
+  max_length: z.number().int().min(2).optional(),
+};
+
+export const hyperparametersSchema = z.strictObject({
+  ...shared,
+  beta: auto(z.number().positive().max(2)).optional(),
+});
+const supervisedSchema = z.strictObject(shared);
+
+/** As requests have them; once the data is known, numbers stand for `auto`. */
+export type Hyperparameters = z.infer<typeof hyperparametersSchema>;
+
+// Every list of jobs repeats them: what is not known is left out.
+const word = z.string().max(256);
+const integration = z.object({
+  type: z.literal('wandb'),
+  wandb: z.object({
+    project: word,
+    name: word.nullish(),
+    entity: word.nullish(),
+    tags: z.array(z.string().max(64)).max(50).optional(),
+  }),
+});
+
+export const metadataSchema = z
+  .record(z.string().max(64), z.string().max(512))
+  .refine((pairs) => Object.keys(pairs).length <= 16, 'must have at most 16 pairs');
+
+export const createSchema = z.looseObject({
+  model: z.string().min(1).max(512),
+  training_file: z.string().min(1).max(200),
+  validation_file: z.string().min(1).max(200).nullish(),
+  suffix: z.string().min(1).max(64).nullish(),
+  seed: z
+    .number()
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1)
+    .nullish(),
+  metadata: metadataSchema.nullish(),
+  integrations: z.array(integration).max(5).nullish(),
+  method: z
+    .looseObject({
+      type: z.enum(['supervised', 'dpo'], "must be 'supervised' or 'dpo'"),
+      supervised: z.looseObject({ hyperparameters: supervisedSchema.optional() }).nullish(),
+      dpo: z.looseObject({ hyperparameters: hyperparametersSchema.optional() }).nullish(),
+    })
+    .nullish(),
+  hyperparameters: supervisedSchema.nullish(),
+});
+
+export type CreateRequest = z.infer<typeof createSchema>;
+
+const seconds = (milliseconds: number): number => Math.floor(milliseconds / 1000);
+
+/** The spec's `FineTuningJob`. A paused job is `queued`: the enumeration has no word for it, and its events tell. */
+export function jobObject(job: JobRecord, organization: string, estimatedFinish: number | undefined): object {
+  const succeeded = job.status === 'succeeded';
+  const { batch_size = 'auto', learning_rate_multiplier = 'auto', n_epochs = 'auto', ...more } = job.hyperparameters;
+  const hyperparameters = { n_epochs, batch_size, learning_rate_multiplier, ...more };
+  return {
+    object: 'fine_tuning.job',
+    id: job.id,
+    model: job.model,
+    created_at: seconds(job.createdAt),
+    finished_at: job.finishedAt === undefined ? null : seconds(job.finishedAt),
+    fine_tuned_model: succeeded ? job.name : null,
+    organization_id: organization,
+    result_files: succeeded ? [job.resultFile] : [],
+    status: job.status,
+    validation_file: job.validation?.id ?? null,
+    training_file: job.training.id,
+    hyperparameters,
+    trained_tokens: job.trainedTokens ?? null,
+    error: job.error ?? null,
+    user_provided_suffix: job.suffix ?? null,
+    seed: job.seed,
+    estimated_finish: estimatedFinish === undefined ? null : seconds(estimatedFinish),
+    integrations: job.integrations,
+    metadata: job.metadata ?? null,
+    usage_metrics: null,
+    shared_with_openai: false,
+    method: { type: job.method, [job.method]: { hyperparameters } },
+  };
+}
+
+/** The spec's `FineTuningJobEvent`. */
+export function eventObject({ id, at, level, message, type, data }: JobEvent): object {
+  return { object: 'fine_tuning.job.event', id, created_at: seconds(at), level, message, type, data: data ?? {} };
+}
+
+const checkpointMetrics = [
+  'step',
+  'train_loss',
+  'train_mean_token_accuracy',
+  'valid_loss',
+  'valid_mean_token_accuracy',
+  'full_valid_loss',
+  'full_valid_mean_token_accuracy',
+];
+
+/** The id of the checkpoint that an event tells of. */
+export const checkpointId = ({ id }: JobEvent): string => id.replace(/^ftevent-/, 'ftckpt_');
+
+/** The spec's `FineTuningJobCheckpoint`. `metrics` is what the step's event has. */
+export function checkpointObject(
+  job: JobRecord,
+  event: JobEvent,
+  metrics: JobEvent['data'],
+): Record<string, unknown> & { id: string } {
+  const { at, data } = event;
+  const step = Number(data?.step);
+  const shown = Object.entries(metrics ?? {}).filter(([name]) => checkpointMetrics.includes(name));
+  return {
+    object: 'fine_tuning.job.checkpoint',
+    id: checkpointId(event),
+    created_at: seconds(at),
+    fine_tuned_model_checkpoint: checkpointName(job, step),
+    fine_tuning_job_id: job.id,
+    step_number: step,
+    metrics: { step, ...Object.fromEntries(shown) },
+  };
+}
+
+export const checkpointName = (job: JobRecord, step: number): string => `${job.name}:ckpt-step-${step}`;

@@ -1,0 +1,59 @@
+// What the events of a job say.
+//
+// Each change of a job is first written to its record. The events that tell of it follow from the record, so that a
+// process that died between the two, or could not write, is made up for by telling the record again.
+import type { TrainStep } from '../../train/loop.js';
+import { type EventDetails, eventOf, type JobEvent, type JobEvents } from './events.js';
+import type { JobRecord } from './store.js';
+
+/** Those that a job begins with. */
+export function firstEvents({ id, integrations }: Pick<JobRecord, 'id' | 'integrations'>): JobEvent[] {
+  const events = [eventOf(id, 'created', `Created fine-tuning job: ${id}`)];
+  if (integrations.length > 0) {
+    const message = "'integrations' are kept but not carried out: this server sends nothing to Weights & Biases";
+    events.push(eventOf(id, 'integrations', message, { level: 'warn' }));
+  }
+  return events;
+}
+
+/** Tells whatever the record says and the events don't yet. */
+export async function tellRecord(events: JobEvents, job: JobRecord): Promise<void> {
+  const { status, longestRow, pausedAt, resumedAt } = job;
+  const told: [key: string, message: string, details?: EventDetails][] = [];
+  if (longestRow !== undefined) told.push(['queued', 'Files validated, moving job to queued state']);
+  if (status === 'running') told.push(['started', 'Fine-tuning job started']);
+  if (pausedAt !== undefined) told.push([`paused:${pausedAt}`, 'The job has been paused']);
+  if (resumedAt !== undefined) told.push([`resumed:${resumedAt}`, 'The job has been resumed']);
+  if (status === 'succeeded') {
+    told.push(['model', `New fine-tuned model created: ${job.name}`]);
+    told.push(['succeeded', 'The job has successfully completed']);
+  }
+  if (status === 'failed') told.push(['failed', `The job failed: ${job.error?.message}`, { level: 'error' }]);
+  if (status === 'cancelled') told.push(['cancelled', 'The job has been cancelled']);
+  for (const [key, message, details] of told) if (!events.get(key)) await events.add(key, message, details);
+}
+
+export async function tellStep(events: JobEvents, step: TrainStep): Promise<void> {
+  const { loss, evalLoss } = step;
+  const figures: Record<string, number | undefined> = {
+    step: step.step,
+    total_steps: step.steps,
+    train_loss: loss,
+    train_mean_token_accuracy: step.tokenAccuracy,
+    train_reward_margin: step.rewardMargin,
+    train_reward_accuracy: step.rewardAccuracy,
+    train_tokens: step.tokens,
+    learning_rate: step.learningRate,
+    valid_loss: evalLoss,
+    valid_mean_token_accuracy: step.evalTokenAccuracy,
+    valid_reward_margin: step.evalRewardMargin,
+    valid_reward_accuracy: step.evalRewardAccuracy,
+    // The whole file is measured each time.
+    full_valid_loss: evalLoss,
+    full_valid_mean_token_accuracy: step.evalTokenAccuracy,
+  };
+  const data = Object.fromEntries(Object.entries(figures).filter(([, value]) => value !== undefined));
+  const measured = evalLoss === undefined ? '' : `, validation loss=${evalLoss.toFixed(2)}`;
+  const message = `Step ${step.step}/${step.steps}: training loss=${loss.toFixed(2)}${measured}`;
+  await events.add(`step:${step.step}`, message, { data });
+}

@@ -1,0 +1,77 @@
+// The request's words for what lib/text/calls/tools.ts plans, and the events that it reads as OpenAI's deltas.
+
+import type { Model } from '../../model.js';
+import {
+  type AnswerOptions,
+  type AnswerPlan,
+  planAnswer as plan,
+  type ToolChoice,
+  type ToolEvent,
+} from '../../text/calls/tools.js';
+import { badRequest } from '../http/errors.js';
+import type { ChatBody } from './chat-request.js';
+import { tokenizerOf } from './prompt.js';
+
+export interface ToolCallDelta {
+  index: number;
+  id?: string;
+  type?: 'function';
+  function?: { name?: string; arguments?: string };
+}
+
+export interface Delta {
+  content?: string;
+  tool_calls?: ToolCallDelta[];
+}
+
+/** @throws ApiError 400 where tool_choice asks for what is not among the tools. */
+export async function planAnswer(
+  model: Model,
+  body: Pick<ChatBody, 'tools' | 'tool_choice' | 'parallel_tool_calls' | 'response_format'>,
+): Promise<AnswerPlan> {
+  const tools = body.tools ?? [];
+  const choice = toolChoiceOf(body.tool_choice);
+  if (tools.length === 0 && choice && choice.mode !== 'none') {
+    throw badRequest("'tool_choice': is only allowed when 'tools' are given.", 'tool_choice');
+  }
+  const options: AnswerOptions = {
+    tools,
+    ...(choice ? { toolChoice: choice } : {}),
+    parallel: body.parallel_tool_calls ?? true,
+    format: formatOf(body.response_format),
+  };
+  try {
+    return await plan(tokenizerOf(model), model.defaults.endIds, options);
+  } catch (error) {
+    if (error instanceof RangeError) throw badRequest(`'tool_choice': ${error.message}.`, 'tool_choice');
+    throw error;
+  }
+}
+
+function toolChoiceOf(choice: ChatBody['tool_choice']): ToolChoice | undefined {
+  if (choice === null || choice === undefined) return undefined;
+  if (typeof choice === 'string') return { mode: choice };
+  if (choice.type === 'function') return { mode: 'required', only: [choice.function.name] };
+  const { mode, tools } = choice.allowed_tools;
+  return { mode, only: tools.map((tool) => tool.function.name) };
+}
+
+function formatOf(format: ChatBody['response_format']): NonNullable<AnswerOptions['format']> {
+  if (format?.type === 'json_object') return { type: 'json' };
+  if (format?.type !== 'json_schema') return { type: 'text' };
+  const { schema } = format.json_schema;
+  return schema ? { type: 'schema', schema } : { type: 'json' };
+}
+
+export function deltaOf(event: ToolEvent): Delta {
+  switch (event.type) {
+    case 'text':
+      return { content: event.text };
+    case 'call': {
+      const { index, id, name } = event;
+      return { tool_calls: [{ index, id, type: 'function', function: { name, arguments: '' } }] };
+    }
+    case 'arguments':
+      return { tool_calls: [{ index: event.index, function: { arguments: event.text } }] };
+  }
+}

@@ -1,0 +1,133 @@
+// The body of POST /v1/chat/completions. Parameters that change nothing here (user, metadata, store, …) are let through;
+// what would be answered wrongly without being understood is refused.
+import { z } from 'zod';
+import { type ChatMessage, reservedVariables } from '../../text/chat/template.js';
+import { list, record } from '../http/body.js';
+import { badRequest } from '../http/errors.js';
+import { samplingFields } from './sampling.js';
+
+const part = z.looseObject({ type: z.string(), text: z.string().optional(), refusal: z.string().optional() });
+// OpenAI's own limit of messages; the others are as far from use.
+const most = { messages: 2048, parts: 2048, calls: 128, tools: 128, variables: 64 };
+
+const content = z.union([z.string(), list(part, most.parts)], { error: 'expected a string or an array of parts' });
+
+const toolName = z.string().regex(/^[\w-]{1,64}$/, 'expected 1 to 64 letters, digits, _ or -');
+
+const toolCall = z.looseObject({
+  id: z.string(),
+  type: z.literal('function', { error: "only calls of type 'function' are supported" }),
+  function: z.looseObject({ name: z.string(), arguments: z.string() }),
+});
+
+const message = z.looseObject({
+  role: z.enum(['developer', 'system', 'user', 'assistant', 'tool', 'function']),
+  content: content.nullish(),
+  name: z.string().nullish(),
+  tool_calls: list(toolCall, most.calls).nullish(),
+  tool_call_id: z.string().nullish(),
+});
+
+const tool = z.looseObject({
+  type: z.literal('function', { error: "only tools of type 'function' are supported" }),
+  function: z.looseObject({
+    name: toolName,
+    description: z.string().nullish(),
+    parameters: z.record(z.string(), z.unknown()).nullish(),
+    strict: z.boolean().nullish(),
+  }),
+});
+
+const namedTool = z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: z.string() }) });
+
+const toolChoice = z.union([
+  z.enum(['none', 'auto', 'required']),
+  namedTool,
+  z.looseObject({
+    type: z.literal('allowed_tools'),
+    allowed_tools: z.looseObject({ mode: z.enum(['auto', 'required']), tools: list(namedTool, most.tools, 1) }),
+  }),
+]);
+
+const responseFormat = z.discriminatedUnion('type', [
+  z.looseObject({ type: z.literal('text') }),
+  z.looseObject({ type: z.literal('json_object') }),
+  z.looseObject({
+    type: z.literal('json_schema'),
+    json_schema: z.looseObject({
+      name: z.string(),
+      schema: z.record(z.string(), z.unknown()).nullish(),
+      strict: z.boolean().nullish(),
+    }),
+  }),
+]);
+
+/** What a request may say to its chat template. The template itself is the model's. */
+const templateVariables = record(z.unknown(), most.variables).superRefine((variables, { addIssue }) => {
+  for (const name of Object.keys(variables)) {
+    if (reservedVariables.has(name)) addIssue({ code: 'custom', path: [name], message: 'cannot be set by a request' });
+  }
+});
+
+const absent = (why: string) => z.null({ error: why }).optional();
+
+export const chatBody = z.looseObject({
+  ...samplingFields,
+  messages: list(message, most.messages, 1),
+  max_tokens: z.number().int().min(1).nullish(),
+  max_completion_tokens: z.number().int().min(1).nullish(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.number().int().min(0).max(20).nullish(),
+  response_format: responseFormat.nullish(),
+  tools: list(tool, most.tools).nullish(),
+  tool_choice: toolChoice.nullish(),
+  parallel_tool_calls: z.boolean().nullish(),
+  modalities: z.array(z.literal('text', { error: "only 'text' is supported" })).nullish(),
+  /** For the chat template, such as `{ "enable_thinking": false }`. */
+  chat_template_kwargs: templateVariables.nullish(),
+  chat_template: absent("is not supported: the model's own is used"),
+  functions: absent("is no longer supported: send 'tools'"),
+  function_call: absent("is no longer supported: send 'tool_choice'"),
+  audio: absent('is not supported'),
+});
+
+export type ChatBody = z.infer<typeof chatBody>;
+
+/** The messages as chat templates know them. */
+export function templateMessages(messages: ChatBody['messages']): ChatMessage[] {
+  return messages.map(({ name, tool_calls: calls, tool_call_id: callId, ...message }, i) => ({
+    ...message,
+    role: templateRole(message.role),
+    content: textOf(message.role, message.content, `messages[${i}].content`, (calls?.length ?? 0) > 0),
+    ...(typeof name === 'string' ? { name } : {}),
+    ...(calls?.length ? { tool_calls: calls } : {}),
+    ...(typeof callId === 'string' ? { tool_call_id: callId } : {}),
+  }));
+}
+
+/** Templates know neither of the two newest and oldest names. */
+function templateRole(role: string): string {
+  if (role === 'developer') return 'system';
+  return role === 'function' ? 'tool' : role;
+}
+
+type Content = ChatBody['messages'][number]['content'];
+
+function textOf(role: string, content: Content, param: string, hasCalls: boolean): string | null {
+  if (typeof content === 'string') return content;
+  if (content === null || content === undefined) {
+    if (role === 'assistant' || role === 'function' || hasCalls) return hasCalls ? null : '';
+    throw badRequest(`'${param}': is missing, expected a string or an array of parts.`, param);
+  }
+  return content
+    .map((part, i) => {
+      const text = part.type === 'refusal' ? part.refusal : part.type === 'text' ? part.text : undefined;
+      if (text !== undefined) return text;
+      const wrong = part.type === 'text' || part.type === 'refusal';
+      const what = wrong
+        ? `has no '${part.type}'`
+        : `parts of type ${JSON.stringify(part.type.slice(0, 40))} are not supported, only 'text'`;
+      throw badRequest(`'${param}[${i}]': ${what}.`, `${param}[${i}]`);
+    })
+    .join('');
+}

@@ -1,0 +1,215 @@
+// POST /v1/chat/completions, whole or as a stream of chunks.
+import { Hono } from 'hono';
+import type { AnswerReader } from '../../text/calls/tools.js';
+import type { Generated, Piece } from '../../text/generate.js';
+import type { Resolved, ServerContext } from '../context.js';
+import { jsonBody } from '../http/body.js';
+import { badRequest, errorBody } from '../http/errors.js';
+import { requestFacts } from '../http/request.js';
+import { eventStream } from '../http/stream.js';
+import { newId } from '../ids.js';
+import { systemFingerprint, unixSeconds, usageOf } from './answers.js';
+import { type Delta, deltaOf, planAnswer } from './chat-answer.js';
+import { type ChatBody, chatBody, templateMessages } from './chat-request.js';
+import { beginMilliseconds, Generations, type RequestFacts } from './generation.js';
+import { type ChatTokenLogprob, chatLogprob } from './logprobs.js';
+import { chatPrompt, checkLength, mostTokens } from './prompt.js';
+import { checkSequences, checkTokensTogether, samplingOptions, seedOf } from './sampling.js';
+
+export function chatRoutes(context: ServerContext): Hono {
+  return new Hono().post('/chat/completions', async (c) => {
+    const body = await jsonBody(c, context, chatBody);
+    const facts = requestFacts(c);
+    using resolved = await context.resolve(body.model, facts.signal);
+    const { sequences, answer } = await prepare(context, resolved, body, facts);
+    const generations = new Generations(context, resolved, sequences, facts);
+    await generations.begun(beginMilliseconds);
+    const completion = new Completion(resolved, body, generations, () => answer.reader());
+    const headers = warningHeader(answer.warnings);
+    if (!body.stream) return c.json(await completion.whole(), 200, headers);
+    return eventStream(completion.chunks(), {
+      cancel: generations.cancel,
+      errorBody: (error) => errorBody(error, context.log, facts.requestId, facts.signal),
+      headers,
+    });
+  });
+}
+
+/** What was relaxed, in a header. Headers hold printable ASCII only, and warnings quote the request. */
+function warningHeader(warnings: readonly string[]): Record<string, string> {
+  if (warnings.length === 0) return {};
+  return {
+    'x-helvetia-warning': warnings
+      .join('; ')
+      .replace(/[^\x20-\x7e]/g, '?')
+      .slice(0, 1000),
+  };
+}
+
+async function prepare(context: ServerContext, resolved: Resolved, body: ChatBody, facts: RequestFacts) {
+  const { model } = resolved;
+  if (typeof body.top_logprobs === 'number' && !body.logprobs) {
+    throw badRequest("'top_logprobs': needs 'logprobs' to be true.", 'top_logprobs');
+  }
+  checkSequences(body.n ?? 1, model, 'n');
+  const most = mostTokens(context, model);
+  const messages = templateMessages(body.messages);
+  checkLength(messages, most);
+  const answer = await planAnswer(model, body);
+  const options = {
+    tools: answer.templateTools,
+    addGenerationPrompt: true,
+    variables: body.chat_template_kwargs ?? {},
+  };
+  const prompt = await chatPrompt(model, answer.messages(messages), options, most, facts);
+  const { contextLength } = model.decoder.config;
+  const { seed, ...sampling } = samplingOptions(body, model);
+  const sequences = Array.from({ length: body.n ?? 1 }, (_, index) => {
+    const mask = answer.mask?.();
+    return {
+      prompt,
+      options: {
+        ...sampling,
+        ...seedOf(seed, index),
+        maxNewTokens: body.max_completion_tokens ?? body.max_tokens ?? contextLength - prompt.length,
+        continues: false,
+        ...(body.logprobs ? { topLogprobs: body.top_logprobs ?? 0 } : {}),
+        ...(mask ? { mask } : {}),
+      },
+    };
+  });
+  checkTokensTogether(sequences, model, 'n');
+  return { sequences, answer };
+}
+
+interface Choice {
+  reader: AnswerReader;
+  called: boolean;
+  end?: Generated;
+}
+
+class Completion {
+  readonly #head: { id: string; created: number; model: string; system_fingerprint: string };
+  readonly #choices: Choice[];
+
+  constructor(
+    private readonly resolved: Resolved,
+    private readonly body: ChatBody,
+    private readonly generations: Generations,
+    reader: () => AnswerReader,
+  ) {
+    this.#head = {
+      id: newId('chatcmpl-'),
+      created: unixSeconds(),
+      model: body.model,
+      system_fingerprint: systemFingerprint(resolved),
+    };
+    this.#choices = Array.from({ length: body.n ?? 1 }, () => ({ reader: reader(), called: false }));
+  }
+
+  async whole(): Promise<object> {
+    const content = this.#choices.map(() => ({
+      text: '',
+      calls: new Map<number, ToolCall>(),
+      logprobs: [] as ChatTokenLogprob[],
+    }));
+    const take = (index: number, deltas: readonly Delta[]): void => {
+      const into = content[index]!;
+      for (const delta of deltas) {
+        into.text += delta.content ?? '';
+        for (const { index: at, id, function: part } of delta.tool_calls ?? []) {
+          const call = into.calls.get(at) ?? { id: '', type: 'function', function: { name: '', arguments: '' } };
+          into.calls.set(at, call);
+          call.id += id ?? '';
+          call.function.name += part?.name ?? '';
+          call.function.arguments += part?.arguments ?? '';
+        }
+      }
+    };
+    for await (const event of this.generations) {
+      const { index } = event;
+      if ('piece' in event) {
+        const logprob = this.#logprob(event.piece);
+        if (logprob) content[index]!.logprobs.push(logprob);
+      }
+      take(index, this.#deltas(index, event));
+    }
+    return {
+      ...this.#head,
+      object: 'chat.completion',
+      choices: content.map(({ text, calls, logprobs }, index) => ({
+        index,
+        message: {
+          role: 'assistant',
+          content: text === '' && calls.size > 0 ? null : text,
+          refusal: null,
+          ...(calls.size > 0 ? { tool_calls: [...calls.values()] } : {}),
+          annotations: [],
+        },
+        finish_reason: this.#finishReason(index),
+        logprobs: this.body.logprobs ? { content: logprobs, refusal: null } : null,
+      })),
+      usage: this.#usage(),
+    };
+  }
+
+  async *chunks(): AsyncGenerator<object, void, void> {
+    const includeUsage = this.body.stream_options?.include_usage === true;
+    const head = { ...this.#head, object: 'chat.completion.chunk' };
+    const chunk = (index: number, delta: object, logprobs: ChatTokenLogprob[] = [], finish: string | null = null) => ({
+      ...head,
+      choices: [
+        {
+          index,
+          delta,
+          logprobs: logprobs.length > 0 ? { content: logprobs, refusal: null } : null,
+          finish_reason: finish,
+        },
+      ],
+      ...(includeUsage ? { usage: null } : {}),
+    });
+    for (const index of this.#choices.keys()) yield chunk(index, { role: 'assistant', content: '', refusal: null });
+    for await (const event of this.generations) {
+      const { index } = event;
+      const logprob = 'piece' in event ? this.#logprob(event.piece) : undefined;
+      let logprobs = logprob ? [logprob] : [];
+      const deltas = this.#deltas(index, event);
+      if (deltas.length === 0 && logprob) deltas.push({ content: '' });
+      for (const delta of deltas) {
+        yield chunk(index, delta, logprobs);
+        logprobs = [];
+      }
+      if ('end' in event) yield chunk(index, {}, [], this.#finishReason(index));
+    }
+    if (includeUsage) yield { ...head, choices: [], usage: this.#usage() };
+  }
+
+  #deltas(index: number, event: { piece: Piece } | { end: Generated }): Delta[] {
+    const choice = this.#choices[index]!;
+    if ('end' in event) choice.end = event.end;
+    const { reader } = choice;
+    const events = 'end' in event ? reader.end() : reader.push(event.piece.text, event.piece.token);
+    const deltas = events.map(deltaOf);
+    choice.called ||= deltas.some((delta) => delta.tool_calls !== undefined);
+    return deltas;
+  }
+
+  #logprob(piece: Piece): ChatTokenLogprob | undefined {
+    return this.body.logprobs ? chatLogprob(this.resolved.model.tokenizer, piece) : undefined;
+  }
+
+  #finishReason(index: number): string {
+    const { called, end } = this.#choices[index]!;
+    return called && end?.finishReason === 'stop' ? 'tool_calls' : (end?.finishReason ?? 'stop');
+  }
+
+  #usage() {
+    return usageOf([this.#choices.flatMap(({ end }) => (end ? [end] : []))]);
+  }
+}
+
+interface ToolCall {
+  id: string;
+  type: 'function';
+  function: { name: string; arguments: string };
+}

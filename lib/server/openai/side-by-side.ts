@@ -1,0 +1,69 @@
+// What one request asks of the engine for each of its texts, some at a time: the rest wait their turn here, and the queue
+// stays open for others.
+import type { Model } from '../../model.js';
+import type { ServerContext } from '../context.js';
+import type { RequestFacts } from './generation.js';
+
+// As many as a step takes side by side.
+const mostAtOnce = 8;
+
+/**
+ * The results of `work` for each of `texts`, of token ids, in their order; never more at once than an idle engine holds.
+ * The first failure, a client that leaves and a closing server end all of them, by the signal that `work` gets.
+ *
+ * @throws (as a rejection) the first failure, once all have ended.
+ */
+export async function sideBySide<T>(
+  context: ServerContext,
+  { engine }: Model,
+  facts: RequestFacts,
+  texts: readonly (readonly number[])[],
+  work: (ids: readonly number[], signal: AbortSignal) => Promise<T>,
+): Promise<T[]> {
+  const { maxBatch, maxQueued, maxQueuedTokens } = engine.settings;
+  const most = Math.min(mostAtOnce, maxBatch + maxQueued);
+  const results: T[] = [];
+  const running = new Set<Promise<void>>();
+  let tokens = 0;
+  const one = async (index: number, ids: readonly number[], signal: AbortSignal): Promise<void> => {
+    tokens += ids.length;
+    try {
+      results[index] = await work(ids, signal);
+    } finally {
+      tokens -= ids.length;
+    }
+  };
+  const { stop, release } = linked([facts.signal, context.signal]);
+  try {
+    for (const [index, ids] of texts.entries()) {
+      while (running.size === most || (running.size > 0 && tokens + ids.length > maxQueuedTokens)) {
+        await Promise.race(running);
+      }
+      stop.signal.throwIfAborted();
+      const started = one(index, ids, stop.signal).finally(() => running.delete(started));
+      running.add(started);
+    }
+    await Promise.all(running);
+    return results;
+  } catch (error) {
+    stop.abort(error);
+    await Promise.allSettled(running);
+    throw error;
+  } finally {
+    release();
+  }
+}
+
+// Listeners, not AbortSignal.any: the server's signal lives as long as the process and would keep every request.
+function linked(signals: readonly AbortSignal[]): { stop: AbortController; release: () => void } {
+  const stop = new AbortController();
+  const abort = (): void => stop.abort(signals.find(({ aborted }) => aborted)?.reason);
+  for (const signal of signals) signal.addEventListener('abort', abort);
+  if (signals.some(({ aborted }) => aborted)) abort();
+  return {
+    stop,
+    release: () => {
+      for (const signal of signals) signal.removeEventListener('abort', abort);
+    },
+  };
+}

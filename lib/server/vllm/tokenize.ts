@@ -1,0 +1,104 @@
+// POST /tokenize and /detokenize, as vLLM has them. What is counted of a conversation is what a chat would send.
+import { Hono } from 'hono';
+import { z } from 'zod';
+import type { Resolved, ServerContext } from '../context.js';
+import { jsonBody, list } from '../http/body.js';
+import { badRequest } from '../http/errors.js';
+import { requestFacts } from '../http/request.js';
+import { nextTurn } from '../http/turn.js';
+import { planAnswer } from '../openai/chat-answer.js';
+import { chatBody, templateMessages } from '../openai/chat-request.js';
+import type { RequestFacts } from '../openai/generation.js';
+import { chatPrompt, checkLength, checkTokens, encoded, tokenizerOf } from '../openai/prompt.js';
+
+// A text may be longer than the model's context, not longer than what is still answered at once.
+const mostListed = 2 ** 17;
+
+const model = z.string().min(1).nullish();
+
+const tokenizeBody = z
+  .looseObject({
+    ...chatBody.pick({
+      tools: true,
+      tool_choice: true,
+      parallel_tool_calls: true,
+      response_format: true,
+      chat_template: true,
+      chat_template_kwargs: true,
+    }).shape,
+    model,
+    prompt: z.string().optional(),
+    messages: chatBody.shape.messages.optional(),
+    add_generation_prompt: z.boolean().nullish(),
+    add_special_tokens: z.boolean().nullish(),
+    return_token_strs: z.boolean().nullish(),
+  })
+  .refine((body) => (body.prompt === undefined) !== (body.messages === undefined), {
+    error: "expected either 'prompt' or 'messages'",
+    path: ['prompt'],
+  });
+
+const detokenizeBody = z.looseObject({ model, tokens: list(z.number().int().min(0), mostListed) });
+
+export function tokenizeRoutes(context: ServerContext): Hono {
+  return new Hono()
+    .post('/tokenize', async (c) => {
+      const body = await jsonBody(c, context, tokenizeBody);
+      const facts = requestFacts(c);
+      using asked = await resolved(context, body.model, facts.signal);
+      const { model } = asked;
+      const tokenizer = tokenizerOf(model);
+      const tokens = await tokensOf(model, body, facts);
+      return c.json({
+        count: tokens.length,
+        max_model_len: model.decoder.config.contextLength,
+        tokens,
+        token_strs: body.return_token_strs ? tokens.map((id) => tokenizer.idToToken(id) ?? '') : null,
+      });
+    })
+    .post('/detokenize', async (c) => {
+      const body = await jsonBody(c, context, detokenizeBody);
+      using asked = await resolved(context, body.model, c.req.raw.signal);
+      const { model } = asked;
+      const tokenizer = tokenizerOf(model);
+      checkTokens(model, body.tokens, 'tokens');
+      await nextTurn();
+      // With the special tokens, which decode() leaves out.
+      const bytes = Buffer.concat(
+        body.tokens.map((id) =>
+          tokenizer.specialIds.has(id) ? Buffer.from(tokenizer.idToToken(id) ?? '') : tokenizer.tokenBytes(id),
+        ),
+      );
+      return c.json({ prompt: bytes.toString('utf8') });
+    });
+}
+
+async function tokensOf(
+  model: Resolved['model'],
+  body: z.infer<typeof tokenizeBody>,
+  facts: RequestFacts,
+): Promise<number[]> {
+  const { prompt, messages } = body;
+  if (!messages) return encoded(model, prompt ?? '', 'prompt', mostListed, body.add_special_tokens ?? true);
+  const plain = templateMessages(messages);
+  checkLength(plain, mostListed);
+  const answer = await planAnswer(model, body);
+  const options = {
+    tools: answer.templateTools,
+    addGenerationPrompt: body.add_generation_prompt ?? true,
+    variables: body.chat_template_kwargs ?? {},
+  };
+  return chatPrompt(model, answer.messages(plain), options, mostListed, facts);
+}
+
+/** The only model needs no name. */
+async function resolved(
+  context: ServerContext,
+  name: string | null | undefined,
+  signal: AbortSignal,
+): Promise<Resolved> {
+  const [first, ...others] = context.models.keys();
+  const known = name ?? (others.length === 0 ? first : undefined);
+  if (known === undefined) throw badRequest("'model': is missing, expected string.", 'model');
+  return context.resolve(known, signal);
+}

@@ -1,0 +1,212 @@
+// Data sets: rows from a JSONL file or any iterable, as examples by their place in an epoch's order.
+//
+// Normally all rows are read and tokenised first (8 bytes a token), so that they can be shuffled and the steps counted.
+// An iterable that is taken in order for a given number of steps may be endless: it is read as the steps need it.
+import { createHash } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { Breather } from '../breather.js';
+import type { ChosenRow, PreferenceRow, TokenPairRow } from '../methods/preference-rows.js';
+import { drawn } from '../random.js';
+import { ExampleList } from './example-list.js';
+import { jsonLines } from './jsonl.js';
+import { type Encoded, type EncodeOptions, type Example, encodeRow, learned, type Row } from './rows.js';
+
+type AnyRow = Row | PreferenceRow | ChosenRow | TokenPairRow;
+
+/** The path of a JSONL file, or rows. */
+export type Data = string | URL | Iterable<AnyRow> | AsyncIterable<AnyRow>;
+
+export interface Source {
+  /** The number of examples in an epoch; undefined where that isn't known yet. */
+  readonly size: number | undefined;
+  /** The example at this place of the epoch's order, undefined behind the last. Places are asked for in order. */
+  at(epoch: number, row: number): Promise<Example | undefined>;
+}
+
+/** What reading the rows brought to light. */
+export class DataReport {
+  rows = 0;
+  /** Rows that were longer than seqLength, and cut. */
+  truncated = 0;
+  /** Rows that had nothing to learn, and were left out. */
+  skipped = 0;
+  /** How many rows a finding is of, and the first of them. */
+  readonly #found = new Map<string, { count: number; first: string[] }>();
+
+  /** `place` is the row's, such as `line 3`. Whether the row has something to learn. */
+  add({ example, truncated, warning }: Encoded, place: string): boolean {
+    this.rows++;
+    const useful = learned(example) > 0;
+    if (truncated) this.truncated++;
+    if (!useful) this.skipped++;
+    const findings = [truncated && cut, !useful && leftOut, warning !== undefined && `: ${warning}`];
+    for (const finding of findings) {
+      if (finding === false) continue;
+      const { count, first } = this.#found.get(finding) ?? { count: 0, first: [] };
+      this.#found.set(finding, { count: count + 1, first: count < mostNamed ? [...first, place] : first });
+    }
+    return useful;
+  }
+
+  /** In one sentence each. */
+  warnings(name: string, seqLength: number): string[] {
+    return [...this.#found].map(([finding, { count, first }]) => {
+      const words = finding === cut ? `${cut}, ${seqLength} tokens` : finding;
+      return `${name}: ${count} of ${this.rows} rows${words} (${first.join(', ')}${count > first.length ? ', …' : ''})`;
+    });
+  }
+
+  /** What is wrong with data of which no row is left. */
+  nothing(name: string): string {
+    return this.rows === 0
+      ? `${name}: there are no rows`
+      : `${name}: none of the ${this.rows} rows has anything to learn`;
+  }
+}
+
+const cut = ' were cut to seqLength';
+const leftOut = ' were left out, as they have nothing to learn';
+// Rows that a warning names.
+const mostNamed = 3;
+
+export const dataName = (data: Data): string => (isPath(data) ? pathOf(data) : 'data');
+export const isPath = (data: Data): data is string | URL => typeof data === 'string' || data instanceof URL;
+export const pathOf = (data: string | URL): string => (typeof data === 'string' ? data : fileURLToPath(data));
+
+/** Reads the rows one by one. Those with nothing to learn are counted and left out. */
+export async function* examples(
+  data: Data,
+  options: EncodeOptions,
+  report: DataReport,
+  signal: AbortSignal,
+): AsyncGenerator<Example, void, void> {
+  const breather = new Breather();
+  const pause = (): Promise<void> => {
+    signal.throwIfAborted();
+    return breather.pause();
+  };
+  for await (const { where, place, row } of rows(data, pause)) {
+    const encoded = await (options.encode ?? encodeRow)(row, where, { ...options, pause });
+    if (report.add(encoded, place)) yield encoded.example;
+    await pause();
+  }
+}
+
+async function* rows(
+  data: Data,
+  pause: () => Promise<void>,
+): AsyncGenerator<{ where: string; place: string; row: unknown }, void, void> {
+  if (isPath(data)) {
+    const path = pathOf(data);
+    for await (const { line, value } of jsonLines(path, pause)) {
+      yield { where: `${path}:${line}`, place: `line ${line}`, row: value };
+    }
+    return;
+  }
+  let index = 0;
+  for await (const row of data) {
+    const place = `row ${index++}`;
+    await pause();
+    yield { where: `data ${place}`, place, row };
+  }
+}
+
+/** All examples, shuffled anew in each epoch if `seed` is given. */
+export class LoadedSource implements Source {
+  readonly size: number;
+  #order: { epoch: number; rows: Uint32Array } | undefined;
+
+  private constructor(
+    readonly examples: ExampleList,
+    /** Tells data sets apart. */
+    readonly fingerprint: string,
+    readonly seed: number | undefined,
+  ) {
+    this.size = examples.length;
+  }
+
+  /** @throws Error if no row has anything to learn. */
+  static async load(
+    data: Data,
+    options: EncodeOptions,
+    report: DataReport,
+    signal: AbortSignal,
+    seed: number | undefined,
+  ): Promise<LoadedSource> {
+    const list = new ExampleList();
+    const hash = createHash('sha256');
+    for await (const example of examples(data, options, report, signal)) {
+      list.add(example);
+      hash.update(example.ids).update(example.labels);
+      if (example.split !== undefined) hash.update(`${example.split}`);
+    }
+    if (list.length === 0) throw new Error(report.nothing(dataName(data)));
+    return new LoadedSource(list, hash.digest('hex').slice(0, 16), seed);
+  }
+
+  async at(epoch: number, row: number): Promise<Example | undefined> {
+    if (this.seed === undefined) return this.examples.at(row);
+    if (this.#order?.epoch !== epoch) this.#order = { epoch, rows: await shuffled(this.size, this.seed, epoch) };
+    const place = this.#order.rows[row];
+    return place === undefined ? undefined : this.examples.at(place);
+  }
+}
+
+/** The numbers below `size` in an order that follows from seed and epoch (Fisher–Yates). */
+export async function shuffled(size: number, seed: number, epoch: number): Promise<Uint32Array> {
+  const order = Uint32Array.from({ length: size }, (_, i) => i);
+  const breather = new Breather();
+  for (let i = size - 1; i > 0; i--) {
+    const j = drawn(i + 1, seed, epoch, i);
+    [order[i], order[j]] = [order[j]!, order[i]!];
+    if (i % 4096 === 0) await breather.pause();
+  }
+  return order;
+}
+
+/** Examples in their own order, read when they are needed. */
+export class StreamedSource implements Source {
+  readonly size = undefined;
+  #reader: AsyncGenerator<Example, void, void> | undefined;
+  #epoch = -1;
+  #next = 0;
+  #latest: Example | undefined;
+
+  constructor(
+    private readonly data: Data,
+    private readonly options: EncodeOptions,
+    private readonly report: DataReport,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  async at(epoch: number, row: number): Promise<Example | undefined> {
+    if (epoch !== this.#epoch || row < this.#next - 1) {
+      await this.close();
+      this.#reader = examples(this.data, this.options, this.report, this.signal);
+      this.#epoch = epoch;
+      this.#next = 0;
+    }
+    // A resumed run begins in the middle: what lies before is read over.
+    while (this.#next <= row) {
+      const next = await this.#reader!.next();
+      this.#latest = next.done ? undefined : next.value;
+      if (next.done) break;
+      this.#next++;
+    }
+    if (this.#latest === undefined && row === 0) {
+      const name = dataName(this.data);
+      throw new Error(
+        epoch === 0
+          ? `${name}: there are no rows to learn from`
+          : `${name}: ended before the last step, and can't be read again`,
+      );
+    }
+    return this.#latest;
+  }
+
+  async close(): Promise<void> {
+    await this.#reader?.return();
+    this.#reader = undefined;
+    this.#latest = undefined;
+  }
+}

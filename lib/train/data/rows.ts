@@ -1,0 +1,244 @@
+// Training rows as token ids with labels. A row has one of four forms:
+//
+//   { messages, tools? }       OpenAI's chat form; the assistant's messages are learned, but for those of weight 0
+//   { prompt, completion }     two strings, or two lists of messages; the completion is learned
+//   { text }                   all of it is learned
+//   { input_ids, labels? }     tokens; labels lie beside the ids as in Hugging Face, -100 where nothing is learned
+//
+// Other fields of a row are left alone.
+
+import { type ChatMessage, TemplateError } from '../../text/chat/template.js';
+import type { Tokenizer } from '../../text/tokenizer/tokenizer.js';
+import { encodeStart, type RenderPace, renderChat } from './chat-labels.js';
+import { checkedMessages, checkedTools, isObject, kind, type Wrong } from './row-messages.js';
+
+/** A chat, as OpenAI's fine-tuning takes it. */
+export interface ChatRow {
+  messages: readonly ChatMessage[];
+  tools?: readonly unknown[] | null;
+}
+
+export interface CompletionRow {
+  prompt: string | readonly ChatMessage[];
+  completion: string | readonly ChatMessage[];
+  tools?: readonly unknown[] | null;
+}
+
+export interface TextRow {
+  text: string;
+}
+
+export interface TokenRow {
+  input_ids: ArrayLike<number>;
+  /** Default: all ids. */
+  labels?: ArrayLike<number>;
+  /** Tokens where it is 0 are padding and left out. */
+  attention_mask?: ArrayLike<number>;
+}
+
+export type Row = ChatRow | CompletionRow | TextRow | TokenRow;
+
+/** One row's tokens. Position t learns `labels[t + 1]`, unless that is negative. */
+export interface Example {
+  ids: Int32Array;
+  labels: Int32Array;
+  /** Of a preference: where the second sequence, the answer not preferred, begins. Nothing is learned across it. */
+  split?: number;
+}
+
+/** The sequences that attend to themselves alone. */
+export const sequencesOf = ({ ids, split }: Example): Int32Array[] =>
+  split === undefined ? [ids] : [ids.subarray(0, split), ids.subarray(split)];
+
+export const ignored = -100;
+
+export interface EncodeOptions {
+  tokenizer: Tokenizer | undefined;
+  vocabSize: number;
+  /** Tokens of a row beyond this are cut off. */
+  seqLength: number;
+  /** Default `encodeRow`. */
+  encode?: (row: unknown, where: string, options: EncodeOptions) => Promise<Encoded>;
+  pause?: RenderPace['pause'];
+}
+
+export interface Encoded {
+  example: Example;
+  truncated: boolean;
+  warning?: string | undefined;
+}
+
+/** What the caller calls the fields of a row with a prompt. */
+export interface FieldNames {
+  prompt: string;
+  completion: string;
+  tools: string;
+}
+
+const ownNames: FieldNames = { prompt: 'prompt', completion: 'completion', tools: 'tools' };
+
+/**
+ * Turns a row into tokens.
+ *
+ * @throws Error that begins with `where` (the file and line) and names the field and what was expected.
+ */
+export async function encodeRow(
+  row: unknown,
+  where: string,
+  options: EncodeOptions,
+  names: FieldNames = ownNames,
+): Promise<Encoded> {
+  const wrong = (what: string): never => {
+    throw new Error(`${where}: ${what}`);
+  };
+  if (!isObject(row)) return wrong(`a row must be an object, got ${kind(row)}`);
+  const { ids, labels, warning } = await tokens(row, wrong, options, names);
+  if (ids.length !== labels.length) {
+    wrong(`'input_ids' and 'labels' must be of one length, got ${ids.length} and ${labels.length}`);
+  }
+  checkIds(ids, labels, options.vocabSize, wrong);
+  const length = Math.min(ids.length, options.seqLength);
+  const example = { ids: Int32Array.from(ids.slice(0, length)), labels: Int32Array.from(labels.slice(0, length)) };
+  return { example, truncated: ids.length > length, warning };
+}
+
+/** How many positions have something to learn. */
+export function learned({ labels }: Example): number {
+  let count = 0;
+  for (let t = 1; t < labels.length; t++) if (labels[t]! >= 0) count++;
+  return count;
+}
+
+interface Tokens {
+  ids: number[];
+  labels: number[];
+  warning?: string | undefined;
+}
+
+async function tokens(
+  row: Record<string, unknown>,
+  wrong: Wrong,
+  options: EncodeOptions,
+  names: FieldNames,
+): Promise<Tokens> {
+  if (row.input_ids !== undefined) return given(row, wrong);
+  const form = ['messages', 'prompt', 'completion', 'text'].find((field) => row[field] !== undefined);
+  if (form === undefined) {
+    const found = Object.keys(row)
+      .slice(0, 5)
+      .map((key) => `'${key}'`)
+      .join(', ');
+    return wrong(
+      `a row must have 'messages', 'prompt' and 'completion', 'text' or 'input_ids', got ${found || 'no fields'}`,
+    );
+  }
+  const { tokenizer } = options;
+  if (!tokenizer) {
+    return wrong(`this model has no tokenizer, so rows must be tokens ('input_ids', 'labels'), got '${form}'`);
+  }
+  if (form === 'text') return text(row.text, tokenizer, wrong, options.seqLength);
+  const encoding = { ...options, tokenizer };
+  const tools = checkedTools(row.tools ?? undefined, names.tools, wrong);
+  if (form === 'messages') return chat(checkedMessages(row.messages, 'messages', wrong), tools, encoding, wrong);
+  return completion(row, tools, encoding, wrong, names);
+}
+
+type Encoding = EncodeOptions & { tokenizer: Tokenizer };
+
+function text(value: unknown, tokenizer: Tokenizer, wrong: Wrong, seqLength: number): Tokens {
+  if (typeof value !== 'string') return wrong(`'text' must be a string, got ${kind(value)}`);
+  const ids = closed(once(encodeStart(tokenizer, value, seqLength).ids, tokenizer), tokenizer);
+  return { ids, labels: ids };
+}
+
+/** Text that begins with the token that `encode` puts in front has it only once. */
+function once(ids: number[], { bosId }: Tokenizer): number[] {
+  return bosId !== undefined && ids[0] === bosId && ids[1] === bosId ? ids.slice(1) : ids;
+}
+
+/** With the end-of-text token behind, which tells the model to stop. */
+function closed(ids: number[], { eosId }: Tokenizer): number[] {
+  return eosId === undefined || ids.at(-1) === eosId ? ids : [...ids, eosId];
+}
+
+async function chat(
+  list: readonly ChatMessage[],
+  tools: unknown[] | undefined,
+  { tokenizer, seqLength, pause }: Encoding,
+  wrong: Wrong,
+): Promise<Tokens> {
+  try {
+    const pace = { tokens: seqLength, pause };
+    const { ids, mask, warning } = await renderChat(tokenizer, list, tools ? { tools } : {}, pace);
+    return { ids, labels: ids.map((id, t) => (mask[t] ? id : ignored)), warning };
+  } catch (error) {
+    if (error instanceof TemplateError) return wrong(error.message);
+    throw error;
+  }
+}
+
+async function completion(
+  row: Record<string, unknown>,
+  tools: unknown[] | undefined,
+  encoding: Encoding,
+  wrong: Wrong,
+  names: FieldNames,
+): Promise<Tokens> {
+  const { prompt, completion } = row;
+  const { tokenizer, seqLength } = encoding;
+  if (prompt === undefined) wrong(`a row with a '${names.completion}' must have a '${names.prompt}'`);
+  if (completion === undefined) wrong(`a row with a '${names.prompt}' must have a '${names.completion}'`);
+  if (typeof prompt === 'string' && typeof completion === 'string') {
+    const before = promptIds(prompt, tokenizer, seqLength);
+    const whole = once(encodeStart(tokenizer, prompt + completion, seqLength).ids, tokenizer);
+    // Where a token would run across the border, the two are encoded apart: generation sees the prompt alone too.
+    const joined = before.every((id, t) => id === whole[t] || t >= seqLength)
+      ? whole
+      : [...before, ...encodeStart(tokenizer, completion, seqLength, { addSpecialTokens: false }).ids];
+    const ids = closed(joined, tokenizer);
+    return { ids, labels: ids.map((id, t) => (t < before.length ? ignored : id)) };
+  }
+  if (typeof prompt === 'string' || typeof completion === 'string') {
+    wrong(`'${names.prompt}' and '${names.completion}' must both be strings or both lists of messages`);
+  }
+  const asked = checkedMessages(prompt, names.prompt, wrong).map((message) => ({ ...message, weight: 0 }));
+  return chat([...asked, ...checkedMessages(completion, names.completion, wrong)], tools, encoding, wrong);
+}
+
+function promptIds(prompt: string, tokenizer: Tokenizer, seqLength: number): number[] {
+  const ids = once(encodeStart(tokenizer, prompt, seqLength).ids, tokenizer);
+  const plain = encodeStart(tokenizer, prompt, seqLength, { addSpecialTokens: false }).ids;
+  const addsEos = ids.at(-1) === tokenizer.eosId && plain.at(-1) !== tokenizer.eosId && ids.length > 0;
+  return addsEos ? ids.slice(0, -1) : ids;
+}
+
+function given(row: Record<string, unknown>, wrong: Wrong): Tokens {
+  const ids = integers(row.input_ids, 'input_ids', wrong);
+  const labels = row.labels === undefined ? ids : integers(row.labels, 'labels', wrong);
+  if (row.attention_mask === undefined) return { ids, labels };
+  const mask = integers(row.attention_mask, 'attention_mask', wrong);
+  if (mask.length !== ids.length) {
+    wrong(`'input_ids' and 'attention_mask' must be of one length, got ${ids.length} and ${mask.length}`);
+  }
+  const real = (_: number, t: number): boolean => mask[t] !== 0;
+  return { ids: ids.filter(real), labels: labels.length === ids.length ? labels.filter(real) : labels };
+}
+
+function integers(value: unknown, field: string, wrong: Wrong): number[] {
+  const list = Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
+  if (!list) return wrong(`'${field}' must be a list of integers, got ${kind(value)}`);
+  const out: number[] = Array.from(value as unknown as ArrayLike<number>);
+  const bad = out.findIndex((x) => !Number.isInteger(x));
+  if (bad >= 0) wrong(`'${field}[${bad}]' must be an integer, got ${kind(out[bad])}`);
+  return out;
+}
+
+function checkIds(ids: readonly number[], labels: readonly number[], vocabSize: number, wrong: Wrong): void {
+  const outside = (id: number): boolean => id < 0 || id >= vocabSize;
+  const badId = ids.findIndex(outside);
+  if (badId >= 0) wrong(`token ${badId} is ${ids[badId]}, outside the model's vocabulary of ${vocabSize}`);
+  const badLabel = labels.findIndex((id) => id !== ignored && outside(id));
+  if (badLabel >= 0) {
+    wrong(`label ${badLabel} is ${labels[badLabel]}, neither ${ignored} nor in the model's vocabulary of ${vocabSize}`);
+  }
+}

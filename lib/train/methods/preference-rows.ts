@@ -1,0 +1,111 @@
+// Preference rows as pairs of token sequences. A row has one of three forms:
+//
+//   { input: { messages, tools? }, preferred_output, non_preferred_output }    OpenAI's; the outputs are messages
+//   { prompt, chosen, rejected }     TRL's; strings, or lists of messages
+//   { chosen, rejected }             rows of tokens: { input_ids, labels }
+//
+// The answers are learned, the prompt is read twice. Each of the two sequences is cut on its own.
+import type { ChatMessage } from '../../text/chat/template.js';
+import { isObject, kind, type Wrong } from '../data/row-messages.js';
+import {
+  type Encoded,
+  type EncodeOptions,
+  encodeRow,
+  type FieldNames,
+  ignored,
+  learned,
+  type TokenRow,
+} from '../data/rows.js';
+
+/** A preference, as OpenAI's fine-tuning takes it. */
+export interface PreferenceRow {
+  input: { messages: readonly ChatMessage[]; tools?: readonly unknown[] | null };
+  preferred_output: readonly ChatMessage[];
+  non_preferred_output: readonly ChatMessage[];
+}
+
+export interface ChosenRow {
+  prompt: string | readonly ChatMessage[];
+  chosen: string | readonly ChatMessage[];
+  rejected: string | readonly ChatMessage[];
+}
+
+export interface TokenPairRow {
+  chosen: TokenRow;
+  rejected: TokenRow;
+}
+
+/**
+ * Turns a preference into one example of two sequences.
+ *
+ * @throws Error that begins with `where` (the file and line) and names the field and what was expected.
+ */
+export async function encodePreference(row: unknown, where: string, options: EncodeOptions): Promise<Encoded> {
+  const wrong = (what: string): never => {
+    throw new Error(`${where}: ${what}`);
+  };
+  if (!isObject(row)) return wrong(`a row must be an object, got ${kind(row)}`);
+  const [one, other] = answers(row, wrong);
+  const encode = (answer: Answer): Promise<Encoded> =>
+    encodeRow(answer.row, answer.names ? where : `${where}: '${answer.field}'`, options, answer.names);
+  const chosen = await encode(one);
+  const rejected = await encode(other);
+  const pair = [chosen.example, rejected.example] as const;
+  const ids = Int32Array.from(pair.flatMap((part) => [...part.ids]));
+  const labels = Int32Array.from(pair.flatMap((part) => [ignored, ...part.labels.subarray(1)]));
+  // A comparison with nothing on one side teaches nothing.
+  if (pair.some((part) => learned(part) === 0)) labels.fill(ignored);
+  const warning = chosen.warning ?? rejected.warning;
+  return {
+    example: { ids, labels, split: chosen.example.ids.length },
+    truncated: chosen.truncated || rejected.truncated,
+    warning,
+  };
+}
+
+interface Answer {
+  field: string;
+  row: unknown;
+  /** Of a row that the caller wrote otherwise. */
+  names?: FieldNames;
+}
+
+function answers(row: Record<string, unknown>, wrong: Wrong): [Answer, Answer] {
+  if (row.input !== undefined) {
+    if (!isObject(row.input)) return wrong(`'input' must be an object with 'messages', got ${kind(row.input)}`);
+    const { messages, tools } = row.input;
+    if (!Array.isArray(messages)) return wrong(`'input.messages' must be a list of messages, got ${kind(messages)}`);
+    const answer = (field: string): Answer => {
+      const output = row[field];
+      if (!Array.isArray(output)) return wrong(`'${field}' must be a list of messages, got ${kind(output)}`);
+      if (
+        output.every((message) => isObject(message) && typeof message.role === 'string' && message.role !== 'assistant')
+      )
+        wrong(`'${field}' must have a message of the role 'assistant'`);
+      const names = { prompt: 'input.messages', completion: field, tools: 'input.tools' };
+      return { field, row: { prompt: messages, completion: output, tools }, names };
+    };
+    return [answer('preferred_output'), answer('non_preferred_output')];
+  }
+  for (const field of ['chosen', 'rejected']) {
+    if (row[field] !== undefined) continue;
+    return wrong(
+      `a preference must have 'input', 'preferred_output' and 'non_preferred_output', or 'chosen' and 'rejected', got ${fields(row)}`,
+    );
+  }
+  const side = (field: string): Answer => {
+    const answer = row[field];
+    if (isObject(answer)) return { field, row: answer };
+    if (row.prompt === undefined)
+      return wrong(`'${field}' must be an object with 'input_ids' where there is no 'prompt'`);
+    const names = { prompt: 'prompt', completion: field, tools: 'tools' };
+    return { field, row: { prompt: row.prompt, completion: answer, tools: row.tools }, names };
+  };
+  return [side('chosen'), side('rejected')];
+}
+
+const fields = (row: Record<string, unknown>): string =>
+  Object.keys(row)
+    .slice(0, 5)
+    .map((key) => `'${key}'`)
+    .join(', ') || 'no fields';

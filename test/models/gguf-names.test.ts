@@ -1,0 +1,225 @@
+// A GGUF model seen as a Hugging Face folder: names, row order, config.
+
+import { describe, expect, it } from 'vitest';
+import { openGguf, readGguf } from '../../lib/files/gguf.js';
+import { openWeights } from '../../lib/files/weights.js';
+import { ggufConfig, ggufRows, ggufToHf, hfToGguf, isReordered } from '../../lib/models/gguf-names.js';
+import { GgufBytes, memoryFile, sharedData, smallGguf } from '../files/memory.js';
+
+const read = (file: Uint8Array | GgufBytes) =>
+  readGguf(memoryFile('x.gguf', file instanceof GgufBytes ? file.done() : file));
+
+describe('names', () => {
+  it('map both ways', () => {
+    const pairs = {
+      'token_embd.weight': 'model.embed_tokens.weight',
+      'output_norm.weight': 'model.norm.weight',
+      'output.weight': 'lm_head.weight',
+      'blk.0.attn_norm.weight': 'model.layers.0.input_layernorm.weight',
+      'blk.12.attn_q.weight': 'model.layers.12.self_attn.q_proj.weight',
+      'blk.1.attn_k.bias': 'model.layers.1.self_attn.k_proj.bias',
+      'blk.1.attn_v.weight': 'model.layers.1.self_attn.v_proj.weight',
+      'blk.1.attn_output.weight': 'model.layers.1.self_attn.o_proj.weight',
+      'blk.1.ffn_norm.weight': 'model.layers.1.post_attention_layernorm.weight',
+      'blk.1.ffn_gate.weight': 'model.layers.1.mlp.gate_proj.weight',
+      'blk.1.ffn_up.weight': 'model.layers.1.mlp.up_proj.weight',
+      'blk.1.ffn_down.weight': 'model.layers.1.mlp.down_proj.weight',
+    };
+    for (const [gguf, hf] of Object.entries(pairs)) {
+      expect(ggufToHf(gguf)).toBe(hf);
+      expect(hfToGguf(hf)).toBe(gguf);
+      expect(isReordered(hf)).toBe(/attn_[qk]\./.test(gguf));
+    }
+    for (const name of [
+      'rope_freqs.weight',
+      'blk.0.attn_q_norm.weight',
+      'attn_q.weight',
+      'blk.0.output.weight',
+      'x',
+      '',
+    ]) {
+      expect(ggufToHf(name)).toBeUndefined();
+      expect(hfToGguf(name)).toBeUndefined();
+    }
+  });
+
+  it('undo the row order of the converter', () => {
+    // The converter, as it is described: each head's rows as [2, headDim/2], the two axes swapped.
+    const heads = 3;
+    const headDim = 6;
+    const file: number[] = [];
+    for (let head = 0; head < heads; head++) {
+      for (let j = 0; j < headDim / 2; j++)
+        for (let s = 0; s < 2; s++) file.push(head * headDim + s * (headDim / 2) + j);
+    }
+    expect([...ggufRows(heads, headDim)].map((row) => file[row])).toEqual(Array.from({ length: 18 }, (_, i) => i));
+    expect(() => ggufRows(1, 5)).toThrow(RangeError);
+  });
+});
+
+describe('ggufConfig', () => {
+  it('has the keys of Hugging Face', () => {
+    expect(ggufConfig(read(smallGguf()))).toEqual({
+      architectures: ['LlamaForCausalLM'],
+      model_type: 'llama',
+      vocab_size: 3,
+      hidden_size: 32,
+      intermediate_size: 64,
+      num_hidden_layers: 1,
+      num_attention_heads: 2,
+      num_key_value_heads: 1,
+      head_dim: 16,
+      max_position_embeddings: 64,
+      rms_norm_eps: 1e-5,
+      rope_theta: 10000,
+      rope_scaling: null,
+      hidden_act: 'silu',
+      attention_bias: false,
+      mlp_bias: false,
+      tie_word_embeddings: true,
+      bos_token_id: null,
+      eos_token_id: null,
+      pad_token_id: null,
+    });
+  });
+
+  const model = (more: (file: GgufBytes) => GgufBytes, keys: number, tensors = 0) => {
+    const file = new GgufBytes().header(tensors, 6 + keys).text('general.architecture', 'llama');
+    file.number('llama.embedding_length', 64).number('llama.block_count', 1).number('llama.context_length', 131072);
+    file.number('llama.feed_forward_length', 64).number('llama.attention.head_count', 4);
+    return more(file);
+  };
+  const norm = (file: GgufBytes) =>
+    file.number('llama.attention.layer_norm_rms_epsilon', 1e-6).number('llama.vocab_size', 9);
+  const scaling = (more: (file: GgufBytes) => GgufBytes, keys: number) =>
+    ggufConfig(read(model((file) => more(norm(file)), 2 + keys))).rope_scaling;
+
+  it('takes head sizes, several end tokens and an output of its own', () => {
+    const file = model(
+      (start) =>
+        norm(start)
+          .number('llama.attention.key_length', 32)
+          .number('llama.attention.value_length', 32)
+          .number('llama.rope.dimension_count', 32)
+          .number('tokenizer.ggml.eos_token_id', 2)
+          .number('tokenizer.ggml.eot_token_id', 4)
+          .number('tokenizer.ggml.eom_token_id', 2)
+          .tensor('output.weight', [0], 0, 0)
+          .pad(32),
+      8,
+      1,
+    );
+    expect(ggufConfig(read(file))).toMatchObject({
+      head_dim: 32,
+      eos_token_id: [2, 4],
+      tie_word_embeddings: false,
+    });
+  });
+
+  it('takes linear and YaRN scaling', () => {
+    expect(scaling((file) => file.number('llama.rope.scale_linear', 4), 1)).toEqual({
+      rope_type: 'linear',
+      factor: 4,
+    });
+    const typed = (type: string) => (file: GgufBytes) =>
+      file.text('llama.rope.scaling.type', type).number('llama.rope.scaling.factor', 8);
+    expect(scaling(typed('none'), 2)).toBeNull();
+    expect(scaling(typed('linear'), 2)).toEqual({ rope_type: 'linear', factor: 8 });
+    expect(
+      scaling((file) => typed('yarn')(file).number('llama.rope.scaling.original_context_length', 4096), 3),
+    ).toEqual({
+      rope_type: 'yarn',
+      factor: 8,
+      original_max_position_embeddings: 4096,
+    });
+    expect(() => scaling(typed('longrope'), 2)).toThrow(
+      'llama.rope.scaling.type must be one of none, linear, yarn, got "longrope"',
+    );
+  });
+
+  it("finds Llama 3's parameters in its divisors", () => {
+    const headDim = 16;
+    const divisors = Array.from({ length: headDim / 2 }, (_, i) => {
+      const wavelength = 2 * Math.PI * 500000 ** ((2 * i) / headDim);
+      if (wavelength < 8192 / 4) return 1;
+      if (wavelength > 8192) return 32;
+      const smooth = (8192 / wavelength - 1) / 3;
+      return 1 / ((1 - smooth) / 32 + smooth);
+    });
+    const withDivisors = (values: readonly number[]) =>
+      model(
+        (file) => {
+          norm(file).number('llama.rope.freq_base', 500000).tensor('rope_freqs.weight', [values.length], 0, 0).pad(32);
+          for (const value of values) file.f32(value);
+          return file;
+        },
+        3,
+        1,
+      );
+    expect(ggufConfig(read(withDivisors(divisors))).rope_scaling).toEqual({
+      rope_type: 'llama3',
+      factor: 32,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 8192,
+    });
+    const other = divisors.map((value, i) => (i === 2 ? value * 1.5 : value));
+    expect(() => ggufConfig(read(withDivisors(other)))).toThrow(`doesn't follow Llama 3's rule`);
+    expect(() => ggufConfig(read(withDivisors(divisors.slice(1))))).toThrow('must be F32 [8], got f32 [7]');
+    expect(() => ggufConfig(read(withDivisors(divisors.map(() => Number.NaN))))).toThrow(
+      `doesn't follow Llama 3's rule`,
+    );
+  });
+
+  it('names the key that is missing, wrong or not supported', () => {
+    const config = (more: (file: GgufBytes) => GgufBytes, keys: number) => () => ggufConfig(read(model(more, keys)));
+    expect(config((file) => file, 0)).toThrow('x.gguf: llama.attention.layer_norm_rms_epsilon is missing');
+    expect(config((file) => file.number('llama.attention.layer_norm_rms_epsilon', 1e-6), 1)).toThrow(
+      'x.gguf: llama.vocab_size must be a positive integer, but is missing',
+    );
+    expect(config((file) => norm(file).number('llama.expert_count', 8), 3)).toThrow('a mixture of experts');
+    expect(config((file) => norm(file).text('llama.attention.head_count_kv', 'x'), 3)).toThrow(
+      'llama.attention.head_count_kv must be a number, got "x"',
+    );
+    expect(
+      config((file) => norm(file).number('llama.attention.key_length', 8).number('llama.rope.dimension_count', 4), 4),
+    ).toThrow('llama.rope.dimension_count is 4, but must be the head size 8');
+    expect(() => ggufConfig(read(new GgufBytes().header(0, 1).text('general.architecture', 'mamba')))).toThrow(
+      'x.gguf: general.architecture must be one of llama, got "mamba"',
+    );
+    expect(() => ggufConfig(read(new GgufBytes().header(0, 0)))).toThrow('must be one of llama, it is missing');
+  });
+});
+
+const gguf = sharedData('stories260K/stories260K-f32.gguf');
+const hf = sharedData('stories260K/hf');
+it.skipIf(!gguf || !hf)(
+  `reads the same numbers as the Hugging Face folder${gguf && hf ? '' : ' (skipped: shared data is missing)'}`,
+  () => {
+    using file = openGguf(gguf as string);
+    using folder = openWeights(hf as string);
+    const config = ggufConfig(file) as {
+      num_attention_heads: number;
+      num_key_value_heads: number;
+      head_dim: number;
+    };
+    expect(new Set([...file.tensors.keys()].map(ggufToHf))).toEqual(new Set(folder.tensors.keys()));
+    for (const [name, { shape }] of file.tensors) {
+      const other = ggufToHf(name) as string;
+      expect(shape).toEqual(folder.tensors.get(other)?.shape);
+      const bytes = file.read(name);
+      let rows = Array.from({ length: shape[0] ?? 0 }, (_, i) => i);
+      if (isReordered(other)) {
+        rows = [
+          ...ggufRows(
+            name.includes('attn_q') ? config.num_attention_heads : config.num_key_value_heads,
+            config.head_dim,
+          ),
+        ];
+      }
+      const rowBytes = bytes.length / rows.length;
+      const reordered = Buffer.concat(rows.map((row) => bytes.subarray(row * rowBytes, (row + 1) * rowBytes)));
+      expect(reordered.equals(folder.read(other)), name).toBe(true);
+    }
+  },
+);

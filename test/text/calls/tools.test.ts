@@ -1,0 +1,345 @@
+// Calls of functions: shown through real chat templates, forced by masks, and read out of streams.
+import { readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { toolFormOf, toolMessages } from '../../../lib/text/calls/tool-forms.js';
+import { planAnswer, type ToolDefinition, type ToolEvent } from '../../../lib/text/calls/tools.js';
+import { Tokenizer } from '../../../lib/text/tokenizer/tokenizer.js';
+import { hasShared, shared } from '../../shared.js';
+import { seeded } from '../grammar/schemas.js';
+import { read } from './calls.js';
+
+const tools: ToolDefinition[] = [
+  {
+    type: 'function',
+    function: {
+      name: 'get_weather',
+      description: 'The weather in a city.',
+      parameters: {
+        type: 'object',
+        properties: { city: { type: 'string' }, days: { type: 'integer', minimum: 1, maximum: 9 } },
+        required: ['city'],
+        additionalProperties: false,
+      },
+    },
+  },
+  { type: 'function', function: { name: 'now', parameters: { type: 'object', properties: {} } } },
+];
+
+const folder = 'models/helvetia-small';
+const chatml =
+  '{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}';
+
+function withTemplate(template: string): Tokenizer {
+  const json = JSON.parse(readFileSync(`${folder}/tokenizer.json`, 'utf8'));
+  const config = JSON.parse(readFileSync(`${folder}/tokenizer_config.json`, 'utf8'));
+  return new Tokenizer({ json, config, templates: new Map([['default', template]]), source: 'test' });
+}
+
+/** The control tokens that Mistral and Llama 3 open calls with, behind the vocabulary. */
+function withControlTokens(written: string): Tokenizer {
+  const json = JSON.parse(readFileSync(`${folder}/tokenizer.json`, 'utf8'));
+  for (const [i, content] of ['[TOOL_CALLS]', '[ARGS]', '[CALL_ID]', '<|python_tag|>'].entries()) {
+    json.added_tokens.push({ id: plain.vocabSize + i, content, special: true, normalized: false });
+  }
+  return new Tokenizer({ json, config: {}, templates: new Map([['default', written]]), source: 'test' });
+}
+
+const template = (name: string): string => readFileSync(shared('chat-templates', 'llamacpp', `${name}.jinja`), 'utf8');
+
+let plain: Tokenizer;
+beforeAll(() => {
+  plain = withTemplate(chatml);
+});
+
+const now = { name: 'now', arguments: '{}' };
+
+describe('a plan', () => {
+  const ends = [0];
+
+  it('writes tools, calls and results into the messages of a template that knows none', async () => {
+    const plan = await planAnswer(plain, ends, { tools });
+    expect(plan.templateTools).toBeUndefined();
+    expect(plan.mask).toBeUndefined();
+    const text = plain.applyChatTemplate(
+      plan.messages([
+        { role: 'system', content: 'Be brief.' },
+        { role: 'user', content: 'Weather?' },
+        {
+          role: 'assistant',
+          content: null,
+          tool_calls: [{ id: 'call_1', function: { name: 'now', arguments: '{"a":1}' } }],
+        },
+        { role: 'tool', tool_call_id: 'call_1', content: '12:00' },
+      ]),
+      { tools: plan.templateTools },
+    );
+    expect(text).toContain('Be brief.\n\n# Tools');
+    expect(text).toContain('"name":"get_weather"');
+    expect(text).toContain('assistant\n<tool_call>\n{"name": "now", "arguments": {"a":1}}\n</tool_call><|im_end|>');
+    expect(text).toContain('user\n<tool_response>\n12:00\n</tool_response>');
+  });
+
+  it('shows no tools where none may be called', async () => {
+    const plan = await planAnswer(plain, ends, { tools, toolChoice: { mode: 'none' } });
+    expect(plan.messages([{ role: 'user', content: 'x' }])).toEqual([{ role: 'user', content: 'x' }]);
+    expect(read(plan.reader().push('<tool_call>')).text).toBe('<tool_call>');
+  });
+
+  it('refuses a function that is not there', async () => {
+    await expect(planAnswer(plain, ends, { tools, toolChoice: { mode: 'required', only: ['x'] } })).rejects.toThrow(
+      /"x" is not among/,
+    );
+  });
+
+  it.each([
+    ['any', undefined, true],
+    ['a named', ['get_weather'], true],
+    ['one', undefined, false],
+  ])('forces %s call', async (_, only, parallel) => {
+    const toolChoice = { mode: 'required' as const, ...(only ? { only } : {}) };
+    const plan = await planAnswer(plain, ends, { tools, toolChoice, parallel });
+    for (let seed = 1; seed <= 12; seed += 1) {
+      const ids = walk(plan.mask!(), seeded(seed));
+      const reader = plan.reader();
+      const stream = plain.stream({ continues: true });
+      const { text, calls } = read([...ids.flatMap((id) => reader.push(stream.push(id), id)), ...reader.end()]);
+      expect(text).toBe('');
+      expect(calls.length).toBeGreaterThan(0);
+      if (only || !parallel) expect(calls.length).toBe(1);
+      for (const call of calls) {
+        const given = JSON.parse(call.arguments) as Record<string, unknown>;
+        expect(only ?? ['get_weather', 'now']).toContain(call.name);
+        if (call.name === 'get_weather') expect(given.city).toBeTypeOf('string');
+      }
+    }
+  });
+
+  it('opens calls by the control token where the vocabulary has one', async () => {
+    const json = JSON.parse(readFileSync(`${folder}/tokenizer.json`, 'utf8'));
+    const opener = plain.vocabSize;
+    json.added_tokens.push({ id: opener, content: '[TOOL_CALLS]', special: true, normalized: false });
+    const written =
+      '{% for m in messages %}{% if m.tool_calls %}[TOOL_CALLS][{{ m.tool_calls[0].function | tojson }}]{% else %}' +
+      '{{ m.content }}{% endif %}{% endfor %}{{ tools | tojson }}';
+    const tokenizer = new Tokenizer({ json, config: {}, templates: new Map([['default', written]]), source: 'test' });
+    expect(toolFormOf(tokenizer)).toMatchObject({ kind: 'mistral', openingToken: opener });
+    const plan = await planAnswer(tokenizer, ends, { tools, toolChoice: { mode: 'required' } });
+    const mask = plan.mask!();
+    const reader = plan.reader();
+    const ids = [opener, ...tokenizer.encode('[{"name": "now", "arguments": {}}]', { addSpecialTokens: false })];
+    const stream = tokenizer.stream({ continues: true });
+    const events: ToolEvent[] = [];
+    for (const id of ids) {
+      expect(mask.allowed()[id]).toBe(1);
+      mask.accept(id);
+      events.push(...reader.push(stream.push(id), id));
+    }
+    expect(mask.allowed()[ends[0]!]).toBe(1);
+    expect(read([...events, ...reader.end()])).toEqual({ text: '', calls: [now] });
+  });
+
+  it.each([true, false])('writes name and arguments between control tokens (ids: %s)', async (ids) => {
+    const tokenizer = withControlTokens(
+      '{% for m in messages %}{% for c in m.tool_calls or [] %}[TOOL_CALLS]{{ c.function.name }}' +
+        `${ids ? '[CALL_ID]{{ c.id }}' : ''}[ARGS]{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}` +
+        '{{ tools | tojson }}',
+    );
+    expect(toolFormOf(tokenizer)).toMatchObject({ kind: 'named', ids });
+    const { mask, reader } = await planAnswer(tokenizer, ends, { tools, toolChoice: { mode: 'required' } });
+    for (let seed = 1; seed <= 6; seed += 1) {
+      const produced = walk(mask!(), seeded(seed));
+      const one = reader();
+      const stream = tokenizer.stream({ continues: true });
+      const { text, calls } = read([...produced.flatMap((id) => one.push(stream.push(id), id)), ...one.end()]);
+      expect(text).toBe('');
+      expect(calls.length).toBeGreaterThan(0);
+      for (const call of calls) {
+        expect(['get_weather', 'now']).toContain(call.name);
+        if (call.name === 'get_weather') expect(JSON.parse(call.arguments).city).toBeTypeOf('string');
+      }
+    }
+  });
+
+  it.each(['list', 'named'])('lets an answer be JSON or calls behind a control token (%s)', async (form) => {
+    const written =
+      form === 'list'
+        ? '[TOOL_CALLS][{{ m.tool_calls[0].function | tojson }}]'
+        : '[TOOL_CALLS]{{ m.tool_calls[0].function.name }}[ARGS]{{ m.tool_calls[0].function.arguments | tojson }}';
+    const tokenizer = withControlTokens(
+      `{% for m in messages %}{% if m.tool_calls %}${written}{% else %}{{ m.content }}{% endif %}{% endfor %}{{ tools | tojson }}`,
+    );
+    const format = { type: 'schema' as const, schema: { const: { ok: true } } };
+    const plan = await planAnswer(tokenizer, ends, { tools, format });
+    const call = form === 'list' ? '[TOOL_CALLS][{"name": "now", "arguments": {}}]' : '[TOOL_CALLS]now[ARGS]{}';
+    for (const text of ['{"ok":true}', call]) {
+      const mask = plan.mask!();
+      for (const id of tokenizer.encode(text, { addSpecialTokens: false })) {
+        expect(mask.allowed()[id], text).toBe(1);
+        mask.accept(id);
+      }
+      expect(mask.allowed()[ends[0]!]).toBe(1);
+    }
+    expect(plan.mask!().allowed()[tokenizer.encode('x', { addSpecialTokens: false })[0]!]).toBe(0);
+  });
+
+  it('lets a Llama answer JSON or call, though it has a control token for calls', async () => {
+    const tokenizer = withControlTokens(
+      '{% for m in messages %}{% if m.tool_calls %}{"name": "{{ m.tool_calls[0].function.name }}", "parameters": ' +
+        '{{ m.tool_calls[0].function.arguments | tojson }}}{% else %}{{ m.content }}{% endif %}{% endfor %}{{ tools | tojson }}',
+    );
+    expect(toolFormOf(tokenizer)).toMatchObject({ kind: 'llama', openingToken: expect.any(Number) });
+    const format = { type: 'schema' as const, schema: { const: { ok: true } } };
+    const plan = await planAnswer(tokenizer, ends, { tools, format });
+    for (const text of ['{"ok":true}', '{"name": "now", "parameters": {}}']) {
+      const mask = plan.mask!();
+      for (const id of tokenizer.encode(text, { addSpecialTokens: false })) mask.accept(id);
+      expect(mask.allowed()[ends[0]!], text).toBe(1);
+    }
+  });
+
+  it('joins the results of parallel calls, as many templates want roles to alternate', async () => {
+    const plan = await planAnswer(plain, ends, { tools });
+    const call = (id: string) => ({ id, function: { name: 'now', arguments: '{}' } });
+    const result = (id: string) => ({ role: 'tool', tool_call_id: id, content: id });
+    const messages = plan.messages([
+      { role: 'system', content: '' },
+      { role: 'user', content: 'q' },
+      { role: 'assistant', content: null, tool_calls: [call('a'), call('b')] },
+      result('a'),
+      result('b'),
+    ]);
+    expect(messages.map(({ role }) => role)).toEqual(['system', 'user', 'assistant', 'user']);
+    expect(messages.at(-1)!.content).toBe('<tool_response>\na\n</tool_response>\n<tool_response>\nb\n</tool_response>');
+  });
+
+  it('walks a long conversation once', async () => {
+    const llama = { kind: 'llama', opening: [], openingToken: undefined, native: true, system: true } as const;
+    const calls = ['a', 'b'].map((id) => ({ id, function: { name: 'now', arguments: '{}' } }));
+    const turn = [
+      { role: 'assistant', content: '', tool_calls: calls },
+      { role: 'tool', tool_call_id: 'b', content: '2' },
+      { role: 'tool', tool_call_id: 'a', content: '1' },
+    ];
+    const long = Array.from({ length: 20_000 }, () => turn).flat();
+    const before = performance.now();
+    const fitted = toolMessages(llama, long, tools);
+    expect(performance.now() - before).toBeLessThan(2000);
+    expect(fitted).toHaveLength(80_000);
+    expect(fitted.slice(0, 4).map(({ content }) => content)).toEqual(['', '1', '', '2']);
+  });
+
+  it('lets an answer be JSON or a call where both are allowed', async () => {
+    const format = { type: 'schema' as const, schema: { const: { ok: true } } };
+    const plan = await planAnswer(plain, ends, { tools, format });
+    for (const text of ['{"ok":true}', '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>']) {
+      const mask = plan.mask!();
+      for (const id of plain.encode(text, { addSpecialTokens: false })) mask.accept(id);
+      expect(mask.allowed()[0]).toBe(1);
+    }
+  });
+
+  /** Allowed tokens at random; a long text is steered towards its end. */
+  function walk(
+    mask: ReturnType<NonNullable<Awaited<ReturnType<typeof planAnswer>>['mask']>>,
+    random: () => number,
+  ): number[] {
+    const ids: number[] = [];
+    while (ids.length < 2000) {
+      const allowed = [...mask.allowed().keys()].filter((id) => mask.allowed()[id] === 1);
+      const closing = allowed.filter((id) => ends.includes(id) || /^["\]}]$/.test(plain.idToToken(id)!));
+      const from = ids.length > 60 && closing.length > 0 ? closing : allowed;
+      const id = from[Math.floor(random() * from.length)]!;
+      mask.accept(id);
+      if (ends.includes(id)) return ids;
+      ids.push(id);
+    }
+    throw new Error('no end');
+  }
+});
+
+describe.skipIf(!hasShared('chat-templates'))('real templates', () => {
+  it.each([
+    ['Qwen-Qwen2.5-7B-Instruct', 'hermes'],
+    ['Qwen-Qwen3-0.6B', 'hermes'],
+    ['NousResearch-Hermes-3-Llama-3.1-8B-tool_use', 'hermes'],
+    ['Qwen-QwQ-32B', 'hermes'],
+    ['meta-llama-Llama-3.1-8B-Instruct', 'llama'],
+    ['meta-llama-Llama-3.2-3B-Instruct', 'llama'],
+    ['meta-llama-Llama-3.3-70B-Instruct', 'llama'],
+    ['mistralai-Mistral-Nemo-Instruct-2407', 'mistral'],
+    ['Mistral-Small-3.2-24B-Instruct-2506', 'named'],
+    ['mistralai-Ministral-3-14B-Reasoning-2512', 'named'],
+    ['unsloth-mistral-Devstral-Small-2507', 'named'],
+  ])('%s: its own form, in and out', async (name, kind) => {
+    const tokenizer = withTemplate(template(name));
+    expect(toolFormOf(tokenizer)).toMatchObject({ kind, native: true });
+    const plan = await planAnswer(tokenizer, [0], { tools });
+    expect(plan.templateTools).toMatchObject(tools);
+    const call = (id: string, city: string) => ({
+      id,
+      type: 'function',
+      function: { name: 'get_weather', arguments: JSON.stringify({ city }) },
+    });
+    const messages = plan.messages([
+      { role: 'user', content: 'Weather?' },
+      {
+        role: 'assistant',
+        content: '',
+        tool_calls: [call('call_aaaaaaaaaaaaaa1', 'Bern'), call('call_aaaaaaaaaaaaaa2', 'Chur')],
+      },
+      { role: 'tool', tool_call_id: 'call_aaaaaaaaaaaaaa1', content: 'sun' },
+      { role: 'tool', tool_call_id: 'call_aaaaaaaaaaaaaa2', content: 'rain' },
+    ]);
+    const text = tokenizer.applyChatTemplate(messages, {
+      tools: plan.templateTools ?? null,
+      addGenerationPrompt: true,
+    });
+    for (const part of ['get_weather', 'The weather in a city.', 'Bern', 'Chur', 'sun', 'rain'])
+      expect(text).toContain(part);
+  });
+
+  it.each([
+    'google-gemma-2-2b-it',
+    'microsoft-Phi-3.5-mini-instruct',
+    'deepseek-ai-DeepSeek-R1-Distill-Qwen-32B',
+    'openai-gpt-oss-120b',
+    'Qwen3-Coder',
+  ])('%s: gets calls as plain text', async (name) => {
+    const tokenizer = withTemplate(template(name));
+    expect(toolFormOf(tokenizer)).toMatchObject({ kind: 'hermes', native: false });
+    const plan = await planAnswer(tokenizer, [0], { tools });
+    const messages = plan.messages([{ role: 'user', content: 'Weather?' }]);
+    const text = tokenizer.applyChatTemplate(messages, {
+      tools: plan.templateTools ?? null,
+      addGenerationPrompt: true,
+    });
+    expect(text).toContain('get_weather');
+    expect(text).toContain('Weather?');
+  });
+});
+
+describe.skipIf(!hasShared('tokenizer-qwen3'))("on Qwen3's vocabulary of 151669", () => {
+  it('forces a call by its own tokens, in little time', async () => {
+    const tokenizer = (await Tokenizer.fromFolder(shared('tokenizer-qwen3')))!;
+    expect(toolFormOf(tokenizer)).toMatchObject({ kind: 'hermes', native: true, openingToken: undefined });
+    const end = tokenizer.tokenToId('<|im_end|>')!;
+    const plan = await planAnswer(tokenizer, [end], { tools, toolChoice: { mode: 'required' } });
+    const text =
+      '<tool_call>\n{"name": "get_weather", "arguments": {"city": "東京 or Zürich", "days": 3}}\n</tool_call>';
+    const ids = [...tokenizer.encode(text, { addSpecialTokens: false }), end];
+    expect(ids[0]).toBe(tokenizer.tokenToId('<tool_call>'));
+    const spent: number[] = [];
+    for (let round = 0; round < 3; round += 1) {
+      const mask = plan.mask!();
+      for (const id of ids) {
+        const before = performance.now();
+        expect(mask.allowed()[id]).toBe(1);
+        spent.push(performance.now() - before);
+        mask.accept(id);
+      }
+    }
+    spent.sort((a, b) => a - b);
+    console.info(`a step ${spent[spent.length >> 1]!.toFixed(3)} ms, at most ${spent.at(-1)!.toFixed(1)} ms`);
+    expect(spent[spent.length >> 1]).toBeLessThan(2);
+  });
+});

@@ -1,0 +1,151 @@
+// Tokenizers out of GGUF metadata against llama.cpp's vectors and Hugging Face's results.
+
+import { describe, expect, it } from 'vitest';
+import { byteOfCharacter } from '../../../lib/text/tokenizer/detokenizer.js';
+import { wordPatterns } from '../../../lib/text/tokenizer/pretokenizer.js';
+import { Tokenizer } from '../../../lib/text/tokenizer/tokenizer.js';
+import { dataText, describeWithData, fixtures, ggufTokenizer, smollm2, vocabularyVectors } from '../data.js';
+
+describeWithData('tokenizers of GGUF files', () => {
+  for (const name of ['gpt-2', 'phi-3', 'mpt', 'falcon']) {
+    it(`${name} gives llama.cpp's ids and takes them back`, () => {
+      const tokenizer = ggufTokenizer(`llamacpp-vocab-tests/gguf/ggml-vocab-${name}.gguf`);
+      const vectors = vocabularyVectors(name);
+      expect(vectors).toHaveLength(47);
+      for (const { text, ids } of vectors) {
+        expect(tokenizer.encode(text, { addSpecialTokens: false })).toEqual(ids);
+        expect(tokenizer.decode(ids)).toBe(text);
+      }
+    });
+  }
+
+  it("falcon gives the ids of Hugging Face's falcon-7b", () => {
+    const tokenizer = ggufTokenizer('llamacpp-vocab-tests/gguf/ggml-vocab-falcon.gguf');
+    const rows = fixtures('falcon', 'tiiuae/falcon-7b');
+    expect(rows).toHaveLength(24);
+    for (const { text, ids } of rows) expect(tokenizer.encode(text)).toEqual(ids);
+  });
+
+  it('SmolLM2 gives the recorded ids, prompts and answers', () => {
+    const { tokenizer, expected } = smollm2();
+    expect(expected.tokenizer).toHaveLength(20);
+    for (const { text, ids } of expected.tokenizer) expect(tokenizer.encode(text)).toEqual(ids);
+    expect(expected.chats).toHaveLength(8);
+    for (const { messages, prompt, prompt_ids, greedy, text } of expected.chats) {
+      expect(tokenizer.applyChatTemplate(messages, { addGenerationPrompt: true })).toBe(prompt);
+      expect(tokenizer.encode(prompt, { addSpecialTokens: false })).toEqual(prompt_ids);
+      expect(tokenizer.decode(greedy)).toBe(text);
+    }
+    expect([tokenizer.bosId, tokenizer.eosId, tokenizer.padId]).toEqual([1, 2, 2]);
+    expect(tokenizer.endIds).toEqual(new Set([2, 0]));
+    expect(tokenizer.vocabSize).toBe(49152);
+  });
+
+  for (const [path, name] of [
+    ['stories260K/stories260K-q8_0.gguf', 'stories260K'],
+    ['tinystories-656k/gguf/tinystories-656k-q8_0.gguf', 'tinystories656K'],
+  ] as const) {
+    it(`${name} gives the prompt of a recorded run`, () => {
+      const golden = JSON.parse(dataText('golden/greedy_tokens.json')) as Record<string, { prompt_ids: number[] }>;
+      expect(ggufTokenizer(path).encode('Once upon a time')).toEqual(golden[name]!.prompt_ids);
+    });
+  }
+
+  it("lets Phi-3's control tokens swallow the white space behind them", () => {
+    const tokenizer = ggufTokenizer('llamacpp-vocab-tests/gguf/ggml-vocab-phi-3.gguf');
+    const with32007 = tokenizer.encode('<|user|>\nHi<|end|>\n', { addSpecialTokens: false });
+    expect(with32007).toEqual([32010, ...tokenizer.encode('Hi', { addSpecialTokens: false }), 32007]);
+    expect(tokenizer.encode('Hi')[0]).toBe(1);
+  });
+});
+
+describe('Tokenizer.fromGguf', () => {
+  const spm = (extra: Record<string, unknown> = {}): Map<string, unknown> =>
+    new Map(
+      Object.entries({
+        'tokenizer.ggml.model': 'llama',
+        'tokenizer.ggml.tokens': ['<unk>', '<s>', '</s>', '<0x0A>', '▁', 'a', 'b', 'ab', 'ba', '▁a', '<tool>'],
+        'tokenizer.ggml.scores': Float32Array.of(0, 0, 0, 0, -9, -9, -9, -1, -1, -2, 0),
+        'tokenizer.ggml.token_type': Int32Array.of(2, 3, 3, 6, 1, 1, 1, 1, 1, 1, 4),
+        ...extra,
+      }),
+    );
+
+  it('joins equal scores from the left', () => {
+    const tokenizer = Tokenizer.fromGguf(spm({ 'tokenizer.ggml.add_space_prefix': false }));
+    expect(tokenizer.encode('aba', { addSpecialTokens: false })).toEqual([7, 5]);
+    expect(tokenizer.encode('bab', { addSpecialTokens: false })).toEqual([8, 6]);
+  });
+
+  it('puts a space in front, unless the file says not to', () => {
+    const tokenizer = Tokenizer.fromGguf(spm());
+    expect(tokenizer.encode('a')).toEqual([1, 9]);
+    expect(tokenizer.decode([1, 9])).toBe('a');
+    expect(tokenizer.decode([9], { continues: true })).toBe(' a');
+    expect(tokenizer.encode('a<tool>\nb')).toEqual([1, 9, 10, 4, 3, 6]);
+    const bare = Tokenizer.fromGguf(
+      spm({ 'tokenizer.ggml.add_space_prefix': false, 'tokenizer.ggml.add_bos_token': false }),
+    );
+    expect(bare.encode('a')).toEqual([5]);
+    expect(bare.decode([9])).toBe(' a');
+  });
+
+  it('takes unknown characters for the unknown token', () => {
+    const tokenizer = Tokenizer.fromGguf(spm({ 'tokenizer.ggml.add_space_prefix': false }));
+    expect(tokenizer.encode('aéüb', { addSpecialTokens: false })).toEqual([5, 0, 6]);
+  });
+
+  it('knows tokens that end a turn by name', () => {
+    const tokens = ['<s>', '<|im_end|>', '<|end|>', '<|return|>', '<|call|>', 'a'];
+    const tokenizer = Tokenizer.fromGguf(
+      new Map<string, unknown>([
+        ['tokenizer.ggml.model', 'gpt2'],
+        ['tokenizer.ggml.pre', 'gpt-4o'],
+        ['tokenizer.ggml.tokens', tokens],
+        ['tokenizer.ggml.merges', []],
+        ['tokenizer.ggml.eot_token_id', 1],
+        ['tokenizer.chat_template', 'one'],
+        ['tokenizer.chat_template.tool_use', 'two'],
+      ]),
+    );
+    expect(tokenizer.endIds).toEqual(new Set([1, 3, 4]));
+    expect(tokenizer.eosId).toBeUndefined();
+    expect(tokenizer.chatTemplate).toBe('one');
+    expect(tokenizer.applyChatTemplate([], { chatTemplate: 'tool_use' })).toBe('two');
+  });
+
+  it('cuts words with every pattern it names', () => {
+    for (const pre of wordPatterns.keys()) {
+      const tokens = [...byteOfCharacter.keys()];
+      const tokenizer = Tokenizer.fromGguf(
+        new Map<string, unknown>([
+          ['tokenizer.ggml.model', 'gpt2'],
+          ['tokenizer.ggml.pre', pre],
+          ['tokenizer.ggml.tokens', tokens],
+          ['tokenizer.ggml.merges', []],
+        ]),
+      );
+      const text = "Don't 12345 ½ 日本語\r\n\n  été (x_y) 😂 ";
+      const ids = tokenizer.encode(text);
+      expect(ids).toHaveLength(Buffer.byteLength(text));
+      expect(tokenizer.decode(ids)).toBe(text);
+    }
+  });
+
+  it('says what is missing or not supported', () => {
+    const without = (field: string): Map<string, unknown> => {
+      const metadata = spm();
+      metadata.delete(`tokenizer.ggml.${field}`);
+      return metadata;
+    };
+    expect(() => Tokenizer.fromGguf(new Map())).toThrow('gguf: tokenizer.ggml.model is missing: expected "gpt2"');
+    expect(() => Tokenizer.fromGguf(spm({ 'tokenizer.ggml.model': 'bert' }))).toThrow('"bert" is not supported');
+    expect(() => Tokenizer.fromGguf(without('tokens'))).toThrow('tokenizer.ggml.tokens is missing');
+    expect(() => Tokenizer.fromGguf(without('scores'))).toThrow('tokenizer.ggml.scores is missing');
+    expect(() => Tokenizer.fromGguf(spm({ 'tokenizer.ggml.scores': [1] }))).toThrow('has 1 entries: expected 11');
+    const bpe = spm({ 'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.pre': 'bloom' });
+    expect(() => Tokenizer.fromGguf(bpe)).toThrow(/pre "bloom" is not supported: expected one of default, gpt-2, /);
+    bpe.set('tokenizer.ggml.pre', 'smollm');
+    expect(() => Tokenizer.fromGguf(bpe)).toThrow('tokenizer.ggml.merges is missing');
+  });
+});

@@ -218,7 +218,10 @@ export class Model {
       for (const file of copied) {
         if (existsSync(join(this.path, file))) await cp(join(this.path, file), join(inside, file));
       }
-      const config = { ...readJson(join(this.path, 'config.json')), tie_word_embeddings: this.decoder.config.tied };
+      const config = {
+        ...readJson(join(this.path, 'config.json')),
+        tie_word_embeddings: this.decoder.config.head.tied,
+      };
       await writeAtomic(join(inside, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
       await saveSafetensors(join(inside, 'model.safetensors'), tensors, { format: 'pt' });
     });

@@ -1,13 +1,12 @@
 // The decoder to be timed: a model from disk, or seeded random weights of a named shape.
 import { freemem } from 'node:os';
 import { cudaInfo, type Device } from '../core/device.js';
-import { bytesOf, type DType } from '../core/dtype.js';
-import { sizeOf } from '../core/tensor.js';
+import type { DType } from '../core/dtype.js';
 import { resolveModel } from '../files/hub.js';
-import { decoderConfig } from '../models/architectures.js';
-import type { DecoderConfig } from '../models/config.js';
+import { decoderConfig } from '../models/architectures/index.js';
+import { type DecoderConfig, weightBytes } from '../models/config.js';
 import type { Decoder } from '../models/decoder.js';
-import { loadDecoder, randomDecoder, weightShapes } from '../models/load.js';
+import { loadDecoder, randomDecoder } from '../models/load.js';
 import { type ShapeName, shapes } from './shapes.js';
 
 export interface SubjectOptions {
@@ -45,31 +44,4 @@ export function checkMemory(shape: string, config: DecoderConfig, dtype: DType, 
   if (needed <= free) return;
   const gb = (bytes: number): string => (bytes / 1e9).toFixed(1);
   throw new Error(`${shape} takes ${gb(needed)} GB in ${dtype}, but only ${gb(free)} GB of memory are free`);
-}
-
-export function weightBytes(config: DecoderConfig, dtype: DType): number {
-  return bytesOf(dtype, parameters(config));
-}
-
-export function parameters(config: DecoderConfig): number {
-  let sum = 0;
-  for (const shape of weightShapes(config).values()) sum += sizeOf(shape);
-  return sum;
-}
-
-/** Multiplications and additions of the linear layers, for one token. */
-export function linearFlops(config: DecoderConfig): number {
-  let sum = 0;
-  for (const [name, shape] of weightShapes(config)) {
-    if (shape.length === 2 && name.startsWith('model.layers.')) sum += 2 * sizeOf(shape);
-  }
-  return sum;
-}
-
-/** The same of the output projection. */
-export const headFlops = (config: DecoderConfig): number => 2 * config.vocabSize * config.hiddenSize;
-
-/** Of causal attention over one sequence, forward only. */
-export function attentionFlops(config: DecoderConfig, tokens: number): number {
-  return 2 * config.layers * config.heads * config.headDim * tokens * (tokens + 1);
 }

@@ -6,9 +6,10 @@ import type { Repeats, Spread } from '../bench/measure.js';
 import { timeDecode, timeLora, timePrefill } from '../bench/models.js';
 import { bestProduct, copyBandwidth, type Reference, timeProduct } from '../bench/reference.js';
 import { type ShapeName, shapeNames } from '../bench/shapes.js';
-import { attentionFlops, headFlops, linearFlops, parameters, subject, weightBytes } from '../bench/subject.js';
+import { subject } from '../bench/subject.js';
 import { type Device, device as deviceOf } from '../core/device.js';
 import type { DType } from '../core/dtype.js';
+import { layerFlops, parameterCount, weightBytes } from '../models/config.js';
 import type { Decoder } from '../models/decoder.js';
 import { addServeBench } from './bench-serve.js';
 import { count, digits, table } from './format.js';
@@ -71,7 +72,7 @@ Examples:
         const { config, dtype, device } = decoder;
         const bytes =
           weightBytes(config, dtype) *
-          (config.tied ? 1 : 1 - (config.vocabSize * config.hiddenSize) / parameters(config));
+          (config.head.tied ? 1 : 1 - (config.vocabSize * config.hiddenSize) / parameterCount(config));
         const reference = await copyBandwidth(device, repeats.signal);
         return {
           timing,
@@ -88,7 +89,8 @@ Examples:
       onModel(context, 'prefill', model, flags, async (decoder, repeats) => {
         const { config, dtype, device } = decoder;
         const timing = await timePrefill(decoder, { ...repeats, tokens: flags.tokens });
-        const flops = linearFlops(config) + (attentionFlops(config, flags.tokens) + headFlops(config)) / flags.tokens;
+        const { products, mixing } = layerFlops(config, flags.tokens);
+        const flops = products + (mixing + config.head.flops) / flags.tokens;
         return {
           timing,
           unit: 'tokens/s',
@@ -114,8 +116,8 @@ Examples:
           const checkpointing = flags.gradientCheckpointing === true;
           const timing = await timeLora(decoder, { ...repeats, rows, seqLength, rank, checkpointing });
           // Forward, and the gradient of the inputs; frozen weights have none. Attention's backward is 2.5 forwards.
-          const flops =
-            2 * (linearFlops(config) + headFlops(config)) + (3.5 * attentionFlops(config, seqLength)) / seqLength;
+          const { products, mixing } = layerFlops(config, seqLength);
+          const flops = 2 * (products + config.head.flops) + (3.5 * mixing) / seqLength;
           return {
             timing,
             unit: 'tokens/s',
@@ -210,7 +212,7 @@ async function onModel(
         model: name,
         random: model === undefined,
         dtype: decoder.dtype,
-        parameters: parameters(decoder.config),
+        parameters: parameterCount(decoder.config),
         ...more,
       },
       measurements: [

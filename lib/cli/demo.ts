@@ -5,10 +5,10 @@ import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import type { Command } from 'commander';
-import { parameters } from '../bench/subject.js';
 import { cpuInfo } from '../core/device.js';
 import type { Adapter } from '../lora/adapter.js';
 import type { Model } from '../model.js';
+import { parameterCount } from '../models/config.js';
 import type { FinetuneOptions } from '../train/options.js';
 import { MetricsFile } from '../train/report.js';
 import { serveAndAsk } from './demo-serve.js';
@@ -53,7 +53,7 @@ async function demo(context: Context, name: string | undefined, flags: ModelFlag
   }
   const plan = name === undefined ? await planForOwn() : planForOthers;
   const { path, threads } = cpuInfo();
-  const size = `${count(parameters(model.decoder.config))} parameters, ${model.dtype}, ${path}, ${plural(threads, 'thread')}`;
+  const size = `${count(parameterCount(model.decoder.config))} parameters, ${model.dtype}, ${path}, ${plural(threads, 'thread')}`;
   prose(`Helvetia runs ${model.name} in this process: ${size}.`, '', style.bold);
   say();
 

@@ -8,9 +8,9 @@ import { readJson } from '../files/json.js';
 import { openSafetensors } from '../files/safetensors.js';
 import { openWeights, type Weights } from '../files/weights.js';
 import { readPeftConfig } from '../lora/config.js';
-import { decoderConfig } from '../models/architectures.js';
+import { decoderConfig } from '../models/architectures/index.js';
 import type { DecoderConfig } from '../models/config.js';
-import { ggufConfig } from '../models/gguf-names.js';
+import { ggufConfig } from '../models/gguf.js';
 import { Tokenizer } from '../text/tokenizer/tokenizer.js';
 import { bytes, count, plural } from './format.js';
 import { type Context, styleFor } from './terminal.js';
@@ -122,11 +122,16 @@ function modelReport(
     ['architecture', config ? kind.type : `${kind.type}, which does not run here: ${kind.unsupported}`],
   ];
   if (config) {
-    const { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize, contextLength, tied } = config;
-    const grouped = kvHeads === heads ? '' : ` (${kvHeads} for keys and values)`;
+    const { layers, hiddenSize, vocabSize, contextLength, head } = config;
+    const { tied } = head;
     lines.push(
-      ['layers', `${layers} of width ${hiddenSize}, feed-forward ${intermediateSize}`],
-      ['attention', `${plural(heads, 'head')}${grouped} of ${headDim}`],
+      ['layers', `${layers.length} of width ${hiddenSize}`],
+      ...layerKinds(config).map(({ facts, count }): [string, string] => [
+        count === layers.length ? 'each layer' : plural(count, 'layer'),
+        Object.entries(facts)
+          .map(([name, size]) => `${words(name)} ${size}`)
+          .join(', '),
+      ]),
       ['vocabulary', `${plural(vocabSize, 'token')}${tied ? ', embedding and output tied' : ''}`],
       ['context', plural(contextLength, 'token')],
     );
@@ -155,9 +160,30 @@ function modelReport(
 }
 
 function shapeFields(config: DecoderConfig): Fields {
-  const { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize, contextLength, tied } = config;
-  return { layers, hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize, contextLength, tied };
+  const { layers, hiddenSize, vocabSize, contextLength, head } = config;
+  const kinds = layerKinds(config);
+  return {
+    layers: layers.length,
+    hiddenSize,
+    ...(kinds.length === 1 ? kinds[0]!.facts : { layerKinds: kinds.map(({ facts, count }) => ({ count, ...facts })) }),
+    vocabSize,
+    contextLength,
+    tied: head.tied,
+  };
 }
+
+/** The layers by what their parts say of their sizes. */
+function layerKinds({ layers }: DecoderConfig): { facts: Readonly<Record<string, number>>; count: number }[] {
+  const kinds = new Map<string, { facts: Readonly<Record<string, number>>; count: number }>();
+  for (const { facts } of layers) {
+    const key = JSON.stringify(facts);
+    kinds.set(key, { facts, count: (kinds.get(key)?.count ?? 0) + 1 });
+  }
+  return [...kinds.values()];
+}
+
+/** `kvHeads` → `kv heads` */
+const words = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
 async function folderReport(path: string): Promise<Report> {
   const file = join(path, 'config.json');

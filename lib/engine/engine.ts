@@ -6,8 +6,8 @@
 import { AsyncResource } from 'node:async_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { QueueFull, Quota, retryAfter } from '../flow/quota.js';
-import { blockSize } from '../models/cache.js';
 import type { Decoder } from '../models/decoder.js';
+import { blockSize } from '../models/memory.js';
 import { AdapterBuffers } from './adapter-buffers.js';
 import { Embedding } from './embed.js';
 import { adapterKey, type Job, type JobOptions } from './job.js';

@@ -2,8 +2,8 @@
 import { freemem } from 'node:os';
 import { z } from 'zod';
 import { cudaInfo, type Device } from '../core/device.js';
-import { blockBytes, blockSize } from '../models/cache.js';
 import type { Decoder } from '../models/decoder.js';
+import { blockBytes, blockSize, memoryPlan } from '../models/memory.js';
 
 export interface EngineOptions {
   /** Sequences that run at once. Default 32. */
@@ -70,7 +70,7 @@ export function engineSettings(options: EngineOptions, { config, device, dtype }
   const { maxQueued = 10_000, maxQueuedTokens = 4_000_000 } = result.data;
   // Beside a full batch but one that decodes, a prompt gets on: it takes up to three tokens at once (see chunk).
   const stepTokens = Math.max(result.data.stepTokens ?? 256, maxBatch + 2);
-  const bytes = blockBytes(config, dtype);
+  const bytes = memoryPlan(config).groups.reduce((sum, group) => sum + blockBytes(group, dtype), 0);
   const tokens = Math.max(config.contextLength, maxBatch * Math.min(config.contextLength, 1024));
   const wanted = Math.ceil(tokens / blockSize);
   const blocks = Math.floor(

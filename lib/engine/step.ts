@@ -8,8 +8,8 @@ import { kernels } from '../core/native.js';
 import { type Recording, recordCalls } from '../core/recording.js';
 import { keep, scope } from '../core/scope.js';
 import { type Tensor, tensor, viewOf } from '../core/tensor.js';
-import { BlockCache, type CacheStep } from '../models/cache.js';
 import type { Decoder } from '../models/decoder.js';
+import { DecoderMemory, type MemoryPlan, memoryPlan } from '../models/memory.js';
 import { maximum } from '../ops/binary.js';
 import { gather } from '../ops/copy.js';
 import { embedding } from '../ops/embedding.js';
@@ -49,7 +49,8 @@ interface Kept {
 }
 
 export class StepRunner<S extends StepSequence> {
-  readonly #cache: BlockCache;
+  readonly #plan: MemoryPlan;
+  readonly #memory: DecoderMemory;
   /** The tokens that the last step chose, then room for those that JavaScript sends. */
   readonly #tokens: Tensor;
   #chosen: readonly S[] = [];
@@ -62,7 +63,9 @@ export class StepRunner<S extends StepSequence> {
     private readonly slotOf: (sequence: S) => number | undefined,
   ) {
     const { device } = decoder;
-    this.#cache = new BlockCache(decoder.config, limits.blocks, device, decoder.dtype);
+    this.#plan = memoryPlan(decoder.config);
+    const blocks = this.#plan.groups.map(() => limits.blocks);
+    this.#memory = new DecoderMemory(this.#plan, blocks, 1, device, decoder.dtype);
     this.#tokens = keep(tensor(new Int32Array(limits.maxBatch + limits.stepTokens), { device }));
   }
 
@@ -86,7 +89,7 @@ export class StepRunner<S extends StepSequence> {
 
   dispose(): void {
     this.rest();
-    this.#cache.dispose();
+    this.#memory.dispose();
     this.#tokens.dispose();
   }
 
@@ -154,11 +157,11 @@ export class StepRunner<S extends StepSequence> {
   #forward(frame: Frame, tokens: Tensor, parts: readonly Part<S>[], adapted: boolean): Reads<S> {
     const { decoder } = this;
     const { device } = decoder;
-    const { keys, values } = this.#cache;
     const { positions, boundaries, lengths, blockTables, places: slots } = frame;
-    const cache: CacheStep = { keys, values, slots, blockTables, lengths };
+    const groups = this.#plan.groups.map(() => ({ slots, blockTables }));
+    const kept = this.#memory.kept({ lengths, groups, states: undefined });
     const adapter = adapted ? { groups: this.adapters.groups(frame.order, frame.segments) } : undefined;
-    const hidden = decoder.hidden({ tokens, positions, boundaries }, { adapter, cache });
+    const hidden = decoder.hidden({ tokens, positions, boundaries }, { adapter, kept });
     const count = frame.shape.rows;
     const states = this.#read(hidden, parts);
     const logprobs = new Map<S, Promise<Logprobs>>();

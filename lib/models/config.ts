@@ -1,33 +1,48 @@
-// What the parametric decoder needs to know of a model. Each architecture's file makes one from its config.json.
-
-/** How the angles of rotary embeddings come from positions. */
-export interface RopeConfig {
-  /** Inverse frequencies, one per rotated pair. */
-  frequencies: Float32Array;
-  /** Cosine and sine are multiplied by this. */
-  factor: number;
-  interleaved: boolean;
-}
+// DecoderConfig: a decoder as its architecture describes it, made of parts; and what is derived from the parts.
+import { bytesOf, type DType } from '../core/dtype.js';
+import type { EmbeddingPart } from '../parts/embedding.js';
+import type { HeadPart } from '../parts/head.js';
+import type { Flops, Part, Weight } from '../parts/part.js';
 
 export interface DecoderConfig {
   modelType: string;
   vocabSize: number;
   hiddenSize: number;
-  intermediateSize: number;
-  layers: number;
-  heads: number;
-  kvHeads: number;
-  headDim: number;
   /** Positions that the model was made for. */
   contextLength: number;
-  normEps: number;
-  rope: RopeConfig;
-  attentionScale: number;
-  qkvBias: boolean;
-  outputBias: boolean;
-  mlpBias: boolean;
-  /** Whether the output projection is the embedding. */
-  tied: boolean;
   bosId: number | undefined;
   eosIds: readonly number[];
+  embedding: EmbeddingPart;
+  /** One for each layer. */
+  layers: readonly Part[];
+  /** After the last layer. */
+  norm: Part;
+  head: HeadPart;
 }
+
+/** All weights, in the order in which a forward pass reads them. */
+export const weightsOf = ({ embedding, layers, norm, head }: DecoderConfig): Weight[] => [
+  ...embedding.weights,
+  ...layers.flatMap(({ weights }) => weights),
+  ...norm.weights,
+  ...head.weights,
+];
+
+/** The paths of the linear layers that LoRA may target: all but the output projection. */
+export const linearPaths = (config: DecoderConfig): string[] =>
+  weightsOf(config).flatMap(({ module }) => (module === undefined ? [] : [module]));
+
+/** Multiplications and additions of all layers for one sequence of so many tokens; the head has its own. */
+export function layerFlops({ layers }: DecoderConfig, tokens: number): Flops {
+  const all = layers.map((layer) => layer.flops(tokens));
+  return {
+    products: all.reduce((sum, { products }) => sum + products, 0),
+    mixing: all.reduce((sum, { mixing }) => sum + mixing, 0),
+  };
+}
+
+export function parameterCount(config: DecoderConfig): number {
+  return weightsOf(config).reduce((sum, { shape }) => sum + shape.reduce((size, axis) => size * axis, 1), 0);
+}
+
+export const weightBytes = (config: DecoderConfig, dtype: DType): number => bytesOf(dtype, parameterCount(config));

@@ -1,4 +1,4 @@
-// A linear layer: a weight with its place in the model, and perhaps a low-rank adapter beside it.
+// Linear layers: a weight, perhaps a bias, and perhaps a low-rank adapter beside them.
 
 import type { Steps } from '../core/steps.js';
 import type { Tensor } from '../core/tensor.js';
@@ -6,6 +6,7 @@ import { add } from '../ops/elementwise.js';
 import { type LoraGroups, loraGrouped, loraLinearPath, loraLinearSteps } from '../ops/lora.js';
 import { linearSteps } from '../ops/matmul.js';
 import { dropout } from '../ops/random.js';
+import type { Pass, Place, Weight } from './part.js';
 
 /** A pair of matrices whose product, times `scaling`, is added to a frozen weight. */
 export interface LowRank {
@@ -27,13 +28,29 @@ export interface LowRankBatch {
   readonly groups: ReadonlyMap<string, LoraGroups>;
 }
 
-export interface Linear {
-  /** The module's path in the checkpoint, e.g. `model.layers.0.self_attn.q_proj`. */
-  path: string;
-  /** `[out, in]` */
-  weight: Tensor;
-  /** `[out]` */
-  bias?: Tensor | undefined;
+export interface LinearOptions {
+  out: number;
+  in: number;
+  bias?: boolean | undefined;
+  /** For each row of the checkpoint's weight (and bias), the row of a GGUF file's. Default: the same. */
+  ggufRows?: Int32Array | undefined;
+}
+
+/** `y = W x + b`, which LoRA may target. */
+export interface LinearLayer {
+  /** The module's path in the checkpoint, such as `model.layers.0.self_attn.q_proj`. */
+  readonly path: string;
+  /** `[out, in]`, and `[out]` where there is a bias. */
+  readonly weights: readonly Weight[];
+  readonly bias: boolean;
+}
+
+export function linearLayer({ path, gguf }: Place, options: LinearOptions): LinearLayer {
+  const { out, in: inputs, bias = false, ggufRows: rows } = options;
+  const named = (kind: string) => ({ name: `${path}.${kind}`, gguf: { name: `${gguf}.${kind}`, rows } });
+  const weights: Weight[] = [{ ...named('weight'), shape: [out, inputs], module: path, start: 'random' }];
+  if (bias) weights.push({ ...named('bias'), shape: [out], start: 0 });
+  return { path, weights, bias };
 }
 
 /** Draws dropout masks one after the other, the same ones again for the same seed. */
@@ -49,20 +66,14 @@ export class DropoutStream {
   }
 }
 
-export interface LinearContext {
-  adapter?: LowRankSet | LowRankBatch | undefined;
-  masks?: DropoutStream | undefined;
-  /** `[tokens, out]`, added to the result. */
-  residual?: Tensor | undefined;
-}
-
-/** `x [tokens, in] → [tokens, out]`, through the adapter's pair (or several adapters' pairs) for this layer, if any. */
-export function* applyLinear(
-  layer: Linear,
-  x: Tensor,
-  { adapter, masks, residual }: LinearContext = {},
-): Steps<Tensor> {
-  const { weight, bias } = layer;
+/**
+ * `x [tokens, in] → [tokens, out]`, through the adapter's pair (or several adapters' pairs) for this layer, if any;
+ * `residual [tokens, out]` is added to the result.
+ */
+export function* applyLinear(layer: LinearLayer, x: Tensor, pass: Pass, residual?: Tensor): Steps<Tensor> {
+  const { adapter, masks } = pass;
+  const weight = pass.weight(`${layer.path}.weight`);
+  const bias = layer.bias ? pass.weight(`${layer.path}.bias`) : undefined;
   if (adapter && 'groups' in adapter) {
     const groups = adapter.groups.get(layer.path);
     const out = yield* linearSteps(x, weight, { bias, residual });

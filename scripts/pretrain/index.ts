@@ -12,7 +12,7 @@ import { device as deviceOf } from '../../lib/core/device.js';
 import { scope } from '../../lib/core/scope.js';
 import { readJson } from '../../lib/files/json.js';
 import { type SavedTensor, saveSafetensors } from '../../lib/files/safetensors.js';
-import { decoderConfig } from '../../lib/models/architectures.js';
+import { decoderConfig } from '../../lib/models/architectures/index.js';
 import { randomDecoder } from '../../lib/models/load.js';
 import { cast } from '../../lib/ops/copy.js';
 import { Tokenizer } from '../../lib/text/tokenizer/tokenizer.js';

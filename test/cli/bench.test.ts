@@ -2,15 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { repeat, spread } from '../../lib/bench/measure.js';
 import { type ShapeName, shapeNames, shapes } from '../../lib/bench/shapes.js';
-import {
-  attentionFlops,
-  checkMemory,
-  headFlops,
-  linearFlops,
-  parameters,
-  weightBytes,
-} from '../../lib/bench/subject.js';
-import { decoderConfig } from '../../lib/models/architectures.js';
+import { checkMemory } from '../../lib/bench/subject.js';
+import { decoderConfig } from '../../lib/models/architectures/index.js';
+import { layerFlops, parameterCount, weightBytes } from '../../lib/models/config.js';
 
 const config = (name: ShapeName) => decoderConfig(name, shapes[name]);
 
@@ -44,7 +38,7 @@ describe('named shapes', () => {
     ['llama-3.2-1b', 1_235_814_400],
     ['llama-3.1-8b', 8_030_261_248],
   ] as const)('%s has %d parameters', (name, size) => {
-    expect(parameters(config(name))).toBe(size);
+    expect(parameterCount(config(name))).toBe(size);
     expect(weightBytes(config(name), 'bf16')).toBe(2 * size);
   });
 
@@ -64,8 +58,8 @@ describe('named shapes', () => {
   it('count their operations', () => {
     const small = config('smollm2-135m');
     // Weights that are used once per token, two operations each; the embedding is a look-up, but also the output.
-    expect(linearFlops(small) + headFlops(small)).toBe(2 * (134_515_008 - 61 * 576));
-    expect(attentionFlops(small, 1)).toBe(4 * 30 * 9 * 64);
-    expect(attentionFlops(small, 3)).toBe(4 * 30 * 9 * 64 * 6);
+    expect(layerFlops(small, 1).products + small.head.flops).toBe(2 * (134_515_008 - 61 * 576));
+    expect(layerFlops(small, 1).mixing).toBe(4 * 30 * 9 * 64);
+    expect(layerFlops(small, 3).mixing).toBe(4 * 30 * 9 * 64 * 6);
   });
 });

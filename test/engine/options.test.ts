@@ -2,20 +2,22 @@
 import { expect, it, vi } from 'vitest';
 import { Device } from '../../lib/core/device.js';
 import { engineSettings } from '../../lib/engine/options.js';
-import { blockBytes } from '../../lib/models/cache.js';
 import type { Decoder } from '../../lib/models/decoder.js';
+import { blockBytes, memoryPlan } from '../../lib/models/memory.js';
+import type { BlockMemory } from '../../lib/parts/memory.js';
 
 vi.mock('../../lib/core/device.js', async (load) => ({
   ...(await load<object>()),
   cudaInfo: (index: number) => ({ freeBytes: [2 ** 31, 2 ** 20][index]! }),
 }));
 
-const config = { contextLength: 131_072, layers: 32, kvHeads: 8, headDim: 128 };
+const memory = (): BlockMemory => ({ kind: 'blocks', kvHeads: 8, headDim: 128, window: undefined });
+const config = { contextLength: 131_072, layers: Array.from({ length: 32 }, () => ({ memory: [memory()] })) };
 const on = (device: Device): Decoder => ({ config, device, dtype: 'bf16' }) as unknown as Decoder;
 
 it('the cache on a GPU is sized by what that GPU has left, not by the host', () => {
   const { blocks } = engineSettings({}, on(new Device('cuda', 0)));
-  const bytes = blocks * blockBytes(on(new Device('cuda', 0)).config, 'bf16');
+  const bytes = blocks * blockBytes(memoryPlan(on(new Device('cuda', 0)).config).groups[0]!, 'bf16');
   expect(bytes).toBeGreaterThan(2 ** 28);
   expect(bytes).toBeLessThanOrEqual(2 ** 29);
   expect(() => engineSettings({}, on(new Device('cuda', 1)))).toThrow('no room for one block');

@@ -11,7 +11,7 @@ import { readGguf } from '../../lib/files/gguf.js';
 import { check, readJson } from '../../lib/files/json.js';
 import { openSafetensors, readSafetensors } from '../../lib/files/safetensors.js';
 import { openWeights, type Weights } from '../../lib/files/weights.js';
-import { ggufConfig } from '../../lib/models/gguf-names.js';
+import { ggufConfig } from '../../lib/models/gguf.js';
 import { headOf, memoryFile, random, safetensorsBytes, sharedData, smallGguf } from './memory.js';
 
 type Random = (below: number) => number;

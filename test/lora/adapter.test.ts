@@ -65,7 +65,7 @@ describe('an adapter', () => {
       1,
     );
     const { layers } = model.decoder.config;
-    expect(adapter.pairs.size).toBe(layers + 1);
+    expect(adapter.pairs.size).toBe(layers.length + 1);
     const pair = (path: string) => adapter.pairs.get(`model.layers.${path}`)!;
     expect(pair('0.self_attn.q_proj').a.dim(0)).toBe(2);
     expect(pair('0.self_attn.q_proj').scaling).toBeCloseTo(16 / Math.sqrt(2));

@@ -24,7 +24,7 @@ describe('the model in the repository, in bf16', () => {
     tensors = openSafetensors(join(golden, 'expected.safetensors'));
     model = await loadModel(folder, { dtype: 'bf16' });
     // Half a unit of bf16, 2^-9, for each of about a dozen tensors that a layer rounds; independent ones add up by squares.
-    bound = 2 ** -9 * Math.sqrt(12 * model.decoder.config.layers);
+    bound = 2 ** -9 * Math.sqrt(12 * model.decoder.config.layers.length);
   });
   afterAll(() => {
     model?.dispose();

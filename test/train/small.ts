@@ -1,6 +1,6 @@
 // What the tests of training share: a very small model of random weights, and rows that it can learn.
 import { device } from '../../lib/core/device.js';
-import { decoderConfig } from '../../lib/models/architectures.js';
+import { decoderConfig } from '../../lib/models/architectures/index.js';
 import type { Decoder } from '../../lib/models/decoder.js';
 import { randomDecoder } from '../../lib/models/load.js';
 import type { TokenRow } from '../../lib/train/data/rows.js';

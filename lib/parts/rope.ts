@@ -2,7 +2,16 @@
 //
 // The types and formulas are those of transformers' `rope_type`: default, linear, llama3 (Llama 3.1) and yarn (Peng et
 // al. 2023). Frequencies are computed in double precision and rounded once.
-import type { RopeConfig } from './config.js';
+
+/** How the angles of rotary embeddings come from positions. */
+export interface Rope {
+  /** Inverse frequencies, one per rotated pair, in radians per position. */
+  readonly frequencies: Float32Array;
+  /** Cosine and sine are multiplied by this. */
+  readonly factor: number;
+  /** Pairs are channels `2i` and `2i + 1` instead of `i` and `i + rotary / 2`. */
+  readonly interleaved: boolean;
+}
 
 export interface RopeSettings {
   rope_type?: string | undefined;
@@ -23,7 +32,7 @@ export interface RopeSettings {
 const supported = ['default', 'linear', 'llama3', 'yarn'];
 
 /** @throws Error that names `where` and the field, for a type that is not known or a setting that is missing. */
-export function ropeFrequencies(where: string, settings: RopeSettings, headDim: number): RopeConfig {
+export function ropeFrequencies(where: string, settings: RopeSettings, headDim: number): Rope {
   const type = settings.rope_type ?? 'default';
   const rotary = Math.floor(headDim * (settings.partial_rotary_factor ?? 1));
   const plain = Array.from({ length: rotary / 2 }, (_, i) => settings.rope_theta ** ((-2 * i) / rotary));
@@ -32,7 +41,7 @@ export function ropeFrequencies(where: string, settings: RopeSettings, headDim: 
     if (typeof value !== 'number') throw new Error(`${where}: rope type '${type}' needs the number '${field}'`);
     return value;
   };
-  const made = (frequencies: number[], factor = 1): RopeConfig => ({
+  const made = (frequencies: number[], factor = 1): Rope => ({
     frequencies: Float32Array.from(frequencies),
     factor,
     interleaved: false,
@@ -77,8 +86,8 @@ function yarn(
   factor: number,
   original: number,
   rotary: number,
-  made: (frequencies: number[], factor: number) => RopeConfig,
-): RopeConfig {
+  made: (frequencies: number[], factor: number) => Rope,
+): Rope {
   // The index of the pair that turns `n` times over the original context.
   const pairOf = (n: number): number =>
     (rotary * Math.log(original / (2 * Math.PI * n))) / (2 * Math.log(settings.rope_theta));

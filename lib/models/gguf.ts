@@ -1,77 +1,8 @@
-// A llama model in a GGUF file, seen as its Hugging Face folder would be: the tensors' names, the order of the rows of
-// q and k, and the config.
-
+// The config of a model in a GGUF file, as its Hugging Face folder would have it.
 import type { Gguf } from '../files/gguf.js';
 import { shown } from '../files/json.js';
-
-const ARCHITECTURES = ['llama'];
-
-const OUTER: readonly (readonly [gguf: string, hf: string])[] = [
-  ['token_embd', 'model.embed_tokens'],
-  ['output_norm', 'model.norm'],
-  ['output', 'lm_head'],
-];
-const IN_LAYER: readonly (readonly [gguf: string, hf: string])[] = [
-  ['attn_norm', 'input_layernorm'],
-  ['attn_q', 'self_attn.q_proj'],
-  ['attn_k', 'self_attn.k_proj'],
-  ['attn_v', 'self_attn.v_proj'],
-  ['attn_output', 'self_attn.o_proj'],
-  ['ffn_norm', 'post_attention_layernorm'],
-  ['ffn_gate', 'mlp.gate_proj'],
-  ['ffn_up', 'mlp.up_proj'],
-  ['ffn_down', 'mlp.down_proj'],
-];
-
-const flip = (pairs: typeof OUTER) => new Map(pairs.map(([gguf, hf]) => [hf, gguf]));
-const OUTER_TO_HF = new Map(OUTER);
-const OUTER_TO_GGUF = flip(OUTER);
-const LAYER_TO_HF = new Map(IN_LAYER);
-const LAYER_TO_GGUF = flip(IN_LAYER);
-
-/** `blk.0.attn_q.weight` → `model.layers.0.self_attn.q_proj.weight`; undefined for a tensor that llama doesn't have. */
-export function ggufToHf(name: string): string | undefined {
-  const [, layer, inner, kind] = /^(?:blk\.(\d+)\.)?(\w+)\.(weight|bias)$/.exec(name) ?? [];
-  if (inner === undefined) return undefined;
-  const hf = layer === undefined ? OUTER_TO_HF.get(inner) : LAYER_TO_HF.get(inner);
-  if (hf === undefined) return undefined;
-  return layer === undefined ? `${hf}.${kind}` : `model.layers.${layer}.${hf}.${kind}`;
-}
-
-/** `model.layers.0.self_attn.q_proj.weight` → `blk.0.attn_q.weight`; undefined for a tensor that llama doesn't have. */
-export function hfToGguf(name: string): string | undefined {
-  const [, layer, inner, kind] = /^(?:model\.layers\.(\d+)\.)?([\w.]+)\.(weight|bias)$/.exec(name) ?? [];
-  if (inner === undefined) return undefined;
-  const gguf = layer === undefined ? OUTER_TO_GGUF.get(inner) : LAYER_TO_GGUF.get(inner);
-  if (gguf === undefined) return undefined;
-  return layer === undefined ? `${gguf}.${kind}` : `blk.${layer}.${gguf}.${kind}`;
-}
-
-/** Whether llama.cpp's converter reorders the rows of this tensor (Hugging Face name); see {@link ggufRows}. */
-export function isReordered(hfName: string): boolean {
-  return /\.self_attn\.[qk]_proj\.(weight|bias)$/.test(hfName);
-}
-
-/**
- * For each row of q_proj or k_proj in Hugging Face's order, the row of the GGUF file that holds it, so that gathering
- * rows by this list undoes the converter's reordering.
- *
- * Hugging Face rotates row `j` of a head with row `j + headDim/2`; the file has each such pair side by side, as rows
- * `2j` and `2j + 1`. `heads` is the number of key/value heads for k_proj.
- *
- * @throws RangeError if `headDim` is odd.
- */
-export function ggufRows(heads: number, headDim: number): Int32Array {
-  if (headDim % 2 !== 0) throw new RangeError(`ggufRows: headDim must be even, got ${headDim}`);
-  const half = headDim / 2;
-  const rows = new Int32Array(heads * headDim);
-  for (let head = 0; head < heads; head++) {
-    for (let row = 0; row < headDim; row++) {
-      rows[head * headDim + row] = head * headDim + 2 * (row % half) + Math.floor(row / half);
-    }
-  }
-  return rows;
-}
+import type { GgufKeys } from './architecture.js';
+import { architectures } from './architectures/index.js';
 
 /**
  * The model's `config.json`, in Hugging Face's keys.
@@ -80,12 +11,14 @@ export function ggufRows(heads: number, headDim: number): Int32Array {
  */
 export function ggufConfig(gguf: Gguf): Record<string, unknown> {
   const { path, metadata, tensors } = gguf;
-  const architecture = metadata.get('general.architecture');
-  if (typeof architecture !== 'string' || !ARCHITECTURES.includes(architecture)) {
-    const got = architecture === undefined ? 'it is missing' : `got ${shown(architecture)}`;
-    throw new Error(`${path}: general.architecture must be one of ${ARCHITECTURES.join(', ')}, ${got}`);
+  const name = metadata.get('general.architecture');
+  const architecture = architectures.find((known) => known.gguf.name === name);
+  if (!architecture) {
+    const got = name === undefined ? 'it is missing' : `got ${shown(name)}`;
+    const known = architectures.map((known) => known.gguf.name).join(', ');
+    throw new Error(`${path}: general.architecture must be one of ${known}, ${got}`);
   }
-  const key = (name: string) => `${architecture}.${name}`;
+  const key = (inside: string) => `${architecture.gguf.name}.${inside}`;
   const optional = (name: string): number | undefined => {
     const value = metadata.get(name);
     if (value === undefined) return undefined;
@@ -102,6 +35,14 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
       );
     }
     return value;
+  };
+  const keys: GgufKeys = {
+    gguf,
+    number: (inside) => {
+      const value = optional(key(inside));
+      return value === undefined ? undefined : shortest(value);
+    },
+    size: (inside, fallback) => size(key(inside), fallback),
   };
 
   if ((optional(key('expert_count')) ?? 0) > 0) {
@@ -125,8 +66,7 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
   const tokens = metadata.get('tokenizer.ggml.tokens');
 
   return {
-    architectures: ['LlamaForCausalLM'],
-    model_type: 'llama',
+    model_type: architecture.types[0],
     vocab_size: size(key('vocab_size'), Array.isArray(tokens) ? tokens.length : undefined),
     hidden_size: hidden,
     intermediate_size: size(key('feed_forward_length')),
@@ -137,7 +77,7 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
     max_position_embeddings: size(key('context_length')),
     rms_norm_eps: shortest(eps),
     rope_theta: theta,
-    rope_scaling: ropeScaling(gguf, architecture, theta, headDim, optional),
+    rope_scaling: ropeScaling(gguf, architecture.gguf.name, theta, headDim, optional),
     hidden_act: 'silu',
     attention_bias: tensors.has('blk.0.attn_q.bias'),
     mlp_bias: tensors.has('blk.0.ffn_gate.bias'),
@@ -145,6 +85,7 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
     bos_token_id: optional('tokenizer.ggml.bos_token_id') ?? null,
     eos_token_id: endTokens(optional),
     pad_token_id: optional('tokenizer.ggml.padding_token_id') ?? null,
+    ...architecture.gguf.config?.(keys),
   };
 }
 

@@ -3,20 +3,33 @@
 import { describe, expect, it } from 'vitest';
 import { openGguf, readGguf } from '../../lib/files/gguf.js';
 import { openWeights } from '../../lib/files/weights.js';
-import { ggufConfig, ggufRows, ggufToHf, hfToGguf, isReordered } from '../../lib/models/gguf-names.js';
+import { decoderConfig } from '../../lib/models/architectures/index.js';
+import { weightsOf } from '../../lib/models/config.js';
+import { ggufConfig } from '../../lib/models/gguf.js';
+import { pairedRows } from '../../lib/parts/attention.js';
 import { GgufBytes, memoryFile, sharedData, smallGguf } from '../files/memory.js';
 
 const read = (file: Uint8Array | GgufBytes) =>
   readGguf(memoryFile('x.gguf', file instanceof GgufBytes ? file.done() : file));
 
 describe('names', () => {
-  it('map both ways', () => {
+  const small = {
+    model_type: 'llama',
+    vocab_size: 32,
+    hidden_size: 8,
+    intermediate_size: 16,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    attention_bias: true,
+  };
+
+  it('are those of the checkpoint and of the file', () => {
     const pairs = {
       'token_embd.weight': 'model.embed_tokens.weight',
       'output_norm.weight': 'model.norm.weight',
       'output.weight': 'lm_head.weight',
       'blk.0.attn_norm.weight': 'model.layers.0.input_layernorm.weight',
-      'blk.12.attn_q.weight': 'model.layers.12.self_attn.q_proj.weight',
+      'blk.1.attn_q.weight': 'model.layers.1.self_attn.q_proj.weight',
       'blk.1.attn_k.bias': 'model.layers.1.self_attn.k_proj.bias',
       'blk.1.attn_v.weight': 'model.layers.1.self_attn.v_proj.weight',
       'blk.1.attn_output.weight': 'model.layers.1.self_attn.o_proj.weight',
@@ -25,22 +38,12 @@ describe('names', () => {
       'blk.1.ffn_up.weight': 'model.layers.1.mlp.up_proj.weight',
       'blk.1.ffn_down.weight': 'model.layers.1.mlp.down_proj.weight',
     };
-    for (const [gguf, hf] of Object.entries(pairs)) {
-      expect(ggufToHf(gguf)).toBe(hf);
-      expect(hfToGguf(hf)).toBe(gguf);
-      expect(isReordered(hf)).toBe(/attn_[qk]\./.test(gguf));
+    const weights = new Map(weightsOf(decoderConfig('config.json', small)).map(({ name, gguf }) => [name, gguf]));
+    for (const [name, hf] of Object.entries(pairs)) {
+      expect(weights.get(hf)?.name).toBe(name);
+      expect(weights.get(hf)?.rows !== undefined).toBe(/attn_[qk]\./.test(name));
     }
-    for (const name of [
-      'rope_freqs.weight',
-      'blk.0.attn_q_norm.weight',
-      'attn_q.weight',
-      'blk.0.output.weight',
-      'x',
-      '',
-    ]) {
-      expect(ggufToHf(name)).toBeUndefined();
-      expect(hfToGguf(name)).toBeUndefined();
-    }
+    expect(weights.size).toBe(3 + 2 * 13);
   });
 
   it('undo the row order of the converter', () => {
@@ -52,15 +55,14 @@ describe('names', () => {
       for (let j = 0; j < headDim / 2; j++)
         for (let s = 0; s < 2; s++) file.push(head * headDim + s * (headDim / 2) + j);
     }
-    expect([...ggufRows(heads, headDim)].map((row) => file[row])).toEqual(Array.from({ length: 18 }, (_, i) => i));
-    expect(() => ggufRows(1, 5)).toThrow(RangeError);
+    expect([...pairedRows(heads, headDim)].map((row) => file[row])).toEqual(Array.from({ length: 18 }, (_, i) => i));
+    expect(() => pairedRows(1, 5)).toThrow(RangeError);
   });
 });
 
 describe('ggufConfig', () => {
   it('has the keys of Hugging Face', () => {
     expect(ggufConfig(read(smallGguf()))).toEqual({
-      architectures: ['LlamaForCausalLM'],
       model_type: 'llama',
       vocab_size: 3,
       hidden_size: 32,
@@ -185,9 +187,11 @@ describe('ggufConfig', () => {
       config((file) => norm(file).number('llama.attention.key_length', 8).number('llama.rope.dimension_count', 4), 4),
     ).toThrow('llama.rope.dimension_count is 4, but must be the head size 8');
     expect(() => ggufConfig(read(new GgufBytes().header(0, 1).text('general.architecture', 'mamba')))).toThrow(
-      'x.gguf: general.architecture must be one of llama, got "mamba"',
+      'x.gguf: general.architecture must be one of llama, qwen3, gemma3, got "mamba"',
     );
-    expect(() => ggufConfig(read(new GgufBytes().header(0, 0)))).toThrow('must be one of llama, it is missing');
+    expect(() => ggufConfig(read(new GgufBytes().header(0, 0)))).toThrow(
+      'must be one of llama, qwen3, gemma3, it is missing',
+    );
   });
 });
 
@@ -198,28 +202,17 @@ it.skipIf(!gguf || !hf)(
   () => {
     using file = openGguf(gguf as string);
     using folder = openWeights(hf as string);
-    const config = ggufConfig(file) as {
-      num_attention_heads: number;
-      num_key_value_heads: number;
-      head_dim: number;
-    };
-    expect(new Set([...file.tensors.keys()].map(ggufToHf))).toEqual(new Set(folder.tensors.keys()));
-    for (const [name, { shape }] of file.tensors) {
-      const other = ggufToHf(name) as string;
-      expect(shape).toEqual(folder.tensors.get(other)?.shape);
-      const bytes = file.read(name);
-      let rows = Array.from({ length: shape[0] ?? 0 }, (_, i) => i);
-      if (isReordered(other)) {
-        rows = [
-          ...ggufRows(
-            name.includes('attn_q') ? config.num_attention_heads : config.num_key_value_heads,
-            config.head_dim,
-          ),
-        ];
-      }
+    const weights = weightsOf(decoderConfig('file', ggufConfig(file)));
+    expect(new Set(weights.map(({ name }) => name))).toEqual(new Set(folder.tensors.keys()));
+    expect(new Set(weights.map(({ gguf }) => gguf.name))).toEqual(new Set(file.tensors.keys()));
+    for (const { name, gguf } of weights) {
+      const { shape } = file.tensors.get(gguf.name)!;
+      expect(shape).toEqual(folder.tensors.get(name)?.shape);
+      const bytes = file.read(gguf.name);
+      const rows = gguf.rows ? [...gguf.rows] : Array.from({ length: shape[0] ?? 0 }, (_, i) => i);
       const rowBytes = bytes.length / rows.length;
       const reordered = Buffer.concat(rows.map((row) => bytes.subarray(row * rowBytes, (row + 1) * rowBytes)));
-      expect(reordered.equals(folder.read(other)), name).toBe(true);
+      expect(reordered.equals(folder.read(name)), name).toBe(true);
     }
   },
 );

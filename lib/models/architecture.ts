@@ -1,0 +1,204 @@
+// Architecture: one family of models, declared in one file of architectures/. It says by which names files call it, which
+// keys its config has, and of which parts a model is made.
+import { z } from 'zod';
+import type { Gguf } from '../files/gguf.js';
+import { check } from '../files/json.js';
+import { type EmbeddingOptions, tokenEmbedding } from '../parts/embedding.js';
+import { outputHead } from '../parts/head.js';
+import { type NormOptions, norm } from '../parts/norm.js';
+import { type Inside, inside, type Part } from '../parts/part.js';
+import { type Rope, ropeFrequencies } from '../parts/rope.js';
+import type { DecoderConfig } from './config.js';
+
+type Json = Record<string, unknown>;
+
+export interface Architecture {
+  /** `model_type` in config.json. */
+  readonly types: readonly string[];
+  /** `general.architecture` in a GGUF file, and its config keys beyond those that all decoders share. */
+  readonly gguf: { readonly name: string; config?(keys: GgufKeys): Json };
+  /** @throws Error that names the file and the field: missing, wrong, or with a value that is not supported. */
+  decoder(file: string, json: Json): DecoderConfig;
+}
+
+/** The metadata of a GGUF file, under its architecture's prefix. */
+export interface GgufKeys {
+  readonly gguf: Gguf;
+  /** @throws Error if the key is not a finite number. */
+  number(key: string): number | undefined;
+  /** @throws Error if the key is missing, or not a whole number above 0. */
+  size(key: string, fallback?: number): number;
+}
+
+/** Declares an architecture: `decoder` gets what `schema` made of config.json. */
+export function architecture<Schema extends z.ZodType>(declared: {
+  types: readonly string[];
+  gguf: Architecture['gguf'];
+  schema: Schema;
+  decoder(file: string, config: z.output<Schema>): DecoderConfig;
+}): Architecture {
+  const { types, gguf, schema, decoder } = declared;
+  return { types, gguf, decoder: (file, json) => decoder(file, check(file, schema, json)) };
+}
+
+export const size = z.number().int().positive();
+export const optional = <T extends z.ZodType>(type: T) => type.nullish();
+
+export const ropeSchema = z.looseObject({
+  rope_type: optional(z.string()),
+  type: optional(z.string()),
+  rope_theta: optional(z.number().positive()),
+  partial_rotary_factor: optional(z.number().positive()),
+  factor: optional(z.number().positive()),
+  low_freq_factor: optional(z.number().positive()),
+  high_freq_factor: optional(z.number().positive()),
+  original_max_position_embeddings: optional(size),
+  beta_fast: optional(z.number()),
+  beta_slow: optional(z.number()),
+  attention_factor: optional(z.number()),
+  mscale: optional(z.number()),
+  mscale_all_dim: optional(z.number()),
+  truncate: optional(z.boolean()),
+});
+
+/** Far more than any model has: a config that asks for more is damaged, and would take all memory. */
+const mostLayers = 4096;
+
+/** The keys that config.json has for nearly every decoder. */
+export const denseSchema = z.looseObject({
+  vocab_size: size,
+  hidden_size: size,
+  intermediate_size: size,
+  num_hidden_layers: size.max(mostLayers),
+  num_attention_heads: size,
+  num_key_value_heads: optional(size),
+  head_dim: optional(size),
+  max_position_embeddings: optional(size),
+  rms_norm_eps: optional(z.number().positive()),
+  hidden_act: optional(z.string()),
+  rope_theta: optional(z.number().positive()),
+  rope_scaling: optional(ropeSchema),
+  rope_parameters: optional(ropeSchema), // transformers 5 keeps theta and scaling together
+  partial_rotary_factor: optional(z.number().positive()),
+  attention_bias: optional(z.boolean()),
+  mlp_bias: optional(z.boolean()),
+  tie_word_embeddings: optional(z.boolean()),
+  bos_token_id: optional(z.number().int()),
+  eos_token_id: optional(z.union([z.number().int(), z.array(z.number().int())])),
+});
+
+export type DenseConfig = z.output<typeof denseSchema>;
+
+type SizeKeys = 'hidden_size' | 'intermediate_size' | 'num_attention_heads' | 'num_key_value_heads' | 'head_dim';
+type OutlineKeys =
+  | 'vocab_size'
+  | 'hidden_size'
+  | 'num_hidden_layers'
+  | 'max_position_embeddings'
+  | 'tie_word_embeddings'
+  | 'bos_token_id'
+  | 'eos_token_id';
+
+/**
+ * The sizes that parts are made with, checked against each other.
+ *
+ * @throws Error that names the file and the field.
+ */
+export function sizes(file: string, json: Pick<DenseConfig, SizeKeys>, headDim?: number) {
+  const { hidden_size: hiddenSize, num_attention_heads: heads } = json;
+  const kvHeads = json.num_key_value_heads ?? heads;
+  if (heads % kvHeads !== 0) {
+    throw new Error(`${file}: num_attention_heads (${heads}) must be a multiple of num_key_value_heads (${kvHeads})`);
+  }
+  const given = json.head_dim ?? headDim;
+  if (!given && hiddenSize % heads !== 0) {
+    throw new Error(
+      `${file}: hidden_size (${hiddenSize}) must be a multiple of num_attention_heads (${heads}) where head_dim is not given`,
+    );
+  }
+  const dim = given ?? hiddenSize / heads;
+  if (dim % 2 !== 0) throw new Error(`${file}: head_dim must be even, got ${dim}`);
+  return { hiddenSize, heads, kvHeads, headDim: dim, intermediateSize: json.intermediate_size };
+}
+
+/** @throws Error that names the file and the key, if its value is not the one that is supported. */
+export function only(file: string, key: string, value: string | null | undefined, supported: string): void {
+  if (value !== null && value !== undefined && value !== supported)
+    throw new Error(`${file}: ${key} must be '${supported}', got '${value}'`);
+}
+
+type RopeKeys = 'rope_parameters' | 'rope_scaling' | 'rope_theta' | 'partial_rotary_factor';
+
+/** Rotary embeddings by either spelling of the config. @throws Error that names the file and the field. */
+export function ropeOf(file: string, json: Pick<DenseConfig, RopeKeys>, headDim: number): Rope {
+  const settings = json.rope_parameters ?? json.rope_scaling ?? {};
+  const present = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null));
+  return ropeFrequencies(
+    file,
+    {
+      ...(json.partial_rotary_factor ? { partial_rotary_factor: json.partial_rotary_factor } : {}),
+      ...present,
+      rope_type: settings.rope_type ?? settings.type ?? 'default',
+      rope_theta: settings.rope_theta ?? json.rope_theta ?? 10000,
+    },
+    headDim,
+  );
+}
+
+const kinds = ['full_attention', 'sliding_attention'] as const;
+
+/**
+ * What kind of attention each layer has: config.json's own list, or what `derived` says.
+ *
+ * @throws Error that names the file, for a list of another length or with a kind that is not supported.
+ */
+export function layerKinds(
+  file: string,
+  json: { num_hidden_layers: number; layer_types?: readonly string[] | null | undefined },
+  derived: (index: number) => (typeof kinds)[number],
+): (typeof kinds)[number][] {
+  const { num_hidden_layers: count, layer_types: list } = json;
+  if (!list) return Array.from({ length: count }, (_, i) => derived(i));
+  if (list.length !== count)
+    throw new Error(`${file}: layer_types must have ${count} entries, as num_hidden_layers says, got ${list.length}`);
+  return list.map((name, i) => {
+    const kind = kinds.find((known) => known === name);
+    if (!kind) throw new Error(`${file}: layer_types[${i}] must be one of ${kinds.join(', ')}, got '${name}'`);
+    return kind;
+  });
+}
+
+interface DecoderParts {
+  modelType: string;
+  /** Of the normal kind; default `model.norm`. */
+  norm: Omit<NormOptions, 'size'>;
+  embedding?: Pick<EmbeddingOptions, 'scale'>;
+  /** Where config.json does not say. */
+  tied: boolean;
+  contextLength: number;
+  /** The parts of layer `index`, whose modules are named inside `layer`. */
+  layer(layer: Inside, index: number): Part;
+}
+
+/** A decoder whose modules have the usual names: `model.embed_tokens`, `model.layers.N`, `model.norm`, `lm_head`. */
+export function decoderOf(json: Pick<DenseConfig, OutlineKeys>, parts: DecoderParts): DecoderConfig {
+  const { vocab_size: vocabSize, hidden_size: hiddenSize, num_hidden_layers: count } = json;
+  const embedding = tokenEmbedding(
+    { path: 'model.embed_tokens', gguf: 'token_embd' },
+    { vocabSize, hiddenSize, ...parts.embedding },
+  );
+  const layer = (index: number): Part =>
+    parts.layer(inside({ path: `model.layers.${index}`, gguf: `blk.${index}` }), index);
+  return {
+    modelType: parts.modelType,
+    vocabSize,
+    hiddenSize,
+    contextLength: json.max_position_embeddings ?? parts.contextLength,
+    bosId: json.bos_token_id ?? undefined,
+    eosIds: [json.eos_token_id ?? []].flat(),
+    embedding,
+    layers: Array.from({ length: count }, (_, index) => layer(index)),
+    norm: norm({ path: 'model.norm', gguf: 'output_norm' }, { ...parts.norm, size: hiddenSize }),
+    head: outputHead({ path: 'lm_head', gguf: 'output' }, embedding, json.tie_word_embeddings ?? parts.tied),
+  };
+}

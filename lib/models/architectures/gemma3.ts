@@ -1,0 +1,105 @@
+// Gemma 3 (text): norms before and after both branches, windows in most layers with a rope of their own, weights of norms
+// stored as differences from 1, an embedding that is multiplied by √hidden.
+import { z } from 'zod';
+import { attention } from '../../parts/attention.js';
+import { branch, chain } from '../../parts/block.js';
+import { gatedMlp } from '../../parts/mlp.js';
+import { norm } from '../../parts/norm.js';
+import {
+  architecture,
+  decoderOf,
+  denseSchema,
+  layerKinds,
+  only,
+  optional,
+  ropeOf,
+  ropeSchema,
+  size,
+  sizes,
+} from '../architecture.js';
+
+const schema = z.looseObject({
+  ...denseSchema.shape,
+  hidden_activation: optional(z.string()),
+  query_pre_attn_scalar: optional(z.number().positive()),
+  sliding_window: optional(size),
+  sliding_window_pattern: optional(size),
+  layer_types: optional(z.array(z.string())),
+  rope_local_base_freq: optional(z.number().positive()),
+  // transformers 5 has one entry for each kind of layer.
+  rope_parameters: optional(
+    z.looseObject({ full_attention: optional(ropeSchema), sliding_attention: optional(ropeSchema) }),
+  ),
+  attn_logit_softcapping: z.null().optional(),
+  final_logit_softcapping: z.null().optional(),
+  use_bidirectional_attention: optional(z.literal(false)),
+});
+
+/** Blocks of the 27B model, whose scale is that of hidden / heads. */
+const blocksOf27B = 62;
+
+export const gemma3 = architecture({
+  types: ['gemma3_text'],
+  gguf: {
+    name: 'gemma3',
+    // What the file does not say is what llama.cpp takes for Gemma 3.
+    config({ number, size }) {
+      const headDim = size('attention.key_length', 256);
+      const large = size('block_count') === blocksOf27B;
+      return {
+        hidden_act: null,
+        hidden_activation: 'gelu_pytorch_tanh',
+        query_pre_attn_scalar: large ? size('embedding_length') / size('attention.head_count') : headDim,
+        sliding_window: number('attention.sliding_window') ?? null,
+        rope_local_base_freq: number('rope.freq_base_swa') ?? 10000,
+        final_logit_softcapping: number('final_logit_softcapping') ?? null,
+      };
+    },
+  },
+  schema,
+  decoder(file, json) {
+    const sized = sizes(file, json, 256);
+    only(file, 'hidden_activation', json.hidden_activation ?? json.hidden_act, 'gelu_pytorch_tanh');
+    const { full_attention: full, sliding_attention: sliding } = json.rope_parameters ?? {};
+    const { rope_scaling, rope_theta = 1e6, rope_local_base_freq: local = 10000 } = json;
+    const ropes = {
+      full_attention: ropeOf(file, { rope_parameters: full, rope_scaling, rope_theta }, sized.headDim),
+      sliding_attention: ropeOf(file, { rope_parameters: sliding, rope_theta: local }, sized.headDim),
+    };
+    const rms = { eps: json.rms_norm_eps ?? 1e-6, shift: 1 };
+    const bias = json.attention_bias ?? false;
+    const period = json.sliding_window_pattern ?? 6;
+    const kinds = layerKinds(file, json, (i) => ((i + 1) % period === 0 ? 'full_attention' : 'sliding_attention'));
+    const window = json.sliding_window ?? 4096;
+    return decoderOf(json, {
+      modelType: 'gemma3_text',
+      norm: rms,
+      embedding: { scale: Math.sqrt(sized.hiddenSize) },
+      tied: true,
+      contextLength: 131072,
+      layer: (layer, i) => {
+        const normed = (path: string, gguf: string) => norm(layer(path, gguf), { ...rms, size: sized.hiddenSize });
+        return chain(
+          branch(
+            normed('input_layernorm', 'attn_norm'),
+            attention(layer, {
+              ...sized,
+              scale: (json.query_pre_attn_scalar ?? 256) ** -0.5,
+              window: kinds[i] === 'sliding_attention' ? window : undefined,
+              rope: ropes[kinds[i]!],
+              bias,
+              outputBias: bias,
+              headNorm: rms,
+            }),
+            normed('post_attention_layernorm', 'post_attention_norm'),
+          ),
+          branch(
+            normed('pre_feedforward_layernorm', 'ffn_norm'),
+            gatedMlp(layer, { ...sized, activation: 'geluTanh' }),
+            normed('post_feedforward_layernorm', 'post_ffw_norm'),
+          ),
+        );
+      },
+    });
+  },
+});

@@ -1,0 +1,21 @@
+// The architectures that Helvetia runs: a catalogue, one file for each.
+import type { Architecture } from '../architecture.js';
+import type { DecoderConfig } from '../config.js';
+import { gemma3 } from './gemma3.js';
+import { llama } from './llama.js';
+import { qwen3 } from './qwen3.js';
+
+export const architectures: readonly Architecture[] = [llama, qwen3, gemma3];
+
+/** @throws Error that names the file, and lists what is supported if `model_type` is not. */
+export function decoderConfig(file: string, json: Record<string, unknown>): DecoderConfig {
+  const type = json.model_type;
+  if (typeof type !== 'string')
+    throw new Error(`${file}: field 'model_type' must be a string, got ${JSON.stringify(type)}`);
+  const found = architectures.find(({ types }) => types.includes(type));
+  if (!found) {
+    const known = architectures.flatMap(({ types }) => types).join(', ');
+    throw new Error(`${file}: model_type '${type}' is not supported; supported: ${known}`);
+  }
+  return found.decoder(file, json);
+}

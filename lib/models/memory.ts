@@ -1,0 +1,115 @@
+// The memory of a model's sequences on the device: blocks of a paged KV cache that any sequence may hold, in any order, and
+// places for states. Layers with the same window share a numbering of blocks (a group), because their blocks come and go
+// together.
+import type { Device } from '../core/device.js';
+import { bytesOf, type DType } from '../core/dtype.js';
+import { kernels } from '../core/native.js';
+import { keep } from '../core/scope.js';
+import { empty, type Tensor, viewOf } from '../core/tensor.js';
+import { zeros } from '../ops/random.js';
+import type { BlockMemory, Kept, KeptBlocks, KeptState, Memory, StateMemory } from '../parts/memory.js';
+import type { Pass } from '../parts/part.js';
+import type { DecoderConfig } from './config.js';
+
+/** Tokens per block: small enough to waste little, large enough for long runs of memory. */
+export const blockSize = 32;
+
+/** Layers whose blocks are numbered together. */
+export interface BlockGroup {
+  readonly window: number | undefined;
+  readonly layers: readonly BlockMemory[];
+}
+
+export interface MemoryPlan {
+  readonly groups: readonly BlockGroup[];
+  readonly states: readonly StateMemory[];
+}
+
+/** What the parts of a model keep of each sequence. */
+export function memoryPlan({ layers }: Pick<DecoderConfig, 'layers'>): MemoryPlan {
+  const all = layers.flatMap(({ memory }) => memory);
+  const blocks = all.filter((memory) => memory.kind === 'blocks');
+  const windows = [...new Set(blocks.map(({ window }) => window))];
+  return {
+    groups: windows.map((window) => ({ window, layers: blocks.filter((memory) => memory.window === window) })),
+    states: all.filter((memory) => memory.kind === 'state'),
+  };
+}
+
+const kvShape = ({ kvHeads, headDim }: BlockMemory, blocks: number): number[] => [blocks, kvHeads, blockSize, headDim];
+const sizeOf = (shape: readonly number[]): number => shape.reduce((size, axis) => size * axis, 1);
+
+/** Bytes of one block in all layers of a group. */
+export const blockBytes = ({ layers }: BlockGroup, dtype: DType): number =>
+  layers.reduce((sum, layer) => sum + 2 * bytesOf(dtype, sizeOf(kvShape(layer, 1))), 0);
+
+/** Bytes of one sequence's states. */
+export const stateBytes = ({ states }: MemoryPlan): number =>
+  states.reduce(
+    (sum, { shapes, dtype }) => sum + shapes.reduce((all, shape) => all + bytesOf(dtype, sizeOf(shape)), 0),
+    0,
+  );
+
+/** What one forward pass needs to know of the memory, besides its tensors. */
+export interface MemoryStep {
+  /** i32 `[sequences]`: keys that each sequence has, the new ones included */
+  lengths: Tensor;
+  /** For each group of the plan: see KeptBlocks. */
+  groups: readonly Pick<KeptBlocks, 'slots' | 'blockTables'>[];
+  /** See KeptState. Undefined where no part has a state. */
+  states: Pick<KeptState, 'from' | 'to' | 'boundaries'> | undefined;
+}
+
+/** The tensors. The bytes of blocks are touched as they are taken. */
+export class DecoderMemory {
+  readonly #blocks = new Map<BlockMemory, { group: number; keys: Tensor; values: Tensor }>();
+  readonly #states = new Map<StateMemory, Tensor[]>();
+
+  /** `blocks` for each group of the plan; places for `places` states, the first of which stays zero. */
+  constructor(plan: MemoryPlan, blocks: readonly number[], places: number, device: Device, dtype: DType) {
+    for (const [group, { layers }] of plan.groups.entries()) {
+      for (const layer of layers) {
+        const made = (): Tensor => keep(empty(kvShape(layer, blocks[group]!), { dtype, device }));
+        this.#blocks.set(layer, { group, keys: made(), values: made() });
+      }
+    }
+    for (const memory of plan.states) {
+      const made = (shape: readonly number[]): Tensor =>
+        keep(zeros([places, ...shape], { dtype: memory.dtype, device }));
+      this.#states.set(memory, memory.shapes.map(made));
+    }
+  }
+
+  /** What parts see of it in one forward pass. */
+  kept(step: MemoryStep): Pass['kept'] {
+    return <M extends Memory>(memory: M) => {
+      const of: Memory = memory;
+      return (of.kind === 'blocks' ? this.#keptBlocks(of, step) : this.#keptState(of, step)) as Kept<M>;
+    };
+  }
+
+  /** Copies the states of one place to another. */
+  copyState(from: number, to: number): void {
+    for (const state of [...this.#states.values()].flat()) {
+      const place = (at: number): Tensor =>
+        viewOf(state, state.shape.slice(1), state.strides.slice(1), at * state.strides[0]!);
+      using source = place(from);
+      using target = place(to);
+      kernels.copy(target.handle, source.handle);
+    }
+  }
+
+  dispose(): void {
+    for (const { keys, values } of this.#blocks.values()) for (const x of [keys, values]) x.dispose();
+    for (const state of [...this.#states.values()].flat()) state.dispose();
+  }
+
+  #keptBlocks(memory: BlockMemory, { groups, lengths }: MemoryStep): KeptBlocks {
+    const { group, keys, values } = this.#blocks.get(memory)!;
+    return { keys, values, lengths, ...groups[group]! };
+  }
+
+  #keptState(memory: StateMemory, { states }: MemoryStep): KeptState {
+    return { states: this.#states.get(memory)!, ...states! };
+  }
+}

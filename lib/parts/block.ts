@@ -1,0 +1,39 @@
+// Blocks: how parts stand together in a layer.
+import type { Steps } from '../core/steps.js';
+import type { Tensor } from '../core/tensor.js';
+import type { Part } from './part.js';
+
+/** One part after the other; a residual is added by the last. */
+export function chain(...parts: readonly Part[]): Part {
+  return joined(parts, function* (x, pass, residual) {
+    let y = x;
+    for (const [i, part] of parts.entries()) {
+      if (i > 0) yield;
+      y = yield* part.run(y, pass, i === parts.length - 1 ? residual : undefined);
+    }
+    return y;
+  });
+}
+
+/** `x + parts(x)`: a branch off the residual stream. */
+export function branch(...parts: readonly Part[]): Part {
+  const inner = chain(...parts);
+  return joined([inner], function* (x, pass): Steps<Tensor> {
+    return yield* inner.run(x, pass, x);
+  });
+}
+
+function joined(parts: readonly Part[], run: Part['run']): Part {
+  return {
+    weights: parts.flatMap(({ weights }) => weights),
+    memory: parts.flatMap(({ memory }) => memory),
+    constants: parts.flatMap(({ constants }) => constants),
+    facts: Object.assign({}, ...parts.map(({ facts }) => facts)) as Part['facts'],
+    flops(tokens) {
+      const all = parts.map((part) => part.flops(tokens));
+      const sum = (key: 'products' | 'mixing'): number => all.reduce((total, flops) => total + flops[key], 0);
+      return { products: sum('products'), mixing: sum('mixing') };
+    },
+    run,
+  };
+}

@@ -1,0 +1,38 @@
+// The output projection: where a decoder ends, as logits or as losses.
+import type { Steps } from '../core/steps.js';
+import type { Tensor } from '../core/tensor.js';
+import { linearCrossEntropySteps, type Scored } from '../ops/loss.js';
+import { matmul } from '../ops/matmul.js';
+import type { EmbeddingPart } from './embedding.js';
+import type { Place, Weight } from './part.js';
+
+type WeightOf = (name: string) => Tensor;
+
+export interface HeadPart {
+  /** Empty where the projection is the embedding. */
+  readonly weights: readonly Weight[];
+  readonly tied: boolean;
+  /** Multiplications and additions for one row. */
+  readonly flops: number;
+  /** Logits of hidden states `[rows, hidden]`: f32 `[rows, vocab]`. */
+  logits(hidden: Tensor, weight: WeightOf): Tensor;
+  /**
+   * The cross-entropy of each row of `hidden [rows, hidden]` against `targets` i32 `[rows]`, f32 `[rows]`, and the
+   * likeliest tokens. The logits are never stored whole.
+   */
+  losses(hidden: Tensor, targets: Tensor, weight: WeightOf): Steps<Scored>;
+}
+
+/** A projection of its own, or the embedding's rows (`tied`). */
+export function outputHead({ path, gguf }: Place, embedding: EmbeddingPart, tied: boolean): HeadPart {
+  const [table] = embedding.weights;
+  const own: Weight = { ...table, name: `${path}.weight`, gguf: { name: `${gguf}.weight` } };
+  const { name } = tied ? table : own;
+  return {
+    weights: tied ? [] : [own],
+    tied,
+    flops: 2 * table.shape[0]! * table.shape[1]!,
+    logits: (hidden, weight) => matmul(hidden, weight(name), { transposeB: true, dtype: 'f32' }),
+    losses: (hidden, targets, weight) => linearCrossEntropySteps(hidden, weight(name), targets),
+  };
+}

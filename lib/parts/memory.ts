@@ -1,0 +1,47 @@
+// Memory: what a part keeps of a sequence from one forward pass to the next. Two kinds: blocks of a paged KV cache, which
+// grow with the sequence, and a state, whose size is fixed. The engine plans over them without knowing the parts.
+import type { DType } from '../core/dtype.js';
+import type { Tensor } from '../core/tensor.js';
+
+/** Keys and values of each token, in blocks. Each layer has an object of its own. */
+export interface BlockMemory {
+  readonly kind: 'blocks';
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Tokens that are looked back upon, the newest included; blocks that fall behind are freed. Undefined is all. */
+  readonly window: number | undefined;
+}
+
+/** Tensors of fixed shapes for each sequence, which each of its tokens changes. */
+export interface StateMemory {
+  readonly kind: 'state';
+  readonly shapes: readonly (readonly number[])[];
+  readonly dtype: DType;
+}
+
+export type Memory = BlockMemory | StateMemory;
+
+export interface KeptBlocks {
+  /** `[blocks, kvHeads, blockSize, headDim]` */
+  keys: Tensor;
+  values: Tensor;
+  /** i32 `[tokens]`: where each new token's key and value go, as block · blockSize + place */
+  slots: Tensor;
+  /** i32 `[sequences, maxBlocks]`: each sequence's blocks in order */
+  blockTables: Tensor;
+  /** i32 `[sequences]`: keys that each sequence has, the new ones included */
+  lengths: Tensor;
+}
+
+export interface KeptState {
+  /** Per shape, `[places, ...shape]` */
+  states: readonly Tensor[];
+  /** i32 `[sequences]`: the place that each sequence's state is read from. */
+  from: Tensor;
+  /** i32 `[sequences]`: the place that it is written to. */
+  to: Tensor;
+  /** i32 `[sequences + 1]`: where each sequence's new tokens begin, and the end of the last. */
+  boundaries: Tensor;
+}
+
+export type Kept<M extends Memory> = M extends BlockMemory ? KeptBlocks : M extends StateMemory ? KeptState : never;

@@ -1,0 +1,88 @@
+// Part: a piece of a model. It declares what it stores (weights), what it keeps of each sequence (memory) and what it
+// costs (FLOPs), and it computes. Everything else about a model is derived from its parts: the names and shapes of its
+// weights in every file format, the linear layers that LoRA may target, the bytes of the KV cache.
+import type { Steps } from '../core/steps.js';
+import type { Tensor } from '../core/tensor.js';
+import type { DropoutStream, LowRankBatch, LowRankSet } from './linear.js';
+import type { Kept, Memory } from './memory.js';
+
+/** A module's name in a checkpoint, and what its tensors are called in a GGUF file. */
+export interface Place {
+  readonly path: string;
+  readonly gguf: string;
+}
+
+/** Names modules inside another: `inside(layer)('mlp.up_proj', 'ffn_up')`. */
+export type Inside = (path: string, gguf: string) => Place;
+
+export const inside =
+  (outer: Place): Inside =>
+  (path, gguf) => ({ path: `${outer.path}.${path}`, gguf: `${outer.gguf}.${gguf}` });
+
+export interface Weight {
+  /** In a checkpoint, such as `model.layers.0.mlp.up_proj.weight`. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** How a GGUF file has it. */
+  readonly gguf: {
+    readonly name: string;
+    /** For each row of the checkpoint's tensor, the row of the file's. Default: the same. */
+    readonly rows?: Int32Array | undefined;
+    /** The file has the checkpoint's numbers plus this. Default 0. */
+    readonly shift?: number | undefined;
+  };
+  /** A module that LoRA may target by this path; the weight is `[out, in]`. */
+  readonly module?: string | undefined;
+  /** What a model of random weights begins with. */
+  readonly start: 'random' | 0 | 1;
+}
+
+/** Multiplications and additions of one forward pass over one sequence. */
+export interface Flops {
+  /** Products with weights, per token. */
+  products: number;
+  /** What tokens do with each other, for the whole sequence. */
+  mixing: number;
+}
+
+export interface Part {
+  readonly weights: readonly Weight[];
+  /** What it keeps of each sequence, one entry for each layer that does. */
+  readonly memory: readonly Memory[];
+  /** Numbers that it computes with besides its weights, such as rotary frequencies. */
+  readonly constants: readonly Float32Array[];
+  /** Sizes that describe it, such as `{ heads: 9, headDim: 64 }`. */
+  readonly facts: Readonly<Record<string, number>>;
+  flops(tokens: number): Flops;
+  /** `x [tokens, hidden]` gives the same shape; `residual` is added to the result. */
+  run(x: Tensor, pass: Pass, residual?: Tensor): Steps<Tensor>;
+}
+
+/** Sequences laid end to end, without padding. */
+export interface Packed {
+  /** i32 `[total]` */
+  tokens: Tensor;
+  /** i32 `[total]`, from 0 in each sequence */
+  positions: Tensor;
+  /** i32 `[sequences + 1]`: where each sequence starts, and the total */
+  boundaries: Tensor;
+  /** Tokens of the longest sequence, where known. */
+  longest?: number;
+}
+
+/** One forward pass, as parts see it. */
+export interface Pass {
+  readonly batch: Packed;
+  readonly adapter?: LowRankSet | LowRankBatch | undefined;
+  /** Draws the adapter's dropout masks; undefined where dropout is off. */
+  readonly masks?: DropoutStream | undefined;
+  weight(name: string): Tensor;
+  /** One of the part's `constants` on the device. */
+  constant(values: Float32Array): Tensor;
+  /** What is kept of the batch's sequences; undefined where the batch is all there is, as in training. */
+  kept<M extends Memory>(memory: M): Kept<M> | undefined;
+}
+
+/** FLOPs of weights that every token is multiplied with. */
+export const productFlops = (weights: readonly Weight[]): number =>
+  weights.reduce((sum, { shape }) => (shape.length === 2 ? sum + 2 * shape[0]! * shape[1]! : sum), 0);

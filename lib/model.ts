@@ -148,8 +148,16 @@ export class Model {
     if (foreign !== undefined) throw new RangeError(`generate: option 'logitBias': token ${foreign} is not known`);
     if (settings.stop.length > 0 && !tokenizer)
       throw new Error(`generate: 'stop' needs a tokenizer: ${this.path} has none`);
-    const { endIds } = defaults;
-    const request = { prompt: ids, settings, endIds, adapter: settings.adapter, client, topLogprobs, mask };
+    const request = {
+      prompt: ids,
+      sampling: settings,
+      maxNewTokens: settings.maxNewTokens,
+      endIds: settings.ignoreEos ? [] : defaults.endIds,
+      adapter: settings.adapter,
+      client,
+      topLogprobs,
+      mask,
+    };
     const room = engine.capacity - ids.length;
     return new Stream(
       (signal) =>

@@ -20,12 +20,12 @@ async function timeGeneration(
   tokens: number,
   signal: AbortSignal,
 ): Promise<{ first: number; last: number }> {
-  const settings = settingsOf({ maxNewTokens: tokens, ignoreEos: true }, greedy);
+  const sampling = settingsOf({}, greedy);
   const engine = new Engine(decoder);
   const started = performance.now();
   let first = 0;
   let last = 0;
-  for await (const _ of engine.submit({ prompt, settings, endIds: [], signal })) {
+  for await (const _ of engine.submit({ prompt, sampling, maxNewTokens: tokens, endIds: [], signal })) {
     last = performance.now() - started;
     if (first === 0) first = last;
   }

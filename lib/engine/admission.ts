@@ -5,7 +5,7 @@
 // nothing in a full batch takes a place from the client with most.
 
 import type { WaitingLines } from '../flow/waiting.js';
-import type { SchedulerLimits, Sequence } from './scheduler.js';
+import type { SchedulerLimits, Sequence } from './sequence.js';
 import type { SlotTable } from './slots.js';
 
 const patience = 32;

@@ -4,7 +4,7 @@
 // JavaScript; only a request whose logits depend on its last token (a penalty, a mask) makes the loop wait for that.
 // A step that fails is told apart by running its requests one by one: the one that fails alone is refused alone.
 import { AsyncResource } from 'node:async_hooks';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { nextTurn } from '../flow/pause.js';
 import { QueueFull, Quota, retryAfter } from '../flow/quota.js';
 import type { Decoder } from '../models/decoder.js';
 import { blockSize } from '../models/memory.js';
@@ -14,8 +14,9 @@ import { adapterKey, type Job, type JobOptions } from './job.js';
 import type { Logprobs } from './logits.js';
 import { type EngineOptions, type EngineSettings, engineSettings } from './options.js';
 import { type EngineRequest, type EngineToken, Generating } from './request.js';
-import { type Part, Scheduler, type SchedulerLimits } from './scheduler.js';
+import { Scheduler } from './scheduler.js';
 import { type ScoreOptions, Scoring } from './score.js';
+import type { Part, SchedulerLimits } from './sequence.js';
 import { type QueuedStep, StepRunner } from './step.js';
 import { StepTimes } from './step-times.js';
 import type { TokenStream } from './token-stream.js';
@@ -44,10 +45,6 @@ export interface EngineStats {
 
 type AnyJob = Generating | Embedding | Scoring;
 type Step = QueuedStep<AnyJob> & { parts: readonly Part<AnyJob>[]; began: number };
-
-/** A sequence with so many tokens that nobody has taken leaves its place, until most of them are. */
-const mostUnread = 256;
-const fewUnread = 64;
 
 // The loop serves everybody: it must not run in the asynchronous context, or the open scope, of whoever came first.
 const outside = new AsyncResource('helvetia.Engine');
@@ -98,10 +95,10 @@ export class Engine {
    */
   submit(request: EngineRequest): TokenStream<EngineToken> {
     this.#check(request.prompt.length);
-    if (request.settings.maxNewTokens > 0) this.#checkQueue(request.prompt.length, request.client);
+    if (request.maxNewTokens > 0) this.#checkQueue(request.prompt.length, request.client);
     const { vocabSize } = this.decoder.config;
     const job = new Generating(request, this.capacity, vocabSize, this.#forget, (read) => {
-      if (read.stream.unread <= fewUnread && this.#scheduler.resume(read)) this.#wake();
+      if (this.#scheduler.resume(read)) this.#wake();
     });
     this.#add(job, request);
     return job.stream;
@@ -333,7 +330,7 @@ export class Engine {
         const ended = job.accept(tokens[i]!, logprobs.get(job));
         if (first) prefilled(job);
         if (ended) this.#usual += (now - job.began - this.#usual) / 16;
-        else if (job.stream.unread >= mostUnread) this.#scheduler.park(job);
+        else if (job.stream.full) this.#scheduler.park(job);
       } catch (error) {
         job.fail(error);
       }

@@ -2,20 +2,11 @@
 import type { Device } from '../core/device.js';
 import { keep } from '../core/scope.js';
 import { type Shape, stridesOf, type Tensor, tensor, viewOf } from '../core/tensor.js';
-import type { Part, Sequence } from './scheduler.js';
-
-/** What a row of logits is sampled with. */
-export interface Sampling {
-  temperature: number;
-  topK: number;
-  topP: number;
-  minP: number;
-  /** A whole number from 0 to `Number.MAX_SAFE_INTEGER`. */
-  seed: number;
-}
+import type { Sampling } from './sampling.js';
+import type { Part, Sequence } from './sequence.js';
 
 export interface FrameSequence extends Sequence {
-  readonly sampling: Sampling;
+  readonly sampling: Pick<Sampling, 'temperature' | 'topK' | 'topP' | 'minP' | 'seed'>;
 }
 
 export interface FrameShape {

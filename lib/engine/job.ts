@@ -2,6 +2,7 @@
 import type { Adapter } from '../lora/adapter.js';
 import type { BlockNames } from './blocks.js';
 import { Tally } from './logits.js';
+import type { Sampling } from './sampling.js';
 import type { StepSequence } from './step.js';
 
 export interface JobOptions {
@@ -10,8 +11,6 @@ export interface JobOptions {
   client?: string | undefined;
   signal?: AbortSignal | undefined;
 }
-
-export type StepSettings = StepSequence['settings'] & StepSequence['sampling'];
 
 const adapterIds = new WeakMap<Adapter, number>();
 let adapterCount = 0;
@@ -26,7 +25,7 @@ export function adapterKey(adapter: Adapter): string {
 export abstract class Job implements StepSequence {
   abstract readonly chooses: boolean;
   abstract readonly named: boolean;
-  abstract readonly settings: StepSettings;
+  abstract readonly sampling: Sampling;
   abstract readonly topLogprobs: number | undefined;
   /** Whether its next step can only be queued once this one's token is known. */
   abstract readonly waits: boolean;
@@ -65,10 +64,6 @@ export abstract class Job implements StepSequence {
     this.adapter = adapter?.hold();
     this.#signal = signal;
     signal?.addEventListener('abort', this.#abort, { once: true });
-  }
-
-  get sampling(): StepSettings {
-    return this.settings;
   }
 
   get adapterNow(): string | undefined {

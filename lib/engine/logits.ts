@@ -8,7 +8,7 @@ import { gather } from '../ops/copy.js';
 import { embedding } from '../ops/embedding.js';
 import { topk } from '../ops/reduce.js';
 import { logSoftmax } from '../ops/softmax.js';
-import type { Settings } from '../text/options.js';
+import type { Sampling } from './sampling.js';
 
 export interface TokenProbability {
   token: number;
@@ -26,19 +26,19 @@ export interface Logprobs {
 export interface LogitRules {
   readonly tokens: readonly number[];
   readonly promptLength: number;
-  readonly settings: Pick<Settings, 'repetitionPenalty' | 'presencePenalty' | 'frequencyPenalty' | 'logitBias'>;
+  readonly sampling: Pick<Sampling, 'repetitionPenalty' | 'presencePenalty' | 'frequencyPenalty' | 'logitBias'>;
   /** 1 where a token may come next, for a sequence that has a mask. */
   readonly allowed: Uint8Array | undefined;
   readonly tally: Tally;
 }
 
 /** Whether the next step's logits depend on the last token, so that it must be known before the step is queued. */
-export const penalizes = ({ repetitionPenalty, presencePenalty, frequencyPenalty }: LogitRules['settings']): boolean =>
+export const penalizes = ({ repetitionPenalty, presencePenalty, frequencyPenalty }: LogitRules['sampling']): boolean =>
   repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
 
 /** Whether `adjust` would change anything. */
-export const adjusts = ({ settings, allowed }: LogitRules): boolean =>
-  penalizes(settings) || settings.logitBias.size > 0 || allowed !== undefined;
+export const adjusts = ({ sampling, allowed }: LogitRules): boolean =>
+  penalizes(sampling) || sampling.logitBias.size > 0 || allowed !== undefined;
 
 /** Row `row` of `logits [rows, vocab]`, as `[1, vocab]`. */
 export const rowOf = (logits: Tensor, row: number): Tensor =>
@@ -56,8 +56,8 @@ export class Tally {
   readonly #counts: number[] = [];
   #length = 0;
 
-  update({ tokens, promptLength, settings }: LogitRules): this {
-    const { presencePenalty, frequencyPenalty, logitBias } = settings;
+  update({ tokens, promptLength, sampling }: LogitRules): this {
+    const { presencePenalty, frequencyPenalty, logitBias } = sampling;
     if (this.#length === 0) for (const [token, bias] of logitBias) this.biases[this.#place(token)] = bias;
     for (; this.#length < tokens.length; this.#length++) {
       const token = tokens[this.#length]!;
@@ -87,7 +87,7 @@ export function adjust(logits: Tensor, rows: readonly LogitRules[]): void {
   if (!rows.some(adjusts)) return;
   const { device } = logits;
   const tallies = rows.map((rules) => (adjusts(rules) ? rules.tally.update(rules) : undefined));
-  const penalties = rows.map(({ settings }) => settings.repetitionPenalty);
+  const penalties = rows.map(({ sampling }) => sampling.repetitionPenalty);
   const seen = rows.map((_, i) => (penalties[i] === 1 ? [] : tallies[i]!.seen));
   if (seen.some(({ length }) => length > 0))
     kernels.penalize(logits.handle, beside(Int32Array, seen, -1, device).handle, tensor(penalties, { device }).handle);

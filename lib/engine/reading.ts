@@ -3,9 +3,10 @@
 
 import type { Tensor } from '../core/tensor.js';
 import type { Decoder } from '../models/decoder.js';
-import { Job, type JobOptions, type StepSettings } from './job.js';
+import { Job, type JobOptions } from './job.js';
+import type { Sampling } from './sampling.js';
 
-const noSampling: StepSettings = {
+const noSampling: Sampling = {
   temperature: 0,
   topK: 0,
   topP: 1,
@@ -19,7 +20,7 @@ const noSampling: StepSettings = {
 
 export abstract class Reading<T> extends Job {
   readonly chooses = false;
-  readonly settings = noSampling;
+  readonly sampling = noSampling;
   readonly topLogprobs = undefined;
   readonly waits = false;
   /** Rejects if the sequence fails. */

@@ -1,14 +1,16 @@
 // A request for tokens, and its way back to whoever asked.
 import type { TokenMask } from '../text/mask.js';
-import type { Settings } from '../text/options.js';
 import { Job, type JobOptions } from './job.js';
 import { type Logprobs, penalizes, type TokenProbability } from './logits.js';
+import type { Sampling } from './sampling.js';
 import { TokenStream } from './token-stream.js';
 
 export interface EngineRequest extends JobOptions {
   /** Token ids, at least one. */
   prompt: readonly number[];
-  settings: Settings;
+  sampling: Sampling;
+  /** Generation also ends where the cache has no room for more. */
+  maxNewTokens: number;
   /** Tokens that end the text; they are not given out. */
   endIds: readonly number[];
   /** How many of the likeliest tokens to give with each token's own log probability; undefined gives neither. */
@@ -34,32 +36,32 @@ const reasons: Record<number, string> = {
 export class Generating extends Job {
   readonly chooses = true;
   readonly named = true;
-  readonly settings: Settings;
+  readonly sampling: Sampling;
   readonly topLogprobs: number | undefined;
   readonly stream: TokenStream<EngineToken>;
   readonly #ends: ReadonlySet<number>;
 
-  /** `onRead` is called after each token that somebody takes. */
+  /** `onFew` is called when few of its tokens are unread: a parked one is resumed. */
   constructor(
     private readonly request: EngineRequest,
     capacity: number,
     private readonly vocabSize: number,
     onEnd: (job: Job) => void,
-    onRead: (job: Generating) => void,
+    onFew: (job: Generating) => void,
   ) {
-    const { prompt, settings, endIds, topLogprobs } = request;
-    super(prompt, Math.min(prompt.length + settings.maxNewTokens, capacity), request, onEnd);
-    this.settings = settings;
+    const { prompt, sampling, maxNewTokens, endIds, topLogprobs } = request;
+    super(prompt, Math.min(prompt.length + maxNewTokens, capacity), request, onEnd);
+    this.sampling = sampling;
     this.topLogprobs = topLogprobs;
-    this.#ends = new Set(settings.ignoreEos ? [] : endIds);
+    this.#ends = new Set(endIds);
     this.stream = new TokenStream(
       () => this.end(),
-      () => onRead(this),
+      () => onFew(this),
     );
   }
 
   get waits(): boolean {
-    return this.request.mask !== undefined || penalizes(this.settings);
+    return this.request.mask !== undefined || penalizes(this.sampling);
   }
 
   /** Asks the mask what the next token may be. @throws what the mask throws, or Error if it allows nothing. */

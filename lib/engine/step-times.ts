@@ -1,6 +1,6 @@
 // How long steps take, and what follows from that: how many tokens of prompts a step may take beside sequences that
 // decode, so that their tokens do not come much later.
-import type { Part, Sequence } from './scheduler.js';
+import type { Part, Sequence } from './sequence.js';
 
 /** A prompt's part of a step takes about as long as so many steps that only decode. */
 const most = 2;

@@ -17,9 +17,11 @@ import { slice } from '../ops/view.js';
 import type { AdapterBuffers } from './adapter-buffers.js';
 import { Frame, type FrameSequence, frameShape } from './frame.js';
 import { adjust, adjusts, type LogitRules, type Logprobs, logprobsOf, readLogprobs } from './logits.js';
-import type { Part, SchedulerLimits } from './scheduler.js';
+import type { Sampling } from './sampling.js';
+import type { Part, SchedulerLimits } from './sequence.js';
 
 export interface StepSequence extends FrameSequence, LogitRules {
+  readonly sampling: Sampling;
   /** How many of the likeliest tokens to tell of, besides the chosen one; undefined is neither. */
   readonly topLogprobs: number | undefined;
   /**

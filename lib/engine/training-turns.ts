@@ -3,10 +3,10 @@
 // While nothing is served, training runs freely, but never far ahead of the device, so that a request finds a short
 // queue. While something is served, training's stretches run between steps, for its share of the time: a stretch that
 // took longer than its due, and what was queued when serving began, is made up for by the steps after it.
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Device } from '../core/device.js';
 import { keep } from '../core/scope.js';
 import { tensor } from '../core/tensor.js';
+import { nextTurn } from '../flow/pause.js';
 import { Backlog } from './backlog.js';
 
 /** Milliseconds that training may be ahead of the device: about one step that serves, for which nobody waits long. */

@@ -22,11 +22,12 @@ export function request(model: Model, options: Asked = {}): EngineRequest {
     mask,
     signal,
     endIds = [],
-    settings: _,
+    sampling: _,
     ...rest
   } = options;
-  const settings = settingsOf({ maxNewTokens: produced, temperature: 0, ...rest }, model.defaults);
-  return { prompt: ids, settings, endIds, adapter, client, topLogprobs, mask, signal };
+  const sampling = settingsOf({ maxNewTokens: produced, temperature: 0, ...rest }, model.defaults);
+  const { maxNewTokens } = sampling;
+  return { prompt: ids, sampling, maxNewTokens, endIds, adapter, client, topLogprobs, mask, signal };
 }
 
 export async function tokens(model: Model, engine: Engine, options: Asked = {}): Promise<number[]> {

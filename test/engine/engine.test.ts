@@ -4,7 +4,7 @@ import { cudaInfo } from '../../lib/core/device.js';
 import { Engine, type EngineOptions, type EngineToken } from '../../lib/engine/engine.js';
 import { QueueFull } from '../../lib/flow/quota.js';
 import { Adapter } from '../../lib/lora/adapter.js';
-import { loadModel, type Model } from '../../lib/model.js';
+import { loadModel, Model } from '../../lib/model.js';
 import type { TokenMask } from '../../lib/text/mask.js';
 import { isEmulated, testDevice } from '../device.js';
 import { argmax } from '../shared.js';
@@ -356,6 +356,16 @@ describe('rows', () => {
       got.push(next.value.token);
     }
     expect(got).toEqual(free.slice(0, end));
-    expect(ids(await all({ endIds: [free[end]!], ignoreEos: true }))).toEqual(free);
+  });
+
+  it('go on after an end token where the caller ignores it', async () => {
+    const free = ids(await all());
+    const end = free.findIndex((token, i) => i > 2 && !free.slice(0, i).includes(token));
+    const defaults = { ...model.defaults, endIds: [free[end]!] };
+    const ending = new Model('', '', model.decoder, undefined, defaults);
+    const options = { maxNewTokens: produced, temperature: 0 };
+    expect((await ending.generate(prompt, options)).tokens).toEqual(free.slice(0, end));
+    expect((await ending.generate(prompt, { ...options, ignoreEos: true })).tokens).toEqual(free);
+    await ending.engine.dispose();
   });
 });

@@ -1,7 +1,7 @@
 // Who goes first: nobody waits for ever, no client takes all, and a burst costs little to plan.
 import * as crypto from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
-import type { Sequence } from '../../lib/engine/scheduler.js';
+import type { Sequence } from '../../lib/engine/sequence.js';
 import { StepTimes } from '../../lib/engine/step-times.js';
 import { Quota } from '../../lib/flow/quota.js';
 import { run, scheduler, sequence, step } from './numbered.js';

@@ -1,6 +1,7 @@
 // Sequences of made-up tokens for the scheduler's tests.
 import { expect } from 'vitest';
-import { Scheduler, type SchedulerLimits, type Sequence } from '../../lib/engine/scheduler.js';
+import { Scheduler } from '../../lib/engine/scheduler.js';
+import type { SchedulerLimits, Sequence } from '../../lib/engine/sequence.js';
 
 export interface Wanted {
   client?: string;

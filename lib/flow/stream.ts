@@ -1,4 +1,5 @@
-// Stream: work that gives values on the way and a result at the end.
+// Stream: work that gives values on the way and a result at the end. The values lie in a channel until they are read.
+import { Channel } from './channel.js';
 
 /**
  * An `AsyncIterable` of values that is also a promise of the result. The work starts at once and does not wait for a
@@ -9,23 +10,17 @@ export class Stream<T, R> implements AsyncIterable<T>, Promise<R> {
   readonly [Symbol.toStringTag] = 'Stream';
   readonly #result: Promise<R>;
   readonly #cancel = new AbortController();
-  readonly #values: T[] = [];
-  #wake: (() => void) | undefined;
-  #taken: (() => void) | undefined;
-  #ended = false;
+  readonly #values: Channel<T, void>;
 
-  /** With `maxUnread` the work waits while so many values wait for their reader; then somebody has to read them. */
-  constructor(
-    work: (signal: AbortSignal) => AsyncGenerator<T, R, void>,
-    signal?: AbortSignal,
-    private readonly maxUnread = Number.POSITIVE_INFINITY,
-  ) {
+  /** Backpressure: the work waits while `maxUnread` values are unread. Without it a stream needs no reader. */
+  constructor(work: (signal: AbortSignal) => AsyncGenerator<T, R, void>, signal?: AbortSignal, maxUnread?: number) {
+    this.#values = new Channel<T, void>({ left: undefined, maxUnread });
     // Not AbortSignal.any: a signal that lives as long as the process would keep every stream.
     const cancel = (): void => this.cancel(signal!.reason);
     if (signal?.aborted) cancel();
     signal?.addEventListener('abort', cancel, { once: true });
     this.#result = this.#run(work, this.#cancel.signal).finally(() => signal?.removeEventListener('abort', cancel));
-    // Whoever only iterates gets the failure there; it must not also end the process as an unhandled rejection.
+    // A caller that only iterates gets the failure there; an unhandled rejection would end the process.
     this.#result.catch(() => {});
   }
 
@@ -36,16 +31,10 @@ export class Stream<T, R> implements AsyncIterable<T>, Promise<R> {
         const next = await generator.next();
         if (next.done) return next.value;
         this.#values.push(next.value);
-        this.#wake?.();
-        while (this.#values.length >= this.maxUnread && !signal.aborted) {
-          await new Promise<void>((resolve) => {
-            this.#taken = resolve;
-          });
-        }
+        if (this.#values.full) await this.#values.room();
       }
     } finally {
-      this.#ended = true;
-      this.#wake?.();
+      this.#values.finish();
     }
   }
 
@@ -53,17 +42,7 @@ export class Stream<T, R> implements AsyncIterable<T>, Promise<R> {
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, void> {
     let finished = false;
     try {
-      for (;;) {
-        while (this.#values.length > 0) {
-          const value = this.#values.shift() as T;
-          this.#taken?.();
-          yield value;
-        }
-        if (this.#ended) break;
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-      }
+      for (let next = await this.#values.next(); !next.done; next = await this.#values.next()) yield next.value;
       await this.#result;
       finished = true;
     } finally {
@@ -74,7 +53,7 @@ export class Stream<T, R> implements AsyncIterable<T>, Promise<R> {
   /** Stops the work at its next safe point. */
   cancel(reason?: unknown): void {
     this.#cancel.abort(reason);
-    this.#taken?.();
+    this.#values.release();
   }
 
   // biome-ignore lint/suspicious/noThenProperty: being awaitable is what this class is for.

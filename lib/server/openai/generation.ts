@@ -1,5 +1,6 @@
 // The sequences of one request, side by side in the engine, as one stream of events; measured, logged, and cancelled as
 // one.
+import { Channel } from '../../flow/channel.js';
 import type { TokenOptions } from '../../model.js';
 import type { FinishReason, Generated, Piece } from '../../text/generate.js';
 import type { Resolved, ServerContext } from '../context.js';
@@ -8,7 +9,7 @@ import { type Failed, failedAs } from '../metrics.js';
 /** A full queue or a failure at the first step becomes a status; after this long a stream begins whatever comes. */
 export const beginMilliseconds = 250;
 
-/** Pieces that wait for a slow reader before the answer does. */
+/** Backpressure: with so many pieces unread by a slow client its sequences wait. */
 const maxUnread = 64;
 
 export interface Sequence {
@@ -29,13 +30,10 @@ export interface RequestFacts {
 }
 
 export class Generations implements AsyncIterable<SequenceEvent> {
-  readonly #events: SequenceEvent[] = [];
+  readonly #events = new Channel<SequenceEvent, void>({ left: undefined, maxUnread, onLeave: () => this.cancel() });
   readonly #streams: ReturnType<Resolved['model']['generateTokens']>[] = [];
   #open: number;
   #failure: { error: unknown } | undefined;
-  #wake: (() => void) | undefined;
-  /** Those who wait until events are taken. */
-  #full: (() => void)[] = [];
   #cancelled = false;
 
   /** Starts all of them at once. */
@@ -51,6 +49,7 @@ export class Generations implements AsyncIterable<SequenceEvent> {
     signal.addEventListener('abort', this.cancel);
     context.signal.addEventListener('abort', this.cancel);
     for (const [index, sequence] of sequences.entries()) context.track(this.#follow(index, sequence));
+    if (this.#open === 0) this.#events.finish();
     if (signal.aborted || context.signal.aborted) this.cancel();
   }
 
@@ -58,55 +57,23 @@ export class Generations implements AsyncIterable<SequenceEvent> {
   readonly cancel = (): void => {
     this.#cancelled = true;
     for (const stream of this.#streams) stream.cancel();
-    this.#drained();
+    this.#events.release();
   };
 
   /** Resolves once there is something to say, or after `milliseconds`; rejects if a sequence failed by then. */
   async begun(milliseconds: number): Promise<void> {
-    if (this.#events.length === 0 && !this.#failure && this.#open > 0) {
-      let timer: NodeJS.Timeout | undefined;
-      await Promise.race([
-        this.#change(),
-        new Promise<void>((resolve) => {
-          timer = setTimeout(resolve, milliseconds);
-        }),
-      ]);
-      clearTimeout(timer);
-    }
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, milliseconds);
+    });
+    await Promise.race([this.#events.ready(), late]);
+    clearTimeout(timer);
     if (this.#failure) throw this.#failure.error;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<SequenceEvent, void, void> {
-    try {
-      for (;;) {
-        while (this.#events.length > 0) {
-          const event = this.#events.shift()!;
-          if (this.#events.length < maxUnread) this.#drained();
-          yield event;
-        }
-        if (this.#failure) throw this.#failure.error;
-        if (this.#open === 0) return;
-        await this.#change();
-      }
-    } finally {
-      this.cancel();
-    }
-  }
-
-  #room(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#full.push(resolve);
-    });
-  }
-
-  #drained(): void {
-    for (const go of this.#full.splice(0)) go();
-  }
-
-  #change(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
+  /** Leaving it early cancels all of them. */
+  [Symbol.asyncIterator](): AsyncGenerator<SequenceEvent, void, void> {
+    return this.#events;
   }
 
   async #follow(index: number, { prompt, options }: Sequence): Promise<void> {
@@ -129,8 +96,7 @@ export class Generations implements AsyncIterable<SequenceEvent> {
         followed.token();
         if (context.settings.logText) text += piece.text;
         this.#events.push({ index, piece });
-        this.#wake?.();
-        if (this.#events.length >= maxUnread && !this.#cancelled) await this.#room();
+        if (this.#events.full) await this.#events.room();
       }
       const end = await stream;
       finish = end.finishReason;
@@ -138,9 +104,10 @@ export class Generations implements AsyncIterable<SequenceEvent> {
       this.#events.push({ index, end });
     } catch (error) {
       this.#failure ??= { error };
-      // Those beside one that was refused were given up because of it.
+      // The sequences beside a refused one are given up because of it.
       finish = failedAs(this.#failure.error, this.#cancelled);
       this.cancel();
+      this.#events.fail(error);
     } finally {
       this.#open--;
       if (this.#open === 0) {
@@ -148,7 +115,7 @@ export class Generations implements AsyncIterable<SequenceEvent> {
         context.signal.removeEventListener('abort', this.cancel);
       }
       followed.finish(finish, prompt.length, tokens);
-      this.#wake?.(); // first: the logger is the user's, and may throw
+      if (this.#open === 0) this.#events.finish(); // before the log: the logger is the user's, and may throw
       context.log.info(
         {
           requestId: facts.requestId,

@@ -2,9 +2,9 @@
 // what is wrong. Each step has a turn of the event loop to itself.
 import type { Context } from 'hono';
 import { z } from 'zod';
+import { ownTurn } from '../../flow/pause.js';
 import type { ServerContext } from '../context.js';
 import { ApiError, badRequest } from './errors.js';
-import { nextTurn } from './turn.js';
 
 // JSON Schemas in requests nest deepest, and those of OpenAI stop at 10. Hostile nesting costs many times its size.
 const mostDepth = 128;
@@ -24,10 +24,10 @@ export async function jsonBody<T extends z.ZodType>(
     if (error instanceof ApiError) throw error;
     throw badRequest('The body broke off before its end.');
   });
-  await nextTurn();
+  await ownTurn();
   if (!/\S/.test(text)) throw badRequest('The body is empty: expected a JSON object.');
   checkExtent(text);
-  await nextTurn();
+  await ownTurn();
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -35,7 +35,7 @@ export async function jsonBody<T extends z.ZodType>(
     // V8 quotes the text around the mistake: the caller's own, given back to the caller only.
     throw badRequest(`The body is not valid JSON: ${(error as Error).message}`);
   }
-  await nextTurn();
+  await ownTurn();
   const result = schema.safeParse(json);
   if (result.success) return result.data;
   const { path, message } = deepest(result.error.issues[0]!);

@@ -1,11 +1,11 @@
 // POST /v1/embeddings: the mean of the final hidden states, of length 1.
 import { Hono } from 'hono';
 import { z } from 'zod';
+import { ownTurn } from '../../flow/pause.js';
 import type { ServerContext } from '../context.js';
 import { jsonBody } from '../http/body.js';
 import { badRequest } from '../http/errors.js';
 import { requestFacts } from '../http/request.js';
-import { nextTurn } from '../http/turn.js';
 import { failedAs } from '../metrics.js';
 import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
 import { sideBySide } from './side-by-side.js';
@@ -67,7 +67,7 @@ function listed(count: number, together: number, entry: (index: number) => objec
   let next = 0;
   return new ReadableStream({
     async pull(controller) {
-      await nextTurn();
+      await ownTurn();
       const entries = Array.from({ length: Math.min(together, count - next) }, (_, i) =>
         JSON.stringify(entry(next + i)),
       );

@@ -1,9 +1,9 @@
 // Log probabilities of prompts' own tokens, each after those before it: what `echo` with `logprobs` asks for, as
 // evaluation harnesses do.
 import type { Logprobs } from '../../engine/logits.js';
+import { ownTurn } from '../../flow/pause.js';
 import type { Model } from '../../model.js';
 import type { Resolved, ServerContext } from '../context.js';
-import { nextTurn } from '../http/turn.js';
 import type { RequestFacts } from './generation.js';
 import { type CompletionLogprobs, completionLogprobs, joined } from './logprobs.js';
 import { sideBySide } from './side-by-side.js';
@@ -34,7 +34,7 @@ async function written(model: Model, ids: readonly number[], scores: readonly Lo
   const parts = [completionLogprobs(tokenizer, [], 0, first)];
   let offset = first.text.length;
   for (let from = 0; from < scores.length; from += together) {
-    await nextTurn();
+    await ownTurn();
     const pieces = scores.slice(from, from + together).map((score, i) => {
       const token = ids[1 + from + i]!;
       return { token, text: text(token), ...score };

@@ -3,6 +3,7 @@
 // Encoding holds the event loop for a microsecond or two a character, so it is done in slices, each in a turn of its own,
 // and ends where there are more tokens than may be.
 import { z } from 'zod';
+import { ownTurn } from '../../flow/pause.js';
 import type { Model } from '../../model.js';
 import type { Asker } from '../../text/chat/render-apart.js';
 import { type ChatMessage, TemplateError, type TemplateOptions } from '../../text/chat/template.js';
@@ -10,7 +11,6 @@ import { encodeSlices } from '../../text/tokenizer/encode-slices.js';
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js';
 import type { ServerContext } from '../context.js';
 import { type ApiError, badRequest } from '../http/errors.js';
-import { nextTurn } from '../http/turn.js';
 
 // No real text has longer tokens on average: one that cannot fit isn't written by the template, let alone encoded.
 const mostCharactersPerToken = 32;
@@ -70,7 +70,7 @@ export async function chatPrompt(
   most: number,
   asker: Asker,
 ): Promise<number[]> {
-  await nextTurn();
+  await ownTurn();
   let text: string;
   try {
     text = await tokenizerOf(model).renderChat(messages, options, asker);
@@ -119,7 +119,7 @@ export async function encoded(
   const ids: number[] = [];
   const slices = encodeSlices(tokenizerOf(model), text, { addSpecialTokens });
   for (;;) {
-    await nextTurn();
+    await ownTurn();
     const { done, value } = slices.next();
     if (done) return ids;
     for (const id of value) ids.push(id);

@@ -1,11 +1,11 @@
 // POST /tokenize and /detokenize, as vLLM has them. What is counted of a conversation is what a chat would send.
 import { Hono } from 'hono';
 import { z } from 'zod';
+import { ownTurn } from '../../flow/pause.js';
 import type { Resolved, ServerContext } from '../context.js';
 import { jsonBody, list } from '../http/body.js';
 import { badRequest } from '../http/errors.js';
 import { requestFacts } from '../http/request.js';
-import { nextTurn } from '../http/turn.js';
 import { planAnswer } from '../openai/chat-answer.js';
 import { chatBody, templateMessages } from '../openai/chat-request.js';
 import type { RequestFacts } from '../openai/generation.js';
@@ -62,7 +62,7 @@ export function tokenizeRoutes(context: ServerContext): Hono {
       const { model } = asked;
       const tokenizer = tokenizerOf(model);
       checkTokens(model, body.tokens, 'tokens');
-      await nextTurn();
+      await ownTurn();
       // With the special tokens, which decode() leaves out.
       const bytes = Buffer.concat(
         body.tokens.map((id) =>

@@ -4,7 +4,7 @@
 // Each state knows its height: how many calls deep the shortest way from it to the end of its rule goes. A state that
 // has no way to an end is higher than any other, and nothing ever enters it, so a machine that starts never gets stuck.
 
-import type { Slices } from './budget.js';
+import type { TimeSlice } from '../../flow/pause.js';
 import type { Expression, Rule } from './expression.js';
 
 export interface State {
@@ -55,13 +55,13 @@ export class Automaton {
   }
 
   /** @throws Unfit (as a rejection) beyond `limit` states. */
-  static async of(root: Expression, limit: number, slices: Slices): Promise<Automaton> {
+  static async of(root: Expression, limit: number, slice: TimeSlice): Promise<Automaton> {
     const made = new Automaton(root, limit);
     for (let way = made.#waiting.pop(); way; way = made.#waiting.pop()) {
       made.#emit(...way);
-      if (slices.due) await slices.pause();
+      if (slice.over) await slice.pause();
     }
-    await made.#measure(slices);
+    await made.#measure(slice);
     return made;
   }
 
@@ -200,7 +200,7 @@ export class Automaton {
   }
 
   /** Heights spread backwards from the ends of rules until none gets smaller. */
-  async #measure(slices: Slices): Promise<void> {
+  async #measure(slice: TimeSlice): Promise<void> {
     const { states } = this;
     // The states before each state, as linked lists.
     const latest = new Int32Array(states.length).fill(-1);
@@ -221,7 +221,7 @@ export class Automaton {
         state.height = 0;
         changed.push(state);
       }
-      if (index % 256 === 0 && slices.due) await slices.pause();
+      if (index % 256 === 0 && slice.over) await slice.pause();
     }
     for (let at = 0; at < changed.length; at += 1) {
       for (let i = latest[changed[at]!.index]!; i >= 0; i = earlier[i]!) {
@@ -231,7 +231,7 @@ export class Automaton {
         state.height = height;
         changed.push(state);
       }
-      if (at % 256 === 0 && slices.due) await slices.pause();
+      if (at % 256 === 0 && slice.over) await slice.pause();
     }
   }
 

@@ -1,28 +1,13 @@
 // What the grammar of one request may cost: states in all, and time in slices between which the event loop is free.
 
-import { setImmediate } from 'node:timers/promises';
+import { TimeSlice } from '../../flow/pause.js';
 import { type Expression, type Rule, sizeOf } from './expression.js';
 
-const sliceMilliseconds = 4;
 /** Some 300 bytes and 5 µs each; a thousand properties or labels take about 20 000. */
 const mostStates = 60_000;
 
-/** `if (slices.due) await slices.pause()` between pieces of work. */
-export class Slices {
-  #until = performance.now() + sliceMilliseconds;
-
-  get due(): boolean {
-    return performance.now() >= this.#until;
-  }
-
-  async pause(): Promise<void> {
-    await setImmediate();
-    this.#until = performance.now() + sliceMilliseconds;
-  }
-}
-
 export class Budget {
-  readonly slices = new Slices();
+  readonly slice = new TimeSlice();
   readonly #counted = new Set<Rule>();
   #left = mostStates;
 

@@ -4,8 +4,8 @@
 // places to return to, as a linked list. Places and situations are interned and remember where each byte leads, so a
 // text, or a vocabulary, that goes where another one has gone costs one array access a byte.
 
+import { TimeSlice } from '../../flow/pause.js';
 import { Automaton, endless, type State, Unfit } from './automaton.js';
-import { Slices } from './budget.js';
 import type { Expression } from './expression.js';
 
 /** How many calls deep a text may nest: some hundred levels of JSON. */
@@ -72,8 +72,8 @@ export class Grammar {
   }
 
   /** @throws Unfit (as a rejection) where no text matches, or only texts beyond the limits. */
-  static async of(root: Expression, slices = new Slices()): Promise<Grammar> {
-    return new Grammar(await Automaton.of(root, mostStates, slices));
+  static async of(root: Expression, slice = new TimeSlice()): Promise<Grammar> {
+    return new Grammar(await Automaton.of(root, mostStates, slice));
   }
 
   /** How large it is. */

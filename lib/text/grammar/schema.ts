@@ -48,14 +48,14 @@ export async function compiled(
   expression: Expression,
   warnings: string[],
   otherwise: Expression,
-  { slices }: Budget,
+  { slice }: Budget,
 ): Promise<CompiledSchema> {
   const led = (body: Expression): Expression => sequence(optional(text(' ')), body);
   try {
-    return { grammar: await Grammar.of(led(expression), slices), warnings };
+    return { grammar: await Grammar.of(led(expression), slice), warnings };
   } catch (error) {
     if (!(error instanceof Unfit)) throw error;
-    const grammar = await Grammar.of(led(otherwise), slices);
+    const grammar = await Grammar.of(led(otherwise), slice);
     return { grammar, warnings: [...warnings, `${error.message}: it is not enforced`] };
   }
 }
@@ -102,11 +102,11 @@ class SchemaCompiler {
   }
 
   async compile(root: unknown): Promise<Expression> {
-    const { slices } = this.budget;
+    const { slice } = this.budget;
     const expression = this.expression(root);
     for (const [schema, own] of this.rules) {
       own.expression = this.within(schema);
-      if (slices.due) await slices.pause();
+      if (slice.over) await slice.pause();
     }
     return expression;
   }

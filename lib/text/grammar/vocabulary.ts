@@ -7,8 +7,8 @@
 // Made once per tokenizer, in slices between which the event loop is free. Masks are remembered by situation.
 
 import { isUtf8 } from 'node:buffer';
+import { TimeSlice } from '../../flow/pause.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
-import { Slices } from './budget.js';
 import type { Grammar, Situation } from './machine.js';
 
 /** Places a grammar may look at for one mask, some tens of milliseconds; then single bytes must do. */
@@ -34,7 +34,7 @@ interface Growing {
 
 async function build(tokenizer: Tokenizer): Promise<Vocabulary> {
   const tree: Growing = { byte: [0], child: [0], sibling: [0], tokens: [undefined] };
-  const slices = new Slices();
+  const slice = new TimeSlice();
   const { vocabSize, specialIds } = tokenizer;
   const begun = new Uint16Array(vocabSize);
   const closing = new Uint8Array(vocabSize);
@@ -48,7 +48,7 @@ async function build(tokenizer: Tokenizer): Promise<Vocabulary> {
     begun[token] = read.begun;
     closing[token] = read.closing ? 1 : 0;
     plain[token] = read.plain ? 1 : 0;
-    if (token % 64 === 0 && slices.due) await slices.pause();
+    if (token % 64 === 0 && slice.over) await slice.pause();
   }
 
   const nodes = tree.byte.length;
@@ -95,7 +95,7 @@ async function build(tokenizer: Tokenizer): Promise<Vocabulary> {
     flat.count += 1;
     flat.first[flat.count] = count;
     node = tree.child[node]!;
-    if (flat.count % 256 === 0 && slices.due) await slices.pause();
+    if (flat.count % 256 === 0 && slice.over) await slice.pause();
   }
   return new Vocabulary(tokenizer, flat);
 }

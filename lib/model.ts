@@ -30,6 +30,7 @@ import {
   generationDefaults,
   settingsOf,
 } from './text/options.js';
+import { tokenizerFromGguf } from './text/tokenizer/gguf-tokenizer.js';
 import { Tokenizer } from './text/tokenizer/tokenizer.js';
 import { type Finetune, finetune } from './train/finetune.js';
 import type { FinetuneOptions } from './train/options.js';
@@ -306,7 +307,7 @@ export async function loadModel(nameOrPath: string, options: LoadModelOptions = 
 function ggufTokenizer(path: string): Tokenizer | undefined {
   const gguf = openGguf(path);
   try {
-    return gguf.metadata.has('tokenizer.ggml.model') ? Tokenizer.fromGguf(gguf.metadata) : undefined;
+    return gguf.metadata.has('tokenizer.ggml.model') ? tokenizerFromGguf(gguf.metadata) : undefined;
   } finally {
     gguf.close();
   }

@@ -2,15 +2,17 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { openWeights } from '../files/folder-weights.js';
 import { openGguf } from '../files/gguf.js';
 import { resolveModel } from '../files/hub.js';
 import { readJson } from '../files/json.js';
 import { openSafetensors } from '../files/safetensors.js';
-import { openWeights, type Weights } from '../files/weights.js';
+import type { Weights } from '../files/weights.js';
 import { readPeftConfig } from '../lora/config.js';
 import { decoderConfig } from '../models/architectures/index.js';
 import type { DecoderConfig } from '../models/config.js';
 import { ggufConfig } from '../models/gguf.js';
+import { tokenizerFromGguf } from '../text/tokenizer/gguf-tokenizer.js';
 import { Tokenizer } from '../text/tokenizer/tokenizer.js';
 import { bytes, count, plural } from './format.js';
 import { type Context, styleFor } from './terminal.js';
@@ -196,7 +198,7 @@ async function folderReport(path: string): Promise<Report> {
 function ggufReport(path: string): Report {
   using gguf = openGguf(path);
   const kind = architecture(gguf.metadata.get('general.architecture'), () => decoderConfig(path, ggufConfig(gguf)));
-  const tokenizer = gguf.metadata.has('tokenizer.ggml.model') ? Tokenizer.fromGguf(gguf.metadata) : undefined;
+  const tokenizer = gguf.metadata.has('tokenizer.ggml.model') ? tokenizerFromGguf(gguf.metadata) : undefined;
   const name = gguf.metadata.get('general.name');
   const title = typeof name === 'string' ? `a GGUF model, ${name}` : 'a GGUF model';
   return modelReport(title, path, contents(gguf), kind, tokenizer, { ggufVersion: gguf.version });

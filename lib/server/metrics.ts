@@ -2,7 +2,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { EngineStats } from '../engine/engine.js';
 import { QueueFull } from '../flow/quota.js';
-import type { ServedModel } from './context.js';
+import type { Model } from '../model.js';
 
 /** How a sequence ended that did not come to its end. Refused is one that found the queue full. */
 export type Failed = 'abort' | 'error' | 'refused';
@@ -12,6 +12,9 @@ export function failedAs(error: unknown, left: boolean): Failed {
   if (error instanceof QueueFull) return 'refused';
   return left ? 'abort' : 'error';
 }
+
+/** Served models by name. */
+type Models = ReadonlyMap<string, { readonly model: Model }>;
 
 // Seconds, from a token on a fast device to a long answer on a slow one.
 const tokenSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -38,7 +41,7 @@ export class Metrics {
 
   constructor(
     prefix: string,
-    private readonly models: ReadonlyMap<string, ServedModel>,
+    private readonly models: Models,
   ) {
     const registers = [this.registry];
     const labelNames = ['model_name'];
@@ -133,7 +136,7 @@ export interface Followed {
 }
 
 /** What the engines say of themselves, read when somebody asks. */
-function engineGauges(prefix: string, models: ReadonlyMap<string, ServedModel>, registry: Registry): void {
+function engineGauges(prefix: string, models: Models, registry: Registry): void {
   /** Of engines that have begun: asking for one would make it. */
   const each = (set: (labels: { model_name: string }, stats: EngineStats) => void): void => {
     for (const [name, { model }] of models) {

@@ -6,11 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { openWeights } from '../../lib/files/folder-weights.js';
 import { GGML_TYPES } from '../../lib/files/ggml-types.js';
 import { readGguf } from '../../lib/files/gguf.js';
 import { check, readJson } from '../../lib/files/json.js';
 import { openSafetensors, readSafetensors } from '../../lib/files/safetensors.js';
-import { openWeights, type Weights } from '../../lib/files/weights.js';
+import type { Weights } from '../../lib/files/weights.js';
 import { ggufConfig } from '../../lib/models/gguf.js';
 import { headOf, memoryFile, random, safetensorsBytes, sharedData, smallGguf } from './memory.js';
 

@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openWeights } from '../../lib/files/folder-weights.js';
 import { openSafetensors, readSafetensors, type SavedTensor, saveSafetensors } from '../../lib/files/safetensors.js';
-import { openWeights } from '../../lib/files/weights.js';
 import { memoryFile, safetensorsBytes, sharedData } from './memory.js';
 
 let folder: string;

@@ -1,8 +1,8 @@
 // A GGUF model seen as a Hugging Face folder: names, row order, config.
 
 import { describe, expect, it } from 'vitest';
+import { openWeights } from '../../lib/files/folder-weights.js';
 import { openGguf, readGguf } from '../../lib/files/gguf.js';
-import { openWeights } from '../../lib/files/weights.js';
 import { decoderConfig } from '../../lib/models/architectures/index.js';
 import { weightsOf } from '../../lib/models/config.js';
 import { ggufConfig } from '../../lib/models/gguf.js';

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe } from 'vitest';
 import { openGguf } from '../../lib/files/gguf.js';
+import { tokenizerFromGguf } from '../../lib/text/tokenizer/gguf-tokenizer.js';
 import { Tokenizer } from '../../lib/text/tokenizer/tokenizer.js';
 
 const folder = new URL('../../../shared/data/', import.meta.url);
@@ -30,7 +31,7 @@ export async function folderTokenizer(path: string): Promise<Tokenizer> {
 export function ggufTokenizer(path: string): Tokenizer {
   const file = openGguf(dataPath(path));
   try {
-    return Tokenizer.fromGguf(file.metadata);
+    return tokenizerFromGguf(file.metadata);
   } finally {
     file.close();
   }

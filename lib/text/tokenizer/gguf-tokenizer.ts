@@ -5,7 +5,7 @@
 // Token types: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
 
 import { splitOn, wholeWordFirst, wordPatterns } from './pretokenizer.js';
-import type { AddedTokenJson, TokenizerConfig, TokenizerParts } from './tokenizer.js';
+import { type AddedTokenJson, Tokenizer, type TokenizerConfig, type TokenizerParts } from './tokenizer.js';
 
 type Metadata = ReadonlyMap<string, unknown>;
 
@@ -32,8 +32,14 @@ const turnEnds = new Set([
   '<｜end▁of▁sentence｜>',
 ]);
 
-/** @throws Error naming the field, and what is supported. */
-export function tokenizerFromGguf(metadata: Metadata): TokenizerParts {
+/**
+ * The tokenizer in a GGUF file's metadata.
+ *
+ * @throws Error that names the field that is missing, or the tokenizer that is not supported and those that are.
+ */
+export const tokenizerFromGguf = (metadata: Metadata): Tokenizer => new Tokenizer(partsOf(metadata));
+
+function partsOf(metadata: Metadata): TokenizerParts {
   const kind = metadata.get('tokenizer.ggml.model');
   if (kind !== 'gpt2' && kind !== 'llama') {
     const found = typeof kind === 'string' ? `"${kind}" is not supported` : 'is missing';

@@ -1,4 +1,5 @@
-// Text to token ids and back, for a model's folder (tokenizer.json and its companions) or a GGUF file's metadata.
+// Text to token ids and back, for a model's folder (tokenizer.json and its companions); a GGUF file's metadata gives the
+// same parts in gguf-tokenizer.ts.
 //
 // Hugging Face's JavaScript library normalizes, finds added tokens, cuts into words and adds the special tokens;
 // byte-pair encoding itself and decoding are ours. Encoding is synchronous.
@@ -10,7 +11,6 @@ import { type Asker, type ChatRenderer, sharedRenderer } from '../chat/render-ap
 import { type ChatMessage, ChatTemplates, specialTokenNames, type TemplateOptions } from '../chat/template.js';
 import { BytePairModel, type BytePairOptions } from './bpe.js';
 import { type DecoderJson, Detokenizer, type DetokenizerOptions, decodingRules, TokenBytes } from './detokenizer.js';
-import { tokenizerFromGguf } from './gguf-tokenizer.js';
 import { exactPreTokenizer, type PreTokenizerJson } from './pretokenizer.js';
 
 export interface AddedTokenJson {
@@ -129,15 +129,6 @@ export class Tokenizer {
       ...namedTemplates(templateText),
     ]);
     return new Tokenizer({ json: json as TokenizerJson, config: merged, templates, source: path });
-  }
-
-  /**
-   * The tokenizer in a GGUF file's metadata.
-   *
-   * @throws Error naming the field that is missing or the tokenizer that isn't supported, and those that are.
-   */
-  static fromGguf(metadata: ReadonlyMap<string, unknown>): Tokenizer {
-    return new Tokenizer(tokenizerFromGguf(metadata));
   }
 
   /** Special tokens in the text are recognised; `addSpecialTokens` puts those around it that the model expects. */

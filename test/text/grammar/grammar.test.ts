@@ -9,7 +9,7 @@ import {
   type Vocabulary,
   vocabularyOf,
 } from '../../../lib/text/grammar/index.js';
-import { Tokenizer } from '../../../lib/text/tokenizer/tokenizer.js';
+import { tokenizerFromGguf } from '../../../lib/text/tokenizer/gguf-tokenizer.js';
 import { hasShared, shared } from '../../shared.js';
 import { randomSchema, seeded } from './schemas.js';
 import { randomText, smallVocabulary, takes, walksFit } from './walk.js';
@@ -314,9 +314,9 @@ describe.skipIf(!hasShared('smollm2-135m-instruct'))('on a vocabulary of 49152',
     // In time of this process, and the best of several: other programs take time too.
     const processed = (): number => process.cpuUsage().user / 1000;
     const slices: number[] = [];
-    let large = Tokenizer.fromGguf(gguf.metadata);
+    let large = tokenizerFromGguf(gguf.metadata);
     for (let round = 0; round < 3; round += 1) {
-      large = Tokenizer.fromGguf(gguf.metadata);
+      large = tokenizerFromGguf(gguf.metadata);
       let longest = 0;
       let last = processed();
       const beat = setInterval(() => {

@@ -2,8 +2,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { byteOfCharacter } from '../../../lib/text/tokenizer/detokenizer.js';
+import { tokenizerFromGguf } from '../../../lib/text/tokenizer/gguf-tokenizer.js';
 import { wordPatterns } from '../../../lib/text/tokenizer/pretokenizer.js';
-import { Tokenizer } from '../../../lib/text/tokenizer/tokenizer.js';
 import { dataText, describeWithData, fixtures, ggufTokenizer, smollm2, vocabularyVectors } from '../data.js';
 
 describeWithData('tokenizers of GGUF files', () => {
@@ -59,7 +59,7 @@ describeWithData('tokenizers of GGUF files', () => {
   });
 });
 
-describe('Tokenizer.fromGguf', () => {
+describe('tokenizerFromGguf', () => {
   const spm = (extra: Record<string, unknown> = {}): Map<string, unknown> =>
     new Map(
       Object.entries({
@@ -72,18 +72,18 @@ describe('Tokenizer.fromGguf', () => {
     );
 
   it('joins equal scores from the left', () => {
-    const tokenizer = Tokenizer.fromGguf(spm({ 'tokenizer.ggml.add_space_prefix': false }));
+    const tokenizer = tokenizerFromGguf(spm({ 'tokenizer.ggml.add_space_prefix': false }));
     expect(tokenizer.encode('aba', { addSpecialTokens: false })).toEqual([7, 5]);
     expect(tokenizer.encode('bab', { addSpecialTokens: false })).toEqual([8, 6]);
   });
 
   it('puts a space in front, unless the file says not to', () => {
-    const tokenizer = Tokenizer.fromGguf(spm());
+    const tokenizer = tokenizerFromGguf(spm());
     expect(tokenizer.encode('a')).toEqual([1, 9]);
     expect(tokenizer.decode([1, 9])).toBe('a');
     expect(tokenizer.decode([9], { continues: true })).toBe(' a');
     expect(tokenizer.encode('a<tool>\nb')).toEqual([1, 9, 10, 4, 3, 6]);
-    const bare = Tokenizer.fromGguf(
+    const bare = tokenizerFromGguf(
       spm({ 'tokenizer.ggml.add_space_prefix': false, 'tokenizer.ggml.add_bos_token': false }),
     );
     expect(bare.encode('a')).toEqual([5]);
@@ -91,13 +91,13 @@ describe('Tokenizer.fromGguf', () => {
   });
 
   it('takes unknown characters for the unknown token', () => {
-    const tokenizer = Tokenizer.fromGguf(spm({ 'tokenizer.ggml.add_space_prefix': false }));
+    const tokenizer = tokenizerFromGguf(spm({ 'tokenizer.ggml.add_space_prefix': false }));
     expect(tokenizer.encode('aéüb', { addSpecialTokens: false })).toEqual([5, 0, 6]);
   });
 
   it('knows tokens that end a turn by name', () => {
     const tokens = ['<s>', '<|im_end|>', '<|end|>', '<|return|>', '<|call|>', 'a'];
-    const tokenizer = Tokenizer.fromGguf(
+    const tokenizer = tokenizerFromGguf(
       new Map<string, unknown>([
         ['tokenizer.ggml.model', 'gpt2'],
         ['tokenizer.ggml.pre', 'gpt-4o'],
@@ -117,7 +117,7 @@ describe('Tokenizer.fromGguf', () => {
   it('cuts words with every pattern it names', () => {
     for (const pre of wordPatterns.keys()) {
       const tokens = [...byteOfCharacter.keys()];
-      const tokenizer = Tokenizer.fromGguf(
+      const tokenizer = tokenizerFromGguf(
         new Map<string, unknown>([
           ['tokenizer.ggml.model', 'gpt2'],
           ['tokenizer.ggml.pre', pre],
@@ -138,14 +138,14 @@ describe('Tokenizer.fromGguf', () => {
       metadata.delete(`tokenizer.ggml.${field}`);
       return metadata;
     };
-    expect(() => Tokenizer.fromGguf(new Map())).toThrow('gguf: tokenizer.ggml.model is missing: expected "gpt2"');
-    expect(() => Tokenizer.fromGguf(spm({ 'tokenizer.ggml.model': 'bert' }))).toThrow('"bert" is not supported');
-    expect(() => Tokenizer.fromGguf(without('tokens'))).toThrow('tokenizer.ggml.tokens is missing');
-    expect(() => Tokenizer.fromGguf(without('scores'))).toThrow('tokenizer.ggml.scores is missing');
-    expect(() => Tokenizer.fromGguf(spm({ 'tokenizer.ggml.scores': [1] }))).toThrow('has 1 entries: expected 11');
+    expect(() => tokenizerFromGguf(new Map())).toThrow('gguf: tokenizer.ggml.model is missing: expected "gpt2"');
+    expect(() => tokenizerFromGguf(spm({ 'tokenizer.ggml.model': 'bert' }))).toThrow('"bert" is not supported');
+    expect(() => tokenizerFromGguf(without('tokens'))).toThrow('tokenizer.ggml.tokens is missing');
+    expect(() => tokenizerFromGguf(without('scores'))).toThrow('tokenizer.ggml.scores is missing');
+    expect(() => tokenizerFromGguf(spm({ 'tokenizer.ggml.scores': [1] }))).toThrow('has 1 entries: expected 11');
     const bpe = spm({ 'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.pre': 'bloom' });
-    expect(() => Tokenizer.fromGguf(bpe)).toThrow(/pre "bloom" is not supported: expected one of default, gpt-2, /);
+    expect(() => tokenizerFromGguf(bpe)).toThrow(/pre "bloom" is not supported: expected one of default, gpt-2, /);
     bpe.set('tokenizer.ggml.pre', 'smollm');
-    expect(() => Tokenizer.fromGguf(bpe)).toThrow('tokenizer.ggml.merges is missing');
+    expect(() => tokenizerFromGguf(bpe)).toThrow('tokenizer.ggml.merges is missing');
   });
 });

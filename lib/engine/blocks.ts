@@ -31,11 +31,11 @@ export class BlockPool {
     return this.total - this.available;
   }
 
-  /** The blocks, from the first on, at most `most`, whose names are known. They are not taken by that. */
-  find(names: BlockNames, most: number): number[] {
+  /** The blocks from `first` to before `end` whose names are known, up to the first that is not. They are not taken. */
+  find(names: BlockNames, first: number, end: number): number[] {
     const found: number[] = [];
-    while (found.length < most) {
-      const block = this.#byName.get(names.at(found.length));
+    while (first + found.length < end) {
+      const block = this.#byName.get(names.at(first + found.length));
       if (block === undefined) break;
       found.push(block);
     }

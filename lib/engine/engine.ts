@@ -73,8 +73,8 @@ export class Engine {
     private readonly watchers: ReadonlySet<EngineWatcher> = new Set(),
   ) {
     this.settings = engineSettings(options, decoder);
-    const { maxBatch, stepTokens, blocks, adapterSlots, maxLoraRank, maxQueued, maxQueuedTokens } = this.settings;
-    this.#limits = { maxBatch, stepTokens, blocks, blockSize, adapterSlots };
+    const { adapterSlots, maxLoraRank, maxBatch, maxQueued, maxQueuedTokens } = this.settings;
+    this.#limits = { ...this.settings, blockSize };
     this.#scheduler = new Scheduler(this.#limits);
     this.#quota = new Quota({ requests: maxBatch + maxQueued, tokens: maxQueuedTokens });
     this.#adapters = new AdapterBuffers(decoder, adapterSlots, maxLoraRank);
@@ -84,7 +84,7 @@ export class Engine {
 
   /** Tokens that one sequence may have, its prompt included. */
   get capacity(): number {
-    return Math.min(this.decoder.config.contextLength, this.settings.blocks * blockSize);
+    return Math.min(this.decoder.config.contextLength, this.#scheduler.memory.capacity);
   }
 
   /**
@@ -133,15 +133,15 @@ export class Engine {
   }
 
   stats(): EngineStats {
-    const { pool, running, waiting, parked, prefixHits, prefixQueries, preemptions } = this.#scheduler;
+    const { memory, running, waiting, parked, prefixHits, prefixQueries, preemptions } = this.#scheduler;
     const names = (of: Iterable<AnyJob>): string[] => [
       ...new Set([...of].flatMap(({ adapter }) => (adapter ? [adapter.name ?? adapterKey(adapter)] : []))),
     ];
     return {
       running: running.length,
       waiting: waiting.length + parked.size,
-      blocksUsed: pool.used,
-      blocksTotal: pool.total,
+      blocksUsed: memory.used,
+      blocksTotal: memory.total,
       blockSize,
       prefixHits,
       prefixQueries,
@@ -261,8 +261,9 @@ export class Engine {
     );
     const began = performance.now();
     try {
+      this.#runner.copyStates(this.#scheduler.takeCopies());
       const step = this.#runner.run(parts);
-      this.#scheduler.commit(parts);
+      this.#runner.copyStates(this.#scheduler.commit(parts));
       return { ...step, parts, began };
     } catch (error) {
       const tokens = Promise.reject(error);
@@ -350,7 +351,7 @@ export class Engine {
   #failAll(error: unknown): void {
     this.#reset();
     for (const job of this.#scheduler.all) job.fail(error);
-    this.#scheduler.pool.forget();
+    this.#scheduler.memory.forget();
   }
 
   // Frees what is on the device.

@@ -2,6 +2,7 @@
 import type { Adapter } from '../lora/adapter.js';
 import type { BlockNames } from './blocks.js';
 import { Tally } from './logits.js';
+import type { Held } from './memory.js';
 import type { Sampling } from './sampling.js';
 import type { StepSequence } from './step.js';
 
@@ -44,7 +45,7 @@ export abstract class Job implements StepSequence {
   computed = 0;
   cached = 0;
   passed = 0;
-  blocks: number[] = [];
+  held: Held | undefined;
   names: BlockNames | undefined;
   #ended = false;
   readonly #signal: AbortSignal | undefined;

@@ -2,8 +2,11 @@
 import { freemem } from 'node:os';
 import { z } from 'zod';
 import { cudaInfo, type Device } from '../core/device.js';
+import type { DType } from '../core/dtype.js';
+import type { DecoderConfig } from '../models/config.js';
 import type { Decoder } from '../models/decoder.js';
-import { blockBytes, blockSize, memoryPlan } from '../models/memory.js';
+import { blockBytes, blockSize, memoryPlan, stateBytes } from '../models/memory.js';
+import { type MemoryLimits, mostHeld } from './memory.js';
 
 export interface EngineOptions {
   /** Sequences that run at once. Default 32. */
@@ -44,8 +47,10 @@ const schema = z.strictObject({
 export interface EngineSettings {
   maxBatch: number;
   stepTokens: number;
-  /** Blocks of the KV cache. */
-  blocks: number;
+  /** Blocks of the KV cache, for each group of layers: see memoryPlan. */
+  groups: MemoryLimits['groups'];
+  /** Places for states: see MemoryLimits. */
+  states: number;
   maxQueued: number;
   maxQueuedTokens: number;
   adapterSlots: number;
@@ -70,16 +75,49 @@ export function engineSettings(options: EngineOptions, { config, device, dtype }
   const { maxQueued = 10_000, maxQueuedTokens = 4_000_000 } = result.data;
   // Beside a full batch but one that decodes, a prompt gets on: it takes up to three tokens at once (see chunk).
   const stepTokens = Math.max(result.data.stepTokens ?? 256, maxBatch + 2);
-  const bytes = memoryPlan(config).groups.reduce((sum, group) => sum + blockBytes(group, dtype), 0);
-  const tokens = Math.max(config.contextLength, maxBatch * Math.min(config.contextLength, 1024));
-  const wanted = Math.ceil(tokens / blockSize);
-  const blocks = Math.floor(
-    result.data.cacheBytes
-      ? result.data.cacheBytes / bytes
-      : Math.min(wanted, (freeBytes(device) * shareOfFree) / bytes),
-  );
-  if (blocks < 1) throw new RangeError(`engine: the cache has no room for one block of ${bytes} bytes: set cacheBytes`);
-  return { maxBatch, stepTokens, blocks, maxQueued, maxQueuedTokens, adapterSlots, maxLoraRank, trainingShare };
+  const cacheBytes = result.data.cacheBytes;
+  const budget = cacheBytes ?? freeBytes(device) * shareOfFree;
+  const memory = shared(config, dtype, { maxBatch, stepTokens }, budget, cacheBytes !== undefined);
+  return { maxBatch, stepTokens, ...memory, maxQueued, maxQueuedTokens, adapterSlots, maxLoraRank, trainingShare };
+}
+
+/** Snapshots of states that are kept for each sequence that may run. */
+const snapshotsEach = 2;
+
+/**
+ * Shares `budget` bytes out among the groups of layers and the states, in proportion to what they want: one whole context
+ * and 1,024 tokens of each sequence of a full batch, but of a window no more than it holds. `fill` takes all of it.
+ *
+ * @throws RangeError if there is no room for one block of each group and one state.
+ */
+function shared(
+  config: DecoderConfig,
+  dtype: DType,
+  { maxBatch, stepTokens }: { maxBatch: number; stepTokens: number },
+  budget: number,
+  fill: boolean,
+): Pick<EngineSettings, 'groups' | 'states'> {
+  const plan = memoryPlan(config);
+  const groups = plan.groups.map((group) => {
+    const most = Math.min(config.contextLength, mostHeld(group.window, stepTokens, blockSize) * blockSize);
+    const wanted = Math.ceil(Math.max(most, maxBatch * Math.min(most, 1024)) / blockSize);
+    return { window: group.window, wanted, bytes: blockBytes(group, dtype) };
+  });
+  const each = stateBytes(plan);
+  const wantedStates = each === 0 ? 0 : 1 + maxBatch * (1 + snapshotsEach);
+  const wantedBytes = groups.reduce((sum, { wanted, bytes }) => sum + wanted * bytes, wantedStates * each);
+  const bytes = fill ? budget : Math.min(budget, wantedBytes);
+  // One zero state and one that runs at least.
+  const states = each === 0 ? 0 : Math.max(2, Math.floor((wantedStates * bytes) / wantedBytes));
+  // What goes with each block of the first group: exact where that is the only one.
+  const unit = groups.reduce((sum, group) => sum + (group.wanted / groups[0]!.wanted) * group.bytes, 0);
+  const first = groups.length === 0 ? 0 : Math.max(0, bytes - states * each) / unit;
+  const blocks = groups.map(({ wanted }) => Math.floor((wanted / groups[0]!.wanted) * first));
+  if (states * each > bytes || blocks.some((count) => count < 1)) {
+    const least = groups.reduce((sum, group) => sum + group.bytes, states * each);
+    throw new RangeError(`engine: the cache has no room for one block of ${least} bytes: set cacheBytes`);
+  }
+  return { groups: groups.map(({ window }, g) => ({ window, blocks: blocks[g]! })), states };
 }
 
 /** What the device has left, for as much as this process may take. */

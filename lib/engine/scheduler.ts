@@ -11,12 +11,13 @@
 
 import { WaitingLines } from '../flow/waiting.js';
 import { type Admission, admit } from './admission.js';
-import { BlockNames, BlockPool } from './blocks.js';
+import { BlockNames } from './blocks.js';
+import { SequenceMemory, type StateCopy } from './memory.js';
 import type { Part, SchedulerLimits, Sequence } from './sequence.js';
 import { SlotTable } from './slots.js';
 
 export class Scheduler<S extends Sequence> implements Admission<S> {
-  readonly pool: BlockPool;
+  readonly memory: SequenceMemory;
   readonly slots: SlotTable<string>;
   readonly waiting = new WaitingLines<S>();
   /** In the order of their admission. */
@@ -25,13 +26,14 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
   readonly parked = new Set<S>();
   /** They run one by one, because one of them made a step fail. */
   readonly #suspects = new Set<S>();
+  #copies: StateCopy[] = [];
   /** In tokens of prompts. */
   prefixQueries = 0;
   prefixHits = 0;
   preemptions = 0;
 
   constructor(readonly limits: SchedulerLimits) {
-    this.pool = new BlockPool(limits.blocks);
+    this.memory = new SequenceMemory(limits);
     this.slots = new SlotTable(limits.adapterSlots);
   }
 
@@ -76,7 +78,7 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
     let left = this.limits.stepTokens;
     for (const sequence of [...this.running]) {
       if (left === 0) break;
-      if (!isDecoding(sequence) || !this.#grow(sequence)) continue;
+      if (!isDecoding(sequence) || !this.#grow(sequence, 1)) continue;
       parts.push(this.#advance(sequence, 1));
       left--;
     }
@@ -88,8 +90,9 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
     for (const [i, line] of lines.entries()) {
       let share = Math.ceil(left / (lines.length - i));
       for (const [n, sequence] of line.entries()) {
-        const count = chunk(sequence, Math.ceil(share / (line.length - n)));
-        if (count === 0) continue;
+        const count = this.#chunk(sequence, Math.ceil(share / (line.length - n)));
+        // Nobody gives its place up for a prompt: it may be in this step already.
+        if (count === 0 || !this.#grow(sequence, count, parts.length === 0)) continue;
         parts.push(this.#advance(sequence, count));
         share -= count;
         left -= count;
@@ -98,21 +101,28 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
     return parts;
   }
 
-  /** These parts are on their way to the device: the blocks of prompts that they fill may be taken over from now on. */
-  commit(parts: readonly Part<S>[]): void {
-    const { blockSize } = this.limits;
-    for (const { sequence, from, count } of parts) {
-      const { names, blocks, promptLength } = sequence;
-      const full = Math.floor(Math.min(from + count, promptLength) / blockSize);
-      if (names) for (let i = Math.floor(from / blockSize); i < full; i++) this.pool.name(blocks[i]!, names.at(i));
-    }
+  /**
+   * These parts are on their way to the device: the blocks of prompts that they fill may be taken over from now on.
+   *
+   * @returns the copies of states that are to be made after the step.
+   */
+  commit(parts: readonly Part<S>[]): StateCopy[] {
+    return parts.flatMap(({ sequence, from, count }) => {
+      const { names, held, promptLength } = sequence;
+      return (names && held && this.memory.name(held, names, promptLength, from, from + count)) ?? [];
+    });
+  }
+
+  /** The copies of states that the next step needs. They are given once. */
+  takeCopies(): StateCopy[] {
+    return this.#copies.splice(0);
   }
 
   /** Sends all that run back to wait; they will run one by one until they are trusted. The cache is forgotten. */
   restart(): void {
     for (const sequence of this.running) this.#suspects.add(sequence);
     for (const sequence of [...this.running].reverse()) this.#preempt(sequence);
-    this.pool.forget();
+    this.memory.forget();
   }
 
   /** It has shown that it does not make steps fail. */
@@ -120,28 +130,27 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
     this.#suspects.delete(sequence);
   }
 
-  /** Lets a waiting sequence run if there are blocks for all its tokens, those of `leaving` included. */
+  /** Lets a waiting sequence run if there is memory for all its tokens, that of `leaving` included. */
   start(sequence: S, leaving?: S): boolean {
-    const { limits, pool, slots } = this;
-    const { promptLength } = sequence;
     this.#takeKey(sequence);
-    // Two tokens of the prompt at least are left: see the head of this file.
-    const most = Math.max(0, Math.floor((promptLength - 2) / limits.blockSize));
-    const known = sequence.chooses && sequence.names ? pool.find(sequence.names, most) : [];
-    const needed = Math.ceil(sequence.length / limits.blockSize) - known.length;
-    const given = leaving ? pool.freedBy(leaving.blocks.filter((block) => !known.includes(block))) : 0;
-    // Room for those that run to grow into, so that the newcomer does not send one of them away.
+    const { length, promptLength, chooses, names } = sequence;
+    // Room for running sequences to grow into, so that the newcomer does not preempt one of them.
     const spare = this.running.length - (leaving ? 1 : 0);
-    if (needed + spare > pool.available - pool.unowned(known) + given) return false;
-    for (const block of known) pool.share(block);
-    if (leaving) this.#giveWay(leaving);
-    sequence.blocks = [...known, ...Array.from({ length: needed }, () => pool.take()!)];
-    sequence.computed = known.length * limits.blockSize;
-    sequence.cached = sequence.computed;
+    const request = { length, promptLength, names: chooses ? names : undefined };
+    const opened = this.memory.open(request, spare, leaving?.held);
+    if (!opened) return false;
+    if (leaving) {
+      leaving.held = undefined; // given up for the newcomer
+      this.#giveWay(leaving);
+    }
+    sequence.held = opened.held;
+    sequence.computed = opened.known;
+    sequence.cached = opened.known;
     sequence.passed = 0;
-    if (sequence.chooses) this.prefixQueries += promptLength;
-    this.prefixHits += sequence.computed;
-    if (sequence.adapterKey !== undefined) slots.take(sequence.adapterKey);
+    if (opened.begin) this.#copies.push(opened.begin);
+    if (chooses) this.prefixQueries += promptLength;
+    this.prefixHits += opened.known;
+    if (sequence.adapterKey !== undefined) this.slots.take(sequence.adapterKey);
     this.waiting.serve(sequence);
     this.running.push(sequence);
     return true;
@@ -157,24 +166,31 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
 
   #planAlone(only: S): Part<S>[] {
     const ready = this.running.includes(only) || (only.tokens.length >= only.length && this.start(only));
-    const count = ready && missing(only) > 0 ? chunk(only, this.limits.stepTokens) : 0;
-    return count > 0 && this.#grow(only) ? [this.#advance(only, count)] : [];
+    const count = ready && missing(only) > 0 ? this.#chunk(only, this.limits.stepTokens) : 0;
+    return count > 0 && this.#grow(only, count) ? [this.#advance(only, count)] : [];
   }
 
-  // Makes room for one more token. False if the sequence had to give up its place for it.
-  #grow(sequence: S): boolean {
-    while (sequence.computed === sequence.blocks.length * this.limits.blockSize) {
-      const block = this.pool.take();
-      if (block !== undefined) {
-        sequence.blocks.push(block);
-        break;
-      }
+  // Makes room for `count` more tokens, by preemption where `preempts`. False if there is none, or the sequence itself had
+  // to give up its place.
+  #grow(sequence: S, count: number, preempts = true): boolean {
+    while (!this.memory.extend(sequence.held!, sequence.computed, sequence.computed + count)) {
+      if (!preempts) return false;
       const newest = this.running.at(-1)!;
       this.preemptions++;
       this.#preempt(newest);
       if (newest === sequence) return false;
     }
     return true;
+  }
+
+  // How many tokens to take of at most `room`: never a single one of a longer prompt, and none past a state's snapshot.
+  #chunk({ length, computed, promptLength }: S, room: number): number {
+    const prompt = Math.max(0, promptLength - computed);
+    if (prompt === 0) return Math.min(room, length - computed);
+    const stop = this.memory.nextStop(computed, promptLength) - computed;
+    if (room >= stop) return stop + (stop === prompt ? Math.min(room - prompt, length - promptLength) : 0);
+    const count = prompt - room === 1 ? room - 1 : room;
+    return count === 1 ? 0 : count;
   }
 
   #advance(sequence: S, count: number): Part<S> {
@@ -200,8 +216,12 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
     const at = this.running.indexOf(sequence);
     if (at < 0) return;
     this.running.splice(at, 1);
-    this.pool.free(sequence.blocks);
-    sequence.blocks = [];
+    const { held } = sequence;
+    if (held) {
+      this.memory.close(held);
+      this.#copies = this.#copies.filter(({ to }) => to !== held.place);
+    }
+    sequence.held = undefined;
     sequence.computed = 0;
     if (sequence.adapterKey !== undefined) this.slots.leave(sequence.adapterKey);
   }
@@ -224,13 +244,4 @@ function byClient<S extends Sequence>(sequences: readonly S[]): S[][] {
     of.needs += missing(sequence);
   }
   return [...lines.values()].sort((a, b) => a.needs - b.needs).map(({ line }) => line);
-}
-
-// How many tokens to take of at most `room`: never a single one of a longer prompt.
-function chunk({ length, computed, promptLength }: Sequence, room: number): number {
-  const prompt = Math.max(0, promptLength - computed);
-  if (prompt === 0) return Math.min(room, length - computed);
-  if (room >= prompt) return prompt + Math.min(room - prompt, length - promptLength);
-  const count = prompt - room === 1 ? room - 1 : room;
-  return count === 1 ? 0 : count;
 }

@@ -2,6 +2,7 @@
 
 import type { Waiter } from '../flow/waiting.js';
 import type { BlockNames } from './blocks.js';
+import type { Held, MemoryLimits } from './memory.js';
 
 /** A sequence as the scheduler sees it. */
 export interface Sequence extends Waiter {
@@ -22,7 +23,8 @@ export interface Sequence extends Waiter {
   length: number;
   /** Tokens whose keys and values are in the cache, or on their way. */
   computed: number;
-  blocks: number[];
+  /** What it holds of the memory; undefined while it does not run. */
+  held: Held | undefined;
   /** The names of the prompt's full blocks. */
   names: BlockNames | undefined;
   /** Prompt tokens that were found in the cache when it was admitted last. */
@@ -39,13 +41,8 @@ export interface Part<S> {
   samples: boolean;
 }
 
-export interface SchedulerLimits {
-  blocks: number;
-  /** Tokens in a block. */
-  blockSize: number;
+export interface SchedulerLimits extends MemoryLimits {
   /** Sequences that run at once. */
   maxBatch: number;
-  /** Tokens in one step. */
-  stepTokens: number;
   adapterSlots: number;
 }

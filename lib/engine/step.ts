@@ -9,14 +9,15 @@ import { type Recording, recordCalls } from '../core/recording.js';
 import { keep, scope } from '../core/scope.js';
 import { type Tensor, tensor, viewOf } from '../core/tensor.js';
 import type { Decoder } from '../models/decoder.js';
-import { DecoderMemory, type MemoryPlan, memoryPlan } from '../models/memory.js';
+import { DecoderMemory, memoryPlan } from '../models/memory.js';
 import { maximum } from '../ops/binary.js';
 import { gather } from '../ops/copy.js';
 import { embedding } from '../ops/embedding.js';
 import { slice } from '../ops/view.js';
 import type { AdapterBuffers } from './adapter-buffers.js';
-import { Frame, type FrameSequence, frameShape } from './frame.js';
+import { Frame, type FrameLayout, type FrameSequence, frameShape } from './frame.js';
 import { adjust, adjusts, type LogitRules, type Logprobs, logprobsOf, readLogprobs } from './logits.js';
+import type { StateCopy } from './memory.js';
 import type { Sampling } from './sampling.js';
 import type { Part, SchedulerLimits } from './sequence.js';
 
@@ -51,7 +52,7 @@ interface Kept {
 }
 
 export class StepRunner<S extends StepSequence> {
-  readonly #plan: MemoryPlan;
+  readonly #layout: FrameLayout;
   readonly #memory: DecoderMemory;
   /** The tokens that the last step chose, then room for those that JavaScript sends. */
   readonly #tokens: Tensor;
@@ -65,9 +66,9 @@ export class StepRunner<S extends StepSequence> {
     private readonly slotOf: (sequence: S) => number | undefined,
   ) {
     const { device } = decoder;
-    this.#plan = memoryPlan(decoder.config);
-    const blocks = this.#plan.groups.map(() => limits.blocks);
-    this.#memory = new DecoderMemory(this.#plan, blocks, 1, device, decoder.dtype);
+    const blocks = limits.groups.map((group) => group.blocks);
+    this.#memory = new DecoderMemory(memoryPlan(decoder.config), blocks, limits.states, device, decoder.dtype);
+    this.#layout = { blockSize: limits.blockSize, freed: blocks, states: limits.states > 0 };
     this.#tokens = keep(tensor(new Int32Array(limits.maxBatch + limits.stepTokens), { device }));
   }
 
@@ -81,6 +82,11 @@ export class StepRunner<S extends StepSequence> {
     const tokens = chosen.data();
     tokens.catch(() => {}); // looked at when the step is delivered
     return { rows, tokens, ...reads };
+  }
+
+  /** Queues copies of states from place to place. */
+  copyStates(copies: readonly StateCopy[]): void {
+    for (const copy of copies) this.#memory.copyState(copy);
   }
 
   /** Frees what only a running batch needs. */
@@ -112,10 +118,10 @@ export class StepRunner<S extends StepSequence> {
     const same = this.#kept?.key === key;
     if (!same) {
       this.#drop();
-      this.#kept = { key, frame: new Frame(shape, this.decoder.device), recording: undefined };
+      this.#kept = { key, frame: new Frame(shape, this.#layout, this.decoder.device), recording: undefined };
     }
     const kept = this.#kept!;
-    kept.frame.write(parts, this.limits.blockSize, () => 0, this.slotOf); // the tokens are where the last step left them
+    kept.frame.write(parts, () => 0, this.slotOf); // the tokens are where the last step left them
     const body = (): void => {
       this.#forward(kept.frame, tokensOf(viewOf(this.#tokens, [shape.rows], [1])), parts, adapted);
     };
@@ -127,13 +133,13 @@ export class StepRunner<S extends StepSequence> {
   }
 
   #once(parts: readonly Part<S>[]): Reads<S> {
-    const { blockSize, adapterSlots } = this.limits;
-    using frame = new Frame(frameShape(parts, adapterSlots), this.decoder.device);
+    const { adapterSlots } = this.limits;
+    using frame = new Frame(frameShape(parts, adapterSlots), this.#layout, this.decoder.device);
     const known = parts.every(({ sequence, from, count }) => from + count <= sequence.tokens.length);
     return scope(() =>
       noGrad(() => {
         let { tokens } = frame;
-        if (known) frame.write(parts, blockSize, (sequence, i) => sequence.tokens[i]!, this.slotOf);
+        if (known) frame.write(parts, (sequence, i) => sequence.tokens[i]!, this.slotOf);
         else tokens = this.#lookUp(frame, parts);
         return this.#forward(frame, tokens, parts, this.#adapted(parts));
       }),
@@ -142,7 +148,7 @@ export class StepRunner<S extends StepSequence> {
 
   // Some tokens are known to the device alone: the frame says where each is, among the last step's or those sent along.
   #lookUp(frame: Frame, parts: readonly Part<S>[]): Tensor {
-    const { blockSize, maxBatch } = this.limits;
+    const { maxBatch } = this.limits;
     const sent = new Int32Array(frame.shape.tokens);
     let at = 0;
     const place = (sequence: S, i: number): number => {
@@ -151,7 +157,7 @@ export class StepRunner<S extends StepSequence> {
       sent[here] = sequence.tokens[i]!;
       return maxBatch + here;
     };
-    frame.write(parts, blockSize, place, this.slotOf);
+    frame.write(parts, place, this.slotOf);
     viewOf(this.#tokens, frame.tokens.shape, [1], maxBatch).write(sent);
     return tokensOf(gather(this.#tokens, 0, frame.tokens));
   }
@@ -159,9 +165,10 @@ export class StepRunner<S extends StepSequence> {
   #forward(frame: Frame, tokens: Tensor, parts: readonly Part<S>[], adapted: boolean): Reads<S> {
     const { decoder } = this;
     const { device } = decoder;
-    const { positions, boundaries, lengths, blockTables, places: slots } = frame;
-    const groups = this.#plan.groups.map(() => ({ slots, blockTables }));
-    const kept = this.#memory.kept({ lengths, groups, states: undefined });
+    const { positions, boundaries, lengths } = frame;
+    const groups = frame.places.map((slots, g) => ({ slots, blockTables: frame.blockTables[g]! }));
+    const inPlaces = this.#layout.states ? { places: frame.states, boundaries: frame.sequences } : undefined;
+    const kept = this.#memory.kept({ lengths, groups, states: inPlaces });
     const adapter = adapted ? { groups: this.adapters.groups(frame.order, frame.segments) } : undefined;
     const hidden = decoder.hidden({ tokens, positions, boundaries }, { adapter, kept });
     const count = frame.shape.rows;

@@ -57,7 +57,7 @@ export interface MemoryStep {
   /** For each group of the plan: see KeptBlocks. */
   groups: readonly Pick<KeptBlocks, 'slots' | 'blockTables'>[];
   /** See KeptState. Undefined where no part has a state. */
-  states: Pick<KeptState, 'from' | 'to' | 'boundaries'> | undefined;
+  states: Omit<KeptState, 'states'> | undefined;
 }
 
 /** The tensors. The bytes of blocks are touched as they are taken. */
@@ -65,12 +65,18 @@ export class DecoderMemory {
   readonly #blocks = new Map<BlockMemory, { group: number; keys: Tensor; values: Tensor }>();
   readonly #states = new Map<StateMemory, Tensor[]>();
 
-  /** `blocks` for each group of the plan; places for `places` states, the first of which stays zero. */
+  /**
+   * `blocks` for each group of the plan; where it has a window one more, which stays zero and stands for freed blocks.
+   * `places` for states, the first of which stays zero.
+   */
   constructor(plan: MemoryPlan, blocks: readonly number[], places: number, device: Device, dtype: DType) {
     for (const [group, { layers }] of plan.groups.entries()) {
       for (const layer of layers) {
-        const made = (): Tensor => keep(empty(kvShape(layer, blocks[group]!), { dtype, device }));
-        this.#blocks.set(layer, { group, keys: made(), values: made() });
+        const spare = layer.window === undefined ? 0 : 1;
+        const made = (): Tensor => keep(empty(kvShape(layer, blocks[group]! + spare), { dtype, device }));
+        const [keys, values] = [made(), made()];
+        if (spare > 0) for (const x of [keys, values]) clear(x, blocks[group]!);
+        this.#blocks.set(layer, { group, keys, values });
       }
     }
     for (const memory of plan.states) {
@@ -88,13 +94,11 @@ export class DecoderMemory {
     };
   }
 
-  /** Copies the states of one place to another. */
-  copyState(from: number, to: number): void {
+  /** Copies the states from one place to another. */
+  copyState({ from, to }: { from: number; to: number }): void {
     for (const state of [...this.#states.values()].flat()) {
-      const place = (at: number): Tensor =>
-        viewOf(state, state.shape.slice(1), state.strides.slice(1), at * state.strides[0]!);
-      using source = place(from);
-      using target = place(to);
+      using source = row(state, from);
+      using target = row(state, to);
       kernels.copy(target.handle, source.handle);
     }
   }
@@ -112,4 +116,11 @@ export class DecoderMemory {
   #keptState(memory: StateMemory, { states }: MemoryStep): KeptState {
     return { states: this.#states.get(memory)!, ...states! };
   }
+}
+
+const row = (x: Tensor, at: number): Tensor => viewOf(x, x.shape.slice(1), x.strides.slice(1), at * x.strides[0]!);
+
+function clear(x: Tensor, at: number): void {
+  using target = row(x, at);
+  kernels.fill(target.handle, 0);
 }

@@ -36,10 +36,8 @@ export interface KeptBlocks {
 export interface KeptState {
   /** Per shape, `[places, ...shape]` */
   states: readonly Tensor[];
-  /** i32 `[sequences]`: the place that each sequence's state is read from. */
-  from: Tensor;
-  /** i32 `[sequences]`: the place that it is written to. */
-  to: Tensor;
+  /** i32 `[sequences]`: the place of each sequence's state, which is read and replaced. */
+  places: Tensor;
   /** i32 `[sequences + 1]`: where each sequence's new tokens begin, and the end of the last. */
   boundaries: Tensor;
 }

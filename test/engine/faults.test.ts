@@ -132,7 +132,10 @@ describe('the loop', () => {
   it('runs in nobody’s asynchronous context', async () => {
     const caller = new AsyncLocalStorage<string>();
     const seen: (string | undefined)[] = [];
-    vi.spyOn(Scheduler.prototype, 'commit').mockImplementation(() => void seen.push(caller.getStore()));
+    vi.spyOn(Scheduler.prototype, 'commit').mockImplementation(() => {
+      seen.push(caller.getStore());
+      return [];
+    });
     await caller.run('first', () => all());
     expect(seen.length).toBeGreaterThan(0);
     expect(new Set(seen)).toEqual(new Set([undefined]));

@@ -19,13 +19,25 @@ export function sequence(
   salt += 1000;
   const tokens = typeof prompt === 'number' ? Array.from({ length: prompt }, (_, i) => salt + i) : [...prompt];
   const length = tokens.length;
-  const state = { length, computed: 0, cached: 0, passed: 0, blocks: [], names: undefined, adapterKey: undefined };
+  const state = { length, computed: 0, cached: 0, passed: 0, held: undefined, names: undefined, adapterKey: undefined };
   const most = chooses ? length + produces : length;
   return { client, tokens, promptLength: length, most, chooses, named: chooses, adapterNow, ...state };
 }
 
-export const scheduler = (limits: Partial<SchedulerLimits> = {}): Scheduler<Sequence> =>
-  new Scheduler({ blocks: 64, blockSize: 4, maxBatch: 4, stepTokens: 16, adapterSlots: 2, ...limits });
+/** Of one group of layers without a window, with `blocks` blocks, unless `groups` says otherwise. */
+export const scheduler = ({
+  blocks = 64,
+  ...limits
+}: Partial<SchedulerLimits> & { blocks?: number } = {}): Scheduler<Sequence> =>
+  new Scheduler({
+    groups: [{ blocks, window: undefined }],
+    states: 0,
+    blockSize: 4,
+    maxBatch: 4,
+    stepTokens: 16,
+    adapterSlots: 2,
+    ...limits,
+  });
 
 /** One step with its tokens read, as `[sequence's number among `all`, from, count]`. */
 export function step(of: Scheduler<Sequence>, all: readonly Sequence[], beside?: number): number[][] {
@@ -44,6 +56,6 @@ export function run(of: Scheduler<Sequence>): number {
   let steps = 0;
   while (step(of, []).length > 0) expect(++steps).toBeLessThan(1000);
   expect(of.waiting.length + of.running.length).toBe(0);
-  expect(of.pool.used).toBe(0);
+  expect(of.memory.used).toBe(0);
   return steps;
 }

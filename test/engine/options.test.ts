@@ -16,12 +16,12 @@ const config = { contextLength: 131_072, layers: Array.from({ length: 32 }, () =
 const on = (device: Device): Decoder => ({ config, device, dtype: 'bf16' }) as unknown as Decoder;
 
 it('the cache on a GPU is sized by what that GPU has left, not by the host', () => {
-  const { blocks } = engineSettings({}, on(new Device('cuda', 0)));
+  const { blocks } = engineSettings({}, on(new Device('cuda', 0))).groups[0]!;
   const bytes = blocks * blockBytes(memoryPlan(on(new Device('cuda', 0)).config).groups[0]!, 'bf16');
   expect(bytes).toBeGreaterThan(2 ** 28);
   expect(bytes).toBeLessThanOrEqual(2 ** 29);
   expect(() => engineSettings({}, on(new Device('cuda', 1)))).toThrow('no room for one block');
-  expect(engineSettings({ cacheBytes: bytes }, on(new Device('cuda', 1))).blocks).toBe(blocks);
+  expect(engineSettings({ cacheBytes: bytes }, on(new Device('cuda', 1))).groups[0]!.blocks).toBe(blocks);
 });
 
 it('a step always has room for a piece of a prompt beside a full batch', () => {

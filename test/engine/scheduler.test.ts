@@ -107,12 +107,12 @@ describe('admission', () => {
     const [waiting, running] = [sequence(2), sequence(20)];
     s.add(running);
     s.plan();
-    expect(s.pool.used).toBe(5);
+    expect(s.memory.used).toBe(5);
     s.add(waiting);
     s.remove(waiting);
     s.remove(running);
     s.remove(running);
-    expect(s.pool.used).toBe(0);
+    expect(s.memory.used).toBe(0);
     expect(s.plan()).toEqual([]);
   });
 });
@@ -134,7 +134,7 @@ describe('preemption', () => {
     const again = parts.filter(([which, , count]) => which === 1 && count! > 1);
     expect(again).toHaveLength(2);
     expect(again[1]![1]! + again[1]![2]!).toBeGreaterThan(8);
-    expect(s.pool.used).toBe(0);
+    expect(s.memory.used).toBe(0);
   });
 
   it('by restart runs all one by one until they are cleared', () => {
@@ -180,7 +180,7 @@ describe('preemption', () => {
         const fate = random(9);
         if (fate === 0) s.remove(one);
         if (fate === 1 && s.all.includes(one)) s.park(one);
-        expect(s.pool.used + s.pool.available).toBe(12);
+        expect(s.memory.used + s.memory.available).toBe(12);
       }
       while (step(s, all, random(8)).length > 0);
       for (const one of all) s.resume(one);
@@ -217,7 +217,7 @@ describe('prefixes', () => {
     s.add(sequence(prompt, { adapterNow: 'x', client: 'x' }));
     s.plan();
     expect(s.prefixHits).toBe(12);
-    expect(s.pool.used).toBe(4 + 1 + 4);
+    expect(s.memory.used).toBe(4 + 1 + 4);
     run(s);
   });
 
@@ -248,14 +248,14 @@ describe('BlockPool', () => {
     pool.free(first!);
     expect(pool.available).toBe(4);
     expect(pool.take()).toBe(second![1]);
-    expect(pool.find(names[1]!, 2)).toEqual([second![0]]);
-    expect(pool.find(names[0]!, 2)).toEqual(first);
+    expect(pool.find(names[1]!, 0, 2)).toEqual([second![0]]);
+    expect(pool.find(names[0]!, 0, 2)).toEqual(first);
     pool.share(second![0]!);
     expect(pool.take()).toBe(first![1]);
-    expect(pool.find(names[0]!, 2)).toEqual([first![0]]);
+    expect(pool.find(names[0]!, 0, 2)).toEqual([first![0]]);
     expect(pool.unowned([first![0]!, second![0]!])).toBe(1);
     pool.forget();
-    expect(pool.find(names[0]!, 2)).toEqual([]);
+    expect(pool.find(names[0]!, 0, 2)).toEqual([]);
     expect(pool.available).toBe(1);
   });
 

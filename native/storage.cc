@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
-#include "cuda/gpu.h"
+#include "cuda/device/gpu.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>

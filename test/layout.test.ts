@@ -1,6 +1,6 @@
 // Keeps the laws of the layout: who may include or import whom, one declaration per kernel, and small files.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const root = join(import.meta.dirname, '..');
@@ -79,17 +79,21 @@ describe('native', () => {
   });
 
   it('keeps the two devices apart', () => {
-    expect(
-      native.filter((file) => file.startsWith('native/cpu/') && /#include "\.\.\/(cuda|binding)/.test(read(file))),
-    ).toEqual([]);
-    expect(
-      native.filter((file) => file.startsWith('native/cuda/') && /#include "\.\.\/(cpu|binding)/.test(read(file))),
-    ).toEqual([]);
-    expect(
-      native.filter(
-        (file) => file.startsWith('native/simt/') && /#include "\.\.\/(cpu|cuda|binding)\//.test(read(file)),
-      ),
-    ).toEqual([]);
+    const crossing = (folder: string, others: RegExp): string[] =>
+      native
+        .filter((file) => file.startsWith(folder) && !file.includes('/selftest/'))
+        .filter((file) =>
+          [...read(file).matchAll(/#include "([^"]+)"/g)].some(([, to]) => others.test(join(file, '..', to!))),
+        );
+    expect(crossing('native/cpu/', /^native\/(cuda|binding)\//)).toEqual([]);
+    expect(crossing('native/cuda/', /^native\/(cpu|binding)\//)).toEqual([]);
+    expect(crossing('native/simt/', /^native\/(cpu|cuda|binding)\//)).toEqual([]);
+  });
+
+  it('keeps folders small enough to be read at a glance', () => {
+    const crowd = new Map<string, number>();
+    for (const file of native) crowd.set(dirname(file), (crowd.get(dirname(file)) ?? 0) + 1);
+    expect([...crowd].filter(([, count]) => count > 25)).toEqual([]);
   });
 
   it('has no kernel that could end the process', () => {

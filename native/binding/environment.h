@@ -9,7 +9,7 @@
 #include <napi.h>
 #include "../cpu/device.h"
 #include "../cpu/select.h"
-#include "../cuda/gpu.h"
+#include "../cuda/device/gpu.h"
 #include "../queue.h"
 #include "../tensor.h"
 

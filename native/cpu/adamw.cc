@@ -10,7 +10,7 @@
 #include <vector>
 #include "../kernels.h"
 #include "device.h"
-#include "simd.h"
+#include "tools/simd.h"
 
 namespace cpu::CPU_ISA {
 namespace {

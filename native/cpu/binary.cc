@@ -4,7 +4,7 @@
 // Comparisons give 1 or 0; maximum and minimum keep NaN. Kernels of the elementwise family that take one tensor are in
 // elementwise.cc.
 #include "../kernels.h"
-#include "map.h"
+#include "tools/map.h"
 
 namespace cpu::CPU_ISA {
 namespace {

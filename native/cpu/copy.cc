@@ -10,7 +10,7 @@
 #include <atomic>
 #include <string>
 #include "../kernels.h"
-#include "strided.h"
+#include "tools/strided.h"
 
 namespace cpu::CPU_ISA {
 namespace {

@@ -2,7 +2,7 @@
 //
 // The kernels' shapes are equal; strides are free. Backwards: dx = dout · f'(x).
 #include "../kernels.h"
-#include "map.h"
+#include "tools/map.h"
 
 namespace cpu::CPU_ISA {
 namespace {

@@ -6,7 +6,7 @@
 // order, in f32: no atomics, and the same sum every time.
 #include <string>
 #include "../kernels.h"
-#include "strided.h"
+#include "tools/strided.h"
 
 namespace cpu::CPU_ISA {
 namespace {

@@ -2,7 +2,7 @@
 //
 //   dgate = dout · up · f'(gate)      dup = dout · f(gate)
 #include "../kernels.h"
-#include "map.h"
+#include "tools/map.h"
 
 namespace cpu::CPU_ISA {
 namespace {

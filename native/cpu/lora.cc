@@ -9,8 +9,8 @@
 // once. W has no gradient. All tensors are contiguous.
 #include "../kernels.h"
 #include "device.h"
-#include "gemm.h"
-#include "simd.h"
+#include "products/gemm.h"
+#include "tools/simd.h"
 
 namespace cpu::CPU_ISA {
 namespace {

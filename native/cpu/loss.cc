@@ -17,8 +17,8 @@
 #include <vector>
 #include "../kernels.h"
 #include "device.h"
-#include "gemm.h"
-#include "simd.h"
+#include "products/gemm.h"
+#include "tools/simd.h"
 
 namespace cpu::CPU_ISA {
 namespace {

@@ -12,7 +12,7 @@
 // block, so they do not change with the number of threads. Sums are f32 in 64 partial sums (AVX-512) per row.
 #include "../kernels.h"
 #include "device.h"
-#include "simd.h"
+#include "tools/simd.h"
 
 namespace cpu::CPU_ISA {
 namespace {

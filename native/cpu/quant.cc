@@ -9,7 +9,7 @@
 #include <string>
 #include "../kernels.h"
 #include "device.h"
-#include "simd.h"
+#include "tools/simd.h"
 
 namespace cpu::CPU_ISA {
 namespace {

@@ -6,7 +6,7 @@
 // Numbers are made in f32 and then rounded; in a 16-bit format a uniform number may round up to `high`.
 #include "../kernels.h"
 #include "../philox.h"
-#include "strided.h"
+#include "tools/strided.h"
 
 namespace cpu::CPU_ISA {
 namespace {

@@ -10,8 +10,8 @@
 //
 // max and min give NaN if there is one; to argmax and argmin a NaN counts as the extreme. Ties go to the first.
 #include "../kernels.h"
-#include "functions.h"
-#include "strided.h"
+#include "tools/functions.h"
+#include "tools/strided.h"
 
 namespace cpu::CPU_ISA {
 namespace {

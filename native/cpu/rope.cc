@@ -11,7 +11,7 @@
 // at any position. A token's table is made once for all its heads. One thread per token.
 #include "../kernels.h"
 #include "device.h"
-#include "simd.h"
+#include "tools/simd.h"
 
 namespace cpu::CPU_ISA {
 namespace {

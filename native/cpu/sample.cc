@@ -15,8 +15,8 @@
 #include <string>
 #include "../kernels.h"
 #include "../philox.h"
-#include "functions.h"
-#include "strided.h"
+#include "tools/functions.h"
+#include "tools/strided.h"
 
 namespace cpu::CPU_ISA {
 namespace {

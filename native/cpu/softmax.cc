@@ -8,7 +8,7 @@
 // One thread per row, in three passes over it that hit cache. A row of nothing but -inf gives NaN, as 0 / 0 does.
 #include "../kernels.h"
 #include "device.h"
-#include "simd.h"
+#include "tools/simd.h"
 
 namespace cpu::CPU_ISA {
 namespace {

@@ -4,9 +4,9 @@
 // A block takes a piece of one tensor; it finds which by a search in the table. Every tensor is read and written once.
 #include <cmath>
 #include "../kernels.h"
-#include "launch.h"
-#include "reduce.cuh"
-#include "vector.cuh"
+#include "device/launch.h"
+#include "tools/reduce.cuh"
+#include "tools/vector.cuh"
 
 namespace cuda {
 namespace {

@@ -10,8 +10,8 @@
 //
 // An index outside the axis leaves its element out, and is a fault.
 #include "../kernels.h"
-#include "fault.cuh"
-#include "map.cuh"
+#include "device/fault.cuh"
+#include "tools/map.cuh"
 
 namespace cuda {
 namespace {

@@ -2,8 +2,8 @@
 //
 // The kernels' shapes are equal; strides are free (see map.cuh). Backwards: dx = dout · f'(x).
 #include "../kernels.h"
-#include "functions.cuh"
-#include "map.cuh"
+#include "tools/functions.cuh"
+#include "tools/map.cuh"
 
 namespace cuda {
 namespace {

@@ -6,10 +6,10 @@
 // first token with its id works. It looks through all later tokens, 32 ids at a time, and adds those with the same id in
 // their order, in f32: no atomics, and the same sum every time.
 #include "../kernels.h"
-#include "fault.cuh"
-#include "launch.h"
-#include "reduce.cuh"
-#include "vector.cuh"
+#include "device/fault.cuh"
+#include "device/launch.h"
+#include "tools/reduce.cuh"
+#include "tools/vector.cuh"
 
 namespace cuda {
 namespace {

@@ -4,8 +4,8 @@
 //
 // One pass, eight elements per thread where they lie side by side (see map.cuh). dgate may be gate, and dup up.
 #include "../kernels.h"
-#include "functions.cuh"
-#include "map.cuh"
+#include "tools/functions.cuh"
+#include "tools/map.cuh"
 
 namespace cuda {
 namespace {

@@ -9,9 +9,9 @@
 //
 // dout is bf16 or f16, out a multiple of 8, r at most 64. Returns false where that does not hold.
 #pragma once
-#include "launch.h"
-#include "tile.cuh"
-#include "vector.cuh"
+#include "device/launch.h"
+#include "tools/tile.cuh"
+#include "tools/vector.cuh"
 
 namespace cuda {
 

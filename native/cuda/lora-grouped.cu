@@ -10,10 +10,10 @@
 // once for the four. Which rows a place has is read on the device: the grid depends
 // on shapes alone, and may be captured.
 #include "../kernels.h"
-#include "fault.cuh"
-#include "launch.h"
-#include "reduce.cuh"
-#include "vector.cuh"
+#include "device/fault.cuh"
+#include "device/launch.h"
+#include "tools/reduce.cuh"
+#include "tools/vector.cuh"
 
 namespace cuda {
 namespace {

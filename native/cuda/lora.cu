@@ -10,9 +10,9 @@
 // dS and db come from one reading of dout (lora-gradient.cuh). A and B are f32 and small: where x is narrow they are
 // rounded to its format first, so that every large product runs on tensor cores. All tensors are contiguous.
 #include "../kernels.h"
-#include "launch.h"
+#include "device/launch.h"
 #include "lora-gradient.cuh"
-#include "matmul.h"
+#include "products/matmul.h"
 
 namespace cuda {
 namespace {

@@ -10,11 +10,11 @@
 // what the others cost: the host does not know them. The vocabulary is taken whole, eight words at a time where it is a
 // multiple of that.
 #include "../kernels.h"
-#include "fault.cuh"
-#include "launch.h"
-#include "matmul.h"
-#include "reduce.cuh"
-#include "vector.cuh"
+#include "device/fault.cuh"
+#include "device/launch.h"
+#include "products/matmul.h"
+#include "tools/reduce.cuh"
+#include "tools/vector.cuh"
 
 namespace cuda {
 namespace {

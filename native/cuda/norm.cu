@@ -12,7 +12,7 @@
 // each group of threads takes every groups-th row and adds them up for its own columns, in registers; then one thread per
 // column and 16 groups adds the groups' sums: a fixed order, without atomics.
 #include "../kernels.h"
-#include "row.cuh"
+#include "tools/row.cuh"
 
 namespace cuda {
 namespace {

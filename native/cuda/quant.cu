@@ -8,7 +8,7 @@
 // of numbers, eight elements each. Blocks begin at any even address, so they are read two bytes at a time.
 #include <string>
 #include "../kernels.h"
-#include "strided.cuh"
+#include "tools/strided.cuh"
 
 namespace cuda {
 namespace {

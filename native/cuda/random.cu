@@ -6,7 +6,7 @@
 // A thread makes two blocks of four numbers, in f32, and then rounds: eight neighbours, written at once where aligned.
 #include "../kernels.h"
 #include "../philox.h"
-#include "strided.cuh"
+#include "tools/strided.cuh"
 
 namespace cuda {
 namespace {

@@ -9,9 +9,9 @@
 //
 // max and min give NaN if there is one; to argmax and argmin a NaN counts as the extreme. Ties go to the first.
 #include "../kernels.h"
-#include "functions.cuh"
-#include "reduce.cuh"
-#include "strided.cuh"
+#include "tools/functions.cuh"
+#include "tools/reduce.cuh"
+#include "tools/strided.cuh"
 
 namespace cuda {
 namespace {

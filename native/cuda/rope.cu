@@ -11,9 +11,9 @@
 // heads, eight channels (or eight pairs) at a time where the rows allow. The angle is rounded to f32, as the published
 // models were trained with.
 #include "../kernels.h"
-#include "functions.cuh"
-#include "launch.h"
-#include "vector.cuh"
+#include "tools/functions.cuh"
+#include "device/launch.h"
+#include "tools/vector.cuh"
 
 namespace cuda {
 namespace {

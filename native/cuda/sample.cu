@@ -11,10 +11,10 @@
 // are kept.
 #include "../kernels.h"
 #include "../philox.h"
-#include "fault.cuh"
-#include "launch.h"
-#include "reduce.cuh"
-#include "vector.cuh"
+#include "device/fault.cuh"
+#include "device/launch.h"
+#include "tools/reduce.cuh"
+#include "tools/vector.cuh"
 
 namespace cuda {
 namespace {

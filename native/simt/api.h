@@ -1,4 +1,4 @@
-// The part of CUDA's runtime API that the device code uses, with CUDA's numbers. See runtime.cc, memory.cc and graph.cc.
+// The part of CUDA's runtime API that the device code uses, with CUDA's numbers. See runtime/ and memory/.
 //
 // Streams are lazy: work that was queued runs when somebody waits for it (or asks whether it is done), so that a missing
 // wait shows. A launch that fails makes the next wait on its stream, or on an event behind it, return

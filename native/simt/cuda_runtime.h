@@ -1,15 +1,15 @@
 // What <cuda_runtime.h> is on the software GPU: CUDA's qualifiers, built-in variables and functions, and the runtime API.
 //
-// Kernels start by simt::launch (see native/cuda/launch.h), never by <<<>>>, and have dynamic shared memory only, so
+// Kernels start by simt::launch (see native/cuda/device/launch.h), never by <<<>>>, and have dynamic shared memory only, so
 // __shared__ does not exist here.
 #pragma once
 #include <functional>
 #include "api.h"
-#include "atomics.h"
-#include "block.h"
+#include "memory/atomics.h"
+#include "blocks/block.h"
 #include "numbers.h"
 #include "vectors.h"
-#include "warp.h"
+#include "blocks/warp.h"
 
 namespace simt {
 

@@ -1,4 +1,4 @@
-// The instructions of native/cuda/hopper.cuh, and the products of native/cuda/wgmma.cuh, on the software GPU.
+// The instructions of native/cuda/tools/{hopper,wgmma}.cuh on the software GPU.
 #pragma once
 #include <cuda.h>
 #include <type_traits>

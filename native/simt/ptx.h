@@ -1,11 +1,11 @@
-// The instructions of native/cuda/ptx.cuh on the software GPU.
+// The instructions of native/cuda/tools/ptx.cuh on the software GPU.
 #pragma once
 #include <math.h>
 #include <cstring>
 #include "../dtype.h"
-#include "block.h"
-#include "shared.h"
-#include "warp.h"
+#include "blocks/block.h"
+#include "memory/shared.h"
+#include "blocks/warp.h"
 
 namespace simt {
 

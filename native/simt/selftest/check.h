@@ -6,7 +6,7 @@
 #include <functional>
 #include <string>
 #include <vector>
-#include "../../cuda/hopper.cuh"
+#include "../../cuda/tools/hopper.cuh"
 
 namespace selftest {
 

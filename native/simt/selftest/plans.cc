@@ -1,6 +1,6 @@
 // Which kernel a matrix product gets, for shapes that models have.
 #include <algorithm>
-#include "../../cuda/matmul-plan.h"
+#include "../../cuda/products/matmul-plan.h"
 #include "check.h"
 
 namespace selftest {

@@ -1,6 +1,6 @@
 // Streams, events, graphs, copies and memory.
-#include "../memory.h"
-#include "../stream.h"
+#include "../memory/memory.h"
+#include "../runtime/stream.h"
 #include "check.h"
 
 namespace selftest {

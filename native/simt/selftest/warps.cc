@@ -59,8 +59,8 @@ std::string atomics() {
   return got[0] == 40 * 96 && got[1] == 40 * 96 - 1 && got[2] == 0 ? "" : "the counts are wrong";
 }
 
-// A sum over the block through shared memory, twice, as native/cuda/reduce.cuh has it. Without the first barrier a warp
-// may overwrite what a slower one still has to read.
+// A sum over the block through shared memory, twice, as in native/cuda/tools/reduce.cuh. Without the first barrier a
+// warp may overwrite what a slower one still has to read.
 std::string blockSums(bool hasBarrier) {
   Buffer<float> out(2 * 128);
   const std::string problem = runKernel({1, 128, 128}, [=, to = out.get()] {

@@ -90,6 +90,11 @@ describe('native', () => {
     expect(crossing('native/simt/', /^native\/(cpu|cuda|binding)\//)).toEqual([]);
   });
 
+  it('has no two CUDA sources of one name, which tables of registers and emulated sources go by', () => {
+    const names = native.filter((file) => file.endsWith('.cu')).map((file) => basename(file));
+    expect(new Set(names).size).toBe(names.length);
+  });
+
   it('keeps folders small enough to be read at a glance', () => {
     const crowd = new Map<string, number>();
     for (const file of native) crowd.set(dirname(file), (crowd.get(dirname(file)) ?? 0) + 1);
@@ -102,12 +107,11 @@ describe('native', () => {
 });
 
 describe('kernels', () => {
-  const declared = new Map(
-    [...read('native/kernels.h').matchAll(/^ {2}KERNEL\((\w+), (.*?)\)\s*\\?$/gm)].map(([, name, list]) => [
-      name!,
-      list!.split(',').length,
-    ]),
-  );
+  const families = files('native/kernels', /\.h$/).map((file) => basename(file, '.h'));
+  const lists = families.flatMap((family) => [
+    ...read(`native/kernels/${family}.h`).matchAll(/^ {2}KERNEL\((\w+), (.*?)\)\s*\\?$/gm),
+  ]);
+  const declared = new Map(lists.map(([, name, list]) => [name!, list!.split(',').length]));
   const typed = new Map(
     [...read('lib/core/native.ts').matchAll(/^ {2}(\w+)\((.*)\): void;$/gm)].map(
       ([, name, list]) => [name!, list!.split(',').length] as const,
@@ -115,8 +119,25 @@ describe('kernels', () => {
   );
   const written = files('native/cpu', /\.cc$/).map(read).join('\n');
 
-  it('are declared', () => {
+  it('are declared, each once', () => {
     expect(declared.size).toBeGreaterThan(60);
+    expect(lists.length).toBe(declared.size);
+  });
+
+  it('are listed in families, each of which has a header and a file of its name on both devices', () => {
+    const listed = [...read('native/families.h').matchAll(/\bFAMILY\((\w+)\)/g)].map(([, family]) => family!);
+    expect(listed.sort()).toEqual(families);
+    const included = [...read('native/kernels.h').matchAll(/#include "kernels\/(\w+)\.h"/g)].map(([, name]) => name!);
+    expect(included.sort()).toEqual(families);
+    for (const family of families) {
+      const own = native.filter((file) => new RegExp(`/(cpu|cuda)/(.*/)?${family}\\.(cc|cu)$`).test(file));
+      expect(own, family).toHaveLength(2);
+    }
+  });
+
+  it('are included a family at a time, so that a new one costs seconds', () => {
+    const all = native.filter((file) => /#include ".*\bkernels\.h"/.test(read(file)));
+    expect(all).toEqual(['native/cpu/table.cc', 'native/cuda/device/absent.cc']);
   });
 
   it.each([...declared])('%s has its line in lib/core/native.ts, with %d arguments', (name, count) => {

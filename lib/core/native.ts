@@ -1,4 +1,4 @@
-// Loads the addon and types it: one line per kernel, in the order of native/kernels.h.
+// Loads the addon and types it: one line per kernel, in the order of native/kernels/.
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,32 +1,23 @@
 // The addon's exports: the kernels, one function each, and what tensor.cc and device.cc add.
-#include "call.h"
+#include "../families.h"
+#include "environment.h"
 #include "exports.h"
 
-namespace {
+// See bind.h.
+#define FAMILY(name) void bind_##name(napi_env env, napi_value exports);
+FAMILIES(FAMILY)
+#undef FAMILY
 
-#define BIND(name, ...)                                                                            \
-  napi_value name(napi_env env, napi_callback_info info) {                                         \
-    return call(env, info, #name, Environment::of(env).cpuPath().table->name, cuda::name);         \
-  }
-namespace bound {
-KERNELS(BIND)
-}
-#undef BIND
+namespace {
 
 Napi::Object start(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Environment(env));
   addTensors(env, exports);
   addDevices(env, exports);
-
   Napi::Object kernels = Napi::Object::New(env);
-#define ENTRY(name, ...)                                                                            \
-  {                                                                                                 \
-    napi_value function;                                                                            \
-    napi_create_function(env, #name, NAPI_AUTO_LENGTH, bound::name, nullptr, &function);            \
-    kernels[#name] = Napi::Value(env, function);                                                    \
-  }
-  KERNELS(ENTRY)
-#undef ENTRY
+#define FAMILY(name) bind_##name(env, kernels);
+  FAMILIES(FAMILY)
+#undef FAMILY
   exports["kernels"] = kernels;
   return exports;
 }

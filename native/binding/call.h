@@ -6,7 +6,8 @@
 #include <tuple>
 #include <utility>
 #include <vector>
-#include "environment.h"
+#include "../tensor.h"
+#include "lane.h"
 
 // A tensor's handle in JavaScript is an External that points to a Tensor; null and undefined stand for no tensor.
 Tensor& tensorOf(napi_env env, napi_value handle);
@@ -137,7 +138,7 @@ napi_value call(napi_env env, napi_callback_info info, const char* name, void (*
     std::apply([&](auto&... argument) { (argument.read(env, values[i++]), ...); }, arguments);
     std::apply([&](auto&... argument) { ((first = first ? first : argument.first()), ...); }, arguments);
     if (!first) throw std::runtime_error("no tensor was given");
-    Lane& lane = Environment::of(env).lane(first->place());
+    Lane& lane = laneOf(env, first->place());
     if (lane.gpu)
       lane.queue->push(std::make_shared<Call<cuda::Device, Args...>>(name, onCuda, *lane.gpu, std::move(arguments)));
     else

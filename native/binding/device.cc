@@ -1,5 +1,6 @@
 // Devices in JavaScript: what there is, what it holds, and waiting for it.
 #include "call.h"
+#include "environment.h"
 #include "exports.h"
 namespace {
 

@@ -38,6 +38,9 @@ Environment::~Environment() = default;
 
 Environment& Environment::of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
+Lane& laneOf(napi_env env, Place place) { return Environment::of(env).lane(place); }
+const cpu::Table& cpuTableOf(napi_env env) { return *Environment::of(env).cpuPath().table; }
+
 void Environment::close() {
   closing_ = true;
   for (auto& [place, lane] : lanes_) {

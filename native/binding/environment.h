@@ -7,17 +7,8 @@
 #include <memory>
 #include <string>
 #include <napi.h>
-#include "../cpu/device.h"
 #include "../cpu/select.h"
-#include "../cuda/device/gpu.h"
-#include "../queue.h"
-#include "../tensor.h"
-
-// A device's queue, with what its kernels need.
-struct Lane {
-  std::shared_ptr<cuda::Device> gpu;  // none for the CPU
-  std::unique_ptr<Queue> queue;
-};
+#include "lane.h"
 
 class Environment {
  public:

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <future>
 #include "call.h"
+#include "environment.h"
 #include "exports.h"
 
 Tensor& tensorOf(napi_env env, napi_value handle) {

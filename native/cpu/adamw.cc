@@ -8,7 +8,7 @@
 // Tensors are contiguous. All elements of all tensors are cut into pieces of one size, which the threads share.
 #include <cmath>
 #include <vector>
-#include "../kernels.h"
+#include "../kernels/adamw.h"
 #include "device.h"
 #include "tools/simd.h"
 

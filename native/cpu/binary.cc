@@ -3,7 +3,7 @@
 // All tensors have out's shape; a stride of 0 repeats. In f32 if any is floating-point, else in i32, which wraps around.
 // Comparisons give 1 or 0; maximum and minimum keep NaN. Kernels of the elementwise family that take one tensor are in
 // elementwise.cc.
-#include "../kernels.h"
+#include "../kernels/binary.h"
 #include "tools/map.h"
 
 namespace cpu::CPU_ISA {

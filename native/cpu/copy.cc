@@ -9,7 +9,7 @@
 // An index outside the axis leaves its element out, and the call fails with the first one.
 #include <atomic>
 #include <string>
-#include "../kernels.h"
+#include "../kernels/copy.h"
 #include "tools/strided.h"
 
 namespace cpu::CPU_ISA {

@@ -5,7 +5,7 @@
 // The backward sorts the tokens by id. Each row of dweight then belongs to one thread, which adds its tokens in their
 // order, in f32: no atomics, and the same sum every time.
 #include <string>
-#include "../kernels.h"
+#include "../kernels/embedding.h"
 #include "tools/strided.h"
 
 namespace cpu::CPU_ISA {

@@ -1,7 +1,7 @@
 // Gated activations: swiglu = silu(gate) · up, geglu = geluTanh(gate) · up. Shapes are equal; strides and formats free.
 //
 //   dgate = dout · up · f'(gate)      dup = dout · f(gate)
-#include "../kernels.h"
+#include "../kernels/gated.h"
 #include "tools/map.h"
 
 namespace cpu::CPU_ISA {

@@ -7,7 +7,7 @@
 //
 // The correction is the product's second term: r more steps of k in tiles that are computed anyway, so `out` is written
 // once. W has no gradient. All tensors are contiguous.
-#include "../kernels.h"
+#include "../kernels/lora.h"
 #include "device.h"
 #include "products/gemm.h"
 #include "tools/simd.h"

@@ -15,7 +15,7 @@
 #include <limits>
 #include <string>
 #include <vector>
-#include "../kernels.h"
+#include "../kernels/loss.h"
 #include "device.h"
 #include "products/gemm.h"
 #include "tools/simd.h"

@@ -10,7 +10,7 @@
 //
 // One thread per row. The sums over rows are taken in blocks of rows that depend on the shape alone, then block after
 // block, so they do not change with the number of threads. Sums are f32 in 64 partial sums (AVX-512) per row.
-#include "../kernels.h"
+#include "../kernels/norm.h"
 #include "device.h"
 #include "tools/simd.h"
 

@@ -7,7 +7,7 @@
 // Of the 4-bit formats, the low halves of the bytes are elements 0..15 and the high halves 16..31. The product of an
 // f16 and a byte is exact in f32, so each element is rounded once at most.
 #include <string>
-#include "../kernels.h"
+#include "../kernels/quant.h"
 #include "device.h"
 #include "tools/simd.h"
 

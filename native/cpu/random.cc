@@ -4,7 +4,7 @@
 //             backward is the same call on dout.
 //
 // Numbers are made in f32 and then rounded; in a 16-bit format a uniform number may round up to `high`.
-#include "../kernels.h"
+#include "../kernels/random.h"
 #include "../philox.h"
 #include "tools/strided.h"
 

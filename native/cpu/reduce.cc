@@ -9,7 +9,7 @@
 // lane is an output of its own).
 //
 // max and min give NaN if there is one; to argmax and argmin a NaN counts as the extreme. Ties go to the first.
-#include "../kernels.h"
+#include "../kernels/reduce.h"
 #include "tools/functions.h"
 #include "tools/strided.h"
 

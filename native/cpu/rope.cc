@@ -9,7 +9,7 @@
 //
 // The angle is rounded to f32, as the published models were trained with; its sine and cosine are good to about 1 ulp
 // at any position. A token's table is made once for all its heads. One thread per token.
-#include "../kernels.h"
+#include "../kernels/rope.h"
 #include "device.h"
 #include "tools/simd.h"
 

@@ -13,7 +13,7 @@
 // Nothing is sorted whole. To find where a top-k or top-p list ends, the logits are counted into buckets of decreasing
 // value, and only the bucket in which the list ends is looked at again. One thread per row.
 #include <string>
-#include "../kernels.h"
+#include "../kernels/sample.h"
 #include "../philox.h"
 #include "tools/functions.h"
 #include "tools/strided.h"

@@ -6,7 +6,7 @@
 //   all  [rows, cols]   contiguous
 //
 // One thread per row, in three passes over it that hit cache. A row of nothing but -inf gives NaN, as 0 / 0 does.
-#include "../kernels.h"
+#include "../kernels/softmax.h"
 #include "device.h"
 #include "tools/simd.h"
 

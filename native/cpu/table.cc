@@ -1,11 +1,22 @@
 // Compiled once per instruction set; the only name of that set's objects that stays visible outside them.
+#include "../kernels.h"
 #include "table.h"
+
+namespace {
+
+#define ENTRY(name, ...) cpu::CPU_ISA::name,
+#define FAMILY(name) constexpr cpu::Table_##name table_##name = {KERNELS_##name(ENTRY)};
+FAMILIES(FAMILY)
+#undef FAMILY
+#undef ENTRY
+
+}  // namespace
 
 #define JOIN(a, b) a##b
 #define TABLE(isa) JOIN(cpuTable_, isa)
 
 extern "C" const cpu::Table TABLE(CPU_ISA) = {
-#define ENTRY(name, ...) cpu::CPU_ISA::name,
-    KERNELS(ENTRY)
-#undef ENTRY
+#define FAMILY(name) &table_##name,
+    FAMILIES(FAMILY)
+#undef FAMILY
 };

@@ -1,13 +1,18 @@
-// The CPU's kernels of one instruction set, as a table: the binding calls through the table that was chosen at load.
+// The CPU's kernels of one instruction set, as a table by family: the binding calls through the table that was chosen at
+// load. A family's part is a struct of its own (kernel.h), so that this header does not change with a kernel.
 #pragma once
-#include "../kernels.h"
+#include "../families.h"
 
 namespace cpu {
 
+#define FAMILY(name) struct Table_##name;
+FAMILIES(FAMILY)
+#undef FAMILY
+
 struct Table {
-#define POINTER(name, ...) void (*name)(Device&, __VA_ARGS__);
-  KERNELS(POINTER)
-#undef POINTER
+#define FAMILY(name) const Table_##name* name;
+  FAMILIES(FAMILY)
+#undef FAMILY
 };
 
 }  // namespace cpu

@@ -3,7 +3,7 @@
 // The tensors' pointers travel as kernel arguments, hundreds at a time, so a step is one launch for almost any adapter.
 // A block takes a piece of one tensor; it finds which by a search in the table. Every tensor is read and written once.
 #include <cmath>
-#include "../kernels.h"
+#include "../kernels/adamw.h"
 #include "device/launch.h"
 #include "tools/reduce.cuh"
 #include "tools/vector.cuh"

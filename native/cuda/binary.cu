@@ -2,7 +2,7 @@
 //
 // All tensors have out's shape; a stride of 0 repeats. In f32 if any is floating-point, else in i32, which wraps around.
 // Comparisons give 1 or 0; maximum and minimum keep NaN. See map.cuh for the plan.
-#include "../kernels.h"
+#include "../kernels/binary.h"
 #include "tools/functions.cuh"
 #include "tools/map.cuh"
 

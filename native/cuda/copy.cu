@@ -9,7 +9,7 @@
 //               axis' length.
 //
 // An index outside the axis leaves its element out, and is a fault.
-#include "../kernels.h"
+#include "../kernels/copy.h"
 #include "device/fault.cuh"
 #include "tools/map.cuh"
 

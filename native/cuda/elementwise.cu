@@ -1,7 +1,7 @@
 // Elementwise functions of one tensor, in f32 whatever the formats; neg and abs also in i32.
 //
 // The kernels' shapes are equal; strides are free (see map.cuh). Backwards: dx = dout · f'(x).
-#include "../kernels.h"
+#include "../kernels/elementwise.h"
 #include "tools/functions.cuh"
 #include "tools/map.cuh"
 

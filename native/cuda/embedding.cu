@@ -5,7 +5,7 @@
 // Forward: a block per token and band of columns, eight columns per thread. Backward: the same, but only the block of the
 // first token with its id works. It looks through all later tokens, 32 ids at a time, and adds those with the same id in
 // their order, in f32: no atomics, and the same sum every time.
-#include "../kernels.h"
+#include "../kernels/embedding.h"
 #include "device/fault.cuh"
 #include "device/launch.h"
 #include "tools/reduce.cuh"

@@ -3,7 +3,7 @@
 //   dgate = dout · up · f'(gate)      dup = dout · f(gate)
 //
 // One pass, eight elements per thread where they lie side by side (see map.cuh). dgate may be gate, and dup up.
-#include "../kernels.h"
+#include "../kernels/gated.h"
 #include "tools/functions.cuh"
 #include "tools/map.cuh"
 

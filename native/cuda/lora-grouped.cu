@@ -9,7 +9,7 @@
 // memory because neighbours there are one thread's. Neighbours in `order` mostly share a slot, so its A and B are read
 // once for the four. Which rows a place has is read on the device: the grid depends
 // on shapes alone, and may be captured.
-#include "../kernels.h"
+#include "../kernels/lora.h"
 #include "device/fault.cuh"
 #include "device/launch.h"
 #include "tools/reduce.cuh"

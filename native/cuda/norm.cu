@@ -11,7 +11,7 @@
 // A warp or a block per row (see row.cuh), which holds rows of up to 8192 in registers. Where dweight or dbias is wanted,
 // each group of threads takes every groups-th row and adds them up for its own columns, in registers; then one thread per
 // column and 16 groups adds the groups' sums: a fixed order, without atomics.
-#include "../kernels.h"
+#include "../kernels/norm.h"
 #include "tools/row.cuh"
 
 namespace cuda {

@@ -7,7 +7,7 @@
 // Of the 4-bit formats, the low halves of the bytes are elements 0..15 and the high halves 16..31. Four threads per block
 // of numbers, eight elements each. Blocks begin at any even address, so they are read two bytes at a time.
 #include <string>
-#include "../kernels.h"
+#include "../kernels/quant.h"
 #include "tools/strided.cuh"
 
 namespace cuda {

@@ -4,7 +4,7 @@
 //             backward is the same call on dout.
 //
 // A thread makes two blocks of four numbers, in f32, and then rounds: eight neighbours, written at once where aligned.
-#include "../kernels.h"
+#include "../kernels/random.h"
 #include "../philox.h"
 #include "tools/strided.cuh"
 

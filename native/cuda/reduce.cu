@@ -8,7 +8,7 @@
 // parts, and a second launch joins the parts' results; the order is fixed by the shape and the GPU.
 //
 // max and min give NaN if there is one; to argmax and argmin a NaN counts as the extreme. Ties go to the first.
-#include "../kernels.h"
+#include "../kernels/reduce.h"
 #include "tools/functions.cuh"
 #include "tools/reduce.cuh"
 #include "tools/strided.cuh"

@@ -10,9 +10,9 @@
 // A block per token makes the token's table of cosines and sines once, in shared memory; then its threads go through all
 // heads, eight channels (or eight pairs) at a time where the rows allow. The angle is rounded to f32, as the published
 // models were trained with.
-#include "../kernels.h"
-#include "tools/functions.cuh"
+#include "../kernels/rope.h"
 #include "device/launch.h"
+#include "tools/functions.cuh"
 #include "tools/vector.cuh"
 
 namespace cuda {

@@ -9,7 +9,7 @@
 // To find where a top-k or top-p list ends, the logits are counted into buckets of decreasing value; then the bucket in
 // which the list ends is split by the bits of its numbers, until one number is left. Of its ties, the first ones by token
 // are kept.
-#include "../kernels.h"
+#include "../kernels/sample.h"
 #include "../philox.h"
 #include "device/fault.cuh"
 #include "device/launch.h"

@@ -7,7 +7,7 @@
 //
 // A warp or a block per row (see row.cuh), which holds rows of up to 8192 in registers and reads longer ones twice, the
 // maximum and the sum in one pass. A row of nothing but -inf gives NaN, as 0 / 0 does.
-#include "../kernels.h"
+#include "../kernels/softmax.h"
 #include "tools/row.cuh"
 
 namespace cuda {

@@ -5,11 +5,11 @@
 #pragma once
 #include <functional>
 #include "api.h"
-#include "memory/atomics.h"
 #include "blocks/block.h"
+#include "blocks/warp.h"
+#include "memory/atomics.h"
 #include "numbers.h"
 #include "vectors.h"
-#include "blocks/warp.h"
 
 namespace simt {
 

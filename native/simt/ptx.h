@@ -4,8 +4,8 @@
 #include <cstring>
 #include "../dtype.h"
 #include "blocks/block.h"
-#include "memory/shared.h"
 #include "blocks/warp.h"
+#include "memory/shared.h"
 
 namespace simt {
 

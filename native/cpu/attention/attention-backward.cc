@@ -12,7 +12,7 @@
 // sequence's length alone, so the result does not depend on the number of threads.
 #include <algorithm>
 #include <vector>
-#include "../../kernels.h"
+#include "../../kernels/attention.h"
 #include "attention-spans.h"
 
 namespace cpu::CPU_ISA {

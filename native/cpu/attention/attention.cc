@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <stdexcept>
 #include <vector>
-#include "../../kernels.h"
+#include "../../kernels/attention.h"
 #include "attention-forward.h"
 #include "attention-spans.h"
 

@@ -14,7 +14,7 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
-#include "../../kernels.h"
+#include "../../kernels/paged.h"
 #include "attention-decode.h"
 #include "attention-forward.h"
 #include "attention-spans.h"

@@ -9,8 +9,8 @@
 // dot products at a time. S rows of x stay in L1 while those of W stream past them from L2.
 #include <algorithm>
 #include <utility>
-#include "gemm.h"
 #include "../tools/simd.h"
+#include "gemm.h"
 
 namespace cpu::CPU_ISA {
 namespace {

@@ -7,8 +7,8 @@
 #include "gemm.h"
 #include <algorithm>
 #include "../tools/functions.h"
-#include "pack.h"
 #include "../tools/simd.h"
+#include "pack.h"
 
 namespace cpu::CPU_ISA {
 namespace {

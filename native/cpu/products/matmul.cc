@@ -5,10 +5,10 @@
 //
 // Where every batch has the same b and a's rows follow each other evenly, the batches are one product of more rows.
 #include <optional>
-#include "../../kernels.h"
+#include "../../kernels/matmul.h"
 #include "../device.h"
-#include "gemm.h"
 #include "../tools/simd.h"
+#include "gemm.h"
 
 namespace cpu::CPU_ISA {
 namespace {

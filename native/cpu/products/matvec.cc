@@ -7,8 +7,8 @@
 // When the small side is b instead of a, the product is done transposed.
 #include <algorithm>
 #include <utility>
-#include "gemm.h"
 #include "../tools/simd.h"
+#include "gemm.h"
 
 namespace cpu::CPU_ISA {
 namespace {

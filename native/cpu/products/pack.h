@@ -5,8 +5,8 @@
 #pragma once
 #include <algorithm>
 #include <utility>
-#include "gemm.h"
 #include "../tools/simd.h"
+#include "gemm.h"
 
 namespace cpu::CPU_ISA {
 

@@ -8,8 +8,8 @@
 #pragma once
 #include <algorithm>
 #include <array>
-#include "convert.h"
 #include "../device.h"
+#include "convert.h"
 
 namespace cpu::CPU_ISA {
 

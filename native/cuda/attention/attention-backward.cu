@@ -1,5 +1,5 @@
 // The gradient of attention (native/cpu/attention/attention-backward.cc): on tensor cores for 16-bit formats, else in f32.
-#include "../../kernels.h"
+#include "../../kernels/attention.h"
 #include "attention-backward-float.cuh"
 #include "attention-backward-tile.cuh"
 

@@ -7,8 +7,8 @@
 // that dk and dv come out whole. Another owns a tile of rows and lets keys pass by. The products are computed twice, but
 // every sum has one owner and one order: results never depend on timing, and training can be resumed bit by bit.
 #pragma once
-#include "attention-spans.cuh"
 #include "../device/launch.h"
+#include "attention-spans.cuh"
 
 namespace cuda {
 

@@ -5,8 +5,8 @@
 // their way, and while it weighs values, the next keys are. The room this leaves lets two blocks share a multiprocessor
 // and fill each other's waits.
 #pragma once
-#include "attention-tile.cuh"
 #include "../device/launch.h"
+#include "attention-tile.cuh"
 
 namespace cuda {
 

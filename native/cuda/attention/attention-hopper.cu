@@ -5,9 +5,9 @@
 // already under way, and its softmax runs under the sum; the two warpgroups take turns in queueing products, so that one
 // computes exponents while the other keeps the tensor cores busy. Probabilities go from the accumulators of one product to
 // the left side of the next without leaving the registers. Tiles of keys come last to first.
-#include "attention-forward.cuh"
 #include "../device/tensormap.h"
 #include "../tools/wgmma.cuh"
+#include "attention-forward.cuh"
 
 namespace cuda {
 namespace {

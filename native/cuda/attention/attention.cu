@@ -2,7 +2,7 @@
 //
 // Three plans: wgmma and TMA on sm_90 (attention-hopper.cu), mma.sync tiles for 16-bit formats elsewhere, and f32
 // arithmetic for f32, for mixed formats and for head sizes beyond 256.
-#include "../../kernels.h"
+#include "../../kernels/attention.h"
 #include "attention-float.cuh"
 
 namespace cuda {

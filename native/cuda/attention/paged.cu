@@ -2,7 +2,7 @@
 //
 // Sequences of at most 16 rows per key-value head decode, with their keys split over blocks; longer ones go through the
 // tiles of the forward pass. Where every sequence can have one new token only, the second kernel is not even queued.
-#include "../../kernels.h"
+#include "../../kernels/paged.h"
 #include "attention-float.cuh"
 #include "paged-decode.cuh"
 

@@ -13,7 +13,9 @@ constexpr const char* why = "this build has no CUDA: nvcc was not there when it 
 
 #define MISSING(name, ...) \
   void name(Device&, __VA_ARGS__) { missing(); }
-KERNELS(MISSING)
+#define FAMILY(name) KERNELS_##name(MISSING)
+FAMILIES(FAMILY)
+#undef FAMILY
 #undef MISSING
 
 std::string absence() { return why; }

@@ -3,8 +3,8 @@
 // A block of 128 threads makes a 64 x 64 tile of out, a thread 4 x 8 of it. The operands are widened to f32 on their way
 // into shared memory, 16 of K at a time; the next piece is in registers while the current one is used.
 #include "../device/launch.h"
-#include "matmul-product.cuh"
 #include "../tools/tile.cuh"
+#include "matmul-product.cuh"
 
 namespace cuda {
 namespace {

@@ -8,10 +8,10 @@
 // wishes leave by TMA, under the next tile's product; all others through shared memory and Finish.
 #include <algorithm>
 #include "../device/launch.h"
-#include "matmul-product.cuh"
 #include "../device/tensormap.h"
 #include "../tools/tile.cuh"
 #include "../tools/wgmma.cuh"
+#include "matmul-product.cuh"
 
 namespace cuda {
 namespace {

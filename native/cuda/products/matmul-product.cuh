@@ -4,9 +4,9 @@
 // (LoRA's correction).
 #pragma once
 #include "../device/device.h"
+#include "../tools/vector.cuh"
 #include "matmul-plan.h"
 #include "matmul.h"
-#include "../tools/vector.cuh"
 
 namespace cuda {
 

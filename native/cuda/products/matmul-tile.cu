@@ -6,8 +6,8 @@
 // while ldmatrix and mma empty it; chunks of 16 bytes are swizzled so that neither meets bank conflicts. Elements beyond
 // the edges are filled with zeros. Where the tiles are too few for the GPU, K is split over blocks.
 #include "../device/launch.h"
-#include "matmul-product.cuh"
 #include "../tools/tile.cuh"
+#include "matmul-product.cuh"
 
 namespace cuda {
 namespace {

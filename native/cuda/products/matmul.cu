@@ -6,7 +6,7 @@
 // Here the product is brought into its simplest form: axes are joined, batches that share b become rows, operands that
 // tensor cores could not read are copied into order. Then the planned kernel runs, and where K was split, a sum.
 #include <optional>
-#include "../../kernels.h"
+#include "../../kernels/matmul.h"
 #include "../device/launch.h"
 #include "matmul-product.cuh"
 

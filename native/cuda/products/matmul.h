@@ -1,6 +1,6 @@
 // Matrix products for the host side of other kernels: what kernels.h's matmul does, with more to fuse.
 #pragma once
-#include "../../kernels.h"
+#include "../../activation.h"
 #include "../device/device.h"
 
 namespace cuda {

@@ -9,8 +9,8 @@
 // Weights pass the L1 cache by, a's rows stay in it. A second term of small K (LoRA) is added where the sums are stored.
 #include <algorithm>
 #include "../device/launch.h"
-#include "matmul-product.cuh"
 #include "../tools/reduce.cuh"
+#include "matmul-product.cuh"
 
 namespace cuda {
 namespace {

@@ -1,6 +1,6 @@
 // Barriers of a block (bar.sync, bar.arrive) and of a cluster.
-#include "report.h"
 #include "../memory/shared.h"
+#include "report.h"
 #include "warp.h"
 
 namespace simt {

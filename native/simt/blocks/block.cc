@@ -3,8 +3,8 @@
 #include <exception>
 #include "../memory/asynchronous.h"
 #include "../memory/phases.h"
-#include "report.h"
 #include "../memory/shared.h"
+#include "report.h"
 #include "trap.h"
 
 namespace simt {

@@ -11,9 +11,9 @@
 #include <memory>
 #include <string>
 #include <vector>
+#include "../vectors.h"
 #include "clocks.h"
 #include "fiber.h"
-#include "../vectors.h"
 
 namespace simt {
 

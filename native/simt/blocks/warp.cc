@@ -1,8 +1,8 @@
 // The rendezvous of a warp's lanes.
 #include "warp.h"
 #include <cstring>
-#include "report.h"
 #include "../memory/shared.h"
+#include "report.h"
 
 namespace simt {
 namespace {

@@ -7,8 +7,8 @@
 #include <cstring>
 #include <map>
 #include "../blocks/block.h"
-#include "memory.h"
 #include "../runtime/stream.h"
+#include "memory.h"
 
 namespace {
 

@@ -1,8 +1,8 @@
 // mbarriers.
 #include "phases.h"
 #include <cstring>
-#include "../hopper.h"
 #include "../blocks/report.h"
+#include "../hopper.h"
 
 namespace simt {
 namespace {

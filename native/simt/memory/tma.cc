@@ -5,11 +5,11 @@
 #include "tma.h"
 #include <array>
 #include <cstring>
-#include "atomics.h"
-#include "../hopper.h"
-#include "phases.h"
 #include "../blocks/report.h"
+#include "../hopper.h"
 #include "../tensor-cores/swizzle.h"
+#include "atomics.h"
+#include "phases.h"
 
 namespace simt {
 namespace {

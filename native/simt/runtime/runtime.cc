@@ -1,11 +1,11 @@
 // Devices, errors and launches.
 #include <cstdio>
 #include <cstring>
-#include "../cuda_runtime.h"
 #include "../blocks/grid.h"
+#include "../cuda_runtime.h"
 #include "../memory/memory.h"
-#include "stream.h"
 #include "../memory/tensor-map.h"
+#include "stream.h"
 
 namespace simt {
 namespace {

@@ -3,8 +3,8 @@
 // Lane l has g = l / 4 and q = l % 4; layouts as in native/cuda/tools/ptx.cuh. The last lane to arrive does
 // the work of all 32.
 #include <cstring>
-#include "matrix.h"
 #include "../ptx.h"
+#include "matrix.h"
 
 namespace simt {
 namespace {

@@ -8,8 +8,8 @@
 #include <cstring>
 #include <memory>
 #include "../memory/asynchronous.h"
-#include "matrix.h"
 #include "../memory/phases.h"
+#include "matrix.h"
 #include "swizzle.h"
 
 namespace simt {

@@ -16,6 +16,7 @@ import { type ResolveOptions, resolveModel } from './files/hub.js';
 import { check, readJson } from './files/json.js';
 import { type SavedTensor, saveSafetensors } from './files/safetensors.js';
 import { Stream } from './flow/stream.js';
+import { safetensorsName } from './formats/index.js';
 import { Adapter } from './lora/adapter.js';
 import { mergedWeights } from './lora/merge.js';
 import { Decoder, packed } from './models/decoder.js';
@@ -218,10 +219,9 @@ export class Model {
   async save(folder: string): Promise<void> {
     if (!statSync(this.path).isDirectory())
       throw new Error(`save: ${this.path} is not a Hugging Face folder, so its config and tokenizer cannot be copied`);
-    const dtypes: Record<string, SavedTensor['dtype']> = { f32: 'F32', bf16: 'BF16', f16: 'F16' };
     const tensors = new Map<string, SavedTensor>();
     for (const [name, weight] of this.decoder.weights) {
-      tensors.set(name, { dtype: dtypes[weight.dtype]!, shape: weight.shape, bytes: await weight.bytes() });
+      tensors.set(name, { dtype: safetensorsName(weight.dtype), shape: weight.shape, bytes: await weight.bytes() });
     }
     await writeFolderAtomic(folder, async (inside) => {
       for (const file of copied) {

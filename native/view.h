@@ -5,7 +5,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
-#include "dtype.h"
+#include "formats.h"
 
 constexpr int maxRank = 6;
 

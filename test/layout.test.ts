@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { blockDTypes, dtypes } from '../lib/formats/index.js';
 
 const root = join(import.meta.dirname, '..');
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
@@ -19,6 +20,7 @@ const tests = files('test', /\.ts$/);
 
 /** The folders of lib/, lowest first. A file may import from its own folder and from lower ones. */
 const rooms: readonly (readonly string[])[] = [
+  ['formats'],
   ['core', 'flow'],
   ['files'],
   ['ops'],
@@ -53,6 +55,30 @@ describe('lib', () => {
   it('knows the addon only through lib/core/native.ts', () => {
     const others = lib.filter((file) => file !== 'lib/core/native.ts' && /node-gyp-build|\.node'/.test(read(file)));
     expect(others).toEqual([]);
+  });
+});
+
+describe('formats', () => {
+  const isOf = (folder: string, file: string): boolean => file.startsWith(`${folder}/formats/`);
+
+  it('of blocks are named only where they are declared', () => {
+    const names = new RegExp(`\\b(${blockDTypes.join('|')})\\b`);
+    const code = (file: string): string => read(file).replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+    expect(lib.filter((file) => !isOf('lib', file) && names.test(code(file)))).toEqual([]);
+    expect(native.filter((file) => !isOf('native', file) && names.test(code(file)))).toEqual([]);
+  });
+
+  it('of tensors are declared under one stem in lib and native', () => {
+    const declared = (file: string): string[] =>
+      [...read(file).matchAll(/\bFORMAT\((\w+)/g)]
+        .map(([, name]) => name!)
+        .map((name) => (name === 'boolean' ? 'bool' : name));
+    const families = native.filter((file) => isOf('native', file) && declared(file).length > 0);
+    expect(families.flatMap(declared).sort()).toEqual([...dtypes].sort());
+    for (const file of families) {
+      const family = read(`lib/formats/${basename(file, '.h')}.ts`);
+      for (const name of declared(file)) expect(family, name).toMatch(new RegExp(`^ {2}${name}: `, 'm'));
+    }
   });
 });
 

@@ -98,6 +98,8 @@ export interface MemoryUse {
 
 export interface Native {
   kernels: Kernels;
+  /** The formats of tensors; a format's place is the number by which calls name it. */
+  formats: readonly { name: string; blockElements: number; blockBytes: number }[];
   create(dtype: number, kind: number, index: number, ...shape: number[]): Handle;
   view(from: Handle, offset: number, ...shapeThenStrides: number[]): Handle;
   write(to: Handle, bytes: Uint8Array): void;

@@ -9,7 +9,7 @@
 // where tensors lie, and holds up to a million values per array however small the file is.
 
 import type { Tensor } from '../core/tensor.js';
-import { GGML_TYPES, isLoadable, LOADABLE } from './ggml-types.js';
+import { type AnyDType, byteCount, dtypes, type FormatName, formats, fromGgml } from '../formats/index.js';
 import { GgufCursor, type GgufValue } from './gguf-cursor.js';
 import { shown } from './json.js';
 import { type MappedFile, mapFile } from './mapped.js';
@@ -22,9 +22,12 @@ const DEFAULT_ALIGNMENT = 32;
 const MAX_TENSORS = 1_000_000;
 const MAX_DIMENSIONS = 4;
 
+// Weights are numbers, plain or in blocks.
+const LOADABLE = dtypes.filter((name) => formats[name].ggml !== undefined && formats[name].kind !== 'integer');
+const isLoadable = (name: FormatName): name is AnyDType => (LOADABLE as readonly FormatName[]).includes(name);
+
 export interface GgufInfo extends WeightInfo {
-  /** ggml's name of the element type, such as `q4_1`. */
-  readonly dtype: string;
+  readonly dtype: FormatName;
 }
 
 /** An open GGUF file. Tensors have llama.cpp's names; `gguf-names.ts` maps them to Hugging Face's. */
@@ -134,18 +137,16 @@ function readTensors(file: MappedFile, cursor: GgufCursor, count: number, alignm
     const number = cursor.u32(what);
     const offset = cursor.size(`the offset of ${what}`);
 
-    const type = GGML_TYPES.get(number);
-    if (type === undefined) cursor.fail(`${what} has the unknown ggml type ${number}`);
+    const dtype = fromGgml(number);
+    if (dtype === undefined) cursor.fail(`${what} has the unknown ggml type ${number}`);
     // A row must be whole blocks, for blocks run along the innermost dimension.
-    if ((shape.at(-1) ?? 1) % type.blockElements !== 0) {
-      cursor.fail(
-        `${what} [${shape}] is ${type.name.toUpperCase()}, whose rows must be multiples of ${type.blockElements}`,
-      );
-    }
-    const bytes = byteCount(shape, type.blockElements, type.blockBytes);
+    const { blockElements } = formats[dtype];
+    if ((shape.at(-1) ?? 1) % blockElements !== 0)
+      cursor.fail(`${what} [${shape}] is ${dtype.toUpperCase()}, whose rows must be multiples of ${blockElements}`);
+    const bytes = byteCount(dtype, shape);
     if (!Number.isSafeInteger(bytes)) cursor.fail(`${what} [${shape}] is larger than any file`);
     if (offset % alignment !== 0) cursor.fail(`${what} is at ${offset}, which is no multiple of ${alignment}`);
-    tensors.set(name, { dtype: type.name, shape, offset, bytes });
+    tensors.set(name, { dtype, shape, offset, bytes });
   }
 
   const start = Math.ceil(cursor.at / alignment) * alignment;
@@ -170,15 +171,4 @@ function checkOverlap(cursor: GgufCursor, tensors: ReadonlyMap<string, GgufInfo>
     end = offset + bytes;
     previous = name;
   }
-}
-
-// NaN where a double can't hold the size exactly, be it that of an empty tensor's other dimensions, of which strides
-// are made.
-function byteCount(shape: readonly number[], blockElements: number, blockBytes: number): number {
-  let elements = 1;
-  for (const size of shape) {
-    elements *= Math.max(1, size);
-    if (!Number.isSafeInteger(elements)) return Number.NaN;
-  }
-  return shape.includes(0) ? 0 : (elements / blockElements) * blockBytes;
 }

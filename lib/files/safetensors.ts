@@ -8,41 +8,25 @@
 // all its tensors inside the file.
 
 import type { Tensor } from '../core/tensor.js';
+import {
+  byteCount,
+  dtypes,
+  formats,
+  fromSafetensors,
+  isDType,
+  type SafetensorsName,
+  safetensorsName,
+  safetensorsNames,
+} from '../formats/index.js';
 import { writeAtomic } from './atomic.js';
 import { shown } from './json.js';
 import { JsonScanner } from './json-scan.js';
 import { type MappedFile, mapFile } from './mapped.js';
 import type { WeightInfo, Weights } from './weights.js';
 
-// Bits per element. The order is the format's own: a writer puts wide types first, so that each tensor lies aligned.
-const DTYPE_BITS = {
-  U64: 64,
-  I64: 64,
-  F64: 64,
-  C64: 64,
-  F32: 32,
-  U32: 32,
-  I32: 32,
-  BF16: 16,
-  F16: 16,
-  U16: 16,
-  I16: 16,
-  F8_E5M2FNUZ: 8,
-  F8_E4M3FNUZ: 8,
-  F8_E8M0: 8,
-  F8_E4M3: 8,
-  F8_E5M2: 8,
-  I8: 8,
-  U8: 8,
-  F6_E3M2: 6,
-  F6_E2M3: 6,
-  F4: 4,
-  BOOL: 8,
-} as const;
+export type SafetensorsDType = SafetensorsName;
 
-export type SafetensorsDType = keyof typeof DTYPE_BITS;
-
-const COMPUTED = { F32: 'f32', BF16: 'bf16', F16: 'f16', I32: 'i32', U8: 'u8', BOOL: 'bool' } as const;
+const LOADABLE = dtypes.filter((dtype) => formats[dtype].safetensors !== undefined).map(safetensorsName);
 
 // The reference implementation's own limit.
 const MAX_HEADER_BYTES = 100_000_000;
@@ -99,8 +83,9 @@ export function readSafetensors(file: MappedFile): Safetensors {
     tensors,
     tensor(name): Tensor {
       const { dtype, shape, offset } = info(name);
-      if (!isComputed(dtype)) {
-        const supported = Object.keys(COMPUTED).join(', ');
+      const format = fromSafetensors(dtype)!;
+      if (!isDType(format)) {
+        const supported = LOADABLE.join(', ');
         throw new Error(`${path}: tensor ${shown(name)} is ${dtype}, which can't be loaded; supported: ${supported}`);
       }
       if (shape.length > MAX_AXES) {
@@ -108,7 +93,7 @@ export function readSafetensors(file: MappedFile): Safetensors {
           `${path}: tensor ${shown(name)} has ${shape.length} axes, which can't be loaded; at most ${MAX_AXES} can`,
         );
       }
-      return file.tensor(offset, shape, COMPUTED[dtype]);
+      return file.tensor(offset, shape, format);
     },
     read(name): Uint8Array {
       const { offset, bytes } = info(name);
@@ -129,7 +114,7 @@ export async function saveSafetensors(
   tensors: ReadonlyMap<string, SavedTensor> | Readonly<Record<string, SavedTensor>>,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  const order = Object.keys(DTYPE_BITS);
+  const order = safetensorsNames;
   const entries: [string, SavedTensor][] = tensors instanceof Map ? [...tensors] : Object.entries(tensors);
   // Names are compared as UTF-8, because the reference implementation sorts bytes.
   entries.sort(
@@ -142,7 +127,7 @@ export async function saveSafetensors(
   let end = 0;
   for (const [name, { dtype, shape, bytes }] of entries) {
     if (name === '__metadata__') throw new RangeError(`${path}: no tensor may be called "__metadata__"`);
-    const expected = byteCount(dtype, shape);
+    const expected = byteCount(fromSafetensors(dtype)!, shape);
     if (bytes.byteLength !== expected) {
       throw new RangeError(
         `${path}: tensor ${shown(name)} has ${bytes.byteLength} bytes, but ${dtype} [${shape}] takes ${expected}`,
@@ -200,17 +185,18 @@ function readHeader(file: MappedFile): {
   const tensors = new Map<string, SafetensorsInfo>();
   for (const [name, { dtype, shape, begin, end }] of header.entries) {
     const tensor = `${path}: tensor ${shown(name)}`;
-    if (!isDType(dtype)) throw new Error(`${tensor} has the unknown dtype ${shown(dtype)}`);
+    const format = fromSafetensors(dtype);
+    if (format === undefined) throw new Error(`${tensor} has the unknown dtype ${shown(dtype)}`);
     if (begin > end) throw new Error(`${tensor} begins at byte ${begin}, after its end at ${end}`);
     if (end > file.bytes - dataStart) {
       throw new Error(`${tensor} ends at byte ${end}, but the file has ${file.bytes - dataStart} bytes of data`);
     }
-    const expected = byteCount(dtype, shape);
+    const expected = byteCount(format, shape);
     if (end - begin !== expected) {
       const size = Number.isNaN(expected) ? 'an impossible number of' : expected;
       throw new Error(`${tensor} has ${end - begin} bytes, but ${dtype} [${list(shape)}] takes ${size} bytes`);
     }
-    tensors.set(name, { dtype, shape, offset: dataStart + begin, bytes: end - begin });
+    tensors.set(name, { dtype: dtype as SafetensorsDType, shape, offset: dataStart + begin, bytes: end - begin });
   }
   checkCover(path, tensors, dataStart, file.bytes);
   return { metadata: header.metadata, tensors };
@@ -268,26 +254,6 @@ function integers(json: JsonScanner): number[] {
   const values: number[] = [];
   json.array(() => values.push(json.integer()));
   return values;
-}
-
-// NaN where the size is no whole number of bytes or too large for a double to hold exactly. An empty tensor's other
-// sizes must pass too, because strides are made of them.
-function byteCount(dtype: SafetensorsDType, shape: readonly number[]): number {
-  let bits: number = DTYPE_BITS[dtype];
-  for (const size of shape) {
-    bits *= Math.max(1, size);
-    if (!Number.isSafeInteger(bits)) return Number.NaN;
-  }
-  if (shape.includes(0)) return 0;
-  return bits % 8 === 0 ? bits / 8 : Number.NaN;
-}
-
-function isDType(dtype: string): dtype is SafetensorsDType {
-  return Object.hasOwn(DTYPE_BITS, dtype);
-}
-
-function isComputed(dtype: SafetensorsDType): dtype is keyof typeof COMPUTED {
-  return Object.hasOwn(COMPUTED, dtype);
 }
 
 function list(shape: readonly number[]): string {

@@ -5,7 +5,7 @@ import { empty, type Tensor } from '../core/tensor.js';
 import { describe } from './checks.js';
 
 /**
- * The numbers of a tensor in a block format (q8_0, q4_0, q4_1), in a floating-point one. Gives `x` itself if it has that
+ * The numbers of a tensor in a block format, in a floating-point one. Gives `x` itself if it has that
  * format already.
  *
  * @throws TypeError for a tensor that holds no blocks.

@@ -213,10 +213,8 @@ Napi::Value mappedTensor(const Napi::CallbackInfo& info) {
   Tensor t;
   t.layout = shaped(info, DType(integer(info[2])), 3, int(info.Length()) - 3);
   const size_t bytes = bytesOf(t.layout);
-  const Format& f = format(t.layout.dtype);
-  const int alignment = f.blockElements > 1 ? 2 : f.blockBytes;
   auto* data = const_cast<uint8_t*>((*file).data()) + offset;
-  if (reinterpret_cast<uintptr_t>(data) % alignment == 0) {
+  if (reinterpret_cast<uintptr_t>(data) % format(t.layout.dtype).alignment == 0) {
     t.storage = std::make_shared<Storage>(Place{}, bytes, data, file);
     return wrap(info.Env(), std::move(t));
   }
@@ -254,9 +252,23 @@ void replay(const Napi::CallbackInfo& info) {
 
 void dropRecording(const Napi::CallbackInfo& info) { info[0].As<Napi::External<Recording>>().Data()->clear(); }
 
+// The formats that tensors can have; a format's place is its number.
+Napi::Array formatList(Napi::Env env) {
+  auto list = Napi::Array::New(env);
+  for (const Format& f : formats) {
+    auto entry = Napi::Object::New(env);
+    entry["name"] = f.name;
+    entry["blockElements"] = f.blockElements;
+    entry["blockBytes"] = f.blockBytes;
+    list[list.Length()] = entry;
+  }
+  return list;
+}
+
 }  // namespace
 
 void addTensors(Napi::Env env, Napi::Object exports) {
+  exports["formats"] = formatList(env);
   exports["create"] = Napi::Function::New(env, create, "create");
   exports["view"] = Napi::Function::New(env, view, "view");
   exports["write"] = Napi::Function::New(env, writeTensor, "write");

@@ -2,7 +2,7 @@
 #pragma once
 #include <math.h>
 #include <cstring>
-#include "../dtype.h"
+#include "../formats.h"
 #include "blocks/block.h"
 #include "blocks/warp.h"
 #include "memory/shared.h"

@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { openWeights } from '../../lib/files/folder-weights.js';
-import { GGML_TYPES } from '../../lib/files/ggml-types.js';
 import { readGguf } from '../../lib/files/gguf.js';
 import { check, readJson } from '../../lib/files/json.js';
 import { openSafetensors, readSafetensors } from '../../lib/files/safetensors.js';
 import type { Weights } from '../../lib/files/weights.js';
+import { type FormatName, formats } from '../../lib/formats/index.js';
 import { ggufConfig } from '../../lib/models/gguf.js';
 import { headOf, memoryFile, random, safetensorsBytes, sharedData, smallGguf } from './memory.js';
 
@@ -51,10 +51,9 @@ function consistent(weights: Weights, fileBytes: number, sizeOf: (dtype: string,
 
 const BITS: Record<string, number> = { I64: 64, F64: 64, F32: 32, I32: 32, BF16: 16, F16: 16, F4: 4 };
 const safetensorsSize = (dtype: string, elements: number) => ((BITS[dtype] ?? 8) * elements) / 8;
-const ggmlTypes = new Map([...GGML_TYPES.values()].map((type) => [type.name, type]));
 const ggufSize = (dtype: string, elements: number) => {
-  const type = ggmlTypes.get(dtype);
-  return type ? (elements / type.blockElements) * type.blockBytes : Number.NaN;
+  const { blockElements, blockBytes } = formats[dtype as FormatName];
+  return (elements / blockElements) * blockBytes;
 };
 
 /** One to three random changes of a copy of `bytes`, among its first `reach`. */

@@ -47,7 +47,7 @@ describe('readGguf', () => {
       using gguf = openGguf(path);
       expect(await gguf.tensor('f').data()).toEqual(Float32Array.of(1, 2, 3));
       expect(() => gguf.tensor('k')).toThrow(
-        `${path}: tensor "k" is Q4_K, which is not supported yet; supported: F32, F16, BF16, Q8_0, Q4_0, Q4_1`,
+        `${path}: tensor "k" is Q4_K, which is not supported yet; supported: F32, BF16, F16, Q8_0, Q4_0, Q4_1`,
       );
       expect(() => gguf.tensor('absent')).toThrow(`${path}: there is no tensor "absent"`);
     } finally {

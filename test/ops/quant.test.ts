@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { blockTensor, cases, drawBlocks } from '../../lib/check/quant.js';
 import { device } from '../../lib/core/device.js';
 import { empty, tensor, viewOf } from '../../lib/core/tensor.js';
+import { blockDTypes, blockFormat } from '../../lib/formats/index.js';
 import { dequantize } from '../../lib/ops/quant.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
@@ -10,9 +11,10 @@ import { runCases } from './cases.js';
 runCases('quant', cases);
 
 describe('dequantize', () => {
-  it.each(['q8_0', 'q4_0', 'q4_1'] as const)('%s gives the very numbers of the format', async (dtype) => {
-    const { bytes, values } = drawBlocks(dtype, [40, 64], 7);
-    const out = await dequantize(blockTensor(dtype, [40, 64], bytes, device(testDevice))).data();
+  it.each(blockDTypes)('%s gives the very numbers of the format', async (dtype) => {
+    const shape = [40, 2 * blockFormat(dtype).blockElements];
+    const { bytes, values } = drawBlocks(dtype, shape, 7);
+    const out = await dequantize(blockTensor(dtype, shape, bytes, device(testDevice))).data();
     expect([...out].map((x) => x + 0)).toEqual([...values.data].map((x) => x + 0));
   });
   it('leaves a tensor that has the format already', () => {

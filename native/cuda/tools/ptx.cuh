@@ -5,7 +5,7 @@
 #pragma once
 #include <cuda_runtime.h>
 #include <cstdint>
-#include "../../dtype.h"
+#include "../../formats.h"
 
 #ifdef HELVETIA_SIMT
 #include "../../simt/ptx.h"

@@ -1,7 +1,7 @@
 // What the matrix instructions share: eight f32 at once, and pairs of 16-bit elements as f32.
 #pragma once
 #include <cstdint>
-#include "../../dtype.h"
+#include "../../formats.h"
 
 namespace simt {
 

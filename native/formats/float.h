@@ -1,28 +1,19 @@
-// Number formats: what a Tensor's elements are, and visit() from the run-time format to its C++ type.
-//
-// Block formats hold a fixed run of elements in a fixed number of bytes (llama.cpp's layouts). They are storage only:
-// `dequantize` turns them into a computing format.
+// Floating-point formats: f32, and the two of 16 bits.
 #pragma once
 #include <cstdint>
 #include <cstring>
-#include <stdexcept>
 
-enum class DType : uint8_t { f32, bf16, f16, i32, u8, boolean, q8_0, q4_0, q4_1 };
+// Compiled for the host and for a GPU.
+#ifdef __CUDACC__
+#define BOTH_DEVICES __host__ __device__
+#else
+#define BOTH_DEVICES
+#endif
 
-constexpr int dtypeCount = 9;
-
-struct Format {
-  const char* name;
-  int blockElements;  // 1 for plain formats
-  int blockBytes;
-};
-
-constexpr Format formats[dtypeCount] = {
-    {"f32", 1, 4},    {"bf16", 1, 2},   {"f16", 1, 2},    {"i32", 1, 4},   {"u8", 1, 1},
-    {"bool", 1, 1},   {"q8_0", 32, 34}, {"q4_0", 32, 18}, {"q4_1", 32, 20},
-};
-
-constexpr const Format& format(DType dtype) { return formats[int(dtype)]; }
+#define FORMATS_float(FORMAT)  \
+  FORMAT(f32, "f32", float)    \
+  FORMAT(bf16, "bf16", bf16)   \
+  FORMAT(f16, "f16", f16)
 
 // Rounds to nearest, ties to even; a NaN stays a quiet NaN.
 struct bf16 {
@@ -62,7 +53,7 @@ struct f16 {
       bits = uint16_t(sign | (sum - 0x3f000000));
     }
   }
-  explicit operator float() const {
+  BOTH_DEVICES explicit operator float() const {
     const uint32_t sign = uint32_t(bits & 0x8000) << 16, rest = bits & 0x7fff;
     uint32_t u;
     if (rest >= 0x7c00) u = sign | 0x7f800000 | (rest & 0x3ff) << 13;
@@ -77,25 +68,3 @@ struct f16 {
     return value;
   }
 };
-
-// Calls `body` with a value of the C++ type of a floating-point `dtype`.
-template <class Body>
-decltype(auto) visitFloat(DType dtype, Body&& body) {
-  switch (dtype) {
-    case DType::f32: return body(float{});
-    case DType::bf16: return body(bf16{});
-    case DType::f16: return body(f16{});
-    default: throw std::runtime_error("takes floating-point tensors only");
-  }
-}
-
-// Calls `body` with a value of the C++ type of any plain `dtype`.
-template <class Body>
-decltype(auto) visit(DType dtype, Body&& body) {
-  switch (dtype) {
-    case DType::i32: return body(int32_t{});
-    case DType::u8:
-    case DType::boolean: return body(uint8_t{});
-    default: return visitFloat(dtype, body);
-  }
-}

@@ -1,5 +1,5 @@
 // How much work training has queued on a device that it has not run, in milliseconds as measured so far.
-import { setTimeout as sleep } from 'node:timers/promises';
+import { type Clock, monotonic } from '../flow/clock.js';
 
 /** Short pieces share a fence: it is worth so many milliseconds of them. */
 const worthOfFence = 2;
@@ -23,11 +23,14 @@ export class Backlog {
   #since = 0;
 
   /** `fence` resolves once all that was queued has run. */
-  constructor(private readonly fence: () => Promise<void>) {}
+  constructor(
+    private readonly fence: () => Promise<void>,
+    private readonly clock: Clock = monotonic,
+  ) {}
 
   /** What was queued since the last call is a piece of work. */
   add(): void {
-    if (this.#open === 0 && this.#fenced.length === 0) this.#since = performance.now();
+    if (this.#open === 0 && this.#fenced.length === 0) this.#since = this.clock.now();
     this.count++;
     this.#open++;
     if (this.#open * this.average >= worthOfFence) this.#close();
@@ -38,7 +41,7 @@ export class Backlog {
     const pieces = this.#fenced.reduce((sum, batch) => sum + batch.pieces, this.#open);
     if (pieces === 0) return 0;
     const first = this.#fenced[0]?.pieces ?? pieces;
-    const elapsed = performance.now() - this.#since;
+    const elapsed = this.clock.now() - this.#since;
     return Math.max(0, first * this.average - elapsed) + (pieces - first) * Math.max(this.average, elapsed / first);
   }
 
@@ -46,7 +49,7 @@ export class Backlog {
   async below(milliseconds: number): Promise<void> {
     for (let over = this.remaining - milliseconds; over > 0; over = this.remaining - milliseconds) {
       const [first] = this.#fenced;
-      await Promise.race([sleep(Math.min(over, longestSleep)), ...(first ? [first.reached] : [])]);
+      await Promise.race([this.clock.sleep(Math.min(over, longestSleep)), ...(first ? [first.reached] : [])]);
     }
   }
 
@@ -60,7 +63,7 @@ export class Backlog {
     const pieces = this.#open;
     this.#open = 0;
     const reached = (): void => {
-      const now = performance.now();
+      const now = this.clock.now();
       this.average += ((now - this.#since) / pieces - this.average) / 4;
       this.#since = now;
       this.#fenced.shift();

@@ -6,6 +6,7 @@
 import type { Device } from '../core/device.js';
 import { keep } from '../core/scope.js';
 import { tensor } from '../core/tensor.js';
+import { type Clock, monotonic } from '../flow/clock.js';
 import { nextTurn } from '../flow/pause.js';
 import { Backlog } from './backlog.js';
 
@@ -37,11 +38,15 @@ export class TrainingTurns {
   #counted = false;
   /** Milliseconds that training has earned; below 0 it has taken too many. */
   #credit = 0;
-  #since = performance.now();
+  #since: number;
 
   /** `fence` resolves once all that was queued has run. */
-  constructor(fence: () => Promise<void>) {
-    this.#backlog = new Backlog(fence);
+  constructor(
+    fence: () => Promise<void>,
+    private readonly clock: Clock = monotonic,
+  ) {
+    this.#backlog = new Backlog(fence, clock);
+    this.#since = clock.now();
   }
 
   /** The one of a device. */
@@ -87,7 +92,7 @@ export class TrainingTurns {
 
   /** Lets training work until its time is used up. The engine queues nothing meanwhile. */
   grant(): Promise<void> {
-    return this.#charge(this.#work(performance.now() + this.#credit));
+    return this.#charge(this.#work(this.clock.now() + this.#credit));
   }
 
   // Counts what was queued since the last turn.
@@ -108,17 +113,17 @@ export class TrainingTurns {
         this.#counted = true;
       }
       await backlog.below(aheadInTurn);
-    } while (this.#waiting.length > 0 && performance.now() + backlog.remaining + backlog.average <= until);
+    } while (this.#waiting.length > 0 && this.clock.now() + backlog.remaining + backlog.average <= until);
     await backlog.done();
   }
 
   // Takes from the credit what this work takes of the time.
   async #charge(work: Promise<void>): Promise<void> {
-    const began = performance.now();
+    const began = this.clock.now();
     this.#busy = true;
     await work;
     this.#busy = false;
-    this.#since = performance.now();
+    this.#since = this.clock.now();
     this.#credit -= this.#since - began;
   }
 
@@ -158,7 +163,7 @@ export class TrainingTurns {
 
   // Debt shrinks as time goes by; credit grows only while somebody waits for a turn.
   #earn(share: number): void {
-    const now = performance.now();
+    const now = this.clock.now();
     const earned = ((now - this.#since) * share) / (1 - share);
     this.#since = now;
     this.#credit = Math.min(this.#credit + earned, this.#waiting.length > 0 ? longestTurn : Math.max(0, this.#credit));

@@ -1,7 +1,6 @@
-// Training and serving on one device: both get on, and serving's time per token stays within twice its idle figure.
+// Training and serving on one device: both get on, and serving's time per token stays within twice its idle figure. How turns are shared is training-turns.test.ts's.
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { TrainingTurns } from '../../lib/engine/training-turns.js';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { loadModel, type Model } from '../../lib/model.js';
 
 const folder = join(import.meta.dirname, '..', '..', 'models', 'helvetia-small');
@@ -14,8 +13,7 @@ beforeAll(async () => {
 afterAll(() => model.dispose());
 
 /** Milliseconds per token of four sequences at once, the prompts left out. */
-async function timePerToken(): Promise<number> {
-  const tokens = 300;
+async function timePerToken(tokens: number): Promise<number> {
   let began = 0;
   const one = async (k: number): Promise<void> => {
     for await (const _ of model.generate([...prompt, k], { maxNewTokens: tokens, ignoreEos: true }))
@@ -28,35 +26,81 @@ async function timePerToken(): Promise<number> {
 const rows = Array.from({ length: 40 }, (_, i) => ({
   input_ids: Array.from({ length: 120 }, (_, n) => 10 + ((i * 7 + n * 3) % 900)),
 }));
-const finetune = (steps: number) => model.finetune({ data: rows, steps, batchTokens: 480, lora: { r: 4 } });
+
+const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** A fine-tune of `of` that runs until it is stopped; `steps` are those it has done. */
+function endless(of: Model) {
+  const run = of.finetune({ data: rows, steps: 1_000_000, batchTokens: 480, lora: { r: 4 } });
+  const training = {
+    steps: 0,
+    async reach(step: number): Promise<void> {
+      while (training.steps < step) await pause(1);
+    },
+    async stop(): Promise<void> {
+      run.cancel();
+      await watching;
+      run.adapter?.dispose();
+    },
+  };
+  const watching = (async () => {
+    for await (const _ of run) training.steps++;
+  })().catch(() => {});
+  return training;
+}
+
+/** Lets no training of `model` begin its next stretch while it is shut; `shut` resolves when one waits before it. */
+function gate() {
+  const { engine } = model;
+  const turn = engine.trainingTurn.bind(engine);
+  let closed = false;
+  const waiting: (() => void)[] = [];
+  const spy = vi.spyOn(engine, 'trainingTurn').mockImplementation((signal) => {
+    if (!closed) return turn(signal);
+    return new Promise<void>((resolve) => waiting.push(resolve)).then(() => turn(signal));
+  });
+  const open = (): void => {
+    closed = false;
+    for (const pass of waiting.splice(0)) pass();
+  };
+  return {
+    async shut(): Promise<void> {
+      closed = true;
+      while (waiting.length === 0) await pause(1);
+      await model.decoder.device.idle();
+    },
+    open,
+    remove(): void {
+      open();
+      spy.mockRestore();
+    },
+  };
+}
 
 it('serving stays within twice its idle time per token while a fine-tune gets on', { timeout: 240_000 }, async () => {
-  await timePerToken();
-  let ratio = Number.POSITIVE_INFINITY;
-  // Other processes may take the processor away from either measurement.
-  for (let attempt = 0; attempt < 4 && ratio > 2; attempt++) {
-    const idle = await timePerToken();
-    const run = finetune(10_000);
-    let steps = 0;
-    const watching = (async () => {
-      for await (const _ of run) steps++;
-    })().catch(() => {});
-    while (steps < 2) await new Promise((resolve) => setTimeout(resolve, 5));
-    const before = steps;
-    const busy = await timePerToken();
-    const during = steps - before;
-    run.cancel();
-    await watching;
-    run.adapter?.dispose();
-    expect(during).toBeGreaterThan(0);
-    ratio = busy / idle;
+  const training = endless(model);
+  const before = gate();
+  await training.reach(2);
+  const ratios: number[] = [];
+  let during = 0;
+  // What else the machine does is in both measurements of a round, which lie side by side, and in most rounds alike.
+  while (ratios.length < 9 || during === 0) {
+    await before.shut();
+    const idle = await timePerToken(100);
+    before.open();
+    const already = training.steps;
+    const busy = await timePerToken(100);
+    during += training.steps - already;
+    ratios.push(busy / idle);
   }
-  expect(ratio).toBeLessThanOrEqual(2);
+  before.remove();
+  await training.stop();
+  expect(ratios.sort((a, b) => a - b)[ratios.length >> 1]).toBeLessThanOrEqual(2);
 });
 
 it('a fine-tune gives the same losses while something is served', { timeout: 240_000 }, async () => {
   const losses = async (): Promise<number[]> => {
-    const run = finetune(3);
+    const run = model.finetune({ data: rows, steps: 3, batchTokens: 480, lora: { r: 4 } });
     const out: number[] = [];
     for await (const { loss } of run) out.push(loss);
     (await run).dispose();
@@ -70,159 +114,27 @@ it('a fine-tune gives the same losses while something is served', { timeout: 240
   await served.catch(() => {});
 });
 
-const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
-it('turns are shared as asked, and nobody waits for ever', async () => {
-  const owner = {};
-  const turns = new TrainingTurns(() => pause(6));
-  turns.enter(0.25);
-  let serving = true;
-  let taken = 0;
-  const training = (async () => {
-    for (let i = 0; i < 1000 && serving; i++) {
-      await turns.turn(owner);
-      taken++;
-    }
-  })();
-  const began = performance.now();
-  let granted = 0;
-  while (performance.now() - began < 600) {
-    await pause(4); // a step of serving
-    if (!turns.due(0.25)) continue;
-    const start = performance.now();
-    await turns.grant();
-    granted += performance.now() - start;
-  }
-  const share = granted / (performance.now() - began);
-  expect(share).toBeGreaterThan(0.1);
-  expect(share).toBeLessThan(0.35);
-  serving = false;
-  turns.leave();
-  await training;
-  expect(taken).toBeGreaterThan(5);
-
-  turns.enter(0.25);
-  const stop = new AbortController();
-  const left = expect(turns.turn(owner, stop.signal)).rejects.toThrow('stopped');
-  stop.abort(new Error('stopped'));
-  await left;
-  const refused = expect(turns.turn(owner)).rejects.toThrow('gone');
-  const stays = turns.turn({});
-  turns.refuse(owner, new Error('gone'));
-  await refused;
-  turns.leave();
-  await stays;
-  expect(turns.due(0.25)).toBe(false);
-});
-
-/** A device that takes its time for each piece of work, and tells how much it has not done. */
-function slowDevice(milliseconds: number) {
-  let queued = 0;
-  let last = Promise.resolve();
-  const work = (): void => {
-    queued++;
-    last = last.then(() => pause(milliseconds)).then(() => void queued--);
-  };
-  return { work, fence: () => last, queued: () => queued };
-}
-
-it.each([3, 20])('training of %d ms a stretch stays about a serving step ahead of the device', async (milliseconds) => {
-  const device = slowDevice(milliseconds);
-  const turns = new TrainingTurns(device.fence);
-  let most = 0;
-  for (let i = 0; i < 24; i++) {
-    device.work();
-    await turns.turn({});
-    if (i >= 12) most = Math.max(most, device.queued() * milliseconds);
-  }
-  expect(most).toBeLessThanOrEqual(Math.max(20, milliseconds));
-});
-
-it('what was queued when serving began is paid back, and so is a long stretch, whenever serving ends', async () => {
-  const device = slowDevice(40);
-  const turns = new TrainingTurns(device.fence);
-  const owner = {};
-  for (let i = 0; i < 2; i++) {
-    device.work();
-    void turns.turn(owner);
-  }
-  turns.enter(0.5);
-  void turns.turn(owner);
-  await pause(90);
-  expect(turns.due(0.5)).toBe(false); // 80 ms were taken
-  turns.leave();
-  turns.enter(0.5);
-  void turns.turn(owner);
-  await pause(20);
-  expect(turns.due(0.5)).toBe(false);
-  await pause(120);
-  expect(turns.due(0.5)).toBe(true);
-});
-
-it('short stretches share a turn, also those that are queued by and by, and what serves is not on their account', async () => {
-  const device = slowDevice(0);
-  const turns = new TrainingTurns(device.fence);
-  turns.enter(0.5);
-  let taken = 0;
-  void (async () => {
-    for (; taken < 10_000; taken++) {
-      await turns.turn({});
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  })();
-  const grants = 20;
-  let given = 0;
-  for (let i = 0; i < grants; i++) {
-    await pause(8);
-    if (!turns.due(0.5)) continue;
-    await turns.grant();
-    given++;
-  }
-  expect(given).toBeGreaterThan(grants / 2);
-  expect(taken).toBeGreaterThan(2 * given);
-});
-
-it('short stretches share a fence', async () => {
-  const device = slowDevice(0);
-  let fences = 0;
-  const turns = new TrainingTurns(() => {
-    fences++;
-    return device.fence();
-  });
-  for (let i = 0; i < 400; i++) await turns.turn({});
-  expect(fences).toBeGreaterThan(1);
-  expect(fences).toBeLessThan(100);
-});
-
-it('a failed fence was reached', async () => {
-  const turns = new TrainingTurns(() => Promise.reject(new Error('of somebody else')));
-  for (let i = 0; i < 40; i++) await turns.turn({});
-  turns.enter(0.5);
-  const turn = turns.turn({});
-  while (!turns.due(0.5)) await pause(2);
-  await turns.grant();
-  await turn;
-});
-
-it('training of one model yields to serving of another on the same device', async () => {
+it('training of one model yields to serving of another on the same device', { timeout: 240_000 }, async () => {
   const other = await loadModel(folder);
-  const run = other.finetune({ data: rows, steps: 10_000, batchTokens: 480, lora: { r: 4 } });
-  let steps = 0;
-  const watching = (async () => {
-    for await (const _ of run) steps++;
-  })().catch(() => {});
-  while (steps < 3) await pause(5);
-  const perSecond = async (during: () => Promise<unknown>): Promise<number> => {
-    const [before, began] = [steps, performance.now()];
+  const training = endless(other);
+  await training.reach(3);
+  // Processor time, which is the same on a busy machine, where steps take longer: so many steps for so much of it.
+  const free = { steps: 0, cpu: 0 };
+  const beside = { steps: 0, cpu: 0 };
+  const measure = async (into: typeof free, during: () => Promise<unknown>): Promise<void> => {
+    const [steps, cpu] = [training.steps, process.cpuUsage()];
     await during();
-    return ((steps - before) / (performance.now() - began)) * 1000;
+    const { user, system } = process.cpuUsage(cpu);
+    into.cpu += user + system;
+    into.steps += training.steps - steps;
   };
-  const free = await perSecond(() => pause(1500));
-  const beside = await perSecond(() => timePerToken());
-  run.cancel();
-  await watching;
-  run.adapter?.dispose();
+  for (let round = 0; round < 3; round++) {
+    await measure(free, () => training.reach(training.steps + 10));
+    await measure(beside, async () => {
+      for (const enough = training.steps + 2; training.steps < enough; ) await timePerToken(100);
+    });
+  }
+  await training.stop();
   other.dispose();
-  expect(beside).toBeGreaterThan(0);
-  expect(beside / free).toBeLessThan(0.6);
+  expect(beside.steps / beside.cpu / (free.steps / free.cpu)).toBeLessThan(0.6);
 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Adapter } from '../../lib/lora/adapter.js';
 import { loadModel, type Model } from '../../lib/model.js';
+import { judged, type Lateness, lateness } from '../lateness.js';
 import { argmax } from '../shared.js';
 
 const folder = join(import.meta.dirname, '..', '..', 'models', 'helvetia-small');
@@ -170,20 +171,12 @@ describe('generate', () => {
   });
 
   it('never holds the event loop for 20 ms', async () => {
-    let best = Number.POSITIVE_INFINITY;
-    // A busy machine can make any process late; the library would be late every time.
-    for (let attempt = 0; attempt < 3 && best > 20; attempt++) {
-      let latest = 0;
-      let last = performance.now();
-      const timer = setInterval(() => {
-        const now = performance.now();
-        latest = Math.max(latest, now - last - 5);
-        last = now;
-      }, 5);
-      await model.generate(prompt, { maxNewTokens: 400, ignoreEos: true });
-      clearInterval(timer);
-      best = Math.min(best, latest);
+    const attempts: Lateness[] = [];
+    const best = () => Math.min(...attempts.map(judged));
+    // The system may take the core away now and then; the library would be late every time.
+    while (attempts.length < 4 && !(best() <= 20)) {
+      attempts.push(await lateness(() => model.generate(prompt, { maxNewTokens: 400, ignoreEos: true })));
     }
-    expect(best).toBeLessThanOrEqual(20);
+    expect(best(), JSON.stringify(attempts)).toBeLessThanOrEqual(20);
   });
 });

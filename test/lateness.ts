@@ -11,13 +11,14 @@ export interface Lateness {
   others: number;
 }
 
-/** Until `done` settles. */
-export async function lateness(done: PromiseLike<unknown>): Promise<Lateness> {
+/** Until the promise of `work` settles. */
+export async function lateness(work: () => PromiseLike<unknown>): Promise<Lateness> {
   let ended = false;
   const end = (): void => {
     ended = true;
   };
-  done.then(end, end);
+  const started = new Promise((resolve) => setImmediate(resolve)).then(work); // once the first timer runs
+  started.then(end, end);
   const [busy, own, began] = [machineSeconds(), process.cpuUsage(), performance.now()];
   let worst = 0;
   let worstOwn = 0;
@@ -28,6 +29,7 @@ export async function lateness(done: PromiseLike<unknown>): Promise<Lateness> {
     worst = Math.max(worst, late);
     worstOwn = Math.max(worstOwn, late - (waitingForCore() - waited));
   }
+  await started;
   const used = process.cpuUsage(own);
   const seconds = (performance.now() - began) / 1000;
   const others = (machineSeconds() - busy - (used.user + used.system) / 1e6) / (seconds * cpus().length);

@@ -11,6 +11,7 @@ import {
   vocabularyOf,
 } from '../../../lib/text/grammar/index.js';
 import { Tokenizer } from '../../../lib/text/tokenizer/tokenizer.js';
+import { processed } from '../../processor-time.js';
 import { seeded } from './schemas.js';
 
 export const ajv = new Ajv2020({ strict: false, allowUnionTypes: true, logger: false, code: { optimize: false } });
@@ -75,4 +76,18 @@ export function matches(grammar: Grammar, text: string): boolean {
 
 export async function takes(schema: unknown, text: string): Promise<boolean> {
   return matches((await compileJsonSchema(schema)).grammar, text);
+}
+
+/** Milliseconds that it takes to look once at every byte of a vocabulary, at best. */
+export function onePass(tokenizer: Tokenizer): number {
+  const words = Array.from({ length: tokenizer.vocabSize }, (_, id) => tokenizer.tokenBytes(id));
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 10; round++) {
+    const before = processed();
+    let sum = 0;
+    for (const word of words) for (const byte of word) sum += byte;
+    least = Math.min(least, processed() - before);
+    expect(sum).toBeGreaterThan(0);
+  }
+  return least;
 }

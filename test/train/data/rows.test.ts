@@ -1,8 +1,9 @@
 // Rows of every form as tokens and labels. The tokenizer here is a small one of whole words, so that the expected ids
 // can be written down.
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Tokenizer } from '../../../lib/text/tokenizer/tokenizer.js';
 import { type EncodeOptions, encodeRow, learned } from '../../../lib/train/data/rows.js';
+import { processed } from '../../processor-time.js';
 
 const words = ['<s>', '</s>', '<unk>', 'U', 'A', 'S', 'hi', 'hello', 'you', 'how', 'are', 'fine', 'T', 'ok'];
 const template =
@@ -24,6 +25,14 @@ function wordTokenizer(addBos = true): Tokenizer {
 
 const tokenizer = wordTokenizer();
 const options = { tokenizer, vocabSize: words.length, seqLength: 64 };
+/** How many characters the tokenizer reads while `work` runs. */
+async function charactersRead(work: () => Promise<unknown>): Promise<number> {
+  const spy = vi.spyOn(tokenizer, 'encode');
+  await work();
+  const read = spy.mock.calls.reduce((sum, [text]) => sum + text.length, 0);
+  spy.mockRestore();
+  return read;
+}
 const encode = async (row: unknown, more: Partial<EncodeOptions> = {}) => {
   const { example, truncated, warning } = await encodeRow(row, 'rows.jsonl:3', { ...options, ...more });
   return { ids: [...example.ids], labels: [...example.labels], truncated, warning };
@@ -87,9 +96,8 @@ describe('encodeRow', () => {
 
   it('reads only as much of a very long text as it needs', async () => {
     const text = 'hi how are you '.repeat(200_000);
-    const began = performance.now();
+    expect(await charactersRead(() => encode({ text }))).toBeLessThan(10_000);
     const { ids, truncated } = await encode({ text });
-    expect(performance.now() - began).toBeLessThan(300);
     expect(ids).toHaveLength(64);
     expect(truncated).toBe(true);
     expect(ids).toEqual((await encode({ text: text.slice(0, 400) })).ids);
@@ -101,26 +109,30 @@ describe('encodeRow', () => {
       { role: 'assistant', content: n % 3 === 0 ? 'fine' : 'ok', ...(n === 5 ? { weight: 0 } : {}) },
     ];
     const messages = [{ role: 'system', content: 'you' }, ...Array.from({ length: 500 }, (_, n) => turn(n)).flat()];
-    let [latest, worst] = [performance.now(), 0];
+    let [latest, worst] = [processed(), 0];
+    let pauses = 0;
     const pause = async () => {
-      worst = Math.max(worst, performance.now() - latest);
+      pauses++;
+      worst = Math.max(worst, processed() - latest);
       await new Promise((resolve) => setImmediate(resolve));
-      latest = performance.now();
+      latest = processed();
     };
-    const began = performance.now();
     const whole = await encode({ messages }, { seqLength: 10_000, pause });
-    expect(performance.now() - began).toBeLessThan(10_000);
+    expect(pauses).toBeGreaterThan(messages.length);
     // The longest is the template's, which writes the whole text.
-    expect(worst).toBeLessThan(800);
+    const before = processed();
+    const text = tokenizer.applyChatTemplate(messages);
+    expect(worst).toBeLessThan(3 * (processed() - before));
+    const read = await charactersRead(() => encode({ messages }, { seqLength: 10_000 }));
+    expect(read).toBeLessThan(4 * text.length);
     const expected = Array.from({ length: 500 }, (_, n) => (n === 5 ? [] : [n % 3 === 0 ? 11 : 13, 1])).flat();
     expect(whole.labels.filter((label) => label >= 0)).toEqual(expected);
     const start = await encode({ messages });
     expect(start).toMatchObject({ truncated: true, ids: whole.ids.slice(0, 64), labels: whole.labels.slice(0, 64) });
 
     const long = { messages: [{ role: 'user', content: 'hi how are you '.repeat(200_000) }, ...turn(0)] };
-    const beganLong = performance.now();
+    expect(await charactersRead(() => encode(long))).toBeLessThan(10_000);
     expect((await encode(long)).ids.slice(0, 4)).toEqual([0, 3, 6, 9]);
-    expect(performance.now() - beganLong).toBeLessThan(1500);
     const stopped = new Error('stopped');
     await expect(encode({ messages }, { pause: () => Promise.reject(stopped) })).rejects.toBe(stopped);
   });

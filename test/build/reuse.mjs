@@ -1,0 +1,52 @@
+// A compiler launcher, for a copy of the package whose sources a clone has compiled already: where the clone's command is
+// the same and every file it reads is the same byte for byte, the clone's object is copied. All else is compiled.
+//
+//   REUSE_FROM  the clone's root, whose build/cmake is up to date; REUSE_TO  the copy's root; REUSE_LOG  what was done
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const { REUSE_FROM: from, REUSE_TO: to, REUSE_LOG: log } = process.env;
+const [compiler, ...args] = process.argv.slice(2);
+const object = args[args.indexOf('-o') + 1];
+
+// Quotes differ between a shell's line and arguments; a path is given by its place in the sources.
+const plain = (command) => command.replace(/["\\]/g, '').replaceAll(to, from);
+
+function run(list) {
+  const { status, error } = spawnSync(compiler, list, { stdio: 'inherit' });
+  if (error) console.error(`reuse.mjs: ${error.message}`);
+  return status === 0;
+}
+
+/** The clone's object for the same command, if it has one. */
+function known() {
+  const database = join(from, 'build/cmake/compile_commands.json');
+  if (!args.includes('-c') || !existsSync(database)) return undefined;
+  const withoutList = args.filter(
+    (arg, i) => arg !== '-MD' && !['-MT', '-MF'].includes(arg) && !/^-M[TF]$/.test(args[i - 1]),
+  );
+  const same = plain([compiler, ...withoutList].join(' '));
+  const entry = JSON.parse(readFileSync(database, 'utf8')).find(({ command }) => plain(command) === same);
+  const path = entry && join(entry.directory, object);
+  return path && existsSync(path) ? path : undefined;
+}
+
+/** Whether the preprocessor reads the copy's own files, and these are the clone's. It leaves the list that CMake wants. */
+function readsTheSame() {
+  const preprocess = args.filter((arg, i) => arg !== '-c' && arg !== '-o' && args[i - 1] !== '-o');
+  if (!run(preprocess.map((arg) => (arg === '-MD' ? '-M' : arg)))) return false;
+  const list = readFileSync(args[args.indexOf('-MF') + 1], 'utf8')
+    .replaceAll('\\\n', ' ')
+    .split(/\s+/);
+  if (list.some((file) => file.startsWith(join(from, 'native/')))) return false;
+  return list
+    .filter((file) => file.startsWith(to))
+    .every((file) => readFileSync(file).equals(readFileSync(plain(file))));
+}
+
+const path = known();
+const copied = path !== undefined && readsTheSame();
+if (copied) copyFileSync(path, object);
+if (args.includes('-c')) appendFileSync(log, `${copied ? 'copied' : 'compiled'} ${object}\n`);
+process.exit(copied || run(args) ? 0 : 1);

@@ -19,5 +19,5 @@ export type { Data } from './train/data/dataset.js';
 export type { Row } from './train/data/rows.js';
 export type { Finetune } from './train/finetune.js';
 export type { TrainStep } from './train/loop.js';
-export type { ChosenRow, PreferenceRow, TokenPairRow } from './train/methods/preference-rows.js';
+export type { ChosenRow, PreferenceRow, TokenPairRow } from './train/methods/index.js';
 export type { FinetuneOptions } from './train/options.js';

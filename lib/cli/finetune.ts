@@ -5,21 +5,38 @@ import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { listCheckpoints } from '../train/checkpoint.js';
 import type { Finetune } from '../train/finetune.js';
-import { type FinetuneOptions, methods } from '../train/options.js';
+import {
+  defaultMethod,
+  type MethodName,
+  type MethodOptions,
+  methodNames,
+  methods,
+  optionNames,
+  takersOf,
+} from '../train/methods/index.js';
+import type { FinetuneOptions } from '../train/options.js';
 import { MetricsFile } from '../train/report.js';
 import { adapterFolder, checkTarget, isInside } from './folders.js';
 import { duration, plural, quoted } from './format.js';
 import { type Opened, open } from './open.js';
 import { addModelOptions, type ModelFlags, modelArgument } from './options.js';
-import { given, nonNegative, positive, positiveInteger, shareBelowOne, targetModules, wholeNumber } from './parse.js';
+import {
+  fitting,
+  given,
+  nonNegative,
+  positive,
+  positiveInteger,
+  shareBelowOne,
+  targetModules,
+  wholeNumber,
+} from './parse.js';
 import { Progress } from './progress.js';
 import { type Context, styleFor, UsageError } from './terminal.js';
 import { keeping, saveRun, type Watched, watch } from './training.js';
 
-interface Flags extends ModelFlags {
+interface Flags extends ModelFlags, MethodOptions {
   out: string;
-  method?: 'supervised' | 'dpo';
-  beta?: number;
+  method?: MethodName;
   force?: boolean;
   json?: boolean;
   metrics: 'jsonl' | 'csv';
@@ -50,17 +67,16 @@ interface Flags extends ModelFlags {
   resume?: boolean;
 }
 
+const otherMethods = methodNames.filter((name) => name !== defaultMethod);
+
+const formsOf = (name: MethodName): string => methods[name].rows.help.forms.map((form) => `\n  ${form}`).join('');
+const { learned } = methods[defaultMethod].rows.help;
+
 const description = `Trains a LoRA adapter for a model, and writes it in PEFT's format.
 
-The data has one JSON object on each line, in one of these forms:
-  {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", …}]}
-  {"prompt": "…", "completion": "…"}
-  {"text": "…"}
-  {"input_ids": […], "labels": […]}
-Of a conversation or a prompt with its completion, only the answers are learned.
-With --method dpo the model learns to prefer one answer to another:
-  {"input": {"messages": […]}, "preferred_output": […], "non_preferred_output": […]}
-  {"prompt": "…", "chosen": "…", "rejected": "…"}`;
+The data has one JSON object on each line, in one of these forms:${formsOf(defaultMethod)}
+${learned[0]!.toUpperCase()}${learned.slice(1)}.
+${otherMethods.map((name) => `With --method ${name} ${methods[name].rows.help.learned}:${formsOf(name)}`).join('\n')}`;
 
 const afterHelp = `
 The first Ctrl-C saves a checkpoint and the adapter so far, and ends; the same
@@ -89,6 +105,7 @@ export function addFinetune(program: Command, context: Context): void {
       new Option('--metrics <format>', "format of the steps' figures").choices(['jsonl', 'csv']).default('jsonl'),
     );
   addLora(command);
+  addMethods(command);
   addSchedule(command);
   addRun(command);
   addModelOptions(command)
@@ -119,11 +136,28 @@ function addLora(command: Command): void {
     );
 }
 
-function addSchedule(command: Command): void {
+/** The flags of the methods' own options; several methods may have an option of one name. */
+function addMethods(command: Command): void {
   command
     .optionsGroup('Training:')
-    .addOption(new Option('--method <name>', 'what is learned (default: supervised)').choices(methods))
-    .option('--beta <x>', 'with --method dpo: how dear it is to move away from the model (default: 0.1)', positive)
+    .addOption(new Option('--method <name>', `what is learned (default: ${defaultMethod})`).choices(methodNames));
+  for (const name of optionNames) {
+    const takers = takersOf(name);
+    const help = takers.map(
+      ({ method, option }) => `with --method ${method.name}: ${option.help} (default: ${String(option.default)})`,
+    );
+    const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    command.option(`--${flag} <x>`, help.join('; '), fitting(takers.map(({ option }) => option.rule)));
+  }
+}
+
+const learningRates = [
+  methods[defaultMethod].learningRate.toExponential(),
+  ...otherMethods.map((name) => `or ${methods[name].learningRate.toExponential()} with --method ${name}`),
+].join(', ');
+
+function addSchedule(command: Command): void {
+  command
     .addOption(
       new Option('--epochs <n>', 'passes over the data (default: 1)').argParser(positiveInteger).conflicts('steps'),
     )
@@ -142,7 +176,7 @@ function addSchedule(command: Command): void {
     .option('--gradient-accumulation <n>', 'micro-batches in a step (default: 1)', positiveInteger)
     .option('--gradient-checkpointing', 'compute activations twice to save memory')
     .option('--no-shuffle', "keep the rows' order")
-    .option('--learning-rate <x>', 'the peak (default: 2e-4, or 5e-6 with --method dpo)', positive)
+    .option('--learning-rate <x>', `the peak (default: ${learningRates})`, positive)
     .addOption(
       new Option('--schedule <name>', 'how the rate goes on after the warm-up (default: linear, down to 0)').choices([
         'constant',
@@ -194,7 +228,8 @@ async function run(context: Context, name: string, data: string, flags: Flags): 
     result: Finetune['adapter'],
     title = `Fine-tuning ${basename(opened.model.name)}`,
   ): Promise<void> => {
-    if (result) await saveRun(flags.out, result, watched.metrics, title);
+    if (result)
+      await saveRun(flags.out, result, watched.metrics, title, methods[flags.method ?? defaultMethod].lossUnit);
   };
   const warn = (message: string): void => {
     const line = `${styleFor(stderr, env).yellow('warning:')} ${message}`;
@@ -257,7 +292,7 @@ function start(
   metrics: MetricsFile,
   onWarning: (message: string) => void,
 ): Finetune {
-  const { method, beta, rank: r, alpha, dropout, targetModules, rslora } = flags;
+  const { method, rank: r, alpha, dropout, targetModules, rslora } = flags;
   const { epochs, steps, batchTokens, batchSize, seqLength, gradientAccumulation, gradientCheckpointing, shuffle } =
     flags;
   const { learningRate, schedule, warmupSteps, warmupRatio, weightDecay, maxGradNorm, seed } = flags;
@@ -265,7 +300,7 @@ function start(
   const options: FinetuneOptions = {
     ...given({
       method,
-      beta,
+      ...Object.fromEntries(optionNames.map((name) => [name, flags[name as keyof MethodOptions]])),
       epochs,
       steps,
       batchTokens,

@@ -62,6 +62,15 @@ export function targetModules(text: string): string | string[] {
   return text;
 }
 
+/** A number or a word that one of the rules takes. */
+export const fitting =
+  (rules: readonly (readonly [test: (value: unknown) => boolean, words: string])[]) =>
+  (text: string): string | number => {
+    const value = text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text);
+    if (rules.some(([test]) => test(value))) return value;
+    throw new InvalidArgumentError(`Expected ${rules.map(([, words]) => words).join(' or ')}.`);
+  };
+
 /** Without the options that were not given: the library's own defaults hold for them. */
 export function given<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   const entries = Object.entries(options).filter(([, value]) => value !== undefined);

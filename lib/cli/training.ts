@@ -5,6 +5,7 @@ import { writeAtomic } from '../files/atomic.js';
 import type { Adapter } from '../lora/adapter.js';
 import type { Finetune } from '../train/finetune.js';
 import type { TrainStep } from '../train/loop.js';
+import { allFigures } from '../train/methods/index.js';
 import { lossPlot, type MetricsFile } from '../train/report.js';
 import { digits } from './format.js';
 import type { Progress } from './progress.js';
@@ -33,19 +34,36 @@ export async function watch(
   for await (const step of run) {
     watched.last = step;
     onStep?.(step);
-    progress?.update(step.step, step.steps, [
-      `loss ${step.loss.toFixed(3)}`,
-      `${digits(step.tokensPerSecond)} tokens/s`,
-    ]);
+    const { loss, tokensPerSecond } = step;
+    const details = [`loss ${loss.toFixed(3)}`, `${digits(tokensPerSecond)} tokens/s`, ...methodFigures(step)];
+    progress?.update(step.step, step.steps, details);
     if (step.evalLoss !== undefined) progress?.note(`step ${step.step}: eval loss ${step.evalLoss.toFixed(4)}`);
   }
   return run;
 }
 
-/** Writes the adapter with its figures and its plot beside it. The folder is replaced whole. */
-export async function saveRun(folder: string, adapter: Adapter, metrics: MetricsFile, title: string): Promise<void> {
+function methodFigures(step: TrainStep): string[] {
+  const values: Readonly<Record<string, unknown>> = { ...step };
+  return [...allFigures].flatMap(([name, { label }]) => {
+    const value = values[name];
+    return typeof value === 'number' ? [`${label} ${value.toFixed(3)}`] : [];
+  });
+}
+
+/**
+ * Writes the adapter with its figures and its plot beside it. The folder is replaced whole.
+ *
+ * @param unit what the loss is per
+ */
+export async function saveRun(
+  folder: string,
+  adapter: Adapter,
+  metrics: MetricsFile,
+  title: string,
+  unit?: string,
+): Promise<void> {
   await adapter.save(folder);
   if (metrics.steps.length === 0) return;
   await copyFile(metrics.path, join(folder, basename(metrics.path)));
-  await writeAtomic(join(folder, 'loss.svg'), lossPlot(metrics.steps, title));
+  await writeAtomic(join(folder, 'loss.svg'), lossPlot(metrics.steps, title, unit));
 }

@@ -1,8 +1,9 @@
-// The page at `/`: files of this package, and nothing from anywhere else.
+// The page at `/`: files of this package, and nothing from anywhere else. The training methods are filled in.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Hono } from 'hono';
+import { methodNames, methods } from '../train/methods/index.js';
 
 const folder = join(import.meta.dirname, 'page');
 
@@ -29,13 +30,16 @@ const headers = {
   'cache-control': 'no-cache',
 };
 
+const methodChoices = methodNames.map((name) => `<option value="${name}">${methods[name].title}</option>`).join('');
+
 /** `GET /` and `GET /assets/NAME`; they hold no secrets and need no key. */
 export function pageRoutes(): Hono {
   const files = new Map<string, string>();
   const app = new Hono();
   for (const [name, type] of Object.entries(types)) {
     app.get(name === 'index.html' ? '/' : `/assets/${name}`, (c) => {
-      const text = files.get(name) ?? readFileSync(join(folder, name), 'utf8');
+      const text =
+        files.get(name) ?? readFileSync(join(folder, name), 'utf8').replace('<!-- methods -->', methodChoices);
       files.set(name, text);
       return c.body(text, 200, { ...headers, 'content-type': type });
     });

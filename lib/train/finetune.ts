@@ -9,7 +9,7 @@ import { Decoder } from '../models/decoder.js';
 import { cast } from '../ops/copy.js';
 import type { Tokenizer } from '../text/tokenizer/tokenizer.js';
 import { type Trainee, type TrainStep, train } from './loop.js';
-import { type FinetuneOptions, standard, type TrainOptions, trainSettings } from './options.js';
+import { type FinetuneOptions, type TrainOptions, trainSettings } from './options.js';
 import type { Turn } from './pace.js';
 
 /** A fine-tune under way: an `AsyncIterable` of its steps, and a promise of the trained adapter. */
@@ -33,7 +33,7 @@ export class Finetune extends Stream<TrainStep, Adapter> {
 }
 
 /**
- * Trains a LoRA adapter on rows of text, chats or tokens, or on preferences. Starts at once.
+ * Trains a LoRA adapter by the method that the options name. Starts at once.
  *
  * @param baseModel what `base_model_name_or_path` in the adapter's files says
  * @param turn awaited between two stretches of work
@@ -47,8 +47,7 @@ export function finetune(
   turn?: Turn,
 ): Finetune {
   const { contextLength } = decoder.config;
-  const learningRate = standard.learningRate[options.method === 'dpo' ? 'dpo' : 'supervised'];
-  const settings = trainSettings('finetune', options, { learningRate, contextLength });
+  const settings = trainSettings('finetune', options, { contextLength });
   const holder: { adapter?: Adapter } = {};
   async function* work(signal: AbortSignal): AsyncGenerator<TrainStep, Adapter, void> {
     const base = await fingerprint(decoder);
@@ -56,8 +55,7 @@ export function finetune(
       ? copyOf(options.adapter)
       : Adapter.create(decoder, options.lora ?? {}, settings.seed, baseModel);
     holder.adapter = adapter;
-    // Preferences after a supervised fine-tune: they are measured against what it left, not against the bare model.
-    const reference = options.adapter && settings.method === 'dpo' ? copyOf(options.adapter) : undefined;
+    const reference = options.adapter && settings.method.usesReference ? copyOf(options.adapter) : undefined;
     const { baseModel: _, ...lora } = adapter.config;
     const trainee: Trainee = {
       decoder,

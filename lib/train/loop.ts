@@ -1,9 +1,8 @@
 // The training loop that adapters and whole models share.
 //
-// One step: the losses of all its micro-batches, each gradient divided by the count of targets (or of pairs) in the
-// whole step; the norm of the gradients; AdamW. JavaScript waits for the device before the parameters move, for the
-// losses and the norm: so a loss that is not a number never reaches them.
-
+// One step: the losses of all its micro-batches, each gradient divided by the weight of the whole step (its number of
+// targets, or of pairs); the norm of the gradients; AdamW. JavaScript waits for the losses and the norm before the
+// parameters move, so that a loss that is not a number never reaches them.
 import { scope } from '../core/scope.js';
 import { computed, type Tensor } from '../core/tensor.js';
 import type { Adapter } from '../lora/adapter.js';
@@ -20,50 +19,43 @@ import {
 } from './checkpoint.js';
 import { Batches, type Position, stepsInEpoch } from './data/batches.js';
 import { type Data, DataReport, dataName, isPath, LoadedSource, type Source, StreamedSource } from './data/dataset.js';
-import { type EncodeOptions, encodeRow } from './data/rows.js';
-import { type Figures, meanOf, type Objective, Supervised } from './methods/objective.js';
-import { Preference } from './methods/preference.js';
-import { encodePreference } from './methods/preference-rows.js';
+import type { EncodeOptions } from './data/rows.js';
+import { evalName, meansOf } from './figures.js';
+import type { MethodFigures } from './methods/index.js';
+import type { Objective, Prepared, Totals } from './methods/method.js';
 import { AdamW } from './optimizer.js';
 import type { Settings } from './options.js';
 import type { Turn } from './pace.js';
 import { mix } from './random.js';
 import { rateFactor, type Schedule, warmupLength } from './schedule.js';
 
-/** One optimizer step. */
-export interface TrainStep {
+type EvalFigures = { [F in keyof MethodFigures as `eval${Capitalize<F>}`]: MethodFigures[F] };
+
+/** One optimizer step; `EvalFigures` are the method's figures over `evalData`. */
+export interface TrainStep extends MethodFigures, EvalFigures {
   /** From 1. */
   step: number;
   /** Steps in the whole run. */
   steps: number;
   /** Passes over the data so far, with their fraction where the data's length is known. */
   epoch: number;
-  /** Mean cross-entropy of the step's targets in nats, or mean loss of its pairs, before the step changed anything. */
+  /** Mean loss of the step's targets or pairs in nats, before the step changed anything. */
   loss: number;
-  /** Share of the targets that were the likeliest token, where `tokenAccuracy` asked for it. */
-  tokenAccuracy?: number;
-  /** With `method: 'dpo'`: the pairs' mean margin of rewards. */
-  rewardMargin?: number;
-  /** With `method: 'dpo'`: the share of the pairs whose margin is positive. */
-  rewardAccuracy?: number;
   /** Norm of all gradients, before they were scaled down to `maxGradNorm`. */
   gradNorm: number;
   learningRate: number;
   /** Tokens in the step, those included that are only read. */
   tokens: number;
   tokensPerSecond: number;
-  /** The same over `evalData` after the step, where it was measured. */
+  /** The mean loss over `evalData` after the step, where it was measured. */
   evalLoss?: number;
-  evalTokenAccuracy?: number;
-  evalRewardMargin?: number;
-  evalRewardAccuracy?: number;
 }
 
 /** What is trained. */
 export interface Trainee {
   decoder: Decoder;
   adapter: Adapter | undefined;
-  /** What preferences are measured against. Undefined: the model without any adapter. */
+  /** What a method with a reference compares with. Undefined: the model without any adapter. */
   reference: Adapter | undefined;
   /** By the names that they have in a checkpoint. */
   parameters: ReadonlyMap<string, Tensor>;
@@ -111,11 +103,9 @@ class Run {
     turn: Turn | undefined,
   ) {
     const { decoder, adapter, reference } = trainee;
-    const passes = { decoder, adapter, reference, checkpointing: settings.gradientCheckpointing, signal, turn };
-    this.#objective =
-      settings.method === 'dpo'
-        ? new Preference(passes, settings.beta)
-        : new Supervised(passes, settings.tokenAccuracy);
+    const { method, methodOptions, tokenAccuracy, gradientCheckpointing: checkpointing } = settings;
+    const passes = { decoder, tokenizer, adapter, reference, checkpointing, tokenAccuracy, signal, turn };
+    this.#objective = method.objective(passes, methodOptions);
     this.#optimizer = new AdamW(trainee.parameters, settings);
     this.#schedule = { name: settings.schedule, warmupSteps: 0, totalSteps: 0 };
   }
@@ -162,6 +152,7 @@ class Run {
   async dispose(): Promise<void> {
     this.#optimizer.dispose();
     if (this.#source instanceof StreamedSource) await this.#source.close();
+    await this.#objective.dispose?.();
   }
 
   async #step(step: number, batches: Batches): Promise<void> {
@@ -169,22 +160,27 @@ class Run {
     const began = performance.now();
     signal.throwIfAborted();
     const micro = await batches.step(settings.gradientAccumulation);
-    const weight = micro.reduce((sum, batch) => sum + this.#objective.weight(batch), 0);
-    const tokens = micro.flat().reduce((sum, { ids }) => sum + ids.length, 0);
+    const prepared: Prepared[] = [];
+    for (const [i, batch] of micro.entries()) {
+      signal.throwIfAborted();
+      prepared.push(await this.#objective.prepare(batch, this.#seed(step, i)));
+    }
+    const weight = prepared.reduce((sum, part) => sum + part.weight, 0);
+    const tokens = prepared.reduce((sum, part) => sum + part.tokens, 0);
     const learningRate = settings.learningRate * rateFactor(this.#schedule, step - 1);
 
     this.#optimizer.clear();
-    const reads: Promise<Figures>[] = [];
-    for (const [i, batch] of micro.entries()) {
+    const reads: Promise<Totals>[] = [];
+    for (const part of prepared) {
       signal.throwIfAborted();
-      const { figures } = await this.#objective.learn(batch, 1 / weight, this.#dropoutSeed(step, i));
-      reads.push(figures);
+      const { totals } = await part.learn(1 / weight);
+      reads.push(totals);
     }
     signal.throwIfAborted();
     const norm = scope(() => this.#optimizer.squaredNorm());
     try {
-      const [sums, squares] = await Promise.all([Promise.all(reads), norm.data()]);
-      const figures = meanOf(sums, weight);
+      const [totals, squares] = await Promise.all([Promise.all(reads), norm.data()]);
+      const figures = meansOf(totals);
       const gradNorm = Math.sqrt(squares[0]!);
       this.#checkFinite(step, figures.loss, gradNorm, learningRate);
       this.#optimizer.step(step, learningRate, norm);
@@ -208,29 +204,20 @@ class Run {
     }
   }
 
-  #dropoutSeed(step: number, microBatch: number): number | undefined {
-    const { adapter } = this.trainee;
-    if (!adapter || adapter.config.loraDropout === 0) return undefined;
-    // Each block adds its number to the seed: spread them, so that no two micro-batches share a mask.
+  /** The seed of a micro-batch; step 0 is the evaluation. Dropout adds a block's number, so seeds lie 65,536 apart. */
+  #seed(step: number, microBatch: number): number {
     return mix(this.settings.seed, step, microBatch) * 2 ** 16;
   }
 
   async #evaluate(source: Source): Promise<Partial<TrainStep>> {
-    const sums: Figures[] = [];
-    let weight = 0;
+    const totals: Totals[] = [];
     const batches = new Batches(source, this.settings.size);
     for (let batch = await batches.next(); batch.length > 0; batch = await batches.next()) {
       this.signal.throwIfAborted();
-      sums.push(await this.#objective.measure(batch));
-      weight += this.#objective.weight(batch);
+      const prepared = await this.#objective.prepare(batch, this.#seed(0, totals.length));
+      totals.push(await prepared.measure());
     }
-    const { loss, tokenAccuracy, rewardMargin, rewardAccuracy } = meanOf(sums, weight);
-    return {
-      evalLoss: loss,
-      ...(tokenAccuracy === undefined ? {} : { evalTokenAccuracy: tokenAccuracy }),
-      ...(rewardMargin === undefined ? {} : { evalRewardMargin: rewardMargin }),
-      ...(rewardAccuracy === undefined ? {} : { evalRewardAccuracy: rewardAccuracy }),
-    };
+    return Object.fromEntries(Object.entries(meansOf(totals)).map(([name, mean]) => [evalName(name), mean]));
   }
 
   #checkFinite(step: number, loss: number, gradNorm: number, learningRate: number): void {
@@ -266,7 +253,7 @@ class Run {
       tokenizer: this.tokenizer,
       vocabSize: this.trainee.decoder.config.vocabSize,
       seqLength: this.settings.seqLength,
-      encode: this.settings.method === 'dpo' ? encodePreference : encodeRow,
+      encode: this.settings.method.rows.encode,
     };
   }
 
@@ -294,7 +281,7 @@ class Run {
     const { size, seqLength, seed, shuffle, learningRate, schedule, weightDecay, betas, eps, maxGradNorm } =
       this.settings;
     const { warmupSteps } = this.#schedule;
-    const { gradientAccumulation, method, beta } = this.settings;
+    const { gradientAccumulation, method, methodOptions } = this.settings;
     return {
       base: this.trainee.base,
       data: this.#source instanceof LoadedSource ? this.#source.fingerprint : '',
@@ -311,7 +298,7 @@ class Run {
         betas,
         eps,
         maxGradNorm,
-        ...(method === 'dpo' ? { method, beta } : {}),
+        ...method.resumeKey(methodOptions),
         ...this.trainee.options,
       },
     };
@@ -347,7 +334,7 @@ class Run {
     this.#saved = state.step;
   }
 
-  /** Also of a checkpoint that is there already, as the run may have been killed before it could tell. */
+  /** Also of a checkpoint that is there already, as the run may have been killed before it called `onCheckpoint`. */
   async #keep(): Promise<void> {
     const { checkpointDir, onCheckpoint } = this.settings;
     if (checkpointDir === undefined) return;

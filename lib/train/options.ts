@@ -5,6 +5,17 @@ import { type LoraOptions, loraConfig } from '../lora/config.js';
 import type { BatchSize } from './data/batches.js';
 import { type Data, isPath, pathOf } from './data/dataset.js';
 import type { TrainStep } from './loop.js';
+import {
+  defaultMethod,
+  type MethodName,
+  type MethodOptions,
+  methodNames,
+  methods,
+  optionNames,
+  optionsOf,
+  takersOf,
+} from './methods/index.js';
+import type { Method } from './methods/method.js';
 import { type ScheduleName, scheduleNames } from './schedule.js';
 
 export interface TrainOptions {
@@ -20,7 +31,7 @@ export interface TrainOptions {
   batchSize?: number | undefined;
   /** Rows are cut to this many tokens. Default 1024, or the model's context if that is less. */
   seqLength?: number | undefined;
-  /** The peak. Default 2e-4 for an adapter, 5e-6 with `method: 'dpo'`, 2e-5 for all weights. */
+  /** The peak. Default: the method's own for an adapter, 2e-5 for all weights. */
   learningRate?: number | undefined;
   /** How the rate goes on after the warm-up. Default `'linear'`, down to 0 at the end. */
   schedule?: ScheduleName | undefined;
@@ -73,19 +84,16 @@ export interface TrainOptions {
   onWarning?: ((message: string) => void) | undefined;
 }
 
-export const methods = ['supervised', 'dpo'] as const;
+/** Rows are cut to this many tokens unless `seqLength` says otherwise, or the model's context is less. */
+export const defaultSeqLength = 1024;
 
-/** What stands for options that are not given. */
-export const standard = { learningRate: { supervised: 2e-4, dpo: 5e-6 }, seqLength: 1024, beta: 0.1 } as const;
-
-export interface FinetuneOptions extends TrainOptions {
-  /** `'dpo'` learns from preferences: see `PreferenceRow`. Default `'supervised'`. */
-  method?: (typeof methods)[number] | undefined;
-  /** With `'dpo'`: how dear it is to move away from the base model. Default 0.1. */
-  beta?: number | undefined;
+/** The options of a run, and those of its method. */
+export interface FinetuneOptions extends TrainOptions, MethodOptions {
+  /** What the run learns, and from which rows. Default: the targets of `Row`s. */
+  method?: MethodName | undefined;
   /** The fresh adapter's settings. */
   lora?: LoraOptions | undefined;
-  /** Trains a copy of this adapter on instead of a fresh one; with `'dpo'`, preferences are measured against it. */
+  /** Trains a copy of this adapter instead of a fresh one; a method with a reference compares with it. */
   adapter?: Adapter | undefined;
 }
 
@@ -109,9 +117,10 @@ export interface Settings
     | 'shuffle'
     | 'tokenAccuracy'
     | 'onWarning'
-    | 'method'
-    | 'beta'
   > {
+  method: Method;
+  /** The method's own options, complete. */
+  methodOptions: Readonly<Record<string, unknown>>;
   size: BatchSize;
   /** Set unless `steps` is. */
   epochs: number | undefined;
@@ -146,7 +155,9 @@ const positive: Rule = [(value) => isNumber(value) && value > 0, 'a positive num
 const callback: Rule = [(value) => typeof value === 'function', 'a function'];
 const notNegative: Rule = [(value) => isNumber(value) && value >= 0, 'a number, 0 or more'];
 
-const rules: { readonly [K in keyof FinetuneOptions]-?: Rule } = {
+type OwnOptions = Omit<FinetuneOptions, keyof MethodOptions>;
+
+const rules: { readonly [K in keyof OwnOptions]-?: Rule } = {
   data,
   epochs: count,
   steps: count,
@@ -180,13 +191,12 @@ const rules: { readonly [K in keyof FinetuneOptions]-?: Rule } = {
   beforeCheckpoint: callback,
   onCheckpoint: callback,
   onWarning: callback,
-  method: [(value) => methods.includes(value as 'dpo'), `one of ${methods.join(', ')}`],
-  beta: positive,
+  method: [(value) => methodNames.includes(value as MethodName), `one of ${methodNames.join(', ')}`],
   lora: [(value) => isObject(value) && !Array.isArray(value), 'an object, such as { r: 16, alpha: 32 }'],
   adapter: [(value) => isObject(value) && 'pairs' in value && 'parameters' in value, 'an Adapter'],
 };
 
-const finetuneOnly: readonly string[] = ['lora', 'adapter', 'method', 'beta'];
+const finetuneOnly: readonly string[] = ['lora', 'adapter', 'method', ...optionNames];
 
 /**
  * Checks and completes options.
@@ -194,16 +204,14 @@ const finetuneOnly: readonly string[] = ['lora', 'adapter', 'method', 'beta'];
  * @throws TypeError if an option is not known or of a wrong type, RangeError if its value is out of range, Error if the
  *   data's file is missing; each names the option.
  */
-export function trainSettings(
-  caller: 'finetune' | 'trainFull',
-  given: FinetuneOptions,
-  defaults: { learningRate: number; contextLength: number },
-): Settings {
+export function trainSettings(caller: 'finetune' | 'trainFull', given: FinetuneOptions, defaults: Defaults): Settings {
   if (!isObject(given)) throw new TypeError(`${caller}: takes options, at least { data }, got ${String(given)}`);
-  const known = Object.keys(rules).filter((name) => caller === 'finetune' || !finetuneOnly.includes(name));
+  const known = [...Object.keys(rules), ...optionNames].filter(
+    (name) => caller === 'finetune' || !finetuneOnly.includes(name),
+  );
   for (const [name, value] of Object.entries(given)) {
     if (!known.includes(name)) throw new TypeError(`${caller}: there is no option '${name}'${suggestion(name, known)}`);
-    const [test, words] = rules[name as keyof FinetuneOptions];
+    const [test, words] = rules[name as keyof OwnOptions] ?? methodRule(name, given.method);
     if (value === undefined || test(value)) continue;
     const comparable =
       name === 'schedule' || name === 'method' || (typeof value === 'number' && /number|integer/.test(words));
@@ -218,14 +226,36 @@ export function trainSettings(
   }
   if (given.resume && given.checkpointDir === undefined)
     throw new TypeError(`${caller}: 'resume' needs a 'checkpointDir'`);
-  if (given.beta !== undefined && given.method !== 'dpo') throw new TypeError(`${caller}: 'beta' needs method: 'dpo'`);
+  const method = methods[given.method ?? defaultMethod];
+  checkMethodOptions(caller, given, method);
   if (given.lora) loraConfig(given.lora);
   for (const option of ['data', 'evalData'] as const) {
     const path = given[option];
     if (path !== undefined && isPath(path) && !existsSync(pathOf(path)))
       throw new Error(`${caller}: ${option}: ${pathOf(path)}: no such file`);
   }
-  return completed(caller, given, defaults);
+  return completed(caller, given, method, defaults);
+}
+
+/** What stands for options that are not given. */
+interface Defaults {
+  /** Default: the method's. */
+  learningRate?: number;
+  contextLength: number;
+}
+
+/** The chosen method's rule for an option, or that of another method, which is refused later. */
+function methodRule(name: string, chosen: MethodName | undefined): Rule {
+  const takers = takersOf(name);
+  return (takers.find(({ method }) => method.name === (chosen ?? defaultMethod)) ?? takers[0]!).option.rule;
+}
+
+function checkMethodOptions(caller: string, given: FinetuneOptions, method: Method): void {
+  for (const name of optionNames) {
+    const takers = takersOf(name).map((taker) => taker.method);
+    if (given[name as keyof MethodOptions] === undefined || takers.includes(method)) continue;
+    throw new TypeError(`${caller}: '${name}' needs method: ${takers.map((taker) => `'${taker.name}'`).join(' or ')}`);
+  }
 }
 
 const exclusive = [
@@ -238,10 +268,10 @@ const exclusive = [
 function completed(
   caller: string,
   given: FinetuneOptions,
-  defaults: { learningRate: number; contextLength: number },
+  method: Method,
+  { contextLength, learningRate = method.learningRate }: Defaults,
 ): Settings {
-  const { contextLength } = defaults;
-  const seqLength = given.seqLength ?? Math.min(standard.seqLength, given.batchTokens ?? contextLength, contextLength);
+  const seqLength = given.seqLength ?? Math.min(defaultSeqLength, given.batchTokens ?? contextLength, contextLength);
   if (seqLength > contextLength) {
     throw new RangeError(
       `${caller}: seqLength ${seqLength} is more than the model's context of ${contextLength} tokens`,
@@ -260,7 +290,7 @@ function completed(
     size,
     epochs: given.steps === undefined ? (given.epochs ?? 1) : undefined,
     steps: given.steps,
-    learningRate: given.learningRate ?? defaults.learningRate,
+    learningRate: given.learningRate ?? learningRate,
     schedule: given.schedule ?? 'linear',
     warmup: {
       ...(given.warmupSteps === undefined ? {} : { warmupSteps: given.warmupSteps }),
@@ -284,8 +314,10 @@ function completed(
     onCheckpoint: given.onCheckpoint,
     shuffle: given.shuffle ?? true,
     tokenAccuracy: given.tokenAccuracy ?? false,
-    method: given.method ?? 'supervised',
-    beta: given.beta ?? standard.beta,
+    method,
+    methodOptions: Object.fromEntries(
+      optionsOf(method).map(([name, option]) => [name, given[name as keyof MethodOptions] ?? option.default]),
+    ),
     onWarning: given.onWarning ?? ((message) => process.emitWarning(message, 'HelvetiaWarning')),
   };
 }

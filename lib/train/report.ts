@@ -4,7 +4,9 @@ import { appendFile, readFile } from 'node:fs/promises';
 import { dirname, extname } from 'node:path';
 import { makeFolder, writeAtomic } from '../files/atomic.js';
 import { fileError } from '../files/json.js';
+import { evalName } from './figures.js';
 import type { TrainStep } from './loop.js';
+import { allFigures } from './methods/index.js';
 
 export type Figures = Omit<TrainStep, 'steps'>;
 
@@ -17,13 +19,9 @@ const columns = [
   'tokens',
   'tokensPerSecond',
   'evalLoss',
-  'tokenAccuracy',
-  'rewardMargin',
-  'rewardAccuracy',
-  'evalTokenAccuracy',
-  'evalRewardMargin',
-  'evalRewardAccuracy',
-] as const;
+  ...allFigures.keys(),
+  ...[...allFigures.keys()].map(evalName),
+] as readonly (keyof Figures)[];
 
 /**
  * A file of one line per step, as CSV where its name ends so, else as JSON Lines. A run that goes on from a checkpoint
@@ -54,9 +52,11 @@ export class MetricsFile {
   async #start(first: number): Promise<void> {
     if (first > 1 && existsSync(this.path)) {
       const lines = (await readFile(this.path, 'utf8')).split('\n');
-      // A line that a killed process left half written is dropped with those that are no steps.
-      const kept = lines.map((line) => this.#parsed(line)).filter((step) => step !== undefined && step.step < first);
-      this.steps.push(...(kept as Figures[]));
+      // An earlier version's file may have fewer columns.
+      const names = lines[0]!.trim().split(',');
+      // A line that a killed process left half written is no step.
+      const kept = lines.map((line) => this.#parsed(line, names)).filter((step) => step !== undefined);
+      this.steps.push(...kept.filter(({ step }) => step < first));
     }
     await makeFolder(dirname(this.path));
     const head = this.#csv ? `${columns.join(',')}\n` : '';
@@ -71,9 +71,9 @@ export class MetricsFile {
     return `${JSON.stringify(Object.fromEntries(cells))}\n`;
   }
 
-  #parsed(line: string): Figures | undefined {
+  #parsed(line: string, names: readonly string[]): Figures | undefined {
     try {
-      const values = this.#csv ? fromCsv(line) : (JSON.parse(line) as Record<string, unknown>);
+      const values = this.#csv ? fromCsv(line, names) : (JSON.parse(line) as Record<string, unknown>);
       return Number.isFinite(values.step) && Number.isFinite(values.loss) ? (values as unknown as Figures) : undefined;
     } catch {
       return undefined;
@@ -81,10 +81,10 @@ export class MetricsFile {
   }
 }
 
-function fromCsv(line: string): Record<string, unknown> {
+function fromCsv(line: string, names: readonly string[]): Record<string, unknown> {
   const cells = line.trim().split(',');
-  if (cells.length !== columns.length) return {};
-  return Object.fromEntries(columns.map((name, i) => [name, Number(cells[i])]).filter((_, i) => cells[i] !== ''));
+  if (cells.length !== names.length) return {};
+  return Object.fromEntries(names.map((name, i) => [name, Number(cells[i])]).filter((_, i) => cells[i] !== ''));
 }
 
 export type PlotPoint = Pick<TrainStep, 'step' | 'loss'> & { evalLoss?: number | undefined };
@@ -95,8 +95,8 @@ const frame = { left: 64, right: 20, top: 44, bottom: 50 };
 // More points than pixels only make the file large.
 const mostPoints = 600;
 
-/** The loss over the steps as an SVG image, which follows the reader's light or dark theme. */
-export function lossPlot(points: readonly PlotPoint[], title = 'Training loss'): string {
+/** The loss in nats per `unit` over the steps, as an SVG image that follows the reader's light or dark theme. */
+export function lossPlot(points: readonly PlotPoint[], title = 'Training loss', unit = 'token'): string {
   const drawn = points.filter(({ loss }) => Number.isFinite(loss));
   const evals = points.flatMap(({ step, evalLoss }) => (Number.isFinite(evalLoss) ? [{ step, loss: evalLoss! }] : []));
   const losses = [...drawn, ...evals].map(({ loss }) => loss);
@@ -130,7 +130,7 @@ export function lossPlot(points: readonly PlotPoint[], title = 'Training loss'):
     ),
     `<path class="axis" d="M${frame.left} ${bottom}H${right}"/>`,
     `<text x="${(frame.left + right) / 2}" y="${height - 10}" text-anchor="middle">step</text>`,
-    `<text transform="translate(18 ${(frame.top + bottom) / 2}) rotate(-90)" text-anchor="middle">loss (nats per token)</text>`,
+    `<text transform="translate(18 ${(frame.top + bottom) / 2}) rotate(-90)" text-anchor="middle">loss (nats per ${escaped(unit)})</text>`,
     `<polyline class="raw" points="${line(thinned(drawn))}"/>`,
     `<polyline class="smooth" points="${line(thinned(smoothed(drawn)))}"/>`,
     `<polyline class="eval" points="${line(evals)}"/>`,

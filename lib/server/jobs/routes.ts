@@ -5,6 +5,7 @@ import { join, sep } from 'node:path';
 import { type Context, Hono } from 'hono';
 import { makeFolder } from '../../files/atomic.js';
 import { matches } from '../../lora/config.js';
+import { defaultMethod } from '../../train/methods/index.js';
 import { adapterNamed, type NamedAdapter } from '../adapter-names.js';
 import type { ServerContext } from '../context.js';
 import { filesOf } from '../files/routes.js';
@@ -154,7 +155,7 @@ async function createJob(
   const named = await adapterNamed(context.models, request.model);
   using base = named ? undefined : await context.resolve(request.model, signal);
   const { served } = (named ?? base)!;
-  const method = request.method?.type ?? 'supervised';
+  const method = request.method?.type ?? defaultMethod;
   const own = request.method?.[method]?.hyperparameters;
   const hyperparameters = { ...(own ?? request.hyperparameters ?? {}) };
   if (named) checkStart(named, hyperparameters);

@@ -2,15 +2,14 @@
 //
 //   n_epochs                  3; with fewer than 100 rows as many as make 300 in all, at most 10; 1 from 10,000 rows on
 //   batch_size                a hundredth of the rows, from 4 to 32 and at most all of them
-//   learning_rate_multiplier  1: of 2e-4, or of 5e-6 for preferences
-//   beta                      0.1
+//   learning_rate_multiplier  1: of the method's learning rate
+//   a method's own            the option's default
 import { isAbsolute } from 'node:path';
 import type { Model } from '../../model.js';
 import { DataReport, examples } from '../../train/data/dataset.js';
-import { encodeRow } from '../../train/data/rows.js';
-import { encodePreference } from '../../train/methods/preference-rows.js';
-import { type FinetuneOptions, standard } from '../../train/options.js';
-import type { Hyperparameters } from './shapes.js';
+import { methods } from '../../train/methods/index.js';
+import { defaultSeqLength, type FinetuneOptions } from '../../train/options.js';
+import { type Hyperparameters, ownOf } from './shapes.js';
 import type { JobRecord } from './store.js';
 
 /** A job's end that its record tells of. */
@@ -33,7 +32,7 @@ export interface DataFacts {
 
 /** Rows are cut to this many tokens. */
 export const lengthOf = (model: Model, { max_length }: Hyperparameters): number =>
-  Math.min(max_length ?? standard.seqLength, model.decoder.config.contextLength);
+  Math.min(max_length ?? defaultSeqLength, model.decoder.config.contextLength);
 
 /**
  * Reads a whole file as the training will.
@@ -56,7 +55,7 @@ export async function readData(
     tokenizer: model.hasTokenizer ? model.tokenizer : undefined,
     vocabSize: model.decoder.config.vocabSize,
     seqLength,
-    encode: job.method === 'dpo' ? encodePreference : encodeRow,
+    encode: methods[job.method].rows.encode,
   };
   let rows = 0;
   let longestRow = 0;
@@ -99,7 +98,7 @@ export function settled(given: Hyperparameters, method: JobRecord['method'], row
     n_epochs: chosen(given.n_epochs, epochs),
     batch_size: chosen(given.batch_size, Math.min(rows, between(4, Math.ceil(rows / 100), 32), 256)),
     learning_rate_multiplier: chosen(given.learning_rate_multiplier, 1),
-    ...(method === 'dpo' ? { beta: chosen(given.beta, standard.beta) } : {}),
+    ...Object.fromEntries(ownOf(method).map(({ name, otherwise }) => [name, chosen(given[name], otherwise)])),
   };
 }
 
@@ -111,19 +110,19 @@ const checkpointingTokens = 2048;
 
 /** What follows for the training from a job whose hyperparameters are settled. */
 export function trainingOptions(model: Model, job: JobRecord): Omit<FinetuneOptions, 'data'> {
-  const { n_epochs, batch_size, learning_rate_multiplier, beta, learning_rate, ...h } = job.hyperparameters;
+  const { n_epochs, batch_size, learning_rate_multiplier, learning_rate, ...h } = job.hyperparameters;
   const rows = batch_size as number;
   const sizes = Array.from({ length: rows }, (_, i) => rows - i);
   // Micro-batches of equal size, so that a step has exactly `batch_size` rows.
   const micro = sizes.find((size) => rows % size === 0 && size * (job.longestRow ?? 1) <= microBatchTokens) ?? 1;
   return {
     method: job.method,
-    ...(job.method === 'dpo' ? { beta: beta as number } : {}),
+    ...Object.fromEntries(ownOf(job.method).map(({ name, option }) => [option, h[name]])),
     epochs: n_epochs as number,
     batchSize: micro,
     gradientAccumulation: rows / micro,
     gradientCheckpointing: micro * (job.longestRow ?? 1) > checkpointingTokens,
-    learningRate: learning_rate ?? standard.learningRate[job.method] * (learning_rate_multiplier as number),
+    learningRate: learning_rate ?? methods[job.method].learningRate * (learning_rate_multiplier as number),
     lora: { r: h.lora_r, alpha: h.lora_alpha, dropout: h.lora_dropout, targetModules: h.target_modules },
     seqLength: lengthOf(model, job.hyperparameters),
     seed: job.seed,

@@ -2,6 +2,7 @@
 //
 // `hyperparameters` take a few fields more than OpenAI's, for the adapter and for those who know their learning rate.
 import { z } from 'zod';
+import { figuresOf, type MethodName, methodNames, methods, optionsOf } from '../../train/methods/index.js';
 import type { JobEvent } from './events.js';
 import type { JobRecord } from './store.js';
 
@@ -20,14 +21,26 @@ const shared = {
   max_length: z.number().int().min(2).optional(),
 };
 
-export const hyperparametersSchema = z.strictObject({
-  ...shared,
-  beta: auto(z.number().positive().max(2)).optional(),
-});
-const supervisedSchema = z.strictObject(shared);
+/** A method's own hyperparameters on the wire, each with the option that it sets. */
+export const ownOf = (method: MethodName): { name: string; option: string; schema: z.ZodType; otherwise: unknown }[] =>
+  optionsOf(methods[method]).flatMap(([option, { wire, default: otherwise }]) =>
+    wire ? [{ name: wire.name, option, schema: auto(wire.schema).optional(), otherwise }] : [],
+  );
 
-/** As requests have them; once the data is known, numbers stand for `auto`. */
-export type Hyperparameters = z.infer<typeof hyperparametersSchema>;
+const sharedSchema = z.strictObject(shared);
+
+/** As requests have them, the method's own among them; once the data is known, numbers stand for `auto`. */
+export type Hyperparameters = z.infer<typeof sharedSchema> & { [own: string]: unknown };
+
+/** Every method's shared hyperparameters, and the own ones of these. */
+function schemaOf(names: readonly MethodName[]): z.ZodType<Hyperparameters> {
+  const own: Record<string, z.ZodType> = {};
+  for (const { name, schema } of names.flatMap(ownOf)) own[name] = own[name] ? z.union([own[name], schema]) : schema;
+  return sharedSchema.extend(own) as z.ZodType<Hyperparameters>;
+}
+
+/** As records have them, of any method. */
+export const hyperparametersSchema = schemaOf(methodNames);
 
 // Every list of jobs repeats them: what is not known is left out.
 const word = z.string().max(256);
@@ -45,6 +58,11 @@ export const metadataSchema = z
   .record(z.string().max(64), z.string().max(512))
   .refine((pairs) => Object.keys(pairs).length <= 16, 'must have at most 16 pairs');
 
+const methodSchema = (name: MethodName) => z.looseObject({ hyperparameters: schemaOf([name]).optional() }).nullish();
+const methodSchemas = Object.fromEntries(methodNames.map((name) => [name, methodSchema(name)])) as Readonly<
+  Record<MethodName, ReturnType<typeof methodSchema>>
+>;
+
 export const createSchema = z.looseObject({
   model: z.string().min(1).max(512),
   training_file: z.string().min(1).max(200),
@@ -60,12 +78,12 @@ export const createSchema = z.looseObject({
   integrations: z.array(integration).max(5).nullish(),
   method: z
     .looseObject({
-      type: z.enum(['supervised', 'dpo'], "must be 'supervised' or 'dpo'"),
-      supervised: z.looseObject({ hyperparameters: supervisedSchema.optional() }).nullish(),
-      dpo: z.looseObject({ hyperparameters: hyperparametersSchema.optional() }).nullish(),
+      type: z.enum(methodNames, `must be ${methodNames.map((name) => `'${name}'`).join(' or ')}`),
+      ...methodSchemas,
     })
     .nullish(),
-  hyperparameters: supervisedSchema.nullish(),
+  // OpenAI's older form, from before there were methods.
+  hyperparameters: schemaOf([]).nullish(),
 });
 
 export type CreateRequest = z.infer<typeof createSchema>;
@@ -108,15 +126,12 @@ export function eventObject({ id, at, level, message, type, data }: JobEvent): o
   return { object: 'fine_tuning.job.event', id, created_at: seconds(at), level, message, type, data: data ?? {} };
 }
 
-const checkpointMetrics = [
-  'step',
-  'train_loss',
-  'train_mean_token_accuracy',
-  'valid_loss',
-  'valid_mean_token_accuracy',
-  'full_valid_loss',
-  'full_valid_mean_token_accuracy',
-];
+/** What OpenAI's checkpoint objects have. */
+const checkpointMetrics = (method: MethodName): string[] => {
+  const figures = figuresOf(methods[method]).filter(([, { wire }]) => wire.inCheckpoints);
+  const names = ['loss', ...figures.map(([, { wire }]) => wire.name)];
+  return ['step', ...['train', 'valid', 'full_valid'].flatMap((part) => names.map((name) => `${part}_${name}`))];
+};
 
 /** The id of the checkpoint that an event tells of. */
 export const checkpointId = ({ id }: JobEvent): string => id.replace(/^ftevent-/, 'ftckpt_');
@@ -129,7 +144,8 @@ export function checkpointObject(
 ): Record<string, unknown> & { id: string } {
   const { at, data } = event;
   const step = Number(data?.step);
-  const shown = Object.entries(metrics ?? {}).filter(([name]) => checkpointMetrics.includes(name));
+  const known = checkpointMetrics(job.method);
+  const shown = Object.entries(metrics ?? {}).filter(([name]) => known.includes(name));
   return {
     object: 'fine_tuning.job.checkpoint',
     id: checkpointId(event),

@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { makeFolder, settleFolder, writeAtomic, writeFolderAtomic } from '../../files/atomic.js';
 import { check, readJson } from '../../files/json.js';
+import { methodNames } from '../../train/methods/index.js';
 import { type JobEvent, JobEvents, lineOf } from './events.js';
 import { hyperparametersSchema, metadataSchema } from './shapes.js';
 
@@ -35,7 +36,7 @@ const recordSchema = z.object({
   base: z.string(),
   training: fileSchema,
   validation: fileSchema.optional(),
-  method: z.enum(['supervised', 'dpo']),
+  method: z.enum(methodNames),
   hyperparameters: hyperparametersSchema,
   /** Known once the data was read. */
   longestRow: z.number().optional(),

@@ -2,7 +2,9 @@
 //
 // Each change of a job is first written to its record. The events that tell of it follow from the record, so that a
 // process that died between the two, or could not write, is made up for by telling the record again.
+import { evalName } from '../../train/figures.js';
 import type { TrainStep } from '../../train/loop.js';
+import { figuresOf, type MethodName, methods } from '../../train/methods/index.js';
 import { type EventDetails, eventOf, type JobEvent, type JobEvents } from './events.js';
 import type { JobRecord } from './store.js';
 
@@ -33,24 +35,26 @@ export async function tellRecord(events: JobEvents, job: JobRecord): Promise<voi
   for (const [key, message, details] of told) if (!events.get(key)) await events.add(key, message, details);
 }
 
-export async function tellStep(events: JobEvents, step: TrainStep): Promise<void> {
+/** The step's event. The figures of the method lie in it by their names on the wire. */
+export async function tellStep(events: JobEvents, method: MethodName, step: TrainStep): Promise<void> {
   const { loss, evalLoss } = step;
-  const figures: Record<string, number | undefined> = {
+  const own = figuresOf(methods[method]);
+  const valued: Readonly<Record<string, unknown>> = { ...step };
+  const named = (prefix: string, list: typeof own, key: (figure: string) => string): Record<string, unknown> =>
+    Object.fromEntries(list.map(([figure, { wire }]) => [`${prefix}_${wire.name}`, valued[key(figure)]]));
+  const inCheckpoints = own.filter(([, { wire }]) => wire.inCheckpoints);
+  const figures: Record<string, unknown> = {
     step: step.step,
     total_steps: step.steps,
     train_loss: loss,
-    train_mean_token_accuracy: step.tokenAccuracy,
-    train_reward_margin: step.rewardMargin,
-    train_reward_accuracy: step.rewardAccuracy,
+    ...named('train', own, (figure) => figure),
     train_tokens: step.tokens,
     learning_rate: step.learningRate,
     valid_loss: evalLoss,
-    valid_mean_token_accuracy: step.evalTokenAccuracy,
-    valid_reward_margin: step.evalRewardMargin,
-    valid_reward_accuracy: step.evalRewardAccuracy,
+    ...named('valid', own, evalName),
     // The whole file is measured each time.
     full_valid_loss: evalLoss,
-    full_valid_mean_token_accuracy: step.evalTokenAccuracy,
+    ...named('full_valid', inCheckpoints, evalName),
   };
   const data = Object.fromEntries(Object.entries(figures).filter(([, value]) => value !== undefined));
   const measured = evalLoss === undefined ? '' : `, validation loss=${evalLoss.toFixed(2)}`;

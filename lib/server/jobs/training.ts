@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { writeAtomic } from '../../files/atomic.js';
 import type { TrainStep } from '../../train/loop.js';
+import { figuresOf, methods } from '../../train/methods/index.js';
 import type { ServedModel } from '../context.js';
 import type { FileStore } from '../files/store.js';
 import type { JobEvents } from './events.js';
@@ -69,7 +70,7 @@ export async function trainJob(
     resume: true,
     signal,
     onStep: async (step) => {
-      if (!isOver(job)) await tellStep(events, step); // cancelled: that is the last event
+      if (!isOver(job)) await tellStep(events, job.method, step); // cancelled: that is the last event
     },
     // After a power cut, no checkpoint may know of steps that the events don't.
     beforeCheckpoint: () => events.sync(),
@@ -117,11 +118,25 @@ export async function trainJob(
 const tellWarning = (events: JobEvents, warning: string): Promise<void> =>
   events.add(`warning:${warning}`, warning, { level: 'warn' });
 
-/** One row for each step: of a supervised job token accuracies, of preferences the shares of pairs won. */
+/** One row for each step: its losses, and the figures that the method gives columns. */
 async function writeResult(files: FileStore, job: JobRecord, events: JobEvents): Promise<void> {
-  const measure = job.method === 'dpo' ? 'reward_accuracy' : 'mean_token_accuracy';
-  const columns = ['step', 'train_loss', `train_${measure}`, 'valid_loss', `valid_${measure}`];
-  const head = job.method === 'dpo' ? columns : ['step', 'train_loss', 'train_accuracy', ...columns.slice(3)];
+  const figures = figuresOf(methods[job.method]).flatMap(([, { wire }]) =>
+    wire.resultColumns ? [{ name: wire.name, columns: wire.resultColumns }] : [],
+  );
+  const columns = [
+    'step',
+    'train_loss',
+    ...figures.map(({ name }) => `train_${name}`),
+    'valid_loss',
+    ...figures.map(({ name }) => `valid_${name}`),
+  ];
+  const head = [
+    'step',
+    'train_loss',
+    ...figures.map(({ columns: [train] }) => train),
+    'valid_loss',
+    ...figures.map(({ columns: [, valid] }) => valid),
+  ];
   const rows = events.all.flatMap(({ type, data }) =>
     type === 'metrics' ? [columns.map((name) => data?.[name] ?? '')] : [],
   );

@@ -5,16 +5,14 @@
 import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { Breather } from '../breather.js';
-import type { ChosenRow, PreferenceRow, TokenPairRow } from '../methods/preference-rows.js';
+import type { MethodRow } from '../methods/index.js';
 import { drawn } from '../random.js';
 import { ExampleList } from './example-list.js';
 import { jsonLines } from './jsonl.js';
-import { type Encoded, type EncodeOptions, type Example, encodeRow, learned, type Row } from './rows.js';
-
-type AnyRow = Row | PreferenceRow | ChosenRow | TokenPairRow;
+import { type Encoded, type EncodeOptions, type Example, encodeRow, learned } from './rows.js';
 
 /** The path of a JSONL file, or rows. */
-export type Data = string | URL | Iterable<AnyRow> | AsyncIterable<AnyRow>;
+export type Data = string | URL | Iterable<MethodRow> | AsyncIterable<MethodRow>;
 
 export interface Source {
   /** The number of examples in an epoch; undefined where that isn't known yet. */
@@ -138,7 +136,7 @@ export class LoadedSource implements Source {
     for await (const example of examples(data, options, report, signal)) {
       list.add(example);
       hash.update(example.ids).update(example.labels);
-      if (example.split !== undefined) hash.update(`${example.split}`);
+      if (example.mark !== undefined) hash.update(`${example.mark}`);
     }
     if (list.length === 0) throw new Error(report.nothing(dataName(data)));
     return new LoadedSource(list, hash.digest('hex').slice(0, 16), seed);

@@ -13,7 +13,7 @@ interface Piece {
 
 export class ExampleList {
   readonly #pieces: Piece[] = [];
-  /** Of each example: its piece, where it begins there, its length, and its split or 0. */
+  /** Of each example: its piece, where it begins there, its length, and its mark or 0. */
   #places = new Uint32Array(4 * 1024);
   #length = 0;
   #tokens = 0;
@@ -26,7 +26,7 @@ export class ExampleList {
     return this.#tokens;
   }
 
-  add({ ids, labels, split }: Example): void {
+  add({ ids, labels, mark }: Example): void {
     let piece = this.#pieces.at(-1);
     if (!piece || piece.used + ids.length > piece.ids.length) {
       const size = Math.max(arrayTokens, ids.length);
@@ -40,7 +40,7 @@ export class ExampleList {
       wider.set(this.#places);
       this.#places = wider;
     }
-    this.#places.set([this.#pieces.length - 1, piece.used, ids.length, split ?? 0], 4 * this.#length);
+    this.#places.set([this.#pieces.length - 1, piece.used, ids.length, mark ?? 0], 4 * this.#length);
     piece.used += ids.length;
     this.#tokens += ids.length;
     this.#length++;
@@ -49,10 +49,10 @@ export class ExampleList {
   /** Undefined behind the last. */
   at(index: number): Example | undefined {
     if (!(index < this.#length)) return undefined;
-    const [piece, start, length, split] = this.#places.subarray(4 * index, 4 * index + 4) as unknown as number[];
+    const [piece, start, length, mark] = this.#places.subarray(4 * index, 4 * index + 4) as unknown as number[];
     const { ids, labels } = this.#pieces[piece!]!;
     const end = start! + length!;
     const example = { ids: ids.subarray(start, end), labels: labels.subarray(start, end) };
-    return split === 0 ? example : { ...example, split: split! };
+    return mark === 0 ? example : { ...example, mark: mark! };
   }
 }

@@ -42,13 +42,9 @@ export type Row = ChatRow | CompletionRow | TextRow | TokenRow;
 export interface Example {
   ids: Int32Array;
   labels: Int32Array;
-  /** Of a preference: where the second sequence, the answer not preferred, begins. Nothing is learned across it. */
-  split?: number;
+  /** A positive number that the training method keeps with the example, such as the border between two sequences. */
+  mark?: number;
 }
-
-/** The sequences that attend to themselves alone. */
-export const sequencesOf = ({ ids, split }: Example): Int32Array[] =>
-  split === undefined ? [ids] : [ids.subarray(0, split), ids.subarray(split)];
 
 export const ignored = -100;
 

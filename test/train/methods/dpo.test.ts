@@ -11,8 +11,8 @@ import { checkpointPath } from '../../../lib/train/checkpoint.js';
 import { type Example, encodeRow } from '../../../lib/train/data/rows.js';
 import { finetune } from '../../../lib/train/finetune.js';
 import type { TrainStep } from '../../../lib/train/loop.js';
-import { Preference, preferenceLoss } from '../../../lib/train/methods/preference.js';
-import { encodePreference, type TokenPairRow } from '../../../lib/train/methods/preference-rows.js';
+import { dpo, preferenceLoss } from '../../../lib/train/methods/dpo.js';
+import { encodePreference, type TokenPairRow } from '../../../lib/train/methods/dpo-rows.js';
 import type { FinetuneOptions } from '../../../lib/train/options.js';
 import { mix } from '../../../lib/train/random.js';
 import { smallDecoder, vocabSize } from '../small.js';
@@ -44,6 +44,16 @@ beforeAll(async () => {
   const encoded = await Promise.all(pairs.map((row, i) => encodePreference(row, `row ${i}`, encoding)));
   examples = encoded.map(({ example }) => example);
 });
+
+const passes = {
+  tokenizer: undefined,
+  adapter: undefined,
+  reference: undefined,
+  checkpointing: false,
+  tokenAccuracy: false,
+  signal: new AbortController().signal,
+  turn: undefined,
+};
 
 const start = (options: Partial<FinetuneOptions> = {}) =>
   finetune(decoder, undefined, {
@@ -83,12 +93,12 @@ async function logProbability(sequence: Int32Array, labels: Int32Array, adapter?
 
 async function formula(adapter: Adapter, beta: number, reference?: Adapter): Promise<{ loss: number; margin: number }> {
   let [loss, margin] = [0, 0];
-  for (const { ids, labels, split } of examples) {
+  for (const { ids, labels, mark } of examples) {
     const reward = async (from: number, to: number) => {
       const part = [ids.subarray(from, to), labels.subarray(from, to)] as const;
       return beta * ((await logProbability(...part, adapter)) - (await logProbability(...part, reference)));
     };
-    const difference = (await reward(0, split!)) - (await reward(split!, ids.length));
+    const difference = (await reward(0, mark!)) - (await reward(mark!, ids.length));
     loss -= Math.log(1 / (1 + Math.exp(-difference))) / examples.length;
     margin += difference / examples.length;
   }
@@ -129,9 +139,8 @@ describe('the loss', () => {
   it('has the gradient that differences of the formula give', async () => {
     using adapter = await warmAdapter();
     for (const x of adapter.parameters()) x.requiresGrad = true;
-    const signal = new AbortController().signal;
-    const passes = { decoder, adapter, reference: undefined, checkpointing: false, signal, turn: undefined };
-    await new Preference(passes, 0.7).learn(examples, 1 / examples.length, undefined);
+    const objective = dpo.objective({ ...passes, decoder, adapter }, { beta: 0.7 });
+    await (await objective.prepare(examples, 0)).learn(1 / examples.length);
     for (const x of adapter.parameters()) {
       const gradient = await x.grad!.data();
       const values = (await x.data()) as Float32Array;
@@ -163,11 +172,9 @@ describe('the loss', () => {
       return { losses: { data: () => Promise.reject(new Error('the reference failed')) } } as never;
     };
     const failing = { device: decoder.device, losses } as unknown as Decoder;
-    const signal = new AbortController().signal;
-    const passes = { decoder: failing, adapter: undefined, reference: undefined, checkpointing: false, signal };
     try {
-      const learning = new Preference({ ...passes, turn: undefined }, 0.1).learn(examples, 1, undefined);
-      await expect(learning).rejects.toThrow('out of memory');
+      const prepared = await dpo.objective({ ...passes, decoder: failing }, { beta: 0.1 }).prepare(examples, 0);
+      await expect(prepared.learn(1)).rejects.toThrow('out of memory');
       await new Promise((resolve) => setTimeout(resolve, 10));
       expect(unhandled).toEqual([]);
     } finally {
@@ -179,12 +186,12 @@ describe('the loss', () => {
     const batch = [examples[0]!];
     const { length } = examples[0]!.ids;
     const zeros = new Float32Array(length);
-    const far = new Float32Array(length).fill(1000, 0, examples[0]!.split);
+    const far = new Float32Array(length).fill(1000, 0, examples[0]!.mark);
     const lost = preferenceLoss(batch, far, zeros, 1);
-    expect(lost.figures.loss).toBeCloseTo(-lost.figures.rewardMargin, 6);
+    expect(lost.totals.loss.sum).toBeCloseTo(-lost.totals.rewardMargin.sum, 6);
     expect(lost.slopes[0]).toBe(1);
     const won = preferenceLoss(batch, zeros, far, 1);
-    expect(won.figures).toMatchObject({ loss: 0, rewardAccuracy: 1 });
+    expect(won.totals).toMatchObject({ loss: { sum: 0 }, rewardAccuracy: { sum: 1, count: 1 } });
     expect(Math.abs(won.slopes[0]!)).toBe(0);
   });
 });
@@ -248,13 +255,18 @@ describe('runs', () => {
     const kept: number[] = [];
     const onCheckpoint = ({ step }: { step: number }) => void kept.push(step);
     const controller = new AbortController();
-    const measure = vi.spyOn(Preference.prototype, 'measure').mockImplementationOnce(async () => {
-      controller.abort();
-      throw controller.signal.reason;
+    const { objective } = dpo;
+    const stopping = vi.spyOn(dpo, 'objective').mockImplementation((...given) => {
+      const real = objective(...given);
+      const measure = () => {
+        controller.abort();
+        throw controller.signal.reason;
+      };
+      return { prepare: async (batch, seed) => ({ ...(await real.prepare(batch, seed)), measure }) };
     });
     const onStep = (step: TrainStep) => void told.push(step);
     await expect(start({ ...options, signal: controller.signal, onStep, onCheckpoint })).rejects.toThrow(/abort/i);
-    measure.mockRestore();
+    stopping.mockRestore();
     expect(told.map(({ step }) => step)).toEqual([1, 2, 3]);
     expect(kept).toEqual([]); // the checkpoint of a stop is not one of the run's
     (await start({ ...options, onStep, onCheckpoint })).dispose();
@@ -338,13 +350,11 @@ describe('rows', async () => {
       options,
     );
     expect(two.example).toEqual(one);
-    const sides = [one.ids.subarray(0, one.split), one.ids.subarray(one.split)].map((ids) =>
-      tokenizer.decode([...ids]),
-    );
+    const sides = [one.ids.subarray(0, one.mark), one.ids.subarray(one.mark)].map((ids) => tokenizer.decode([...ids]));
     expect(sides[0]).toMatch(/Is it late\?[\s\S]*Not at all\./);
     expect(sides[1]).toMatch(/Is it late\?[\s\S]*Yes/);
     const plain = (await encodePreference({ prompt: 'A', chosen: ' b', rejected: ' c' }, 'x', options)).example;
-    expect(plain.labels[plain.split!]).toBe(-100);
+    expect(plain.labels[plain.mark!]).toBe(-100);
   });
 
   it('with nothing to learn on one side teach nothing', async () => {

@@ -1,4 +1,4 @@
-// Preference rows as pairs of token sequences. A row has one of three forms:
+// DPO's rows as pairs of token sequences. A row has one of three forms:
 //
 //   { input: { messages, tools? }, preferred_output, non_preferred_output }    OpenAI's; the outputs are messages
 //   { prompt, chosen, rejected }     TRL's; strings, or lists of messages
@@ -35,8 +35,10 @@ export interface TokenPairRow {
   rejected: TokenRow;
 }
 
+export type DpoRow = PreferenceRow | ChosenRow | TokenPairRow;
+
 /**
- * Turns a preference into one example of two sequences.
+ * Turns a preference into one example of two sequences, the chosen one first; its mark is where the second one begins.
  *
  * @throws Error that begins with `where` (the file and line) and names the field and what was expected.
  */
@@ -57,7 +59,7 @@ export async function encodePreference(row: unknown, where: string, options: Enc
   if (pair.some((part) => learned(part) === 0)) labels.fill(ignored);
   const warning = chosen.warning ?? rejected.warning;
   return {
-    example: { ids, labels, split: chosen.example.ids.length },
+    example: { ids, labels, mark: chosen.example.ids.length },
     truncated: chosen.truncated || rejected.truncated,
     warning,
   };

@@ -1,0 +1,93 @@
+// A training method: one object with everything that the loop, the options, the reports, the command line and the
+// server need of it. Each method has a file of its own here; nothing outside that file asks which method it is.
+import type { z } from 'zod';
+import type { Encoded, EncodeOptions, Example } from '../data/rows.js';
+import type { Passes } from './passes.js';
+
+/** The types that belong to a method. */
+export interface Kind {
+  name: string;
+  /** What `finetune` takes for it beside the options of every run. */
+  options: object;
+  /** What it reports of a step beside the loss. */
+  figures: object;
+  row: object;
+}
+
+export type Complete<K extends Kind> = { readonly [O in keyof K['options']]-?: Exclude<K['options'][O], undefined> };
+
+export interface Method<K extends Kind = Kind> {
+  readonly name: K['name'];
+  /** Its name in a list to choose from. */
+  readonly title: string;
+  /** What the loss is per: `'token'`, `'pair'`. */
+  readonly lossUnit: string;
+  /** The peak learning rate of an adapter, where none is given. */
+  readonly learningRate: number;
+  readonly rows: {
+    /** What is learned of them, as a clause, and their forms as JSON, for the command line's help. */
+    readonly help: { readonly learned: string; readonly forms: readonly string[] };
+    /** @throws Error that begins with `where` (the file and line) and names the field and what was expected. */
+    encode(row: unknown, where: string, options: EncodeOptions): Promise<Encoded>;
+  };
+  readonly options: { readonly [O in keyof K['options']]-?: MethodOption<Complete<K>[O]> };
+  readonly figures: { readonly [F in keyof K['figures']]-?: Figure };
+  /** Whether the loss compares with the weights that the run began with: `passes.reference`, or the bare model. */
+  readonly usesReference: boolean;
+  /** What a resumed run must share with its checkpoint. */
+  resumeKey(options: Complete<K>): Readonly<Record<string, unknown>>;
+  objective(passes: Passes, options: Complete<K>): Objective<K>;
+}
+
+export interface MethodOption<T = unknown> {
+  readonly default: T;
+  /** What `finetune` and the command line take, and the words for it in an error. */
+  readonly rule: readonly [test: (value: unknown) => boolean, words: string];
+  /** A noun phrase for the command line's help. */
+  readonly help: string;
+  /** OpenAI's name and limits. The wire's `auto` stands for the default. Without it, only the library has the option. */
+  readonly wire?: { readonly name: string; readonly schema: z.ZodType<T> };
+}
+
+export interface Figure {
+  /** A noun phrase, for the progress line. */
+  readonly label: string;
+  readonly wire: {
+    /** With `train_` or `valid_` in front, in the metrics of events. */
+    readonly name: string;
+    /** Whether OpenAI's checkpoint objects have it, also as `full_valid_`. */
+    readonly inCheckpoints?: boolean;
+    /** Its two columns in a job's result file, if it has any. */
+    readonly resultColumns?: readonly [train: string, valid: string];
+  };
+}
+
+/** A sum of a micro-batch, and the number of what it was summed over: micro-batches add up to the mean of a step. */
+export interface Total {
+  readonly sum: number;
+  readonly count: number;
+}
+
+/** The loss in nats, and figures; a figure that the batch says nothing of is left out. */
+export type Totals<K extends Kind = Kind> = { readonly loss: Total } & {
+  readonly [F in keyof K['figures']]?: Total;
+};
+
+/** What a run minimises. */
+export interface Objective<K extends Kind = Kind> {
+  /** Makes a micro-batch of examples ready for one pass. `seed` decides all that is random in it. */
+  prepare(batch: readonly Example[], seed: number): Prepared<K> | Promise<Prepared<K>>;
+  /** Frees what it holds beside the passes. */
+  dispose?(): void | Promise<void>;
+}
+
+export interface Prepared<K extends Kind = Kind> {
+  /** What the loss is averaged over: the number of targets, or of pairs. */
+  readonly weight: number;
+  /** Tokens that pass through the model, those included that are only read. */
+  readonly tokens: number;
+  /** Queues the forward and the backward pass, the loss scaled by `share`. The totals come when the device has them. */
+  learn(share: number): Promise<{ totals: Promise<Totals<K>> }>;
+  /** The totals alone. */
+  measure(): Promise<Totals<K>>;
+}

@@ -1,0 +1,101 @@
+// Supervised fine-tuning: the cross-entropy of each target, after text, chats or completions.
+import { backwardPaced } from '../../core/autograd.js';
+import { scope } from '../../core/scope.js';
+import type { TypedArray } from '../../core/tensor.js';
+import type { Scored } from '../../ops/loss.js';
+import { full } from '../../ops/random.js';
+import { targetsOf } from '../data/batches.js';
+import { type Example, encodeRow, type Row } from '../data/rows.js';
+import type { Method, Objective, Prepared, Totals } from './method.js';
+import { forward, type Passes, pauseOf, read, upload } from './passes.js';
+
+export interface SupervisedFigures {
+  /** Share of the targets that were the likeliest token, where `tokenAccuracy` asked for it. */
+  tokenAccuracy: number;
+}
+
+export interface Supervised {
+  name: 'supervised';
+  options: object;
+  figures: SupervisedFigures;
+  row: Row;
+}
+
+export const supervised: Method<Supervised> = {
+  name: 'supervised',
+  title: 'Supervised',
+  lossUnit: 'token',
+  learningRate: 2e-4,
+  rows: {
+    help: {
+      learned: 'of a conversation or a prompt with its completion, only the answers are learned',
+      forms: [
+        '{"messages": [{"role": "user", "content": "…"}, {"role": "assistant", …}]}',
+        '{"prompt": "…", "completion": "…"}',
+        '{"text": "…"}',
+        '{"input_ids": […], "labels": […]}',
+      ],
+    },
+    encode: encodeRow,
+  },
+  options: {},
+  figures: {
+    tokenAccuracy: {
+      label: 'token accuracy',
+      wire: {
+        name: 'mean_token_accuracy',
+        inCheckpoints: true,
+        resultColumns: ['train_accuracy', 'valid_mean_token_accuracy'],
+      },
+    },
+  },
+  usesReference: false,
+  // Runs of the first versions, which had one method, resume too.
+  resumeKey: () => ({}),
+  objective: crossEntropy,
+};
+
+function crossEntropy(passes: Passes): Objective<Supervised> {
+  const prepare = (batch: readonly Example[], seed: number): Prepared<Supervised> => {
+    const { targets, count, tokens } = targetsOf(batch);
+    const sequences = batch.map(({ ids }) => ids);
+    const totalsOf = async ({ losses, likeliest }: Scored): Promise<Totals<Supervised>> => {
+      const reads = [losses, ...(passes.tokenAccuracy ? [likeliest] : [])].map((x) => x.data());
+      const [values, chosen] = await Promise.all(reads);
+      const loss = { sum: sumOf(values!, targets), count };
+      if (!chosen) return { loss };
+      const hits = targets.filter((id, t) => id >= 0 && id === chosen[t]).length;
+      return { loss, tokenAccuracy: { sum: hits, count } };
+    };
+    return {
+      weight: count,
+      tokens,
+      learn: (share) =>
+        scope(async () => {
+          const pause = pauseOf(passes);
+          const scored = await forward(passes, upload(passes, sequences, targets), seed, pause);
+          const totals = totalsOf(scored);
+          totals.catch(() => {}); // awaited by the loop, unless the run ends before
+          const { losses } = scored;
+          await backwardPaced(losses, pause, full(losses.shape, share, { device: losses.device }));
+          // In an object: the scope, and with it all activations, would wait for the promise itself.
+          return { totals };
+        }),
+      measure: async () => {
+        const { totals } = await scope(async () => {
+          const on = upload(passes, sequences, targets);
+          return { totals: totalsOf(await read(passes, on, passes.adapter, pauseOf(passes))) };
+        });
+        return totals;
+      },
+    };
+  };
+  return { prepare };
+}
+
+// In double precision and in order, so that the figure does not depend on how rows were packed.
+function sumOf(losses: TypedArray, targets: Int32Array): number {
+  let sum = 0;
+  for (let t = 0; t < targets.length; t++) if (targets[t]! >= 0) sum += losses[t]!;
+  return sum;
+}

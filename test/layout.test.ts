@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { blockDTypes, dtypes } from '../lib/formats/index.js';
+import { figuresOf, methodNames, methods, optionsOf } from '../lib/train/methods/index.js';
 
 const root = join(import.meta.dirname, '..');
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
@@ -80,6 +81,29 @@ describe('formats', () => {
       for (const name of declared(file)) expect(family, name).toMatch(new RegExp(`^ {2}${name}: `, 'm'));
     }
   });
+});
+
+describe('a training method', () => {
+  const catalogue = 'lib/train/methods/index.ts';
+  const above = files('lib', /\.(ts|mjs|html)$/).filter((file) => roomOf(file) >= roomOf(catalogue));
+  // Also an option of every run.
+  const shared = ['tokenAccuracy'];
+
+  it.each(methodNames)(
+    '%s is named in its own files and the catalogue alone, and so are its options and figures',
+    (name) => {
+      const ownFile = new RegExp(`^lib/train/methods/${name}(-\\w+)*\\.ts$`);
+      const others = above.filter((file) => file !== catalogue && !ownFile.test(file));
+      const words = [
+        name,
+        ...optionsOf(methods[name]).flatMap(([option, { wire }]) => [option, wire?.name ?? option]),
+        ...figuresOf(methods[name]).flatMap(([figure, { wire }]) => [figure, wire.name]),
+      ].filter((word) => !shared.includes(word));
+      const spoken = new RegExp(`\\b(${words.join('|')})\\b`);
+      expect(above.filter((file) => ownFile.test(file))).toContain(`lib/train/methods/${name}.ts`);
+      expect(others.filter((file) => spoken.test(read(file)))).toEqual([]);
+    },
+  );
 });
 
 describe('native', () => {

@@ -272,6 +272,11 @@ describe.skipIf(!source)('with a model', () => {
       expect((await call(['finetune', model, pairs, '--out', out, '--beta', '0.5'])).err).toContain(
         "needs method: 'dpo'",
       );
+      const wrong = await call(['finetune', model, pairs, '--out', out, '--method', 'dpo', '--beta', '0']);
+      expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('Expected a positive number.')]);
+      const shown = await call(['finetune', model, pairs, '--out', out, '--method', 'dpo', '--steps', '1']);
+      expect(shown.err).toMatch(/loss 0\.693 {2}.* tokens\/s {2}reward margin 0\.000 {2}reward accuracy 0\.000/);
+      expect(readFileSync(join(out, 'loss.svg'), 'utf8')).toContain('loss (nats per pair)');
     });
 
     it('saves on Ctrl-C, ends with 130, and goes on from there with --resume', async () => {

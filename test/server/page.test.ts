@@ -23,8 +23,10 @@ it('is served whole, with a policy that lets nothing else in', async () => {
   const page = pageRoutes();
   const html = await page.request('/');
   expect(html.headers.get('content-security-policy')).toMatch(/default-src 'none'.*frame-ancestors 'none'/);
+  const shell = await html.text();
+  expect(shell).toContain('<option value="dpo">Preferences (DPO)</option></select>');
   const seen = new Set<string>();
-  const waiting = [...(await html.text()).matchAll(/(?:src|href)="(assets\/[^"]+)"/g)].map(([, path]) => `/${path}`);
+  const waiting = [...shell.matchAll(/(?:src|href)="(assets\/[^"]+)"/g)].map(([, path]) => `/${path}`);
   for (let path = waiting.pop(); path; path = waiting.pop()) {
     if (seen.has(path)) continue;
     seen.add(path);

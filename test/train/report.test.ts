@@ -53,6 +53,18 @@ describe('MetricsFile', () => {
     );
   });
 
+  it('goes on in the file of a version that had fewer columns', async () => {
+    const path = join(folder, 'earlier.csv');
+    writeFileSync(path, 'step,epoch,loss,evalLoss\n1,0.1,2.9,\n2,0.2,2.8,2.5\n');
+    const file = new MetricsFile(path);
+    await file.add(step(3));
+    expect(file.steps.slice(0, 2)).toEqual([
+      { step: 1, epoch: 0.1, loss: 2.9 },
+      { step: 2, epoch: 0.2, loss: 2.8, evalLoss: 2.5 },
+    ]);
+    expect(readFileSync(path, 'utf8')).toMatch(/^step,.*evalRewardAccuracy\n1,0\.1,2\.9,,,,,,/);
+  });
+
   it('names the file that cannot be written', async () => {
     writeFileSync(join(folder, 'file'), '');
     await expect(new MetricsFile(join(folder, 'file', 'metrics.csv')).add(step(1))).rejects.toThrow(
@@ -98,5 +110,6 @@ describe('lossPlot', () => {
     expect(svg).toContain('<polyline class="raw" points="64,330 700,44"/>');
     expect(svg).toContain('<circle class="dot" cx="700" cy="187"');
     expect(svg).toContain('loss (nats per token)');
+    expect(lossPlot([{ step: 1, loss: 1 }], 'x', 'pair')).toContain('loss (nats per pair)');
   });
 });

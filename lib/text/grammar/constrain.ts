@@ -1,22 +1,22 @@
 // A grammar over a vocabulary as one request's token mask.
 
 import type { TokenMask } from '../mask.js';
+import { controlValue } from './expression.js';
 import type { Grammar, Situation } from './machine.js';
 import type { Vocabulary } from './vocabulary.js';
 
-export interface ConstrainOptions {
-  /** A control token that must come before the grammar's text, such as Mistral's [TOOL_CALLS]. */
-  opener?: number | undefined;
-}
-
-/** The tokens that keep one request's text within a grammar; `endIds` are allowed where the text may end. */
+/**
+ * The tokens that keep one request's text within a grammar; `endIds` are allowed where the text may end.
+ *
+ * @param controls the tokens that the grammar's `control(index)` stand for
+ */
 export function maskFor(
   vocabulary: Vocabulary,
   grammar: Grammar,
   endIds: readonly number[],
-  options: ConstrainOptions = {},
+  controls: readonly (number | undefined)[] = [],
 ): TokenMask {
-  return new GrammarMask(vocabulary, grammar, endIds, options.opener);
+  return new GrammarMask(vocabulary, grammar, endIds, controls);
 }
 
 class GrammarMask implements TokenMask {
@@ -28,13 +28,13 @@ class GrammarMask implements TokenMask {
     readonly vocabulary: Vocabulary,
     readonly grammar: Grammar,
     readonly endIds: readonly number[],
-    private opener: number | undefined,
+    readonly controls: readonly (number | undefined)[],
   ) {
     this.#at = grammar.start;
   }
 
   get done(): boolean {
-    return this.#ended || (this.opener === undefined && this.#at.closed);
+    return this.#ended || this.#at.closed;
   }
 
   allowed(): Uint8Array {
@@ -45,25 +45,25 @@ class GrammarMask implements TokenMask {
   accept(token: number): void {
     if (this.allowed()[token] !== 1) throw new Error(`token ${token} is not allowed by the grammar here`);
     this.#allowed = undefined;
-    if (this.opener !== undefined) {
-      this.opener = undefined;
-    } else if (this.endIds.includes(token)) {
-      this.#ended = true;
-    } else {
-      for (const value of this.vocabulary.bytesOf(token)) this.#at = this.grammar.step(this.#at, value)!;
-    }
+    const control = this.controls.indexOf(token);
+    if (this.endIds.includes(token)) this.#ended = true;
+    else if (control >= 0) this.#at = this.grammar.step(this.#at, controlValue(control))!;
+    else for (const value of this.vocabulary.bytesOf(token)) this.#at = this.grammar.step(this.#at, value)!;
   }
 
   #mask(): Uint8Array {
     const { size } = this.vocabulary;
-    if (this.opener !== undefined) return only(size, [this.opener]);
     if (this.done) return only(size, this.endIds);
     const mask = this.vocabulary.mask(this.grammar, this.#at);
+    const controls = this.controls.filter(
+      (token, index) => token !== undefined && this.grammar.step(this.#at, controlValue(index)) !== null,
+    ) as number[];
     // A vocabulary may lack a token for a byte that must come: the text then ends instead of going astray.
-    if (!this.#at.complete && mask.includes(1)) return mask;
-    const ending = mask.slice();
-    for (const id of this.endIds) ending[id] = 1;
-    return ending;
+    const ends = this.#at.complete || (controls.length === 0 && !mask.includes(1));
+    if (controls.length === 0 && !ends) return mask;
+    const own = mask.slice();
+    for (const token of ends ? [...controls, ...this.endIds] : controls) own[token] = 1;
+    return own;
   }
 }
 

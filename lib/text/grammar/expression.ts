@@ -1,4 +1,5 @@
-// What a grammar is written in: expressions over bytes, and rules that may name each other and themselves.
+// What a grammar is written in: expressions over bytes and control tokens, and rules that may name each other and
+// themselves.
 //
 // Texts are UTF-8, so a character beyond ASCII is a sequence of bytes. Expressions are plain data and may be shared.
 
@@ -38,6 +39,18 @@ export function words(values: readonly string[]): Expression {
 
 export function byte(...ranges: ByteRange[]): Expression {
   return { kind: 'byte', ranges };
+}
+
+const firstControl = 256;
+
+/** The value by which a machine steps over the control token at `index` of a mask's list: beyond all bytes. */
+export function controlValue(index: number): number {
+  return firstControl + index;
+}
+
+/** The control token at `index` of the list that a mask is made with: it stands for no text, and no text for it. */
+export function control(index: number): Expression {
+  return byte([controlValue(index), controlValue(index)]);
 }
 
 export function sequence(...parts: Expression[]): Expression {

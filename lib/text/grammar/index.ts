@@ -1,7 +1,14 @@
 // Constrained decoding: grammars from JSON Schema, and the tokens they allow.
 
 export { Budget } from './budget.js';
-export { type ConstrainOptions, maskFor } from './constrain.js';
+export { maskFor } from './constrain.js';
 export { Grammar } from './machine.js';
-export { type CompiledSchema, compiled, compileJsonObject, compileJsonSchema, schemaExpression } from './schema.js';
+export {
+  type CompiledSchema,
+  compiled,
+  compileJsonObject,
+  compileJsonSchema,
+  leadingSpace,
+  schemaExpression,
+} from './schema.js';
 export { Vocabulary, vocabularyOf } from './vocabulary.js';

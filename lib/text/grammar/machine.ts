@@ -81,7 +81,7 @@ export class Grammar {
     return this.automaton.states.length;
   }
 
-  /** Where a byte leads, or null where it may not come. */
+  /** Where a byte, or a control token's value, leads; null where it may not come. */
   step(from: Situation, byte: number): Situation | null {
     const known = from.next[byte];
     if (known !== undefined) return known;
@@ -89,7 +89,7 @@ export class Grammar {
     const seen = new Set<Place>();
     let complete = false;
     // The bytes around this one that no edge tells from it: they lead to the same situation.
-    let [low, high] = [0, 255];
+    let [low, high] = byte < 256 ? [0, 255] : [byte, byte];
     for (const { state, parent } of from.places) {
       const { bytes } = state;
       for (let i = 0; i < bytes.length; i += 3) {

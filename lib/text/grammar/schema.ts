@@ -31,16 +31,20 @@ export interface CompiledSchema {
   warnings: string[];
 }
 
+/** An answer's first token often begins with a space. */
+export const leadingSpace: Expression = optional(text(' '));
+
 /** Texts that fit a JSON Schema. Never rejects for a value that came from JSON. */
 export async function compileJsonSchema(schema: unknown): Promise<CompiledSchema> {
   const budget = new Budget();
   const { expression, warnings } = await schemaExpression(schema, budget);
-  return compiled(expression, warnings, json.value, budget);
+  return compiled(sequence(leadingSpace, expression), warnings, sequence(leadingSpace, json.value), budget);
 }
 
 /** Any JSON object. */
 export async function compileJsonObject(): Promise<CompiledSchema> {
-  return compiled(json.object, [], json.object, new Budget());
+  const object = sequence(leadingSpace, json.object);
+  return compiled(object, [], object, new Budget());
 }
 
 /** The expression as a grammar, or the other one where it is too large or nothing matches it. */
@@ -50,12 +54,11 @@ export async function compiled(
   otherwise: Expression,
   { slice }: Budget,
 ): Promise<CompiledSchema> {
-  const led = (body: Expression): Expression => sequence(optional(text(' ')), body);
   try {
-    return { grammar: await Grammar.of(led(expression), slice), warnings };
+    return { grammar: await Grammar.of(expression, slice), warnings };
   } catch (error) {
     if (!(error instanceof Unfit)) throw error;
-    const grammar = await Grammar.of(led(otherwise), slice);
+    const grammar = await Grammar.of(otherwise, slice);
     return { grammar, warnings: [...warnings, `${error.message}: it is not enforced`] };
   }
 }

@@ -1,18 +1,23 @@
 // Calls of functions read out of streams of text, however these are cut.
 import { describe, expect, it } from 'vitest';
-import type { ToolForm } from '../../../lib/text/calls/tool-forms.js';
+import type { Dialect } from '../../../lib/text/calls/dialects/dialect.js';
+import { hermes } from '../../../lib/text/calls/dialects/hermes.js';
+import { llamaJson } from '../../../lib/text/calls/dialects/llama-json.js';
+import { mistralList } from '../../../lib/text/calls/dialects/mistral-list.js';
+import { mistralNamed } from '../../../lib/text/calls/dialects/mistral-named.js';
 import { ToolParser } from '../../../lib/text/calls/tool-parser.js';
 import { seeded } from '../grammar/schemas.js';
 import { read } from './calls.js';
 
-function parse(kind: ToolForm['kind'], pieces: readonly string[], parallel = true) {
-  const opening = { hermes: '<tool_call>', llama: '<|python_tag|>', mistral: '[TOOL_CALLS]', named: '[TOOL_CALLS]' }[
-    kind
-  ];
-  const form = { kind, opening: [opening], openingToken: undefined, native: true, system: true };
+const dialects: Record<string, Dialect> = { hermes, llama: llamaJson, mistral: mistralList, named: mistralNamed };
+const callable = new Map(['get_weather', 'now'].map((name) => [name, { name }]));
+
+function parse(kind: string, pieces: readonly string[], parallel = true) {
   let ids = 0;
-  const parser = new ToolParser(form, {
-    names: new Set(['get_weather', 'now']),
+  const parser = new ToolParser({
+    dialect: dialects[kind]!,
+    marks: new Map(),
+    callable,
     parallel,
     newId: () => `call_${ids++}`,
   });
@@ -24,7 +29,7 @@ const now = { name: 'now', arguments: '{}' };
 const body = '{"name": "get_weather", "arguments": {"city": "Zü\\"rich}", "days": 2}}';
 
 describe('a stream of text', () => {
-  it.each<[ToolForm['kind'], string, string, object[]]>([
+  it.each<[string, string, string, object[]]>([
     ['hermes', `<tool_call>\n${body}\n</tool_call>`, '', [weather]],
     [
       'hermes',
@@ -102,8 +107,13 @@ describe('a stream of text', () => {
   });
 
   it('gives the name and the arguments as they come', () => {
-    const form = { kind: 'hermes' as const, opening: ['<tool_call>'], openingToken: 7, native: true, system: true };
-    const parser = new ToolParser(form, { names: new Set(), parallel: true, newId: () => 'call_1' });
+    const parser = new ToolParser({
+      dialect: hermes,
+      marks: new Map([[7, '<tool_call>']]),
+      callable: new Map(),
+      parallel: true,
+      newId: () => 'call_1',
+    });
     expect(parser.push('Well ')).toEqual([{ type: 'text', text: 'Well' }]);
     expect(parser.push('', 7)).toEqual([]);
     expect(parser.push('{"name": "f"')).toEqual([{ type: 'call', index: 0, id: 'call_1', name: 'f' }]);

@@ -1,7 +1,8 @@
 // Calls of functions: shown through real chat templates, forced by masks, and read out of streams.
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { toolFormOf, toolMessages } from '../../../lib/text/calls/tool-forms.js';
+import { oneCallEach } from '../../../lib/text/calls/history.js';
+import { recognised } from '../../../lib/text/calls/recognise.js';
 import { planAnswer, type ToolDefinition, type ToolEvent } from '../../../lib/text/calls/tools.js';
 import type { ChatMessage } from '../../../lib/text/chat/template.js';
 import { Tokenizer } from '../../../lib/text/tokenizer/tokenizer.js';
@@ -125,7 +126,7 @@ describe('a plan', () => {
       '{% for m in messages %}{% if m.tool_calls %}[TOOL_CALLS][{{ m.tool_calls[0].function | tojson }}]{% else %}' +
       '{{ m.content }}{% endif %}{% endfor %}{{ tools | tojson }}';
     const tokenizer = new Tokenizer({ json, config: {}, templates: new Map([['default', written]]), source: 'test' });
-    expect(toolFormOf(tokenizer)).toMatchObject({ kind: 'mistral', openingToken: opener });
+    expect(recognised(tokenizer)).toMatchObject({ dialect: { name: 'mistral-list' }, controls: [opener] });
     const plan = await planAnswer(tokenizer, ends, { tools, toolChoice: { mode: 'required' } });
     const mask = plan.mask!();
     const reader = plan.reader();
@@ -147,10 +148,11 @@ describe('a plan', () => {
         `${ids ? '[CALL_ID]{{ c.id }}' : ''}[ARGS]{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}` +
         '{{ tools | tojson }}',
     );
-    expect(toolFormOf(tokenizer)).toMatchObject({ kind: 'named', ids });
+    expect(recognised(tokenizer).dialect.name).toBe('mistral-named');
     const { mask, reader } = await planAnswer(tokenizer, ends, { tools, toolChoice: { mode: 'required' } });
     for (let seed = 1; seed <= 6; seed += 1) {
       const produced = walk(mask!(), seeded(seed));
+      expect(produced.includes(tokenizer.tokenToId('[CALL_ID]')!)).toBe(ids);
       const one = reader();
       const stream = tokenizer.stream({ continues: true });
       const { text, calls } = read([...produced.flatMap((id) => one.push(stream.push(id), id)), ...one.end()]);
@@ -190,7 +192,7 @@ describe('a plan', () => {
       '{% for m in messages %}{% if m.tool_calls %}{"name": "{{ m.tool_calls[0].function.name }}", "parameters": ' +
         '{{ m.tool_calls[0].function.arguments | tojson }}}{% else %}{{ m.content }}{% endif %}{% endfor %}{{ tools | tojson }}',
     );
-    expect(toolFormOf(tokenizer)).toMatchObject({ kind: 'llama', openingToken: expect.any(Number) });
+    expect(recognised(tokenizer)).toMatchObject({ dialect: { name: 'llama-json' }, controls: [expect.any(Number)] });
     const format = { type: 'schema' as const, schema: { const: { ok: true } } };
     const plan = await planAnswer(tokenizer, ends, { tools, format });
     for (const text of ['{"ok":true}', '{"name": "now", "parameters": {}}']) {
@@ -216,7 +218,6 @@ describe('a plan', () => {
   });
 
   it('walks a long conversation once', async () => {
-    const llama = { kind: 'llama', opening: [], openingToken: undefined, native: true, system: true } as const;
     const calls = ['a', 'b'].map((id) => ({ id, function: { name: 'now', arguments: '{}' } }));
     let reads = 0;
     const counted = (role: string, more: object): ChatMessage => ({
@@ -232,7 +233,7 @@ describe('a plan', () => {
       counted('tool', { tool_call_id: 'a', content: '1' }),
     ];
     const long = Array.from({ length: 20_000 }, () => turn).flat();
-    const fitted = toolMessages(llama, long, tools);
+    const fitted = oneCallEach(long);
     expect(reads).toBeLessThan(3 * long.length);
     expect(fitted).toHaveLength(80_000);
     expect(fitted.slice(0, 4).map(({ content }) => content)).toEqual(['', '1', '', '2']);
@@ -273,16 +274,16 @@ describe.skipIf(!hasShared('chat-templates'))('real templates', () => {
     ['Qwen-Qwen3-0.6B', 'hermes'],
     ['NousResearch-Hermes-3-Llama-3.1-8B-tool_use', 'hermes'],
     ['Qwen-QwQ-32B', 'hermes'],
-    ['meta-llama-Llama-3.1-8B-Instruct', 'llama'],
-    ['meta-llama-Llama-3.2-3B-Instruct', 'llama'],
-    ['meta-llama-Llama-3.3-70B-Instruct', 'llama'],
-    ['mistralai-Mistral-Nemo-Instruct-2407', 'mistral'],
-    ['Mistral-Small-3.2-24B-Instruct-2506', 'named'],
-    ['mistralai-Ministral-3-14B-Reasoning-2512', 'named'],
-    ['unsloth-mistral-Devstral-Small-2507', 'named'],
-  ])('%s: its own form, in and out', async (name, kind) => {
+    ['meta-llama-Llama-3.1-8B-Instruct', 'llama-json'],
+    ['meta-llama-Llama-3.2-3B-Instruct', 'llama-json'],
+    ['meta-llama-Llama-3.3-70B-Instruct', 'llama-json'],
+    ['mistralai-Mistral-Nemo-Instruct-2407', 'mistral-list'],
+    ['Mistral-Small-3.2-24B-Instruct-2506', 'mistral-named'],
+    ['mistralai-Ministral-3-14B-Reasoning-2512', 'mistral-named'],
+    ['unsloth-mistral-Devstral-Small-2507', 'mistral-named'],
+  ])('%s: its own form, in and out', async (name, dialect) => {
     const tokenizer = withTemplate(template(name));
-    expect(toolFormOf(tokenizer)).toMatchObject({ kind, native: true });
+    expect(recognised(tokenizer).dialect.name).toBe(dialect);
     const plan = await planAnswer(tokenizer, [0], { tools });
     expect(plan.templateTools).toMatchObject(tools);
     const call = (id: string, city: string) => ({
@@ -316,7 +317,7 @@ describe.skipIf(!hasShared('chat-templates'))('real templates', () => {
     'Qwen3-Coder',
   ])('%s: gets calls as plain text', async (name) => {
     const tokenizer = withTemplate(template(name));
-    expect(toolFormOf(tokenizer)).toMatchObject({ kind: 'hermes', native: false });
+    expect(recognised(tokenizer).dialect.name).toBe('prompted');
     const plan = await planAnswer(tokenizer, [0], { tools });
     const messages = plan.messages([{ role: 'user', content: 'Weather?' }]);
     const text = tokenizer.applyChatTemplate(messages, {
@@ -331,7 +332,7 @@ describe.skipIf(!hasShared('chat-templates'))('real templates', () => {
 describe.skipIf(!hasShared('tokenizer-qwen3'))("on Qwen3's vocabulary of 151669", () => {
   it('forces a call by its own tokens, in much less time than a pass over the vocabulary', async () => {
     const tokenizer = (await Tokenizer.fromFolder(shared('tokenizer-qwen3')))!;
-    expect(toolFormOf(tokenizer)).toMatchObject({ kind: 'hermes', native: true, openingToken: undefined });
+    expect(recognised(tokenizer)).toMatchObject({ dialect: { name: 'hermes' }, controls: [undefined, undefined] });
     const end = tokenizer.tokenToId('<|im_end|>')!;
     const plan = await planAnswer(tokenizer, [end], { tools, toolChoice: { mode: 'required' } });
     const text =

@@ -1,10 +1,12 @@
 // Constrained decoding: whatever allowed tokens are taken, the text is JSON that fits the schema.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openGguf } from '../../../lib/files/gguf.js';
+import { choice, control, sequence, text } from '../../../lib/text/grammar/expression.js';
 import {
   type CompiledSchema,
   compileJsonObject,
   compileJsonSchema,
+  Grammar,
   maskFor,
   type Vocabulary,
   vocabularyOf,
@@ -301,11 +303,25 @@ describe('a mask', () => {
     expect([...mask.allowed().keys()].filter((token) => mask.allowed()[token])).toEqual([...ends]);
   });
 
-  it('wants a control token first where one opens', async () => {
-    const mask = maskFor(vocabulary, (await compileJsonSchema({ const: 1 })).grammar, ends, { opener: 3 });
-    expect(mask.allowed().reduce((sum, value) => sum + value, 0)).toBe(1);
+  it('takes control tokens where the grammar has them, first or between', async () => {
+    const [one, two] = [control(0), control(1)];
+    const grammar = await Grammar.of(sequence(one, text('a'), choice(sequence(two, text('b'), one), text('c'))));
+    const mask = maskFor(vocabulary, grammar, ends, [3, 4]);
+    const allowed = (): number[] => [...mask.allowed().keys()].filter((token) => mask.allowed()[token] === 1);
+    expect(allowed()).toEqual([3]);
     mask.accept(3);
-    expect(mask.allowed()[3]).toBe(0);
+    expect(allowed()).not.toContain(3);
+    mask.accept(encode('a')[0]!);
+    expect(allowed()).toContain(4);
+    expect(allowed()).not.toContain(3);
+    expect(allowed()).toEqual(expect.arrayContaining(encode('c')));
+    mask.accept(4);
+    expect(allowed()).not.toContain(4);
+    mask.accept(encode('b')[0]!);
+    expect(allowed()).toEqual([3]);
+    mask.accept(3);
+    expect(mask.done).toBe(true);
+    expect(allowed()).toEqual([...ends]);
   });
 });
 

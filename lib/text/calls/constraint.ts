@@ -1,0 +1,121 @@
+// The grammar that an answer is kept within: JSON of a schema, calls of functions, or either.
+
+import { choice, control, type Expression, sequence, text } from '../grammar/expression.js';
+import {
+  Budget,
+  type CompiledSchema,
+  compiled,
+  compileJsonObject,
+  compileJsonSchema,
+  leadingSpace,
+  schemaExpression,
+} from '../grammar/index.js';
+import * as json from '../grammar/json.js';
+import type { CallableTool, CallSyntax } from './dialects/dialect.js';
+import type { Recognised } from './recognise.js';
+import type { ToolDefinition } from './tool-definition.js';
+
+export interface Constraint {
+  /** The answer's text where it is no call; undefined where it must be one. */
+  format: { type: 'json' } | { type: 'schema'; schema: unknown } | undefined;
+  /** The tools that may be called. */
+  tools: readonly ToolDefinition[];
+  /** Whether an answer may hold several calls. */
+  several: boolean;
+}
+
+/** The constraint as a grammar whose control tokens are the dialect's. */
+export function constrained(by: Recognised, constraint: Constraint): Promise<CompiledSchema> {
+  const { format, tools, several } = constraint;
+  const { dialect, model, controls } = by;
+  const written = controls.map((token) => token !== undefined);
+  return recalled([dialect.name, model.called, written, format, tools, several], async () => {
+    if (format && tools.length === 0) {
+      return format.type === 'json' ? compileJsonObject() : compileJsonSchema(format.schema);
+    }
+    const budget = new Budget();
+    const answer = await formatExpressions(format, budget);
+    const calls = await callExpressions(by, constraint, budget);
+    return compiled(
+      choice(...answer.exact, calls.exact),
+      [...answer.warnings, ...calls.warnings],
+      choice(...answer.free, calls.free),
+      budget,
+    );
+  });
+}
+
+async function formatExpressions(format: Constraint['format'], budget: Budget) {
+  const led = (expression: Expression): Expression[] => [sequence(leadingSpace, expression)];
+  if (!format) return { exact: [], free: [], warnings: [] };
+  if (format.type === 'json') return { exact: led(json.object), free: led(json.value), warnings: [] };
+  const { expression, warnings } = await schemaExpression(format.schema, budget);
+  return { exact: led(expression), free: led(json.value), warnings };
+}
+
+/** Calls with the arguments that the tools describe, and with any arguments. */
+async function callExpressions(by: Recognised, { tools, several }: Constraint, budget: Budget) {
+  const warnings: string[] = [];
+  const syntax = (jsonOf: (tool: CallableTool, schema: unknown) => Promise<Expression>): CallSyntax => ({
+    ...marksOf(by),
+    model: by.model,
+    several,
+    tools: tools.map(({ function: { name, parameters } }) => {
+      const schema = { type: 'object', ...(parameters ?? {}) };
+      const tool: CallableTool = { name, schema, json: (part) => jsonOf(tool, part) };
+      return tool;
+    }),
+  });
+  const exact = await by.dialect.grammar(
+    syntax(async (tool, schema) => {
+      const given = await schemaExpression(schema, budget);
+      warnings.push(...given.warnings.map((warning) => `${tool.name}: ${warning}`));
+      return given.expression;
+    }),
+  );
+  const free = await by.dialect.grammar(
+    syntax(async (tool, schema) => (schema === tool.schema ? json.object : json.value)),
+  );
+  return { exact, free, warnings };
+}
+
+function marksOf({ dialect, controls }: Recognised): Pick<CallSyntax, 'mark' | 'first'> {
+  const indexOf = (mark: string): number => {
+    const index = dialect.marks.indexOf(mark);
+    if (index < 0) throw new Error(`dialect ${dialect.name}: "${mark}" is not among its marks`);
+    return index;
+  };
+  const isControl = (mark: string): boolean => controls[indexOf(mark)] !== undefined;
+  // Vocabularies of words that begin with a space write one behind a control token as well.
+  const mark = (name: string): Expression =>
+    isControl(name) ? sequence(control(indexOf(name)), leadingSpace) : text(name);
+  const first = (name?: string): Expression => {
+    if (name === undefined) return leadingSpace;
+    return isControl(name) ? mark(name) : sequence(leadingSpace, text(name));
+  };
+  return { mark, first };
+}
+
+/** Clients send the same schema with every request; its grammar has learned from those before. */
+const grammars = new Map<string, Promise<CompiledSchema>>();
+const mostGrammars = 16;
+const mostKeyLength = 1 << 18;
+
+function recalled(parts: readonly unknown[], make: () => Promise<CompiledSchema>): Promise<CompiledSchema> {
+  const key = keyOf(parts);
+  const made = grammars.get(key) ?? make();
+  grammars.delete(key);
+  if (key !== '') grammars.set(key, made);
+  if (grammars.size > mostGrammars) grammars.delete(grammars.keys().next().value!);
+  return made;
+}
+
+/** Empty for what is too large to keep, or nested deeper than JSON.stringify goes. */
+function keyOf(parts: readonly unknown[]): string {
+  try {
+    const key = JSON.stringify(parts);
+    return key.length > mostKeyLength ? '' : key;
+  } catch {
+    return '';
+  }
+}

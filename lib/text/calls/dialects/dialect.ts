@@ -1,0 +1,84 @@
+// The contract of a dialect: one way in which models write calls of functions. All that is particular to it stands in
+// its own file; the parser, the constraint and the plan of an answer know none by name.
+
+import type { ChatMessage } from '../../chat/template.js';
+import type { Expression } from '../../grammar/expression.js';
+import type { Tokenizer } from '../../tokenizer/tokenizer.js';
+import type { Input, Reading } from '../reading.js';
+import type { ToolDefinition } from '../tool-definition.js';
+
+export interface Dialect {
+  readonly name: string;
+  /** Markup that is one control token in the vocabularies that have it; without, it is written out. */
+  readonly marks: readonly string[];
+  /** What begins calls wherever it stands in an answer: the start of their markup. */
+  readonly openings: readonly string[];
+  /** What begins calls as an answer's first characters only; it belongs to what `read` gets. */
+  readonly bare?: string;
+  /** Whether a model writes calls so. The catalogue's first that says yes is taken. */
+  recognises(model: ModelFacts): boolean;
+  /** The chat template is shown no tools: `messages` describes them. */
+  readonly describesTools?: true;
+  /** The conversation as the template wants it, with its calls and their results; unchanged by default. */
+  messages?(messages: readonly ChatMessage[], tools: readonly unknown[], model: ModelFacts): readonly ChatMessage[];
+  /**
+   * Reads calls from behind an opening on, until text may follow. Returns false where it is no call: the opening is then
+   * content, and so is what was taken since the last part.
+   */
+  read(input: Input, answer: Answered): Reading;
+  /** The texts that are one call of the tools, or several where `syntax.several` says so: from the opening to the end. */
+  grammar(syntax: CallSyntax): Promise<Expression>;
+}
+
+/** What a model's files tell about its calls. */
+export interface ModelFacts {
+  /** A conversation of a question and a call of `probe`, as the chat template writes it; empty where that fails. */
+  called: string;
+  /** Whether the template shows the tools it is given. */
+  shown: boolean;
+  /** Whether it takes a system message. */
+  system: boolean;
+  tokenizer: Tokenizer;
+}
+
+/** The answer that is read. */
+export interface Answered {
+  /** Which of the openings, or `bare`, began the calls. */
+  opening: string;
+  /** The functions that may be called, by name. */
+  callable: ReadonlyMap<string, ToolDefinition['function']>;
+}
+
+/** What a grammar of calls is made of. */
+export interface CallSyntax {
+  tools: readonly CallableTool[];
+  several: boolean;
+  model: ModelFacts;
+  /** The mark as its control token, or written out. */
+  mark(mark: string): Expression;
+  /** The answer's beginning: a mark, or a space that may come before text. */
+  first(mark?: string): Expression;
+}
+
+export interface CallableTool {
+  name: string;
+  /** JSON Schema of the arguments, an object. */
+  schema: unknown;
+  /** JSON that fits the schema, or a part of it. */
+  json(schema: unknown): Promise<Expression>;
+}
+
+/** The function that `ModelFacts.called` calls. */
+export const probe = {
+  type: 'function',
+  function: {
+    name: 'probe_function',
+    description: 'Probes.',
+    parameters: { type: 'object', properties: { probe_argument: { type: 'string' } }, required: ['probe_argument'] },
+  },
+} satisfies ToolDefinition;
+
+/** Whether the template shows tools and writes a call of `probe` as `pattern` says. */
+export function writesCallsAs(pattern: RegExp): (model: ModelFacts) => boolean {
+  return ({ shown, called }) => shown && pattern.test(called);
+}

@@ -24,11 +24,11 @@ export interface Delta {
   tool_calls?: ToolCallDelta[];
 }
 
-/** @throws ApiError 400 where tool_choice asks for what is not among the tools. */
-export async function planAnswer(
-  model: Model,
-  body: Pick<ChatBody, 'tools' | 'tool_choice' | 'parallel_tool_calls' | 'response_format'>,
-): Promise<AnswerPlan> {
+/** The fields of a request that say what its answer may be. */
+export type AnswerFields = Pick<ChatBody, 'tools' | 'tool_choice' | 'parallel_tool_calls' | 'response_format'>;
+
+/** @throws ApiError 400 where tool_choice names a function that is not among the tools. */
+export async function planAnswer(model: Model, body: AnswerFields): Promise<AnswerPlan> {
   const tools = body.tools ?? [];
   const choice = toolChoiceOf(body.tool_choice);
   if (tools.length === 0 && choice && choice.mode !== 'none') {

@@ -9,11 +9,12 @@ import { requestFacts } from '../http/request.js';
 import { eventStream } from '../http/stream.js';
 import { newId } from '../ids.js';
 import { systemFingerprint, unixSeconds, usageOf } from './answers.js';
-import { type Delta, deltaOf, planAnswer } from './chat-answer.js';
-import { type ChatBody, chatBody, templateMessages } from './chat-request.js';
+import { type Delta, deltaOf } from './chat-answer.js';
+import { preparePrompt } from './chat-prompt.js';
+import { type ChatBody, chatBody } from './chat-request.js';
 import { beginMilliseconds, Generations, type RequestFacts } from './generation.js';
 import { type ChatTokenLogprob, chatLogprob } from './logprobs.js';
-import { chatPrompt, checkLength, mostTokens } from './prompt.js';
+import { mostTokens } from './prompt.js';
 import { checkSequences, checkTokensTogether, samplingOptions, seedOf } from './sampling.js';
 
 export function chatRoutes(context: ServerContext): Hono {
@@ -52,16 +53,7 @@ async function prepare(context: ServerContext, resolved: Resolved, body: ChatBod
     throw badRequest("'top_logprobs': needs 'logprobs' to be true.", 'top_logprobs');
   }
   checkSequences(body.n ?? 1, model, 'n');
-  const most = mostTokens(context, model);
-  const messages = templateMessages(body.messages);
-  checkLength(messages, most);
-  const answer = await planAnswer(model, body);
-  const options = {
-    tools: answer.templateTools,
-    addGenerationPrompt: true,
-    variables: body.chat_template_kwargs ?? {},
-  };
-  const prompt = await chatPrompt(model, answer.messages(messages), options, most, facts);
+  const { prompt, answer } = await preparePrompt(model, body, { most: mostTokens(context, model) }, facts);
   const { contextLength } = model.decoder.config;
   const { seed, ...sampling } = samplingOptions(body, model);
   const sequences = Array.from({ length: body.n ?? 1 }, (_, index) => {

@@ -1,19 +1,14 @@
-// Prompts as token ids, within the model's context and the server's limit.
+// Texts and token ids as prompts, within the model's context and the server's limit.
 //
 // Encoding holds the event loop for a microsecond or two a character, so it is done in slices, each in a turn of its own,
 // and ends where there are more tokens than may be.
 import { z } from 'zod';
 import { ownTurn } from '../../flow/pause.js';
 import type { Model } from '../../model.js';
-import type { Asker } from '../../text/chat/render-apart.js';
-import { type ChatMessage, TemplateError, type TemplateOptions } from '../../text/chat/template.js';
 import { encodeSlices } from '../../text/tokenizer/encode-slices.js';
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js';
 import type { ServerContext } from '../context.js';
 import { type ApiError, badRequest } from '../http/errors.js';
-
-// No real text has longer tokens on average: one that cannot fit isn't written by the template, let alone encoded.
-const mostCharactersPerToken = 32;
 
 export type PromptInput = string | string[] | number[] | number[][];
 
@@ -49,36 +44,6 @@ export function inputsOf(input: PromptInput): (string | number[])[] {
 /** One less than the context or the whole cache, so that there is room for an answer. */
 export function mostTokens({ settings }: ServerContext, { engine }: Model): number {
   return Math.min(settings.limits.promptTokens, engine.capacity - 1);
-}
-
-/** @throws ApiError 400 for messages that cannot fit, before anything is made of them. */
-export function checkLength(messages: readonly ChatMessage[], most: number): void {
-  let characters = 0;
-  for (const { content, tool_calls: calls } of messages) {
-    characters += typeof content === 'string' ? content.length : 0;
-    for (const call of calls ?? []) characters += String(call.function.arguments).length;
-  }
-  if (messages.length > most) throw tooLong(most, `${messages.length} messages`, 'messages');
-  if (characters > most * mostCharactersPerToken) throw tooLong(most, `${characters} characters`, 'messages');
-}
-
-/** A conversation through the model's chat template. */
-export async function chatPrompt(
-  model: Model,
-  messages: readonly ChatMessage[],
-  options: TemplateOptions,
-  most: number,
-  asker: Asker,
-): Promise<number[]> {
-  await ownTurn();
-  let text: string;
-  try {
-    text = await tokenizerOf(model).renderChat(messages, options, asker);
-  } catch (error) {
-    if (error instanceof TemplateError) throw badRequest(`'messages': ${error.message}.`, 'messages');
-    throw error;
-  }
-  return nonEmpty(await encoded(model, text, 'messages', most, false), 'messages');
 }
 
 /** A text or token ids, as they are. */
@@ -127,12 +92,14 @@ export async function encoded(
   }
 }
 
-function nonEmpty<T extends readonly number[]>(ids: T, param: string): T {
+/** @throws ApiError 400 for a prompt without a token. */
+export function nonEmpty<T extends readonly number[]>(ids: T, param: string): T {
   if (ids.length === 0) throw badRequest(`'${param}': is empty, expected one token at least.`, param);
   return ids;
 }
 
-function tooLong(most: number, given: string, param: string): ApiError {
+/** The refusal of a prompt that is longer than `most` tokens. */
+export function tooLong(most: number, given: string, param: string): ApiError {
   return badRequest(
     `'${param}': has ${given}, more than the ${most} tokens that a prompt may have here. Please shorten it.`,
     param,

@@ -6,10 +6,10 @@ import type { Resolved, ServerContext } from '../context.js';
 import { jsonBody, list } from '../http/body.js';
 import { badRequest } from '../http/errors.js';
 import { requestFacts } from '../http/request.js';
-import { planAnswer } from '../openai/chat-answer.js';
-import { chatBody, templateMessages } from '../openai/chat-request.js';
+import { preparePrompt } from '../openai/chat-prompt.js';
+import { chatBody } from '../openai/chat-request.js';
 import type { RequestFacts } from '../openai/generation.js';
-import { chatPrompt, checkLength, checkTokens, encoded, tokenizerOf } from '../openai/prompt.js';
+import { checkTokens, encoded, tokenizerOf } from '../openai/prompt.js';
 
 // A text may be longer than the model's context, not longer than what is still answered at once.
 const mostListed = 2 ** 17;
@@ -80,15 +80,8 @@ async function tokensOf(
 ): Promise<number[]> {
   const { prompt, messages } = body;
   if (!messages) return encoded(model, prompt ?? '', 'prompt', mostListed, body.add_special_tokens ?? true);
-  const plain = templateMessages(messages);
-  checkLength(plain, mostListed);
-  const answer = await planAnswer(model, body);
-  const options = {
-    tools: answer.templateTools,
-    addGenerationPrompt: body.add_generation_prompt ?? true,
-    variables: body.chat_template_kwargs ?? {},
-  };
-  return chatPrompt(model, answer.messages(plain), options, mostListed, facts);
+  const limits = { most: mostListed, addGenerationPrompt: body.add_generation_prompt ?? true };
+  return (await preparePrompt(model, { ...body, messages }, limits, facts)).prompt;
 }
 
 /** The only model needs no name. */

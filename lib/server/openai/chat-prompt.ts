@@ -1,0 +1,68 @@
+// A conversation as a prompt: checked, planned, written by the model's chat template and encoded, in one call for every
+// route that takes one.
+import { ownTurn } from '../../flow/pause.js';
+import type { Model } from '../../model.js';
+import type { AnswerPlan } from '../../text/calls/tools.js';
+import type { Asker } from '../../text/chat/render-apart.js';
+import { type ChatMessage, TemplateError, type TemplateOptions } from '../../text/chat/template.js';
+import { badRequest } from '../http/errors.js';
+import { type AnswerFields, planAnswer } from './chat-answer.js';
+import { type ChatBody, templateMessages } from './chat-request.js';
+import { encoded, nonEmpty, tokenizerOf, tooLong } from './prompt.js';
+
+// No real text has longer tokens on average: one that cannot fit isn't written by the template, let alone encoded.
+const mostCharactersPerToken = 32;
+
+/** The fields of a request that its prompt is made of. */
+export type Conversation = AnswerFields & Pick<ChatBody, 'messages' | 'chat_template_kwargs'>;
+
+export interface PromptLimits {
+  /** Tokens that the prompt may have. */
+  most: number;
+  /** Whether the prompt ends with what begins an answer; true by default. */
+  addGenerationPrompt?: boolean;
+}
+
+/** @throws ApiError 400 for messages, tools or a choice of them that the model cannot take. */
+export async function preparePrompt(
+  model: Model,
+  conversation: Conversation,
+  { most, addGenerationPrompt = true }: PromptLimits,
+  asker: Asker,
+): Promise<{ prompt: number[]; answer: AnswerPlan }> {
+  const messages = templateMessages(conversation.messages);
+  checkLength(messages, most);
+  const answer = await planAnswer(model, conversation);
+  await ownTurn();
+  const text = await rendered(model, answer.messages(messages), asker, {
+    tools: answer.templateTools,
+    addGenerationPrompt,
+    variables: conversation.chat_template_kwargs ?? {},
+  });
+  return { prompt: nonEmpty(await encoded(model, text, 'messages', most, false), 'messages'), answer };
+}
+
+/** @throws ApiError 400 for messages that cannot fit, before anything is made of them. */
+function checkLength(messages: readonly ChatMessage[], most: number): void {
+  let characters = 0;
+  for (const { content, tool_calls: calls } of messages) {
+    characters += typeof content === 'string' ? content.length : 0;
+    for (const call of calls ?? []) characters += String(call.function.arguments).length;
+  }
+  if (messages.length > most) throw tooLong(most, `${messages.length} messages`, 'messages');
+  if (characters > most * mostCharactersPerToken) throw tooLong(most, `${characters} characters`, 'messages');
+}
+
+async function rendered(
+  model: Model,
+  messages: readonly ChatMessage[],
+  asker: Asker,
+  options: TemplateOptions,
+): Promise<string> {
+  try {
+    return await tokenizerOf(model).renderChat(messages, options, asker);
+  } catch (error) {
+    if (error instanceof TemplateError) throw badRequest(`'messages': ${error.message}.`, 'messages');
+    throw error;
+  }
+}

@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { blockDTypes, dtypes } from '../lib/formats/index.js';
 import { figuresOf, methodNames, methods, optionsOf } from '../lib/train/methods/index.js';
+import { dialects } from '../lib/text/calls/dialects/index.js';
 
 const root = join(import.meta.dirname, '..');
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
@@ -102,6 +103,33 @@ describe('a training method', () => {
       const spoken = new RegExp(`\\b(${words.join('|')})\\b`);
       expect(above.filter((file) => ownFile.test(file))).toContain(`lib/train/methods/${name}.ts`);
       expect(others.filter((file) => spoken.test(read(file)))).toEqual([]);
+    },
+  );
+});
+
+describe('a dialect of calls', () => {
+  const folder = 'lib/text/calls/dialects';
+  const fileOf = (name: string): string => `${folder}/${name}.ts`;
+  const others = (own: readonly string[]): string[] => lib.filter((file) => !own.includes(file));
+
+  it('is a file of the catalogue', () => {
+    const members = lib.filter((file) => file.startsWith(folder) && !/\/(dialect|index)\.ts$/.test(file));
+    expect(dialects.map(({ name }) => fileOf(name)).sort()).toEqual(members);
+  });
+
+  it.each(dialects.map(({ name }) => name))('%s is named in its own file and in the catalogue only', (name) => {
+    const identifier = name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+    const mention = new RegExp(`\\b(${name}|${identifier})\\b`, 'i');
+    const known = others([fileOf(name), `${folder}/index.ts`]).filter((file) => mention.test(read(file)));
+    expect(known).toEqual([]);
+  });
+
+  it.each([...new Set(dialects.flatMap(({ marks, openings }) => [...marks, ...openings]))])(
+    '%s is written in the dialects that have it only',
+    (markup) => {
+      const own = dialects.filter(({ marks, openings }) => [...marks, ...openings].includes(markup));
+      const known = others(own.map(({ name }) => fileOf(name))).filter((file) => read(file).includes(markup));
+      expect(known).toEqual([]);
     },
   );
 });

@@ -54,7 +54,7 @@ export interface CallSyntax {
   tools: readonly CallableTool[];
   several: boolean;
   model: ModelFacts;
-  /** The mark as its control token, or written out. */
+  /** The mark as its control token, behind which a space may stand, or written out. */
   mark(mark: string): Expression;
   /** The answer's beginning: a mark, or a space that may come before text. */
   first(mark?: string): Expression;

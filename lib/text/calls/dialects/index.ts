@@ -5,6 +5,6 @@ import { hermes } from './hermes.js';
 import { llamaJson } from './llama-json.js';
 import { mistralList } from './mistral-list.js';
 import { mistralNamed } from './mistral-named.js';
-import { prompted } from './prompted.js';
+import { toolsInText } from './tools-in-text.js';
 
-export const dialects: readonly Dialect[] = [hermes, mistralList, mistralNamed, llamaJson, prompted];
+export const dialects: readonly Dialect[] = [hermes, mistralList, mistralNamed, llamaJson, toolsInText];

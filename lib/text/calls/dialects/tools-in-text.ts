@@ -1,13 +1,13 @@
 // For models whose chat template knows no calls, or writes them in a way that no other dialect reads: tools, calls and
-// results become text of the messages, in the words that Hermes models are trained on.
+// results become text of the messages, in the words and tags that most models have seen in training.
 
 import type { ChatMessage } from '../../chat/template.js';
 import { textOf } from '../history.js';
 import { taggedObjects } from '../tagged-objects.js';
 import type { Dialect, ModelFacts } from './dialect.js';
 
-export const prompted: Dialect = {
-  name: 'prompted',
+export const toolsInText: Dialect = {
+  name: 'tools-in-text',
   ...taggedObjects('<tool_call>', '</tool_call>'),
   recognises: () => true,
   describesTools: true,

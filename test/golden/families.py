@@ -1,0 +1,242 @@
+"""Records what transformers and PEFT give on tiny random models, one JSON file per golden of configs.py.
+
+    python test/golden/families.py [--check] [name …]        (needs torch, transformers, peft, safetensors, gguf)
+
+No weight is stored. Each is made of its tensor's name by `seeded`, which test/golden/seeded.ts computes to the same bit.
+Its values have so few bits that bf16 and f16 hold them exactly. `--check` takes each key out of a config.json in turn and
+tells which of them the logits do not depend on.
+"""
+import base64
+import copy
+import json
+import math
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy
+import peft
+import torch
+import transformers
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from configs import GOLDENS, NEUTRAL, Golden
+from ggufs import gguf_of
+
+here = Path(__file__).parent / 'families'
+NEW_TOKENS, STEPS, ROWS = 20, 8, 2
+warnings.filterwarnings('ignore', message='Could not find a config file')
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+torch.set_num_threads(1)
+
+
+def hash32(text: str) -> int:
+    """FNV-1a."""
+    h = 0x811C9DC5
+    for byte in text.encode():
+        h = (h ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return h
+
+
+def bits(name: str, count: int) -> numpy.ndarray:
+    """u32 `[count]`: an integer hash of the name's hash and the index."""
+    x = numpy.arange(count, dtype=numpy.uint32) * numpy.uint32(0x9E3779B1) + numpy.uint32(hash32(name))
+    x = (x ^ (x >> numpy.uint32(16))) * numpy.uint32(0x7FEB352D)
+    x = (x ^ (x >> numpy.uint32(15))) * numpy.uint32(0x846CA68B)
+    return x ^ (x >> numpy.uint32(16))
+
+
+def seeded(name: str, shape, scale: float, offset: float = 0.0) -> torch.Tensor:
+    """f32: offset + scale · u, u one of the odd 32nds between -1 and 1."""
+    u = ((bits(name, math.prod(shape)) >> numpy.uint32(27)).astype(numpy.float32) * 2 - 31) / 32
+    return torch.from_numpy((offset + scale * u).astype(numpy.float32).reshape(shape))
+
+
+def rule(golden: Golden, name: str, shape) -> tuple[float, float]:
+    """Scale and offset: powers of two that leave what flows through a layer at a size of about 1."""
+    if name.endswith('bias'):
+        return 0.25, 0
+    if len(shape) == 1:
+        return 0.5, 0 if golden.zero_centred and name != 'model.norm.weight' else 1
+    if 'lm_head' in name or 'embed' in name or 'wte' in name or 'wpe' in name:
+        # Where embeddings are scaled up by the root of their size, a tied output would only repeat its input.
+        return (0.25 if golden.zero_centred else 0.5), 0
+    fan_in = shape[0] if golden.config['model_type'] == 'gpt2' else shape[1]
+    return 2.0 ** round(math.log2(math.sqrt(3 / fan_in))), 0
+
+
+def checkpoint_names(config: dict) -> dict[str, list[int]]:
+    """The names and shapes of a checkpoint, as transformers writes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, 'config.json').write_text(json.dumps(config))
+        parsed = transformers.AutoConfig.from_pretrained(folder)
+        transformers.AutoModelForCausalLM.from_config(parsed).save_pretrained(folder)
+        with safe_open(Path(folder, 'model.safetensors'), 'pt') as file:
+            return {name: list(file.get_slice(name).get_shape()) for name in file.keys()}
+
+
+def load(config: dict, tensors: dict[str, torch.Tensor]):
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, 'config.json').write_text(json.dumps(config))
+        save_file(tensors, Path(folder, 'model.safetensors'), metadata={'format': 'pt'})
+        model, info = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, attn_implementation='eager', output_loading_info=True)
+    assert not any(info[kind] for kind in ('missing_keys', 'unexpected_keys', 'mismatched_keys')), info
+    return model.eval()
+
+
+def greedy(model, ids: list[int]) -> tuple[list[int], float]:
+    """Tokens through the KV cache, checked against one pass over all, and the least lead of a likeliest token."""
+    rows, tokens, cache, inputs = [], [], None, ids
+    with torch.no_grad():
+        for _ in range(NEW_TOKENS):
+            out = model(torch.tensor([inputs]), past_key_values=cache, use_cache=True)
+            cache = out.past_key_values
+            rows.append(out.logits[0, -1])
+            tokens.append(int(rows[-1].argmax()))
+            inputs = tokens[-1:]
+        whole = model(torch.tensor([ids + tokens[:-1]]), use_cache=False).logits[0, len(ids) - 1:]
+    rows = torch.stack(rows)
+    assert (rows - whole).abs().max() < 5e-5, (rows - whole).abs().max()
+    top = rows.topk(2).values
+    return tokens, (top[:, 0] - top[:, 1]).min().item()
+
+
+def train(golden: Golden, model, salt: str) -> dict:
+    """PEFT's LoRA on all linear layers, from a seeded adapter whose B is not 0."""
+    lora = peft.LoraConfig(r=3, lora_alpha=5, lora_dropout=0.0, target_modules='all-linear', task_type='CAUSAL_LM')
+    model = peft.get_peft_model(model, lora).eval()
+    shapes = {name: list(value.shape) for name, value in peft.get_peft_model_state_dict(model).items()}
+    start = {name: seeded(f'{salt}/{name}', shape, 0.25) for name, shape in shapes.items()}
+    peft.set_peft_model_state_dict(model, start)
+    options = {'learningRate': 0.02, 'betas': [0.8, 0.95], 'eps': 1e-3, 'maxGradNorm': 1}
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=options['learningRate'],
+                                  betas=tuple(options['betas']), eps=options['eps'], weight_decay=0.0)
+    low, high = golden.rows
+    rows, losses, norms = [], [], []
+    for step in range(STEPS):
+        loss, batch = 0.0, []
+        for n in range(ROWS):
+            draw = bits(f'{salt}/row.{step}.{n}', high + 2)
+            length = low + int(draw[-1]) % (high - low + 1)
+            ids = [int(x) % golden.config['vocab_size'] for x in draw[:length]]
+            masked = int(draw[-2]) % (length // 2)
+            batch.append({'input_ids': ids, 'labels': [-100] * masked + ids[masked:]})
+        count = sum(label != -100 for row in batch for label in row['labels'][1:])
+        for row in batch:  # one row at a time, so that nothing is padded; the sum is divided by the batch's own count
+            logits = model(torch.tensor([row['input_ids']])).logits[0, :-1]
+            part = torch.nn.functional.cross_entropy(logits, torch.tensor(row['labels'][1:]), reduction='sum') / count
+            part.backward()
+            loss += part.item()
+        norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), options['maxGradNorm']).item())
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss)
+        rows += [{'ids': row['input_ids'], 'masked': row['labels'].count(-100)} for row in batch]
+    # A tensor's change is kept as its norm and its product with a seeded vector: any other change shows in these.
+    tensors = {}
+    for name, value in peft.get_peft_model_state_dict(model).items():
+        change = (value.detach() - start[name]).double()
+        probe = seeded(f'{salt}/{name}.probe', shapes[name], 1).double()
+        tensors[name] = [shapes[name], digits(change.norm().item()), digits((change * probe).sum().item())]
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        config = json.loads(Path(folder, 'adapter_config.json').read_text())
+    config['base_model_name_or_path'] = None
+    config['target_modules'] = sorted(config['target_modules'])
+    return {'config': config, 'scale': 0.25, **options, 'batchSize': ROWS, 'rows': rows,
+            'losses': list(map(digits, losses)), 'norms': list(map(digits, norms)), 'tensors': tensors}
+
+
+def digits(x: float) -> float:
+    return float(f'{x:.8g}')
+
+
+def record(golden: Golden) -> dict:
+    shapes = checkpoint_names(golden.config)
+    rules = {name: rule(golden, name, shape) for name, shape in shapes.items()}
+    best = (0, )
+    for attempt in range(24):
+        salt = golden.name if attempt == 0 else f'{golden.name}.{attempt}'
+        tensors = {name: seeded(f'{salt}/{name}', shape, *rules[name]) for name, shape in shapes.items()}
+        model = load(golden.config, tensors)
+        prompt = [int(x) % golden.config['vocab_size'] for x in bits(f'{salt}/prompt', golden.prompt)]
+        tokens, margin = greedy(model, prompt)
+        if margin > 0.02 and len(set(tokens)) > best[0]:
+            best = len(set(tokens)), salt, model, prompt, tokens, margin
+        if best[0] > 7:
+            break
+    if best[0] < 4:
+        raise SystemExit(f'{golden.name}: no weights with a clear greedy continuation')
+    kinds, salt, model, prompt, tokens, margin = best
+    with torch.no_grad():
+        logits = model(torch.tensor([prompt])).logits[0]
+    positions = [0, 12, golden.prompt - 2, golden.prompt - 1]
+    shares = torch.softmax(logits, -1)
+    print(f'{golden.name}: {salt}, {kinds} tokens, margin {margin:.3f}, entropy {-(shares * shares.log()).sum(-1).mean():.2f} of {math.log(96):.2f}')
+    parsed = model.config
+    out = {
+        'salt': salt, 'config': golden.config,
+        'weights': {name: [shape, *rules[name]] for name, shape in shapes.items()},
+        'prompt': prompt,
+        'logits': {str(at): base64.b64encode(logits[at].numpy().tobytes()).decode() for at in positions},
+        'greedy': tokens,
+    }
+    if golden.gguf:
+        out['gguf'] = gguf_of(golden, parsed, shapes)
+    out['lora'] = train(golden, model, salt)
+    print('   losses', out['lora']['losses'][0], out['lora']['losses'][-1], 'norms', out['lora']['norms'][:3], flush=True)
+    return out
+
+
+def check(golden: Golden) -> None:
+    """Says which keys of the config could be misread without a test failing."""
+    shapes = checkpoint_names(golden.config)
+
+    def logits(config: dict) -> torch.Tensor:
+        tensors = {name: seeded(f'{golden.name}/{name}', shape, *rule(golden, name, shape)) for name, shape in shapes.items()}
+        with torch.no_grad():
+            return load(config, tensors)(torch.tensor([[int(x) % 96 for x in bits('check', golden.prompt)]])).logits
+
+    want = logits(golden.config)
+    paths = []
+
+    def walk(value, path):
+        for key, inner in value.items():
+            paths.append((*path, key))
+            if isinstance(inner, dict):
+                walk(inner, (*path, key))
+
+    walk(golden.config, ())
+    for path in paths:
+        if path[0] in NEUTRAL:
+            continue
+        config = copy.deepcopy(golden.config)
+        inner = config
+        for key in path[:-1]:
+            inner = inner[key]
+        del inner[path[-1]]
+        try:
+            change = (logits(config) - want).abs().max().item()
+        except Exception as error:  # without the key there is no such model
+            change = math.inf
+        if (change < 1e-3) != ('.'.join(path) in golden.silent):
+            print(f'{golden.name}: without {".".join(path)} the logits change by {change:.2g}')
+
+
+names = [name for name in sys.argv[1:] if not name.startswith('--')]
+unknown = set(names) - {golden.name for golden in GOLDENS}
+if unknown:
+    raise SystemExit(f'no golden is named {", ".join(sorted(unknown))}')
+for golden in GOLDENS:
+    if names and golden.name not in names:
+        continue
+    torch.manual_seed(7)
+    if '--check' in sys.argv:
+        check(golden)
+        continue
+    here.mkdir(exist_ok=True)
+    (here / f'{golden.name}.json').write_text(json.dumps(record(golden), separators=(',', ':')) + '\n')

@@ -1,0 +1,87 @@
+"""What llama.cpp's converter writes for a golden: metadata keys, tensor names, and how values differ from the folder's.
+
+Names come from the gguf package's own tables. The rules are those of llama.cpp's conversion/*.py.
+"""
+import math
+
+import gguf
+
+from configs import Golden
+
+ARCHS = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}
+LLM, ATTENTION, ROPE = gguf.Keys.LLM, gguf.Keys.Attention, gguf.Keys.Rope
+
+
+def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
+    """`keys`: [name, type, value]; `tensors` by checkpoint name: [name] and, where values differ, what is done to them."""
+    arch, config = golden.gguf, parsed.to_dict()
+    rope = getattr(parsed, 'rope_parameters', None) or {}
+    full = rope.get('full_attention', rope)
+    keys = [['general.architecture', 'string', arch]]
+
+    def add(key: str, kind: str, value) -> None:
+        if value is not None:
+            keys.append([key.format(arch=arch), kind, value])
+
+    def first(*names: str):
+        return next((config[name] for name in names if config.get(name) is not None), None)
+
+    heads = first('num_attention_heads', 'n_head')
+    hidden = first('hidden_size', 'n_embd')
+    add(LLM.BLOCK_COUNT, 'u32', first('num_hidden_layers', 'n_layer'))
+    add(LLM.CONTEXT_LENGTH, 'u32', first('max_position_embeddings', 'n_positions'))
+    add(LLM.EMBEDDING_LENGTH, 'u32', hidden)
+    add(LLM.FEED_FORWARD_LENGTH, 'u32', first('intermediate_size', 'n_inner') or 4 * hidden)
+    add(LLM.VOCAB_SIZE, 'u32', config['vocab_size'])
+    add(ATTENTION.HEAD_COUNT, 'u32', heads)
+    add(ATTENTION.HEAD_COUNT_KV, 'u32', config.get('num_key_value_heads'))
+    add(ATTENTION.LAYERNORM_RMS_EPS, 'f32', first('rms_norm_eps'))
+    add(ATTENTION.LAYERNORM_EPS, 'f32', first('layer_norm_eps', 'layer_norm_epsilon', 'norm_epsilon', 'norm_eps'))
+    add(ATTENTION.KEY_LENGTH, 'u32', config.get('head_dim'))
+    add(ATTENTION.VALUE_LENGTH, 'u32', config.get('head_dim'))
+    add(ROPE.FREQ_BASE, 'f32', full.get('rope_theta'))
+    if golden.gguf in ('gemma3', 'olmo2', 'exaone4'):
+        add(ROPE.FREQ_BASE_SWA, 'f32', rope.get('sliding_attention', {}).get('rope_theta'))
+    if full.get('rope_type') in ('linear', 'yarn'):
+        add(ROPE.SCALING_TYPE, 'string', full['rope_type'])
+        add(ROPE.SCALING_FACTOR, 'f32', full['factor'])
+    if full.get('rope_type') == 'yarn':
+        add(ROPE.SCALING_ORIG_CTX_LEN, 'u32', full['original_max_position_embeddings'])
+        add(ROPE.SCALING_YARN_ATTN_FACTOR, 'f32', full.get('attention_factor'))
+        add(ROPE.SCALING_YARN_BETA_FAST, 'f32', full.get('beta_fast'))
+        add(ROPE.SCALING_YARN_BETA_SLOW, 'f32', full.get('beta_slow'))
+    extra = {}
+    head_dim = config.get('head_dim') or hidden // heads
+    if full.get('rope_type') == 'llama3':
+        extra['rope_freqs.weight'] = llama3(full, head_dim)
+    if arch == 'llama':
+        add(ROPE.DIMENSION_COUNT, 'u32', head_dim)
+    if arch in ('gemma2', 'gemma3'):
+        add(ATTENTION.SLIDING_WINDOW, 'u32', config['sliding_window'])
+    for key, kind, value in golden.keys:
+        add('{arch}.' + key, kind, value)
+
+    table = gguf.get_tensor_name_map(ARCHS[arch], config.get('num_hidden_layers') or config['n_layer'])
+    tensors = {}
+    for name, shape in shapes.items():
+        stored = table.get_name(name, try_suffixes=('.weight', '.bias'))
+        assert stored, f'{golden.name}: gguf has no name for {name}'
+        tensors[name] = [stored]
+        if golden.permuted and '.self_attn.q_proj.' in name:
+            tensors[name] += ['permute', heads]
+        if golden.permuted and '.self_attn.k_proj.' in name:
+            tensors[name] += ['permute', config['num_key_value_heads']]
+        if golden.zero_centred and name.endswith('norm.weight'):
+            tensors[name] += ['add', 1]
+    return {'keys': keys, 'tensors': tensors, 'extra': extra}
+
+
+def llama3(rope: dict, dim: int) -> list[float]:
+    """One divisor for each pair."""
+    low, high, original = rope['low_freq_factor'], rope['high_freq_factor'], rope['original_max_position_embeddings']
+    divisors = []
+    for i in range(0, dim, 2):
+        turns = original / (2 * math.pi * rope['rope_theta'] ** (i / dim))
+        smooth = min(1.0, max(0.0, (turns - low) / (high - low)))
+        divisors.append(1 / ((1 - smooth) / rope['factor'] + smooth))
+    return divisors

@@ -1,0 +1,163 @@
+// Goldens of tiny random models (families/*.json, see families.py): read, and written as a Hugging Face folder, as a GGUF
+// file and as a PEFT adapter. No weight is stored: each follows from its tensor's name.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type SavedTensor, saveSafetensors } from '../../lib/files/safetensors.js';
+import { GgufBytes } from '../files/memory.js';
+
+export interface Golden {
+  name: string;
+  /** Goes before every tensor's name. */
+  salt: string;
+  /** config.json */
+  config: Record<string, unknown>;
+  /** By checkpoint name: shape, scale, offset. */
+  weights: Record<string, [shape: number[], scale: number, offset: number]>;
+  prompt: number[];
+  /** By position in the prompt: f32 in base64. */
+  logits: Record<string, string>;
+  greedy: number[];
+  /** Absent where a GGUF file cannot hold the settings. */
+  gguf?: {
+    keys: [key: string, type: KeyType, value: string | number | boolean | number[] | boolean[]][];
+    /** By checkpoint name: the name in GGUF, and what the converter does to the values. */
+    tensors: Record<string, [name: string, ...change: [] | ['permute', heads: number] | ['add', term: number]]>;
+    extra: Record<string, number[]>;
+  };
+  lora: {
+    /** adapter_config.json */
+    config: Record<string, unknown>;
+    scale: number;
+    learningRate: number;
+    betas: [number, number];
+    eps: number;
+    maxGradNorm: number;
+    batchSize: number;
+    rows: { ids: number[]; masked: number }[];
+    losses: number[];
+    norms: number[];
+    /** By PEFT's name: shape, the norm of its change, and the change's product with the seeded `name.probe`. */
+    tensors: Record<string, [shape: number[], norm: number, product: number]>;
+  };
+}
+
+type KeyType = 'u32' | 'f32' | 'string' | 'bool' | 'u32s' | 'bools';
+
+const folder = join(import.meta.dirname, 'families');
+
+export const goldenNames = readdirSync(folder).map((file) => file.replace(/\.json$/, ''));
+
+export function readGolden(name: string): Golden {
+  const json = JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')) as Omit<Golden, 'name'>;
+  return { name, ...json };
+}
+
+/** f32 in base64. */
+export const floats = (text: string): Float32Array =>
+  new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer);
+
+/** offset + scale · u, u one of the odd 32nds between -1 and 1 by an integer hash of the name's FNV-1a hash and the index. */
+export function seeded(name: string, shape: readonly number[], scale: number, offset = 0): Float32Array {
+  let seed = 0x811c9dc5;
+  for (const byte of Buffer.from(name)) seed = Math.imul(seed ^ byte, 0x01000193) >>> 0;
+  return Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => {
+    let x = (Math.imul(i, 0x9e3779b1) + seed) >>> 0;
+    x = Math.imul(x ^ (x >>> 16), 0x7feb352d);
+    x = Math.imul(x ^ (x >>> 15), 0x846ca68b);
+    x ^= x >>> 16;
+    return offset + scale * ((2 * (x >>> 27) - 31) / 32);
+  });
+}
+
+export const productOf = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
+  Array.from(a).reduce((sum, x, i) => sum + x * b[i]!, 0);
+
+const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer);
+
+function weightsOf({ salt, weights }: Golden): [name: string, shape: number[], values: Float32Array][] {
+  return Object.entries(weights).map(([name, [shape, ...rule]]) => [
+    name,
+    shape,
+    seeded(`${salt}/${name}`, shape, ...rule),
+  ]);
+}
+
+/** Writes config.json and model.safetensors into `to`. */
+export async function writeFolder(golden: Golden, to: string): Promise<void> {
+  writeFileSync(join(to, 'config.json'), JSON.stringify(golden.config));
+  const tensors = weightsOf(golden).map(([name, shape, values]): [string, SavedTensor] => [
+    name,
+    { dtype: 'F32', shape, bytes: bytesOf(values) },
+  ]);
+  await saveSafetensors(join(to, 'model.safetensors'), new Map(tensors), { format: 'pt' });
+}
+
+/** The adapter that the recorded run starts from. */
+export function startOf({ salt, lora }: Golden): Map<string, Float32Array> {
+  return new Map(
+    Object.entries(lora.tensors).map(([name, [shape]]) => [name, seeded(`${salt}/${name}`, shape, lora.scale)]),
+  );
+}
+
+/** Writes that adapter into `to`, in PEFT's format. */
+export async function writeAdapter(golden: Golden, to: string): Promise<void> {
+  writeFileSync(join(to, 'adapter_config.json'), JSON.stringify(golden.lora.config));
+  const tensors = [...startOf(golden)].map(([name, values]): [string, SavedTensor] => [
+    name,
+    { dtype: 'F32', shape: golden.lora.tensors[name]![0], bytes: bytesOf(values) },
+  ]);
+  await saveSafetensors(join(to, 'adapter_model.safetensors'), new Map(tensors), { format: 'pt' });
+}
+
+/** Writes the GGUF file that llama.cpp's converter would make, in f32. @throws Error if there is none. */
+export function writeGguf(golden: Golden, file: string): void {
+  const { gguf } = golden;
+  if (!gguf) throw new Error(`${golden.name} has no GGUF form`);
+  const tensors = weightsOf(golden).flatMap(([hf, shape, values]): [string, number[], Float32Array][] => {
+    const [name, ...change] = gguf.tensors[hf]!;
+    return [[name, shape, changed(values, shape[0]!, change)]];
+  });
+  for (const [name, values] of Object.entries(gguf.extra))
+    tensors.push([name, [values.length], Float32Array.from(values)]);
+  const bytes = new GgufBytes().header(tensors.length, gguf.keys.length);
+  for (const [key, type, value] of gguf.keys) writeKey(bytes.string(key), type, value);
+  let offset = 0;
+  for (const [name, shape, values] of tensors) {
+    bytes.tensor(name, shape.toReversed(), 0, offset);
+    offset += Math.ceil(values.byteLength / 32) * 32;
+  }
+  for (const [, , values] of tensors) bytes.pad(32).raw(bytesOf(values));
+  writeFileSync(file, bytes.pad(32).done());
+}
+
+function writeKey(to: GgufBytes, type: KeyType, value: string | number | boolean | number[] | boolean[]): void {
+  if (type === 'string') to.u32(8).string(String(value));
+  else if (type === 'f32') to.u32(6).f32(Number(value));
+  else if (type === 'u32') to.u32(4).u32(Number(value));
+  else if (type === 'bool') to.u32(7).u8(Number(value));
+  else {
+    const list = [value].flat();
+    to.u32(9)
+      .u32(type === 'u32s' ? 4 : 7)
+      .u64(list.length);
+    for (const item of list) {
+      if (type === 'u32s') to.u32(Number(item));
+      else to.u8(Number(item));
+    }
+  }
+}
+
+function changed(values: Float32Array, rows: number, change: [] | ['permute', number] | ['add', number]): Float32Array {
+  if (change.length === 0) return values;
+  if (change[0] === 'add') return values.map((x) => x + change[1]);
+  // Row j of a head goes to row 2j if it is in the head's first half, else to 2(j - half) + 1.
+  const width = values.length / rows;
+  const headDim = rows / change[1];
+  const out = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    const j = row % headDim;
+    const to = row - j + 2 * (j % (headDim / 2)) + Math.floor((2 * j) / headDim);
+    out.set(values.subarray(row * width, (row + 1) * width), to * width);
+  }
+  return out;
+}

@@ -7,6 +7,8 @@ export interface LoadOptions {
   url: string;
   model: string;
   seconds: number;
+  /** It goes on until there are so many, however long that takes. */
+  answers?: number;
   clients: number;
   seed: number;
   apiKey?: string;
@@ -42,10 +44,11 @@ export async function serveLoad(options: LoadOptions): Promise<LoadResult> {
     alone.set(prompt, await stream(options, prompt, async () => true));
   }
   const end = performance.now() + options.seconds * 1000;
+  const { answers = 0 } = options;
   const client = async (index: number): Promise<void> => {
     let drawn = 0;
     const random = (): number => mix(options.seed, index, drawn++) / 2 ** 32;
-    while (performance.now() < end) {
+    while (performance.now() < end || result.answers < answers) {
       const prompt = prompts[Math.floor(random() * prompts.length)]!;
       try {
         await act(options, result, prompt, alone.get(prompt)!, random);

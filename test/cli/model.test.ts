@@ -147,7 +147,7 @@ describe.skipIf(!source)('with a model', () => {
       for (const { type, until } of steps) {
         const from = terminal.out.length;
         terminal.stdin.write(type);
-        await expect.poll(() => plain(terminal.out.slice(from)), { timeout: 20_000, interval: 5 }).toMatch(until);
+        await expect.poll(() => plain(terminal.out.slice(from)), { interval: 5 }).toMatch(until);
       }
       return { terminal, ended };
     }
@@ -171,7 +171,7 @@ describe.skipIf(!source)('with a model', () => {
       ]);
       const from = terminal.out.length;
       terminal.signals.emit('SIGINT');
-      await expect.poll(() => plain(terminal.out.slice(from)), { timeout: 20_000, interval: 5 }).toMatch(/> $/);
+      await expect.poll(() => plain(terminal.out.slice(from)), { interval: 5 }).toMatch(/> $/);
       expect(terminal.err).toContain('[stopped]');
       terminal.stdin.write('\x03');
       expect(await ended).toBe(130);

@@ -6,7 +6,8 @@ import { Engine, type EngineOptions } from '../../lib/engine/engine.js';
 import { Adapter } from '../../lib/lora/adapter.js';
 import { loadModel, type Model } from '../../lib/model.js';
 import { packed } from '../../lib/models/decoder.js';
-import { folder, pause, prompt, request, tokens } from './asking.js';
+import { until } from '../until.js';
+import { folder, prompt, request, tokens } from './asking.js';
 import { normal } from './numbers.js';
 
 const models = new Map<string, Model>();
@@ -113,7 +114,7 @@ describe('embeddings', () => {
     const model = start('f32', { maxBatch: 1, stepTokens: 16 });
     const stop = new AbortController();
     const [running, waiting] = [0, 1].map(() => engine.embed(long, { signal: stop.signal }));
-    await pause(5);
+    await until(() => engine.stats().blocksUsed > 0);
     stop.abort(new Error('gone'));
     expect(engine.stats()).toMatchObject({ running: 0, waiting: 0, blocksUsed: 0 });
     await expect(running).rejects.toThrow('gone');

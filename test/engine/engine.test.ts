@@ -8,6 +8,7 @@ import { loadModel, Model } from '../../lib/model.js';
 import type { TokenMask } from '../../lib/text/mask.js';
 import { isEmulated, testDevice } from '../device.js';
 import { argmax } from '../shared.js';
+import { until } from '../until.js';
 import { type Asked, folder, produced, prompt, request } from './asking.js';
 import { normal } from './numbers.js';
 
@@ -99,7 +100,7 @@ describe('a request that ends early', () => {
 
   it('by dispose is told so', async () => {
     const told = expect(all({ maxNewTokens: 400 })).rejects.toThrow('generate: the model was disposed of');
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => engine.stats().running > 0);
     await engine.dispose();
     await told;
     expect(() => engine.submit(request(model))).toThrow('disposed of');

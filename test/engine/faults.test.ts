@@ -1,6 +1,9 @@
 // What breaks, and whom it must not reach: the prefix cache, other requests, the process, other users of the device.
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { scope } from '../../lib/core/scope.js';
 import { tensor } from '../../lib/core/tensor.js';
 import { Engine } from '../../lib/engine/engine.js';
@@ -81,9 +84,11 @@ describe('a failure that is no one request’s', () => {
       foreign();
       const other = await loadModel(folder);
       using adapter = Adapter.create(model.decoder, { r: 2 }, 1);
-      await adapter.save('/tmp/helvetia-faults-adapter');
+      const saved = join(mkdtempSync(join(tmpdir(), 'helvetia-faults-')), 'adapter');
+      onTestFinished(() => rmSync(dirname(saved), { recursive: true }));
+      await adapter.save(saved);
       foreign();
-      (await model.loadAdapter('/tmp/helvetia-faults-adapter')).dispose();
+      (await model.loadAdapter(saved)).dispose();
       const run = other.finetune({ data: [{ input_ids: prompt }], steps: 2, lora: { r: 2 } });
       for await (const _ of run) foreign();
       (await run).dispose();

@@ -5,7 +5,8 @@ import type { Logprobs } from '../../lib/engine/logits.js';
 import { QueueFull } from '../../lib/flow/quota.js';
 import { Adapter } from '../../lib/lora/adapter.js';
 import { loadModel, type Model } from '../../lib/model.js';
-import { folder, pause, prompt, request, tokens } from './asking.js';
+import { until } from '../until.js';
+import { folder, prompt, request, tokens } from './asking.js';
 import { normal } from './numbers.js';
 
 const models = new Map<string, Model>();
@@ -126,8 +127,7 @@ describe('scores', () => {
     const stop = new AbortController();
     const [running, waiting] = [0, 1].map(() => engine.score(long, { signal: stop.signal }));
     await expect(engine.score(long)).rejects.toThrow(QueueFull);
-    await pause(5);
-    expect(engine.stats().blocksUsed).toBeGreaterThan(0);
+    await until(() => engine.stats().blocksUsed > 0);
     stop.abort(new Error('gone'));
     expect(engine.stats()).toMatchObject({ running: 0, waiting: 0, blocksUsed: 0 });
     await expect(running).rejects.toThrow('gone');

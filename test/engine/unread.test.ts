@@ -2,7 +2,8 @@
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { Engine } from '../../lib/engine/engine.js';
 import { loadModel, type Model } from '../../lib/model.js';
-import { folder, pause, request, tokens } from './asking.js';
+import { until } from '../until.js';
+import { folder, request, tokens } from './asking.js';
 
 let model: Model;
 let engine: Engine;
@@ -21,7 +22,7 @@ it('an unread stream leaves its place to others, and goes on as if nothing had b
   await stream.next();
   const other = await tokens(model, engine, { client: 'other' });
   expect(other).toHaveLength(16);
-  for (let i = 0; i < 400 && engine.stats().running > 0; i++) await pause(10);
+  await until(() => engine.stats().running === 0);
   expect(engine.stats()).toMatchObject({ running: 0, waiting: 1, blocksUsed: 0 });
   expect(stream.unread).toBeLessThan(300);
   expect(await tokens(model, engine)).toHaveLength(16);
@@ -38,7 +39,7 @@ it('an unread stream that is left, or whose signal aborts, leaves nothing', asyn
     engine.submit(request(model, { maxNewTokens: 440, ...more })),
   );
   for (const stream of streams) await stream.next();
-  for (let i = 0; i < 400 && engine.stats().running > 0; i++) await pause(10);
+  await until(() => engine.stats().running === 0);
   expect(engine.stats()).toMatchObject({ running: 0, waiting: 2 });
   await streams[0]!.return();
   stop.abort(new Error('gone'));

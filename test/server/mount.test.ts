@@ -83,9 +83,7 @@ describe('createServer', () => {
       await expect.poll(() => answered).toHaveLength(1);
       await answered[0];
     });
-    const started = performance.now();
-    await server.close({ drainSeconds: 30 });
-    expect(performance.now() - started).toBeLessThan(2000);
+    await server.close({ drainSeconds: 3600 }); // much longer than a test may take
   });
 
   it('says at once what is wrong with its options', () => {
@@ -238,9 +236,9 @@ describe.each(Object.entries(mounts))('in %s', (_, mount) => {
     });
     answer.catch(() => {});
     if (stream) await (await answer).body!.getReader().read();
-    else await expect.poll(() => model.engine.stats().running, { timeout: 5000 }).toBe(1);
+    else await expect.poll(() => model.engine.stats().running).toBe(1);
     leave.abort();
-    await expect.poll(() => ended, { timeout: 5000 }).toEqual(['abort']);
+    await expect.poll(() => ended).toEqual(['abort']);
     expect(model.engine.stats()).toMatchObject({ running: 0, waiting: 0 });
     await server.close();
   });
@@ -260,13 +258,13 @@ describe('as a route of Next.js', () => {
     const reader = (await call(POST, endless)).body!.getReader();
     await reader.read();
     await reader.cancel();
-    await expect.poll(() => ended.slice(2), { timeout: 5000 }).toEqual(['abort']);
+    await expect.poll(() => ended.slice(2)).toEqual(['abort']);
     const leave = new AbortController();
     const whole = call(POST, { ...endless, stream: false }, leave.signal);
-    await expect.poll(() => model.engine.stats().running, { timeout: 5000 }).toBe(1);
+    await expect.poll(() => model.engine.stats().running).toBe(1);
     leave.abort();
     expect((await whole).status).toBe(503);
-    await expect.poll(() => ended.slice(2), { timeout: 5000 }).toEqual(['abort', 'abort']);
+    await expect.poll(() => ended.slice(2)).toEqual(['abort', 'abort']);
     await server.close();
   });
 });

@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toFile } from 'openai';
-import { expect, it, onTestFinished, vi } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { hasShared, shared } from '../shared.js';
+import { eventually } from '../until.js';
 import { running } from './running.js';
 import { expectValid } from './specification.js';
 
@@ -61,14 +62,11 @@ it.skipIf(!hasShared(...file))('fine-tunes SmolLM2: a job learns a fact, and its
       supervised: { hyperparameters: { n_epochs: 10, batch_size: 3, learning_rate_multiplier: 10 } },
     },
   });
-  const job = await vi.waitFor(
-    async () => {
-      const found = await client.fineTuning.jobs.retrieve(id);
-      expect(['succeeded', 'failed']).toContain(found.status);
-      return found;
-    },
-    { timeout: 100_000, interval: 100 },
-  );
+  const job = await eventually(async () => {
+    const found = await client.fineTuning.jobs.retrieve(id);
+    expect(['succeeded', 'failed']).toContain(found.status);
+    return found;
+  });
   expectValid('FineTuningJob', job);
   expect(job.error).toBeNull();
   const request = {

@@ -1,10 +1,11 @@
 // A run that is killed at any moment, and resumed, gives to the last bit what a run gives that never stopped.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { watchTree } from '../watch-tree.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const script = `import { runnerImport } from 'vite'; const { module } = await runnerImport(${JSON.stringify(fileURLToPath(new URL('./resume-child.ts', import.meta.url)))}, { oxc: { target: "es2022" } }); await module.done;`;
@@ -15,8 +16,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** Runs the child to its end, or kills it so many milliseconds after its first sign of life. */
-function run(checkpoints: string, output: string, killAfter?: number): Promise<'ended' | 'killed'> {
+/** Runs the child to its end, or kills it when it has written so often. */
+function run(checkpoints: string, output: string, writes?: number): Promise<'ended' | 'killed'> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ['--input-type=module', '-e', script, checkpoints, output], {
       cwd: root,
@@ -26,11 +27,10 @@ function run(checkpoints: string, output: string, killAfter?: number): Promise<'
     child.stderr.on('data', (text) => {
       errors += text;
     });
-    const begun = () => {
-      watcher.close();
-      if (killAfter !== undefined) setTimeout(() => child.kill('SIGKILL'), killAfter);
-    };
-    const watcher = watch(folder, { recursive: true }, begun);
+    let seen = 0;
+    const watcher = watchTree(folder, () => {
+      if (++seen === writes) child.kill('SIGKILL');
+    });
     child.on('exit', (code, signal) => {
       watcher.close();
       if (signal === 'SIGKILL') resolve('killed');
@@ -52,7 +52,8 @@ it('is the same to the last bit after any number of kills', { timeout: 240_000 }
   const output = join(folder, 'killed.txt');
   const checkpoints = join(folder, 'killed');
   let kills = 0;
-  while (kills < 8 && (await run(checkpoints, output, 5 + 60 * Math.random() ** 2)) === 'killed') {
+  // A whole run writes more than a hundred times.
+  while (kills < 8 && (await run(checkpoints, output, 1 + Math.floor(50 * Math.random() ** 2))) === 'killed') {
     kills++;
     // Whatever was being written, what bears a checkpoint's name is whole.
     for (const name of existsSync(checkpoints) ? readdirSync(checkpoints) : []) {

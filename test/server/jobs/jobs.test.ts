@@ -2,7 +2,8 @@
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FineTuningJob } from 'openai/resources/fine-tuning';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../../until.js';
 import { modelId } from '../running.js';
 import { expectValid } from '../specification.js';
 import { jobServer, long, preference, quick, rows } from './server.js';
@@ -255,7 +256,7 @@ describe('jobs', () => {
     expect(messages[0]).toBe('The job has been cancelled');
     // Stops leave a checkpoint to go on from, but no model.
     expect(messages.filter((message) => message.startsWith('Checkpoint'))).toEqual([]);
-    await vi.waitFor(() => expect(existsSync(join(dataDir, 'jobs', id, 'run'))).toBe(false));
+    await eventually(() => expect(existsSync(join(dataDir, 'jobs', id, 'run'))).toBe(false));
   });
 
   it('that are paused at the last moment have no model until they go on', async () => {

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toFile } from 'openai';
 import type { FineTuningJob } from 'openai/resources/fine-tuning';
-import { afterAll, beforeAll, expect, vi } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
+import { eventually } from '../../until.js';
 import { modelId, type Running, running } from '../running.js';
 import { expectValid } from '../specification.js';
 
@@ -68,14 +69,11 @@ export function jobServer() {
   };
 
   const until = (id: string, wanted: (job: FineTuningJob) => boolean | Promise<boolean>): Promise<FineTuningJob> =>
-    vi.waitFor(
-      async () => {
-        const job = await retrieve(id);
-        expect(await wanted(job), `${job.status} ${job.error?.message}`).toBe(true);
-        return job;
-      },
-      { timeout: 60_000, interval: 20 },
-    );
+    eventually(async () => {
+      const job = await retrieve(id);
+      expect(await wanted(job), `${job.status} ${job.error?.message}`).toBe(true);
+      return job;
+    });
   const over = (id: string) => until(id, ({ status }) => ['succeeded', 'failed', 'cancelled'].includes(status));
 
   const eventsOf = async (id: string) => {

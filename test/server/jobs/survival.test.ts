@@ -2,12 +2,13 @@
 // nothing lost, nothing doubled.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, watch } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { mix } from '../../../lib/train/random.js';
+import { watchTree } from '../../watch-tree.js';
 import { running } from '../running.js';
 import { expectValid } from '../specification.js';
 
@@ -22,10 +23,11 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 interface Kill {
-  /** The first write to such a path starts the clock. */
   on: RegExp;
-  /** At most so many milliseconds later the server dies. */
-  within: number;
+  /** The server dies at one of so many first writes to such a path, … */
+  writes?: number;
+  /** … or at most so many milliseconds later: less than a step takes, or what follows would not be reached. */
+  within?: number;
 }
 
 // The kills' moments follow from it: HELVETIA_SEED repeats a run.
@@ -38,10 +40,10 @@ const seed = Number(process.env.HELVETIA_SEED ?? Math.floor(Math.random() * 2 **
 const kills: readonly Kill[] = [
   { on: /files/, within: 30 },
   { on: /job\.json/, within: 5 },
-  { on: /events\.jsonl$/, within: 300 },
+  { on: /events\.jsonl$/, writes: 20 },
   { on: /checkpoints.\.?step-/, within: 20 },
   { on: /job\.json/, within: 5 },
-  { on: /events\.jsonl$/, within: 800 },
+  { on: /events\.jsonl$/, writes: 40 },
   { on: /checkpoints.\.?step-/, within: 5 },
   { on: /run.\.step-/, within: 20 },
   { on: /checkpoints.\.?step-/, within: 50 },
@@ -49,42 +51,6 @@ const kills: readonly Kill[] = [
   { on: /files.\.?file-/, within: 10 },
   { on: /\.gone$/, within: 2 },
 ];
-
-/**
- * Tells each path below `root` that appears or is written to from now on. `watch({ recursive: true })` throws where nobody can catch
- * it when a folder is renamed between its event and the look inside.
- */
-function watchTree(root: string, seen: (path: string) => void): { close(): void } {
-  const watchers = new Map<string, ReturnType<typeof watch>>();
-  let closed = false;
-  const visit = (path: string, isNew: boolean) => {
-    if (closed) return;
-    try {
-      if (!statSync(path).isDirectory() || watchers.has(path)) return;
-      const watcher = watch(path, (_, name) => {
-        if (name === null) return;
-        seen(join(path, name));
-        visit(join(path, name), true);
-      });
-      watchers.set(path, watcher);
-      watcher.on('error', () => watcher.close());
-      watcher.on('close', () => watchers.delete(path));
-      for (const name of readdirSync(path)) {
-        if (isNew) seen(join(path, name));
-        visit(join(path, name), isNew);
-      }
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
-  };
-  visit(root, false);
-  return {
-    close() {
-      closed = true;
-      for (const watcher of [...watchers.values()]) watcher.close();
-    },
-  };
-}
 
 /** Serves until the job is over, or the server is killed. */
 function serve(dataDir: string, method: string, kill?: Kill, share = 0): Promise<'ended' | 'killed'> {
@@ -97,11 +63,12 @@ function serve(dataDir: string, method: string, kill?: Kill, share = 0): Promise
     server.stderr.on('data', (text) => {
       errors += text;
     });
-    let aimed = false;
+    const { writes = 1, within = 0 } = kill ?? {};
+    let left = Math.ceil(writes * share);
     const watcher = watchTree(folder, (path) => {
-      if (!kill || aimed || !kill.on.test(path)) return;
-      aimed = true;
-      setTimeout(() => server.kill('SIGKILL'), kill.within * share);
+      if (!kill?.on.test(path) || left-- !== 1) return;
+      if (within === 0) server.kill('SIGKILL');
+      else setTimeout(() => server.kill('SIGKILL'), within * share);
     });
     server.on('exit', (code, signal) => {
       watcher.close();

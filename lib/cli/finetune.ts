@@ -11,8 +11,8 @@ import {
   type MethodOptions,
   methodNames,
   methods,
+  methodsWith,
   optionNames,
-  takersOf,
 } from '../train/methods/index.js';
 import type { FinetuneOptions } from '../train/options.js';
 import { MetricsFile } from '../train/report.js';
@@ -119,12 +119,8 @@ function addLora(command: Command): void {
   command
     .optionsGroup('Adapter:')
     .option('--rank <r>', 'rank of the low-rank pairs (default: 8)', positiveInteger)
-    .option('--alpha <a>', 'their products are scaled by alpha / rank (default: twice the rank)', positive)
-    .option(
-      '--dropout <p>',
-      "probability that one of a pair's inputs is left out in training (default: 0)",
-      shareBelowOne,
-    )
+    .option('--alpha <a>', 'the adapter is scaled by alpha / rank (default: twice the rank)', positive)
+    .option('--dropout <p>', 'dropout probability of the inputs of each pair in training (default: 0)', shareBelowOne)
     .option(
       '--target-modules <names>',
       "layers to train: 'all-linear', endings such as q_proj,v_proj, or a regular expression (default: all-linear)",
@@ -142,12 +138,12 @@ function addMethods(command: Command): void {
     .optionsGroup('Training:')
     .addOption(new Option('--method <name>', `what is learned (default: ${defaultMethod})`).choices(methodNames));
   for (const name of optionNames) {
-    const takers = takersOf(name);
+    const takers = methodsWith(name);
     const help = takers.map(
       ({ method, option }) => `with --method ${method.name}: ${option.help} (default: ${String(option.default)})`,
     );
     const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    command.option(`--${flag} <x>`, help.join('; '), fitting(takers.map(({ option }) => option.rule)));
+    command.option(`--${flag} <x>`, help.join('; '), fitting(takers.map(({ option }) => option.schema)));
   }
 }
 
@@ -174,26 +170,25 @@ function addSchedule(command: Command): void {
       positiveInteger,
     )
     .option('--gradient-accumulation <n>', 'micro-batches in a step (default: 1)', positiveInteger)
-    .option('--gradient-checkpointing', 'compute activations twice to save memory')
+    .option('--gradient-checkpointing', 'recompute activations in the backward pass to save memory')
     .option('--no-shuffle', "keep the rows' order")
-    .option('--learning-rate <x>', `the peak (default: ${learningRates})`, positive)
+    .option('--learning-rate <x>', `peak learning rate (default: ${learningRates})`, positive)
     .addOption(
-      new Option('--schedule <name>', 'how the rate goes on after the warm-up (default: linear, down to 0)').choices([
-        'constant',
-        'linear',
-        'cosine',
-      ]),
+      new Option(
+        '--schedule <name>',
+        'learning-rate schedule after the warm-up (default: linear, which decays to 0)',
+      ).choices(['constant', 'linear', 'cosine']),
     )
     .addOption(
       new Option('--warmup-steps <n>', 'steps in which the rate rises from 0 (default: 0)')
         .argParser(wholeNumber)
         .conflicts('warmupRatio'),
     )
-    .option('--warmup-ratio <x>', 'the same as a share of all steps, 0 to 1', shareBelowOne)
-    .option('--weight-decay <x>', "AdamW's (default: 0)", nonNegative)
+    .option('--warmup-ratio <x>', 'warm-up as a share of all steps, 0 to 1', shareBelowOne)
+    .option('--weight-decay <x>', "AdamW's weight decay (default: 0)", nonNegative)
     .option(
       '--max-grad-norm <x>',
-      'gradients are scaled down to this norm; 0 leaves them alone (default: 1)',
+      'gradient clipping: the largest norm of all gradients; 0 turns it off (default: 1)',
       nonNegative,
     )
     .option('--seed <n>', 'the same seed, data and options give the same run (default: 0)', wholeNumber);
@@ -202,15 +197,15 @@ function addSchedule(command: Command): void {
 function addRun(command: Command): void {
   command
     .optionsGroup('Run:')
-    .option('--eval-data <file>', 'a JSONL file whose loss is measured on the way, never learned from')
-    .option('--eval-every <n>', 'steps between two measurements (default: ten in a run)', positiveInteger)
+    .option('--eval-data <file>', 'a JSONL file of held-out rows, whose loss is measured on the way')
+    .option('--eval-every <n>', 'steps between two evaluations (default: ten in a run)', positiveInteger)
     .option('--checkpoint-dir <folder>', 'where checkpoints go (default: beside --out, removed at the end)')
     .option(
       '--checkpoint-every <n>',
       'steps between two checkpoints (default: ten in a run, at most 500)',
       positiveInteger,
     )
-    .option('--resume', 'go on from the newest checkpoint, if there is one');
+    .option('--resume', 'resume from the newest checkpoint, if there is one');
 }
 
 async function run(context: Context, name: string, data: string, flags: Flags): Promise<void> {

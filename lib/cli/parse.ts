@@ -1,5 +1,6 @@
 // Turns what stands after an option into its value. A wrong one is a usage error that says what is expected.
 import { InvalidArgumentError } from 'commander';
+import type { ZodType } from 'zod';
 
 function number(text: string, expected: string, fits: (value: number) => boolean): number {
   const value = Number(text);
@@ -62,13 +63,13 @@ export function targetModules(text: string): string | string[] {
   return text;
 }
 
-/** A number or a word that one of the rules takes. */
+/** A number or a word that one of the schemas takes. */
 export const fitting =
-  (rules: readonly (readonly [test: (value: unknown) => boolean, words: string])[]) =>
+  (schemas: readonly ZodType[]) =>
   (text: string): string | number => {
     const value = text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text);
-    if (rules.some(([test]) => test(value))) return value;
-    throw new InvalidArgumentError(`Expected ${rules.map(([, words]) => words).join(' or ')}.`);
+    if (schemas.some((schema) => schema.safeParse(value).success)) return value;
+    throw new InvalidArgumentError(`Expected ${schemas.map(({ description }) => description).join(' or ')}.`);
   };
 
 /** Without the options that were not given: the library's own defaults hold for them. */

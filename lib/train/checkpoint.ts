@@ -4,7 +4,7 @@
 //     adapter_config.json, adapter_model.safetensors    the adapter in PEFT's format, usable as it is;
 //     or model.safetensors                               where all weights are trained
 //     optimizer.safetensors                              AdamW's moments and variances, f32
-//     state.json                                         the step, the place in the data, what the run was made of
+//     state.json                                         the step, the place in the data, what a resumed run must match
 //
 // Random numbers follow from the seed and the step, so they need no state.
 import { existsSync } from 'node:fs';
@@ -40,11 +40,11 @@ export interface RunState {
   position: { epoch: number; row: number };
   /** The base model's fingerprint. */
   base: string;
-  /** The data's; empty where the data is read as it comes. */
+  /** Fingerprint of the data; empty for streamed data. */
   data: string;
-  /** The options that decide how the run goes. */
+  /** The options that a resumed run must share. */
   options: Record<string, unknown>;
-  /** The figures of the last step, where the run was stopped before they were told. */
+  /** The last step, where the run stopped before `onStep` reported it. */
   untold?: TrainStep | undefined;
 }
 
@@ -83,7 +83,7 @@ async function entries(directory: string): Promise<string[]> {
   }
 }
 
-/** Makes the folder, and removes what a killed run left half written in it. */
+/** Makes the folder, and removes half-written checkpoints of a killed run. */
 export async function openCheckpoints(directory: string): Promise<void> {
   try {
     await makeFolder(directory);
@@ -106,7 +106,7 @@ export async function saveCheckpoint(directory: string, state: RunState, tensors
     await writeAtomic(join(folder, stateFile), `${JSON.stringify({ format, ...state }, null, 2)}\n`);
   });
   for (const { step, path } of (await listCheckpoints(directory)).slice(kept)) {
-    // Renamed first: half a checkpoint must never look like a whole one.
+    // A rename first, so that a half-removed checkpoint never looks complete.
     const doomed = join(directory, `.${folderName(step)}.old.tmp`);
     await rm(doomed, { recursive: true, force: true });
     await rename(path, doomed);
@@ -121,8 +121,8 @@ async function bytesOf(tensors: ReadonlyMap<string, Tensor>): Promise<Map<string
 }
 
 /**
- * Puts the newest complete checkpoint of `directory` into the tensors; undefined if there is none at all. A broken one
- * is passed over with a warning as long as an older one is whole.
+ * Loads the newest complete checkpoint of `directory` into the tensors; undefined if there is none. A broken checkpoint
+ * is skipped with a warning where an older one is complete.
  *
  * @throws Error that names the checkpoint: broken, of another model or data, or of a run with other options.
  */
@@ -171,7 +171,7 @@ function restore(
       attempt(() => sameTensors(file, list));
       return { file, list };
     });
-    // Everything is checked: only now are the tensors touched.
+    // Tensors are written only after every check has passed.
     for (const { file, list } of files) for (const [name, x] of list) x.write(floats(file.read(name)));
     return state;
   } catch (error) {

@@ -26,7 +26,7 @@ export class Finetune extends Stream<TrainStep, Adapter> {
     this.#holder = holder;
   }
 
-  /** The adapter as it is now: of use where the run was stopped or failed. Undefined until training begins. */
+  /** The adapter in its present state, of use where the run was stopped or failed. Undefined until training begins. */
   get adapter(): Adapter | undefined {
     return this.#holder.adapter;
   }
@@ -131,7 +131,7 @@ export function trainFull(
   return new Stream(work, options.signal);
 }
 
-// By PEFT's names.
+// The parameters by PEFT's names.
 function namedParameters(adapter: Adapter): Map<string, Tensor> {
   const out = new Map<string, Tensor>();
   for (const [path, { a, b }] of adapter.pairs) {
@@ -141,7 +141,7 @@ function namedParameters(adapter: Adapter): Map<string, Tensor> {
   return out;
 }
 
-// The caller's adapter may be in use, and stays as it is.
+// A copy, as the caller's adapter may be in use.
 function copyOf(adapter: Adapter): Adapter {
   const copy = (x: Tensor): Tensor => keep(scope(() => cast(x, 'f32', { copy: true })));
   const pairs = [...adapter.pairs].map(
@@ -150,7 +150,7 @@ function copyOf(adapter: Adapter): Adapter {
   return new Adapter(adapter.config, new Map(pairs));
 }
 
-/** Tells base models apart by their sizes and the first row of each weight. */
+/** A fingerprint of a base model: its sizes and the first row of each weight. */
 async function fingerprint(decoder: Decoder): Promise<string> {
   const { modelType, layers, hiddenSize, vocabSize } = decoder.config;
   const hash = createHash('sha256').update(`${vocabSize} ${decoder.dtype}`);

@@ -37,14 +37,14 @@ export interface TrainStep extends MethodFigures, EvalFigures {
   step: number;
   /** Steps in the whole run. */
   steps: number;
-  /** Passes over the data so far, with their fraction where the data's length is known. */
+  /** RunContext over the data so far, with their fraction where the data's length is known. */
   epoch: number;
   /** Mean loss of the step's targets or pairs in nats, before the step changed anything. */
   loss: number;
   /** Norm of all gradients, before they were scaled down to `maxGradNorm`. */
   gradNorm: number;
   learningRate: number;
-  /** Tokens in the step, those included that are only read. */
+  /** Tokens in the step, prompts included. */
   tokens: number;
   tokensPerSecond: number;
   /** The mean loss over `evalData` after the step, where it was measured. */
@@ -63,7 +63,7 @@ export interface Trainee {
   weightsFile: string;
   /** Other files of a checkpoint, by name. */
   texts: Readonly<Record<string, string>>;
-  /** Fingerprint of what stays as it is. */
+  /** Fingerprint of the frozen weights. */
   base: string;
   /** More options that a resumed run must share. */
   options: Readonly<Record<string, unknown>>;
@@ -104,8 +104,8 @@ class Run {
   ) {
     const { decoder, adapter, reference } = trainee;
     const { method, methodOptions, tokenAccuracy, gradientCheckpointing: checkpointing } = settings;
-    const passes = { decoder, tokenizer, adapter, reference, checkpointing, tokenAccuracy, signal, turn };
-    this.#objective = method.objective(passes, methodOptions);
+    const context = { decoder, tokenizer, adapter, reference, checkpointing, tokenAccuracy, signal, turn };
+    this.#objective = method.objective(context, methodOptions);
     this.#optimizer = new AdamW(trainee.parameters, settings);
     this.#schedule = { name: settings.schedule, warmupSteps: 0, totalSteps: 0 };
   }
@@ -126,7 +126,7 @@ class Run {
     const isDue = (step: number, every: number): boolean => step === total || (step > 0 && step % every === 0);
     const begun = this.#done.step;
     try {
-      // A run that goes on begins where it was stopped: perhaps between a step, its figures and its checkpoint.
+      // A resumed run may begin between a step, the report of its figures and its checkpoint.
       for (let { step } = this.#done; ; ) {
         const { untold } = this.#done;
         if (untold) {
@@ -334,7 +334,7 @@ class Run {
     this.#saved = state.step;
   }
 
-  /** Also of a checkpoint that is there already, as the run may have been killed before it called `onCheckpoint`. */
+  /** Saves a due checkpoint and calls `onCheckpoint`, also where a killed run had saved it but not called back. */
   async #keep(): Promise<void> {
     const { checkpointDir, onCheckpoint } = this.settings;
     if (checkpointDir === undefined) return;

@@ -9,7 +9,7 @@ export interface AdamWOptions {
   betas: readonly [number, number];
   eps: number;
   weightDecay: number;
-  /** 0 leaves the gradients as they are. */
+  /** Largest norm of all gradients; 0 turns clipping off. */
   maxGradNorm: number;
 }
 

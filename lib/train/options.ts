@@ -11,9 +11,9 @@ import {
   type MethodOptions,
   methodNames,
   methods,
+  methodsWith,
   optionNames,
   optionsOf,
-  takersOf,
 } from './methods/index.js';
 import type { Method } from './methods/method.js';
 import { type ScheduleName, scheduleNames } from './schedule.js';
@@ -21,39 +21,39 @@ import { type ScheduleName, scheduleNames } from './schedule.js';
 export interface TrainOptions {
   /** A JSONL file's path, or rows: an array or any iterable, async ones too. An endless one needs `shuffle: false` and `steps`. */
   data: Data;
-  /** Passes over the data. Default 1, unless `steps` is given. */
+  /** RunContext over the data. Default 1, unless `steps` is given. */
   epochs?: number | undefined;
   /** Optimizer steps, instead of `epochs`; the data is repeated as often as needed. */
   steps?: number | undefined;
-  /** Tokens that a micro-batch holds at most, of whole rows. Default 2048, or `seqLength` if that is more. */
+  /** Most tokens in a micro-batch, which holds whole rows. Default 2048, or `seqLength` if that is more. */
   batchTokens?: number | undefined;
   /** Rows in a micro-batch, instead of `batchTokens`. */
   batchSize?: number | undefined;
   /** Rows are cut to this many tokens. Default 1024, or the model's context if that is less. */
   seqLength?: number | undefined;
-  /** The peak. Default: the method's own for an adapter, 2e-5 for all weights. */
+  /** Peak learning rate. Default: the method's for an adapter, 2e-5 for all weights. */
   learningRate?: number | undefined;
-  /** How the rate goes on after the warm-up. Default `'linear'`, down to 0 at the end. */
+  /** Learning-rate schedule after the warm-up. Default `'linear'`, which decays to 0. */
   schedule?: ScheduleName | undefined;
   /** Steps in which the rate rises from 0. Default 0. */
   warmupSteps?: number | undefined;
-  /** The same as a share of all steps. */
+  /** Warm-up as a share of all steps, instead of `warmupSteps`. */
   warmupRatio?: number | undefined;
-  /** AdamW's. Default 0. */
+  /** AdamW's weight decay. Default 0. */
   weightDecay?: number | undefined;
-  /** AdamW's. Default `[0.9, 0.999]`. */
+  /** AdamW's decay rates of the two moments. Default `[0.9, 0.999]`. */
   betas?: readonly [number, number] | undefined;
-  /** AdamW's. Default 1e-8. */
+  /** AdamW's ε. Default 1e-8. */
   eps?: number | undefined;
-  /** Gradients are scaled down to this norm. Default 1; 0 leaves them alone. */
+  /** Gradient clipping: the largest norm of all gradients. Default 1; 0 turns it off. */
   maxGradNorm?: number | undefined;
   /** Micro-batches in a step. Default 1. */
   gradientAccumulation?: number | undefined;
   /** Saves memory: activations are computed again in the backward pass. Default false. */
   gradientCheckpointing?: boolean | undefined;
-  /** Rows whose loss is measured, never learned from. */
+  /** Held-out rows: their loss is measured, never minimised. */
   evalData?: Data | undefined;
-  /** Steps between two measurements. Default: ten in a run. */
+  /** Steps between two evaluations. Default: ten in a run. */
   evalEvery?: number | undefined;
   /** The same seed, data and options give the same run. Default 0. */
   seed?: number | undefined;
@@ -63,21 +63,21 @@ export interface TrainOptions {
   checkpointDir?: string | undefined;
   /** Steps between two checkpoints. Default: ten in a run, at most 500 apart. */
   checkpointEvery?: number | undefined;
-  /** One more after this run's first step: a run that is killed again and again still gets on. */
+  /** Also writes a checkpoint after this run's first step, so that a run that is killed repeatedly still advances. */
   checkpointFirst?: boolean | undefined;
-  /** Goes on from the newest checkpoint in `checkpointDir`, if there is one. */
+  /** Resumes from the newest checkpoint in `checkpointDir`, if there is one. */
   resume?: boolean | undefined;
   /** Default true: another order in each epoch. */
   shuffle?: boolean | undefined;
-  /** Also reports how many targets were the model's likeliest token; costs a second product with the output layer. */
+  /** Also reports the share of targets that were the model's likeliest token, at the cost of a second output layer. */
   tokenAccuracy?: boolean | undefined;
   /** Called after each step; the run waits for it, so what it writes is there before the step's checkpoint. */
   onStep?: ((step: TrainStep) => void | Promise<void>) | undefined;
   /** Called before a checkpoint is written; the run waits for it. What `onStep` wrote can be forced to disk here. */
   beforeCheckpoint?: (() => void | Promise<void>) | undefined;
   /**
-   * Called when a checkpoint of `checkpointEvery` is on the disk; the run waits for it. A run that goes on tells of the
-   * one that it goes on from once more.
+   * Called when a checkpoint of `checkpointEvery` is on disk; the run waits for it. A resumed run calls it again for
+   * the checkpoint that it resumes from.
    */
   onCheckpoint?: ((checkpoint: { step: number; path: string }) => void | Promise<void>) | undefined;
   /** Takes warnings, each one sentence. Default: `process.emitWarning`. */
@@ -99,7 +99,7 @@ export interface FinetuneOptions extends TrainOptions, MethodOptions {
 
 type Given<Name extends keyof FinetuneOptions> = { [K in Name]: NonNullable<FinetuneOptions[K]> };
 
-/** The same, complete and checked. */
+/** `FinetuneOptions`, complete and checked. */
 export interface Settings
   extends Given<
     | 'data'
@@ -246,13 +246,14 @@ interface Defaults {
 
 /** The chosen method's rule for an option, or that of another method, which is refused later. */
 function methodRule(name: string, chosen: MethodName | undefined): Rule {
-  const takers = takersOf(name);
-  return (takers.find(({ method }) => method.name === (chosen ?? defaultMethod)) ?? takers[0]!).option.rule;
+  const takers = methodsWith(name);
+  const { schema } = (takers.find(({ method }) => method.name === (chosen ?? defaultMethod)) ?? takers[0]!).option;
+  return [(value) => schema.safeParse(value).success, schema.description ?? 'another value'];
 }
 
 function checkMethodOptions(caller: string, given: FinetuneOptions, method: Method): void {
   for (const name of optionNames) {
-    const takers = takersOf(name).map((taker) => taker.method);
+    const takers = methodsWith(name).map((taker) => taker.method);
     if (given[name as keyof MethodOptions] === undefined || takers.includes(method)) continue;
     throw new TypeError(`${caller}: '${name}' needs method: ${takers.map((taker) => `'${taker.name}'`).join(' or ')}`);
   }

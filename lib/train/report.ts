@@ -24,11 +24,11 @@ const columns = [
 ] as readonly (keyof Figures)[];
 
 /**
- * A file of one line per step, as CSV where its name ends so, else as JSON Lines. A run that goes on from a checkpoint
- * goes on in its file: lines from its first step on are replaced.
+ * A file of one line per step, as CSV where its name ends so, else as JSON Lines. A resumed run
+ * appends to its file: lines from its first step on are replaced.
  */
 export class MetricsFile {
-  /** All steps in the file, by now. */
+  /** All steps in the file. */
   readonly steps: Figures[] = [];
   readonly #csv: boolean;
   #started = false;
@@ -92,7 +92,7 @@ export type PlotPoint = Pick<TrainStep, 'step' | 'loss'> & { evalLoss?: number |
 const width = 720;
 const height = 380;
 const frame = { left: 64, right: 20, top: 44, bottom: 50 };
-// More points than pixels only make the file large.
+// Points beyond the image's pixels only make the file larger.
 const mostPoints = 600;
 
 /** The loss in nats per `unit` over the steps, as an SVG image that follows the reader's light or dark theme. */
@@ -178,7 +178,7 @@ function ticks(low: number, high: number, most: number): number[] {
 const label = (value: number): string => String(Number(value.toPrecision(6)));
 const escaped = (text: string): string => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
-/** Means over a twentieth of the run around each point, over less near the ends, so that the line doesn't lag behind. */
+/** Centred moving means over a twentieth of the run; the window narrows at the ends. */
 function smoothed(points: readonly PlotPoint[]): PlotPoint[] {
   const sums = [0];
   for (const { loss } of points) sums.push(sums.at(-1)! + loss);
@@ -189,7 +189,7 @@ function smoothed(points: readonly PlotPoint[]): PlotPoint[] {
   });
 }
 
-/** Means over stretches of equal length, so that few enough points remain. */
+/** Means over stretches of equal length, at most `mostPoints` of them. */
 function thinned(points: readonly PlotPoint[]): PlotPoint[] {
   const length = Math.ceil(points.length / mostPoints);
   if (length <= 1) return [...points];

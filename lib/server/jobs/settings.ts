@@ -9,10 +9,10 @@ import type { Model } from '../../model.js';
 import { DataReport, examples } from '../../train/data/dataset.js';
 import { methods } from '../../train/methods/index.js';
 import { defaultSeqLength, type FinetuneOptions } from '../../train/options.js';
-import { type Hyperparameters, ownOf } from './shapes.js';
+import { type Hyperparameters, ownHyperparameters } from './shapes.js';
 import type { JobRecord } from './store.js';
 
-/** A job's end that its record tells of. */
+/** A failure that a job's record names. */
 export class JobFailure extends Error {
   constructor(
     message: string,
@@ -72,13 +72,13 @@ export async function readData(
   return { rows, longestRow, warnings: report.warnings(`'${filename}'`, seqLength) };
 }
 
-/** Where things lie on this machine is nothing for those who read the message: of a path, its last part is left. */
+/** Reduces each path in a message to its last part: clients must not learn where files lie on this machine. */
 export function withoutFolders(message: string, roots: readonly string[]): string {
   const inside = roots.filter(isAbsolute).reduce((text, root) => text.replaceAll(root, ''), message);
   return inside.replace(/(^|[\s'"(])(?:[A-Za-z]:)?(?:[/\\][^/\\\s:'"]+)*[/\\]([^/\\\s:'"]+)/g, '$1$2');
 }
 
-/** Tells of the line and of the file by the caller's name for it. */
+/** Names the file as the caller did, and its line. */
 export function withoutPath(message: string, path: string, filename: string): string {
   if (!message.startsWith(path)) return message;
   const rest = message.slice(path.length);
@@ -88,7 +88,7 @@ export function withoutPath(message: string, path: string, filename: string): st
 
 const between = (low: number, value: number, high: number): number => Math.max(low, Math.min(value, high));
 
-/** The same with a number in the place of each `auto`. */
+/** The hyperparameters with a value for each `auto`. */
 export function settled(given: Hyperparameters, method: JobRecord['method'], rows: number): Hyperparameters {
   const chosen = <T>(value: T | 'auto' | null | undefined, otherwise: T): T =>
     value === 'auto' || value === null || value === undefined ? otherwise : value;
@@ -98,17 +98,19 @@ export function settled(given: Hyperparameters, method: JobRecord['method'], row
     n_epochs: chosen(given.n_epochs, epochs),
     batch_size: chosen(given.batch_size, Math.min(rows, between(4, Math.ceil(rows / 100), 32), 256)),
     learning_rate_multiplier: chosen(given.learning_rate_multiplier, 1),
-    ...Object.fromEntries(ownOf(method).map(({ name, otherwise }) => [name, chosen(given[name], otherwise)])),
+    ...Object.fromEntries(
+      ownHyperparameters(method).map(({ name, otherwise }) => [name, chosen(given[name], otherwise)]),
+    ),
   };
 }
 
 // A step's rows pass through the model in micro-batches of at most so many tokens, or of one row.
 const microBatchTokens = 4096;
 
-// The activations of more tokens than these take more memory than is worth the time of computing them once more.
+// Beyond this many tokens, recomputing activations is cheaper than their memory.
 const checkpointingTokens = 2048;
 
-/** What follows for the training from a job whose hyperparameters are settled. */
+/** The fine-tune's options of a job whose hyperparameters are settled. */
 export function trainingOptions(model: Model, job: JobRecord): Omit<FinetuneOptions, 'data'> {
   const { n_epochs, batch_size, learning_rate_multiplier, learning_rate, ...h } = job.hyperparameters;
   const rows = batch_size as number;
@@ -117,7 +119,7 @@ export function trainingOptions(model: Model, job: JobRecord): Omit<FinetuneOpti
   const micro = sizes.find((size) => rows % size === 0 && size * (job.longestRow ?? 1) <= microBatchTokens) ?? 1;
   return {
     method: job.method,
-    ...Object.fromEntries(ownOf(job.method).map(({ name, option }) => [option, h[name]])),
+    ...Object.fromEntries(ownHyperparameters(job.method).map(({ name, option }) => [option, h[name]])),
     epochs: n_epochs as number,
     batchSize: micro,
     gradientAccumulation: rows / micro,

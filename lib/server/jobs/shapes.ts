@@ -1,6 +1,6 @@
 // Fine-tuning jobs on the wire: what a request may hold, and the specification's objects made from what is kept.
 //
-// `hyperparameters` take a few fields more than OpenAI's, for the adapter and for those who know their learning rate.
+// `hyperparameters` have a few fields more than OpenAI's: the adapter's and an absolute learning rate.
 import { z } from 'zod';
 import { figuresOf, type MethodName, methodNames, methods, optionsOf } from '../../train/methods/index.js';
 import type { JobEvent } from './events.js';
@@ -22,7 +22,9 @@ const shared = {
 };
 
 /** A method's own hyperparameters on the wire, each with the option that it sets. */
-export const ownOf = (method: MethodName): { name: string; option: string; schema: z.ZodType; otherwise: unknown }[] =>
+export const ownHyperparameters = (
+  method: MethodName,
+): { name: string; option: string; schema: z.ZodType; otherwise: unknown }[] =>
   optionsOf(methods[method]).flatMap(([option, { wire, default: otherwise }]) =>
     wire ? [{ name: wire.name, option, schema: auto(wire.schema).optional(), otherwise }] : [],
   );
@@ -35,14 +37,15 @@ export type Hyperparameters = z.infer<typeof sharedSchema> & { [own: string]: un
 /** Every method's shared hyperparameters, and the own ones of these. */
 function schemaOf(names: readonly MethodName[]): z.ZodType<Hyperparameters> {
   const own: Record<string, z.ZodType> = {};
-  for (const { name, schema } of names.flatMap(ownOf)) own[name] = own[name] ? z.union([own[name], schema]) : schema;
+  for (const { name, schema } of names.flatMap(ownHyperparameters))
+    own[name] = own[name] ? z.union([own[name], schema]) : schema;
   return sharedSchema.extend(own) as z.ZodType<Hyperparameters>;
 }
 
 /** As records have them, of any method. */
 export const hyperparametersSchema = schemaOf(methodNames);
 
-// Every list of jobs repeats them: what is not known is left out.
+// Unknown fields are dropped, as every list of jobs repeats the integrations.
 const word = z.string().max(256);
 const integration = z.object({
   type: z.literal('wandb'),

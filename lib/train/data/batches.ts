@@ -1,7 +1,7 @@
 // Micro-batches: whole examples packed end to end, never padded, in an epoch's order.
 //
 // A micro-batch takes examples from the order until the next one would pass `batchTokens`, or until it has `batchSize`
-// of them. So a place in the order is all that has to be known to go on: the position.
+// of them. A position in the order is therefore all that a resumed run needs.
 import type { Breather } from '../breather.js';
 import type { Source } from './dataset.js';
 import type { Example } from './rows.js';
@@ -101,7 +101,7 @@ export async function stepsInEpoch(
   return Math.ceil(batches / accumulation);
 }
 
-/** Laid end to end, what follows each position: the label of the next one within its sequence, -1 where there is none. */
+/** The target of each position of the packed batch: the label of the next position of its example, or -1. */
 export function targetsOf(batch: readonly Example[]): { targets: Int32Array; count: number; tokens: number } {
   const tokens = batch.reduce((sum, { ids }) => sum + ids.length, 0);
   const targets = new Int32Array(tokens).fill(-1);

@@ -1,29 +1,28 @@
 // Chats as training rows: the token ids of a whole chat, and which of them the assistant wrote.
 //
-// The template is asked twice for each of the assistant's messages: with all before it and the words that begin a
-// turn, and with the message itself; what the second has more is what the model would have had to write. Its
-// end-of-turn token belongs to it, white space that the template puts behind that does not. Templates that write a
-// message otherwise once more follow (thinking is dropped, ends of turns change) allow this for the last turn only.
+// Each of the assistant's messages is rendered twice: the prefix with the generation prompt, and the prefix with the
+// message; the difference is what the model would have had to write. The end-of-turn token belongs to it, white space
+// that the template adds after that does not. Templates that render a message differently once more messages follow
+// (thinking is dropped, ends of turns change) allow this for the last turn only.
 //
-// All before a message need not be written anew for each: most templates write it alike with only the turn before in
-// front of it, which shows, as the pieces then add up to the whole text. Of a long chat no more is looked at than the
-// tokens that are wanted.
+// Rendering the whole prefix per turn is quadratic. Most templates render a turn the same with only the previous turn
+// before it; if the pieces join up to the whole text, that holds. Of a long chat only the wanted tokens are rendered.
 
 import { type ChatMessage, TemplateError, type TemplateOptions } from '../../text/chat/template.js';
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js';
 
-export interface RenderedChat {
+export interface LabelledChat {
   ids: number[];
   /** True at the tokens to train on. */
   mask: boolean[];
-  /** Why less is trained on than the messages ask for, in one sentence. */
+  /** Why fewer messages are trained on than asked for, in one sentence. */
   warning?: string;
 }
 
 export interface RenderPace {
-  /** Ids beyond so many are not needed: there may be some, or not. Default: all are. */
+  /** The number of ids that are needed; more may be returned. Default: all. */
   tokens?: number | undefined;
-  /** Awaited between stretches of work; ends it by rejecting. */
+  /** Awaited between stretches of work; its rejection ends the work. */
   pause?: (() => Promise<void>) | undefined;
 }
 
@@ -37,12 +36,12 @@ interface Span {
  *
  * @throws TemplateError where the template refuses the messages, or the assistant's words can't be told apart.
  */
-export async function renderChat(
+export async function labelChat(
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
   options: TemplateOptions = {},
   { tokens = Number.POSITIVE_INFINITY, pause = async () => {} }: RenderPace = {},
-): Promise<RenderedChat> {
+): Promise<LabelledChat> {
   const render = (part: readonly ChatMessage[], addGenerationPrompt = false): string =>
     tokenizer.applyChatTemplate(part, { ...options, addGenerationPrompt });
   const part = await enoughMessages(tokenizer, messages, render, { tokens, pause });
@@ -68,12 +67,12 @@ export async function renderChat(
   return { ...masked, warning };
 }
 
-// Characters of a token, at most, in nearly every text; where it has more, more text is taken.
+// Most characters of a token in nearly every text; encodeStart takes more text where tokens are longer.
 const tokenCharacters = 6;
 
 /**
- * A text's first part and its ids, of which the first `tokens` are those of the whole text: the cut is far enough behind
- * them. A book as one row would hold the event loop up for seconds.
+ * The beginning of a text and its ids, cut far enough behind the first `tokens` ids that these equal the whole text's.
+ * Encoding a book as one row would block the event loop for seconds.
  */
 export function encodeStart(
   tokenizer: Tokenizer,
@@ -89,7 +88,7 @@ export function encodeStart(
   return { text, ids: tokenizer.encode(text, options) };
 }
 
-/** The first messages, as many as give the tokens that are wanted, with a good deal of text behind them. */
+/** The first messages, enough for the wanted tokens and as much text again. */
 async function enoughMessages(
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
@@ -107,7 +106,7 @@ async function enoughMessages(
   return messages;
 }
 
-/** Undefined where the template refuses: some want a user's message first, or last. */
+/** Undefined where the template refuses: some require a user's message first, or last. */
 function attempt(render: () => string): string | undefined {
   try {
     return render();
@@ -117,7 +116,7 @@ function attempt(render: () => string): string | undefined {
   }
 }
 
-/** What lies before a message that is looked for: messages, their text, and where it ends in the whole one. */
+/** The context of a message: messages, their text, and the offset in the whole text where it ends. */
 interface Before {
   messages: readonly ChatMessage[];
   text: string;
@@ -126,7 +125,7 @@ interface Before {
 
 /** Finds the assistant's messages in the text of a chat. */
 class Chat {
-  /** The places of the assistant's messages. */
+  /** Indices of the assistant's messages. */
   readonly turns: number[];
 
   constructor(
@@ -138,10 +137,10 @@ class Chat {
     this.turns = [...messages.keys()].filter((index) => messages[index]!.role === 'assistant');
   }
 
-  /** Of those turns that begin before `limit`; undefined if one of them is not where it should be. */
+  /** The spans of the wanted turns that begin before `limit`; undefined if one of them is not found. */
   async spans(wanted: readonly number[], limit: number): Promise<Span[] | undefined> {
     const { spans, failed } = await this.#nearSpans(limit);
-    // The turn that was not found with little before it is the likeliest not to be found with all.
+    // A turn not found with a short context is the likeliest to be missing with the whole one.
     if (failed !== undefined && wanted.includes(failed) && !this.span(failed)) return undefined;
     const found: Span[] = [];
     for (const index of wanted) {
@@ -158,12 +157,12 @@ class Chat {
     return found;
   }
 
-  /** One turn, with all before it written anew. */
+  /** The span of one turn, found by rendering its whole prefix. */
   span(index: number): Span | undefined {
     return this.#find({ messages: [], text: '', at: 0 }, this.messages.slice(0, index + 1));
   }
 
-  /** All turns up to the first that can't be found with no more than the turn before in front of it. */
+  /** The spans of all turns up to the first that is not found with only the previous turn before it. */
   async #nearSpans(limit: number): Promise<{ spans: Map<number, Span>; failed?: number }> {
     const { messages } = this;
     const spans = new Map<number, Span>();
@@ -196,7 +195,7 @@ class Chat {
     return { spans };
   }
 
-  /** The last of `own`, the messages that follow `before`. Undefined where the whole text doesn't have them so. */
+  /** The span of the last of `own`, which follow `before`; undefined where the whole text renders them differently. */
   #find(before: Before, own: readonly ChatMessage[]): (Span & { next: number }) | undefined {
     const { whole } = this;
     const { at } = before;
@@ -211,7 +210,7 @@ class Chat {
     if (prompt === undefined) return undefined;
     let start = prompt.length;
     if (!after.startsWith(prompt)) {
-      // A prompt may open a block, such as <think>, that a message without it doesn't have: its common part counts.
+      // A generation prompt may open a block, such as <think>, that the message lacks: their common prefix counts.
       start = commonLength(prompt, after);
       const text = attempt(() => this.render(all.slice(0, -1)));
       if (text === undefined || start <= text.length || !after.startsWith(text)) return undefined;
@@ -228,7 +227,7 @@ function commonLength(a: string, b: string): number {
   return length;
 }
 
-/** Leaves white space out that follows a closing special token. */
+/** Removes white space after a closing special token from the spans. */
 function endsOfTurns(tokenizer: Tokenizer, whole: string, spans: readonly Span[]): Span[] {
   const closing = [...tokenizer.specialIds].map((id) => tokenizer.idToToken(id)).filter((token) => token !== undefined);
   return spans.map(({ start, end }) => {
@@ -238,7 +237,7 @@ function endsOfTurns(tokenizer: Tokenizer, whole: string, spans: readonly Span[]
   });
 }
 
-/** Finds the tokens of a text, `ids`, within `spans` (in order, none overlapping; what lies behind the text is cut). */
+/** Marks the tokens `ids` of a text that lie in `spans`, which are in order and disjoint; spans beyond the text are cut. */
 export async function maskedIds(
   tokenizer: Tokenizer,
   text: string,
@@ -263,10 +262,10 @@ export async function maskedIds(
     at = end;
   }
   await add(at, text.length, false);
-  // Special tokens at the borders make the parts add up; where words run across them, places are counted instead.
+  // Special tokens at the borders make the parts join up; where tokens span a border, byte positions decide.
   if (joined.length === ids.length && joined.every((id, index) => id === ids[index])) return { ids, mask };
   const places = tokenPlaces(tokenizer, text, ids);
-  // Normalization may have moved everything: then the parts' own tokens are taken, which mean the same text.
+  // Normalization may shift all positions; the parts' own tokens then spell the same text.
   if (!places) return { ids: joined, mask };
   const wanted = inByte(text, inside);
   let next = 0;
@@ -280,7 +279,7 @@ export async function maskedIds(
   };
 }
 
-/** The same spans in UTF-8. */
+/** The spans in bytes of UTF-8. */
 function inByte(text: string, spans: readonly Span[]): Span[] {
   let at = 0;
   let bytes = 0;
@@ -293,10 +292,9 @@ function inByte(text: string, spans: readonly Span[]): Span[] {
 }
 
 /**
- * Which bytes of the text (in UTF-8) each token spells; undefined where the tokens don't spell it.
+ * The bytes of the text (in UTF-8) that each token spells; undefined where the tokens don't spell the text.
  *
- * A space before a token that the text doesn't have is SentencePiece's own; white space in the text that no token has
- * was swallowed by a special token.
+ * SentencePiece adds a space before the first token; special tokens may swallow white space of the text.
  */
 export function tokenPlaces(tokenizer: Tokenizer, text: string, ids: readonly number[]): Span[] | undefined {
   const bytes = Buffer.from(text);

@@ -1,7 +1,7 @@
 // Data sets: rows from a JSONL file or any iterable, as examples by their place in an epoch's order.
 //
-// Normally all rows are read and tokenised first (8 bytes a token), so that they can be shuffled and the steps counted.
-// An iterable that is taken in order for a given number of steps may be endless: it is read as the steps need it.
+// A loaded source reads and tokenises all rows first (8 bytes a token), so that they can be shuffled and the steps
+// counted. A streamed source reads an iterable in order as the steps need it; the iterable may be endless.
 import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { Breather } from '../breather.js';
@@ -21,7 +21,7 @@ export interface Source {
   at(epoch: number, row: number): Promise<Example | undefined>;
 }
 
-/** What reading the rows brought to light. */
+/** What was found while the rows were read. */
 export class DataReport {
   rows = 0;
   /** Rows that were longer than seqLength, and cut. */
@@ -31,7 +31,7 @@ export class DataReport {
   /** How many rows a finding is of, and the first of them. */
   readonly #found = new Map<string, { count: number; first: string[] }>();
 
-  /** `place` is the row's, such as `line 3`. Whether the row has something to learn. */
+  /** Adds a row at `place`, such as `line 3`. Returns whether it has something to learn. */
   add({ example, truncated, warning }: Encoded, place: string): boolean {
     this.rows++;
     const useful = learned(example) > 0;
@@ -46,7 +46,7 @@ export class DataReport {
     return useful;
   }
 
-  /** In one sentence each. */
+  /** The findings, one sentence each. */
   warnings(name: string, seqLength: number): string[] {
     return [...this.#found].map(([finding, { count, first }]) => {
       const words = finding === cut ? `${cut}, ${seqLength} tokens` : finding;
@@ -54,7 +54,7 @@ export class DataReport {
     });
   }
 
-  /** What is wrong with data of which no row is left. */
+  /** The error of data without a usable row. */
   nothing(name: string): string {
     return this.rows === 0
       ? `${name}: there are no rows`
@@ -109,14 +109,14 @@ async function* rows(
   }
 }
 
-/** All examples, shuffled anew in each epoch if `seed` is given. */
+/** All examples in memory, shuffled in each epoch if `seed` is given. */
 export class LoadedSource implements Source {
   readonly size: number;
   #order: { epoch: number; rows: Uint32Array } | undefined;
 
   private constructor(
     readonly examples: ExampleList,
-    /** Tells data sets apart. */
+    /** A hash of all examples. */
     readonly fingerprint: string,
     readonly seed: number | undefined,
   ) {
@@ -184,7 +184,7 @@ export class StreamedSource implements Source {
       this.#epoch = epoch;
       this.#next = 0;
     }
-    // A resumed run begins in the middle: what lies before is read over.
+    // A resumed run skips the rows before its position.
     while (this.#next <= row) {
       const next = await this.#reader!.next();
       this.#latest = next.done ? undefined : next.value;

@@ -1,8 +1,8 @@
-// Examples in memory: their numbers end to end in a few large arrays, 8 bytes a token and 16 a row. An object for each
-// row would take many times what a short row's tokens do.
+// Examples in memory, end to end in a few large arrays: 8 bytes a token and 16 a row. An object per row would take
+// several times the memory of a short row's tokens.
 import type { Example } from './rows.js';
 
-// Tokens in an array. Longer rows have one of their own.
+// Tokens in an array. A longer row has an array of its own.
 const arrayTokens = 2 ** 20;
 
 interface Piece {

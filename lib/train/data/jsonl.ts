@@ -4,10 +4,10 @@ import { createReadStream } from 'node:fs';
 import { fileError } from '../../files/json.js';
 import { JsonScanner } from '../../files/json-scan.js';
 
-// A row becomes at most a few thousand tokens: beyond this a line is no row. To parse it is one stretch of work.
+// A row has at most a few thousand tokens, so a longer line is no row; parsing one blocks the event loop.
 const maxLineBytes = 4 * 1024 * 1024;
 const newline = 0x0a;
-// What JSON allows between values.
+// JSON's white space.
 const blank = [0x09, newline, 0x0d, 0x20];
 
 export interface JsonLine {
@@ -17,7 +17,7 @@ export interface JsonLine {
 }
 
 /**
- * `pause` is awaited between stretches of work, and ends the reading if it rejects.
+ * The values of a file, line by line. `pause` is awaited between stretches of work; its rejection ends the reading.
  *
  * @throws Error that names the file, the line and what is wrong there.
  */
@@ -51,7 +51,7 @@ async function* lines(path: string, pause: () => Promise<void>): AsyncGenerator<
     for await (const chunk of stream as AsyncIterable<Buffer>) {
       await pause();
       let start = 0;
-      // Empty lines by the byte: a file may have millions of them.
+      // Empty lines are skipped byte by byte: a file may have millions of them.
       const skip = (): void => {
         if (held > 0) return;
         for (let at = start; at < chunk.length && blank.includes(chunk[at]!); at++) {
@@ -105,7 +105,7 @@ function placeOfError(text: string): string | undefined {
     scanner.skip();
     scanner.end();
   } catch (error) {
-    // The scanner counts lines within this one: only its column says something here.
+    // The scanner counts lines within this one, so only its column is of use.
     return (error as Error).message.replace(/^line 1, /, '');
   }
   return undefined;

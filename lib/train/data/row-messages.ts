@@ -1,11 +1,11 @@
-// The messages and tools of training rows, checked: what is wrong is named as the caller wrote it.
+// Checks of the messages and tools of training rows. Errors name fields as the caller wrote them.
 import type { ChatMessage } from '../../text/chat/template.js';
 
 /** Throws an Error that begins with the row's file and line. */
 export type Wrong = (what: string) => never;
 
 const roles = ['system', 'developer', 'user', 'assistant', 'tool', 'function'];
-// A template writes the whole list in one stretch.
+// A template renders the whole list in one stretch, which blocks the event loop.
 const mostMessages = 1024;
 
 export function checkedMessages(value: unknown, field: string, wrong: Wrong): ChatMessage[] {
@@ -56,7 +56,7 @@ export function checkedTools(value: unknown, field: string, wrong: Wrong): unkno
   if (value === undefined) return undefined;
   if (!Array.isArray(value)) return wrong(`'${field}' must be a list, got ${kind(value)}`);
   for (const [i, tool] of value.entries()) {
-    // Some templates take the functions themselves.
+    // Some templates take bare functions as tools.
     const described = isObject(tool) && isObject(tool.function) ? tool.function : tool;
     if (!isObject(described) || typeof described.name !== 'string')
       wrong(`'${field}[${i}]' must be an object with a 'function' that has a 'name', got ${kind(tool)}`);

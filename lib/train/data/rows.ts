@@ -9,7 +9,7 @@
 
 import { type ChatMessage, TemplateError } from '../../text/chat/template.js';
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js';
-import { encodeStart, type RenderPace, renderChat } from './chat-labels.js';
+import { encodeStart, labelChat, type RenderPace } from './chat-labels.js';
 import { checkedMessages, checkedTools, isObject, kind, type Wrong } from './row-messages.js';
 
 /** A chat, as OpenAI's fine-tuning takes it. */
@@ -32,7 +32,7 @@ export interface TokenRow {
   input_ids: ArrayLike<number>;
   /** Default: all ids. */
   labels?: ArrayLike<number>;
-  /** Tokens where it is 0 are padding and left out. */
+  /** 0 at padding, which is left out. */
   attention_mask?: ArrayLike<number>;
 }
 
@@ -64,7 +64,7 @@ export interface Encoded {
   warning?: string | undefined;
 }
 
-/** What the caller calls the fields of a row with a prompt. */
+/** The caller's names for the fields of a row with a prompt. */
 export interface FieldNames {
   prompt: string;
   completion: string;
@@ -147,12 +147,12 @@ function text(value: unknown, tokenizer: Tokenizer, wrong: Wrong, seqLength: num
   return { ids, labels: ids };
 }
 
-/** Text that begins with the token that `encode` puts in front has it only once. */
+/** Removes a second beginning-of-text token, where the text spells the one that `encode` adds. */
 function once(ids: number[], { bosId }: Tokenizer): number[] {
   return bosId !== undefined && ids[0] === bosId && ids[1] === bosId ? ids.slice(1) : ids;
 }
 
-/** With the end-of-text token behind, which tells the model to stop. */
+/** Appends the end-of-text token, which teaches the model to stop. */
 function closed(ids: number[], { eosId }: Tokenizer): number[] {
   return eosId === undefined || ids.at(-1) === eosId ? ids : [...ids, eosId];
 }
@@ -165,7 +165,7 @@ async function chat(
 ): Promise<Tokens> {
   try {
     const pace = { tokens: seqLength, pause };
-    const { ids, mask, warning } = await renderChat(tokenizer, list, tools ? { tools } : {}, pace);
+    const { ids, mask, warning } = await labelChat(tokenizer, list, tools ? { tools } : {}, pace);
     return { ids, labels: ids.map((id, t) => (mask[t] ? id : ignored)), warning };
   } catch (error) {
     if (error instanceof TemplateError) return wrong(error.message);
@@ -187,7 +187,7 @@ async function completion(
   if (typeof prompt === 'string' && typeof completion === 'string') {
     const before = promptIds(prompt, tokenizer, seqLength);
     const whole = once(encodeStart(tokenizer, prompt + completion, seqLength).ids, tokenizer);
-    // Where a token would run across the border, the two are encoded apart: generation sees the prompt alone too.
+    // Prompt and completion are encoded apart where a token would span their border, as generation encodes the prompt alone.
     const joined = before.every((id, t) => id === whole[t] || t >= seqLength)
       ? whole
       : [...before, ...encodeStart(tokenizer, completion, seqLength, { addSpecialTokens: false }).ids];

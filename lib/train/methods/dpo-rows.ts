@@ -55,7 +55,7 @@ export async function encodePreference(row: unknown, where: string, options: Enc
   const pair = [chosen.example, rejected.example] as const;
   const ids = Int32Array.from(pair.flatMap((part) => [...part.ids]));
   const labels = Int32Array.from(pair.flatMap((part) => [ignored, ...part.labels.subarray(1)]));
-  // A comparison with nothing on one side teaches nothing.
+  // A pair with no target on one side is skipped.
   if (pair.some((part) => learned(part) === 0)) labels.fill(ignored);
   const warning = chosen.warning ?? rejected.warning;
   return {
@@ -68,7 +68,7 @@ export async function encodePreference(row: unknown, where: string, options: Enc
 interface Answer {
   field: string;
   row: unknown;
-  /** Of a row that the caller wrote otherwise. */
+  /** The caller's names, where the row has another form. */
   names?: FieldNames;
 }
 

@@ -14,8 +14,8 @@ import { type TypedArray, tensor } from '../../core/tensor.js';
 import { targetsOf } from '../data/batches.js';
 import type { Example } from '../data/rows.js';
 import { type DpoRow, encodePreference } from './dpo-rows.js';
-import type { Method, Objective, Prepared, Total, Totals } from './method.js';
-import { forward, type Passes, pauseOf, read, upload } from './passes.js';
+import type { Method, Objective, Prepared, RunContext, Total, Totals } from './method.js';
+import { forward, pauseOf, read, upload } from './passes.js';
 
 export interface DpoOptions {
   /** With `method: 'dpo'`: strength of the penalty for moving away from the reference (DPO's β). Default 0.1. */
@@ -54,8 +54,8 @@ export const dpo: Method<Dpo> = {
   options: {
     beta: {
       default: 0.1,
-      rule: [(value) => typeof value === 'number' && Number.isFinite(value) && value > 0, 'a positive number'],
       help: 'strength of the penalty for moving away from the reference',
+      schema: z.number().positive().describe('a positive number'),
       wire: { name: 'beta', schema: z.number().positive().max(2) },
     },
   },
@@ -71,7 +71,7 @@ export const dpo: Method<Dpo> = {
   objective: preferences,
 };
 
-function preferences(passes: Passes, { beta }: { beta: number }): Objective<Dpo> {
+function preferences(context: RunContext, { beta }: { beta: number }): Objective<Dpo> {
   const prepare = (batch: readonly Example[], seed: number): Prepared<Dpo> => {
     const { targets, tokens } = targetsOf(batch);
     const sequences = batch.flatMap(({ ids, mark }) => [ids.subarray(0, mark), ids.subarray(mark)]);
@@ -80,11 +80,11 @@ function preferences(passes: Passes, { beta }: { beta: number }): Objective<Dpo>
       tokens,
       learn: (share) =>
         scope(async () => {
-          const pause = pauseOf(passes);
-          const on = upload(passes, sequences, targets);
-          const reference = (await read(passes, on, passes.reference, pause)).losses.data();
+          const pause = pauseOf(context);
+          const pairs = upload(context, sequences, targets);
+          const reference = (await read(context, pairs, context.reference, pause)).losses.data();
           reference.catch(() => {}); // awaited below, unless the second pass fails before
-          const { losses } = await forward(passes, on, seed, pause);
+          const { losses } = await forward(context, pairs, seed, pause);
           const { totals, slopes } = preferenceLoss(batch, ...(await Promise.all([losses.data(), reference])), beta);
           const seeds = tensor(
             slopes.map((slope) => slope * share),
@@ -95,10 +95,10 @@ function preferences(passes: Passes, { beta }: { beta: number }): Objective<Dpo>
         }),
       measure: async () => {
         const { reads } = await scope(async () => {
-          const pause = pauseOf(passes);
-          const on = upload(passes, sequences, targets);
-          const { losses } = await read(passes, on, passes.adapter, pause);
-          const { losses: reference } = await read(passes, on, passes.reference, pause);
+          const pause = pauseOf(context);
+          const pairs = upload(context, sequences, targets);
+          const { losses } = await read(context, pairs, context.adapter, pause);
+          const { losses: reference } = await read(context, pairs, context.reference, pause);
           return { reads: Promise.all([losses.data(), reference.data()]) };
         });
         return preferenceLoss(batch, ...(await reads), beta).totals;

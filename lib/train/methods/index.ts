@@ -36,7 +36,7 @@ export const allFigures: ReadonlyMap<string, Figure> = new Map(all.flatMap(figur
 export const optionNames: readonly string[] = [...new Set(all.flatMap(optionsOf).map(([name]) => name))];
 
 /** The methods that have this option of their own, with it. */
-export const takersOf = (option: string): { method: Method; option: MethodOption }[] =>
+export const methodsWith = (option: string): { method: Method; option: MethodOption }[] =>
   all.flatMap((method) =>
     optionsOf(method).flatMap(([name, own]) => (name === option ? [{ method, option: own }] : [])),
   );

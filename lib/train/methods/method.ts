@@ -1,8 +1,11 @@
 // A training method: one object with everything that the loop, the options, the reports, the command line and the
 // server need of it. Each method has a file of its own here; nothing outside that file asks which method it is.
 import type { z } from 'zod';
+import type { Adapter } from '../../lora/adapter.js';
+import type { Decoder } from '../../models/decoder.js';
+import type { Tokenizer } from '../../text/tokenizer/tokenizer.js';
 import type { Encoded, EncodeOptions, Example } from '../data/rows.js';
-import type { Passes } from './passes.js';
+import type { Turn } from '../pace.js';
 
 /** The types that belong to a method. */
 export interface Kind {
@@ -32,20 +35,20 @@ export interface Method<K extends Kind = Kind> {
   };
   readonly options: { readonly [O in keyof K['options']]-?: MethodOption<Complete<K>[O]> };
   readonly figures: { readonly [F in keyof K['figures']]-?: Figure };
-  /** Whether the loss compares with the weights that the run began with: `passes.reference`, or the bare model. */
+  /** Whether the loss compares with the weights that the run began with: `context.reference`, or the bare model. */
   readonly usesReference: boolean;
   /** What a resumed run must share with its checkpoint. */
   resumeKey(options: Complete<K>): Readonly<Record<string, unknown>>;
-  objective(passes: Passes, options: Complete<K>): Objective<K>;
+  objective(context: RunContext, options: Complete<K>): Objective<K>;
 }
 
 export interface MethodOption<T = unknown> {
   readonly default: T;
-  /** What `finetune` and the command line take, and the words for it in an error. */
-  readonly rule: readonly [test: (value: unknown) => boolean, words: string];
   /** A noun phrase for the command line's help. */
   readonly help: string;
-  /** OpenAI's name and limits. The wire's `auto` stands for the default. Without it, only the library has the option. */
+  /** What `finetune` and the command line take; its description says so in an error. */
+  readonly schema: z.ZodType<T>;
+  /** OpenAI's name and limits, where its API has the option; `auto` there stands for the default. */
   readonly wire?: { readonly name: string; readonly schema: z.ZodType<T> };
 }
 
@@ -62,13 +65,28 @@ export interface Figure {
   };
 }
 
-/** A sum of a micro-batch, and the number of what it was summed over: micro-batches add up to the mean of a step. */
+/** What an objective runs on. */
+export interface RunContext {
+  readonly decoder: Decoder;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly adapter: Adapter | undefined;
+  /** A frozen copy of the adapter that the run began with. Undefined: the model without any adapter. */
+  readonly reference: Adapter | undefined;
+  /** Whether activations are computed again in the backward pass. */
+  readonly checkpointing: boolean;
+  /** Whether to report the share of targets that were the likeliest token, for a method that can. */
+  readonly tokenAccuracy: boolean;
+  readonly signal: AbortSignal;
+  readonly turn: Turn | undefined;
+}
+
+/** A sum over a micro-batch and its number of terms; totals of micro-batches add up to the mean of a step. */
 export interface Total {
   readonly sum: number;
   readonly count: number;
 }
 
-/** The loss in nats, and figures; a figure that the batch says nothing of is left out. */
+/** The loss in nats, and the figures that the batch has terms of. */
 export type Totals<K extends Kind = Kind> = { readonly loss: Total } & {
   readonly [F in keyof K['figures']]?: Total;
 };
@@ -77,14 +95,14 @@ export type Totals<K extends Kind = Kind> = { readonly loss: Total } & {
 export interface Objective<K extends Kind = Kind> {
   /** Makes a micro-batch of examples ready for one pass. `seed` decides all that is random in it. */
   prepare(batch: readonly Example[], seed: number): Prepared<K> | Promise<Prepared<K>>;
-  /** Frees what it holds beside the passes. */
+  /** Called at the end of the run. */
   dispose?(): void | Promise<void>;
 }
 
 export interface Prepared<K extends Kind = Kind> {
   /** What the loss is averaged over: the number of targets, or of pairs. */
   readonly weight: number;
-  /** Tokens that pass through the model, those included that are only read. */
+  /** Tokens in the model's input, prompts included. */
   readonly tokens: number;
   /** Queues the forward and the backward pass, the loss scaled by `share`. The totals come when the device has them. */
   learn(share: number): Promise<{ totals: Promise<Totals<K>> }>;

@@ -6,8 +6,8 @@ import type { Scored } from '../../ops/loss.js';
 import { full } from '../../ops/random.js';
 import { targetsOf } from '../data/batches.js';
 import { type Example, encodeRow, type Row } from '../data/rows.js';
-import type { Method, Objective, Prepared, Totals } from './method.js';
-import { forward, type Passes, pauseOf, read, upload } from './passes.js';
+import type { Method, Objective, Prepared, RunContext, Totals } from './method.js';
+import { forward, pauseOf, read, upload } from './passes.js';
 
 export interface SupervisedFigures {
   /** Share of the targets that were the likeliest token, where `tokenAccuracy` asked for it. */
@@ -50,17 +50,17 @@ export const supervised: Method<Supervised> = {
     },
   },
   usesReference: false,
-  // Runs of the first versions, which had one method, resume too.
+  // Empty, as checkpoints of the first versions name no method.
   resumeKey: () => ({}),
   objective: crossEntropy,
 };
 
-function crossEntropy(passes: Passes): Objective<Supervised> {
+function crossEntropy(context: RunContext): Objective<Supervised> {
   const prepare = (batch: readonly Example[], seed: number): Prepared<Supervised> => {
     const { targets, count, tokens } = targetsOf(batch);
     const sequences = batch.map(({ ids }) => ids);
     const totalsOf = async ({ losses, likeliest }: Scored): Promise<Totals<Supervised>> => {
-      const reads = [losses, ...(passes.tokenAccuracy ? [likeliest] : [])].map((x) => x.data());
+      const reads = [losses, ...(context.tokenAccuracy ? [likeliest] : [])].map((x) => x.data());
       const [values, chosen] = await Promise.all(reads);
       const loss = { sum: sumOf(values!, targets), count };
       if (!chosen) return { loss };
@@ -72,8 +72,8 @@ function crossEntropy(passes: Passes): Objective<Supervised> {
       tokens,
       learn: (share) =>
         scope(async () => {
-          const pause = pauseOf(passes);
-          const scored = await forward(passes, upload(passes, sequences, targets), seed, pause);
+          const pause = pauseOf(context);
+          const scored = await forward(context, upload(context, sequences, targets), seed, pause);
           const totals = totalsOf(scored);
           totals.catch(() => {}); // awaited by the loop, unless the run ends before
           const { losses } = scored;
@@ -83,8 +83,8 @@ function crossEntropy(passes: Passes): Objective<Supervised> {
         }),
       measure: async () => {
         const { totals } = await scope(async () => {
-          const on = upload(passes, sequences, targets);
-          return { totals: totalsOf(await read(passes, on, passes.adapter, pauseOf(passes))) };
+          const rows = upload(context, sequences, targets);
+          return { totals: totalsOf(await read(context, rows, context.adapter, pauseOf(context))) };
         });
         return totals;
       },

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
 import type { ChatMessage } from '../../../lib/text/chat/template.js';
 import { Tokenizer } from '../../../lib/text/tokenizer/tokenizer.js';
-import { maskedIds, renderChat, tokenPlaces } from '../../../lib/train/data/chat-labels.js';
+import { labelChat, maskedIds, tokenPlaces } from '../../../lib/train/data/chat-labels.js';
 import { dataPath, dataText, describeWithData, folderTokenizer, smollm2 } from '../../text/data.js';
 
 const chat: ChatMessage[] = [
@@ -40,7 +40,7 @@ function integers(path: string): Record<string, number[]> {
   return tensors;
 }
 
-describeWithData('renderChat with real tokenizers', () => {
+describeWithData('labelChat with real tokenizers', () => {
   it("gives the recorded ids and labels of SmolLM2's fine-tuning", async () => {
     const { tokenizer } = smollm2();
     const lora = 'smollm2-135m-instruct/lora';
@@ -54,7 +54,7 @@ describeWithData('renderChat with real tokenizers', () => {
         { role: 'user', content: question },
         { role: 'assistant', content: answer },
       ];
-      const { ids, mask, warning } = await renderChat(tokenizer, messages);
+      const { ids, mask, warning } = await labelChat(tokenizer, messages);
       expect(warning).toBeUndefined();
       const expected = allIds!.slice(index * 128, index * 128 + 128);
       const labels = allLabels!.slice(index * 128, index * 128 + 128);
@@ -67,7 +67,7 @@ describeWithData('renderChat with real tokenizers', () => {
 
   it("marks the assistant's words and the ends of its turns", async () => {
     const { tokenizer } = smollm2();
-    const rendered = await renderChat(tokenizer, chat);
+    const rendered = await labelChat(tokenizer, chat);
     expect(rendered.warning).toBeUndefined();
     expect(rendered.ids).toEqual(tokenizer.encode(tokenizer.applyChatTemplate(chat), { addSpecialTokens: false }));
     expect(trained(tokenizer, rendered)).toEqual(['Hello 👩‍👩‍👧‍👦!<|im_end|>', ' Because.\n<|im_end|>']);
@@ -78,10 +78,10 @@ describeWithData('renderChat with real tokenizers', () => {
     const weighted = chat.map((message, index) =>
       index === 2 ? { ...message, weight: 0 } : { ...message, weight: 1 },
     );
-    expect(trained(tokenizer, await renderChat(tokenizer, weighted))).toEqual([' Because.\n<|im_end|>']);
+    expect(trained(tokenizer, await labelChat(tokenizer, weighted))).toEqual([' Because.\n<|im_end|>']);
     const none = weighted.map((message) => ({ ...message, weight: 0 }));
-    expect((await renderChat(tokenizer, none)).mask).not.toContain(true);
-    expect((await renderChat(tokenizer, chat.slice(0, 2))).mask).not.toContain(true);
+    expect((await labelChat(tokenizer, none)).mask).not.toContain(true);
+    expect((await labelChat(tokenizer, chat.slice(0, 2))).mask).not.toContain(true);
   });
 
   it('trains on the last turn only where the template rewrites earlier ones, and says so', async () => {
@@ -91,14 +91,14 @@ describeWithData('renderChat with real tokenizers', () => {
         ? { ...message, content: `<think>\nhm\n</think>\n\n${String(message.content)}` }
         : message,
     );
-    const rendered = await renderChat(tokenizer, thinking);
+    const rendered = await labelChat(tokenizer, thinking);
     expect(rendered.warning).toMatch(/only the last turn is trained on/);
     expect(trained(tokenizer, rendered)).toEqual([
       '<think>\nhm\n</think>\n\nBecause.\n<|im_end|>'.replace('Because', ' Because'),
     ]);
     const first = thinking.map((message, index) => (index === 4 ? { ...message, weight: 0 } : message));
-    await expect(renderChat(tokenizer, first)).rejects.toThrow("chat template: the assistant's words can't be told");
-    expect(trained(tokenizer, await renderChat(tokenizer, thinking.slice(0, 3)))).toHaveLength(1);
+    await expect(labelChat(tokenizer, first)).rejects.toThrow("chat template: the assistant's words can't be told");
+    expect(trained(tokenizer, await labelChat(tokenizer, thinking.slice(0, 3)))).toHaveLength(1);
   });
 
   it('trains on calls of tools, not on their results', async () => {
@@ -112,7 +112,7 @@ describeWithData('renderChat with real tokenizers', () => {
     ];
     const runs = trained(
       tokenizer,
-      await renderChat(tokenizer, messages, { tools: [{ type: 'function', function: { name: 'f' } }] }),
+      await labelChat(tokenizer, messages, { tools: [{ type: 'function', function: { name: 'f' } }] }),
     );
     expect(runs.join('|')).toContain('Done.<|im_end|>');
     expect(runs.join('|')).not.toContain('result');
@@ -141,7 +141,7 @@ describeWithData('renderChat with real tokenizers', () => {
     ] as const) {
       const chatTemplate = dataText(`chat-templates/trl/${name}.jinja`);
       const render = vi.spyOn(tokenizer, 'applyChatTemplate');
-      const rendered = await renderChat(tokenizer, messages, { chatTemplate });
+      const rendered = await labelChat(tokenizer, messages, { chatTemplate });
       const messagesWritten = render.mock.calls.reduce((sum, [part]) => sum + part.length, 0);
       render.mockRestore();
       expect(messagesWritten, name).toBeLessThan(30 * messages.length);
@@ -159,7 +159,7 @@ describeWithData('renderChat with real tokenizers', () => {
       const tokenizer = await folderTokenizer('tokenizer-gpt2');
       const chatTemplate = dataText(`chat-templates/trl/${name}.jinja`);
       const [, ...plain] = chat;
-      const rendered = await renderChat(tokenizer, plain, { chatTemplate });
+      const rendered = await labelChat(tokenizer, plain, { chatTemplate });
       const runs = trained(tokenizer, rendered);
       expect(runs.at(-1)).toContain('Because.');
       expect(runs.join('')).not.toContain('Why?');
@@ -173,7 +173,7 @@ describeWithData('renderChat with real tokenizers', () => {
       '{% if add_generation_prompt %}assistant: {% endif %}';
     for (const path of ['tokenizer-gpt2', 'stories260K/hf', 'tokenizer-qwen3']) {
       const tokenizer = await folderTokenizer(path);
-      const rendered = await renderChat(tokenizer, chat, { chatTemplate });
+      const rendered = await labelChat(tokenizer, chat, { chatTemplate });
       expect(rendered.ids).toEqual(
         tokenizer.encode(tokenizer.applyChatTemplate(chat, { chatTemplate }), { addSpecialTokens: false }),
       );

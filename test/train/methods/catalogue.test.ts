@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { Adapter } from '../../../lib/lora/adapter.js';
 import type { Decoder } from '../../../lib/models/decoder.js';
-import { hyperparametersSchema, ownOf } from '../../../lib/server/jobs/shapes.js';
+import { hyperparametersSchema, ownHyperparameters } from '../../../lib/server/jobs/shapes.js';
 import { encodeRow } from '../../../lib/train/data/rows.js';
 import { evalName, meansOf } from '../../../lib/train/figures.js';
 import { finetune } from '../../../lib/train/finetune.js';
@@ -72,12 +73,12 @@ describe.each(methodNames)('%s', (name) => {
     expect(settings.methodOptions).toEqual(
       Object.fromEntries(own.map(([option, { default: value }]) => [option, value])),
     );
-    for (const [option, { rule, default: value, help, wire }] of own) {
-      expect(rule[0](value), option).toBe(true);
+    for (const [option, { schema, default: value, help, wire }] of own) {
+      expect(schema.safeParse(value).success, option).toBe(true);
       expect(help).toMatch(/^[a-z].*[^.]$/);
       if (wire) expect(wire.schema.safeParse(value).success, option).toBe(true);
       const wrong = () => trainSettings('finetune', optionsFor(name, { [option]: {} }), { contextLength: 64 });
-      expect(wrong).toThrow(`finetune: option '${option}' must be ${rule[1]}, got {}`);
+      expect(wrong).toThrow(`finetune: option '${option}' must be ${schema.description}, got {}`);
       const other = methodNames.find((one) => optionsOf(methods[one]).every(([known]) => known !== option));
       if (other) {
         const misplaced = () =>
@@ -90,7 +91,7 @@ describe.each(methodNames)('%s', (name) => {
   });
 
   it('has hyperparameters that a job may leave to it', () => {
-    for (const { name: field, schema, otherwise } of ownOf(name)) {
+    for (const { name: field, schema, otherwise } of ownHyperparameters(name)) {
       expect(schema.safeParse('auto').success).toBe(true);
       expect(hyperparametersSchema.parse({ n_epochs: 3, [field]: otherwise })).toEqual({
         n_epochs: 3,
@@ -163,7 +164,7 @@ describe('the contract', () => {
   const unpaired: Method<Unpaired> = {
     ...supervised,
     name: 'unpaired',
-    options: { strength: { default: 1, rule: [(value) => typeof value === 'number', 'a number'], help: 'strength' } },
+    options: { strength: { default: 1, schema: z.number().describe('a number'), help: 'strength' } },
     figures: { wanted: { label: 'wanted', wire: { name: 'wanted' } } },
     rows: {
       ...supervised.rows,
@@ -173,8 +174,8 @@ describe('the contract', () => {
       },
     },
     resumeKey: ({ strength }) => ({ method: 'unpaired', strength }),
-    objective: (passes, { strength }): Objective<Unpaired> => {
-      const inner = supervised.objective(passes, {});
+    objective: (context, { strength }): Objective<Unpaired> => {
+      const inner = supervised.objective(context, {});
       return {
         prepare: async (batch, seed) => {
           seen.seeds.add(seed);

@@ -45,7 +45,7 @@ beforeAll(async () => {
   examples = encoded.map(({ example }) => example);
 });
 
-const passes = {
+const context = {
   tokenizer: undefined,
   adapter: undefined,
   reference: undefined,
@@ -139,7 +139,7 @@ describe('the loss', () => {
   it('has the gradient that differences of the formula give', async () => {
     using adapter = await warmAdapter();
     for (const x of adapter.parameters()) x.requiresGrad = true;
-    const objective = dpo.objective({ ...passes, decoder, adapter }, { beta: 0.7 });
+    const objective = dpo.objective({ ...context, decoder, adapter }, { beta: 0.7 });
     await (await objective.prepare(examples, 0)).learn(1 / examples.length);
     for (const x of adapter.parameters()) {
       const gradient = await x.grad!.data();
@@ -173,7 +173,7 @@ describe('the loss', () => {
     };
     const failing = { device: decoder.device, losses } as unknown as Decoder;
     try {
-      const prepared = await dpo.objective({ ...passes, decoder: failing }, { beta: 0.1 }).prepare(examples, 0);
+      const prepared = await dpo.objective({ ...context, decoder: failing }, { beta: 0.1 }).prepare(examples, 0);
       await expect(prepared.learn(1)).rejects.toThrow('out of memory');
       await new Promise((resolve) => setTimeout(resolve, 10));
       expect(unhandled).toEqual([]);

@@ -1,4 +1,4 @@
-// The request's words for what lib/text/calls/tools.ts plans, and the events that it reads as OpenAI's deltas.
+// Translates a request's fields into the options of lib/text/calls/tools.ts, and its events into OpenAI's deltas.
 
 import type { Model } from '../../model.js';
 import {

@@ -24,7 +24,7 @@ export interface Constraint {
   several: boolean;
 }
 
-/** The constraint as a grammar whose control tokens are the dialect's. */
+/** The constraint as a grammar; its control tokens are the dialect's marks, in their order. */
 export function constrained(by: Recognised, constraint: Constraint): Promise<CompiledSchema> {
   const { format, tools, several } = constraint;
   const { dialect, model, controls } = by;
@@ -86,7 +86,7 @@ function marksOf({ dialect, controls }: Recognised): Pick<CallSyntax, 'mark' | '
     return index;
   };
   const isControl = (mark: string): boolean => controls[indexOf(mark)] !== undefined;
-  // Vocabularies of words that begin with a space write one behind a control token as well.
+  // Vocabularies whose words begin with a space have one behind a control token as well.
   const mark = (name: string): Expression =>
     isControl(name) ? sequence(control(indexOf(name)), leadingSpace) : text(name);
   const first = (name?: string): Expression => {
@@ -96,7 +96,7 @@ function marksOf({ dialect, controls }: Recognised): Pick<CallSyntax, 'mark' | '
   return { mark, first };
 }
 
-/** Clients send the same schema with every request; its grammar has learned from those before. */
+/** A cache: clients send the same schemas with every request, and a grammar remembers the steps it has taken. */
 const grammars = new Map<string, Promise<CompiledSchema>>();
 const mostGrammars = 16;
 const mostKeyLength = 1 << 18;
@@ -110,7 +110,7 @@ function recalled(parts: readonly unknown[], make: () => Promise<CompiledSchema>
   return made;
 }
 
-/** Empty for what is too large to keep, or nested deeper than JSON.stringify goes. */
+/** Empty for parts that are too large to keep, or nested deeper than JSON.stringify goes. */
 function keyOf(parts: readonly unknown[]): string {
   try {
     const key = JSON.stringify(parts);

@@ -10,8 +10,8 @@ export type CallPart =
   | { type: 'end' };
 
 /**
- * `T` is what the step found. A dialect's reader returns whether the text was calls; where not, all that was taken since
- * the last part becomes content.
+ * A step, or a whole reader. A dialect's reader returns whether the text was calls; if not, all text that was taken
+ * since the last part becomes content.
  */
 export type Reading<T = boolean> = Generator<CallPart | 'more', T, void>;
 
@@ -21,7 +21,7 @@ export class Input {
   rest = '';
   /** Taken since the last part. */
   taken = '';
-  /** The control token that follows `rest`, by its text. A reader that wants it sets it to undefined. */
+  /** The text of the control token that follows `rest`. A reader takes it by setting it to undefined. */
   mark: string | undefined;
   /** Whether the answer has ended. */
   ended = false;

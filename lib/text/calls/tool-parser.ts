@@ -1,5 +1,5 @@
-// Calls of functions out of an answer that is still being written: names as soon as they are known, then arguments as
-// they come, as OpenAI's stream wants them. What turns out to be no call is given out as text.
+// A streaming parser of calls: names as soon as they are known, then arguments as they come, as OpenAI's stream has
+// them. Text that turns out to be no call is given out as content.
 //
 // The parser finds where a dialect's calls may begin and lets its reader read from there; it knows no dialect itself.
 
@@ -18,7 +18,7 @@ export interface ToolParserOptions {
   marks: ReadonlyMap<number, string>;
   /** The functions that may be called, by name. */
   callable: ReadonlyMap<string, ToolDefinition['function']>;
-  /** Whether calls after the first count; if not, nothing of the answer does. */
+  /** Whether an answer may hold several calls; if not, all text behind the first call is dropped. */
   parallel: boolean;
   newId: () => string;
 }
@@ -27,7 +27,7 @@ export interface ToolParserOptions {
 interface Section {
   input: Input;
   reading: Reading;
-  /** What opened it, with the white space before: text after all where no call follows. */
+  /** The opening with the white space before it: content where no call follows. */
   opening: string;
 }
 
@@ -49,7 +49,7 @@ export class ToolParser {
     return this.#count > 0;
   }
 
-  /** `token` is what brought the text: a control token has no text of its own. */
+  /** Reads on. `token` is the one that brought the text; a control token has no text of its own. */
   push(text: string, token?: number): ToolEvent[] {
     const events: ToolEvent[] = [];
     if (this.#section) this.#section.input.rest += text;
@@ -60,7 +60,7 @@ export class ToolParser {
     return events;
   }
 
-  /** What was held back. */
+  /** Ends the answer and gives out text that was held back. */
   end(): ToolEvent[] {
     const events: ToolEvent[] = [];
     this.#ended = true;
@@ -71,7 +71,7 @@ export class ToolParser {
     return events;
   }
 
-  /** A mark goes to the reader at hand, or opens calls. One that nothing expects has no meaning, and no text. */
+  /** A mark goes to the current reader, or opens calls. One that neither expects is dropped. */
   #mark(mark: string, events: ToolEvent[]): void {
     for (let section = this.#section; section; section = this.#section) {
       const { input } = section;
@@ -110,7 +110,7 @@ export class ToolParser {
     }
   }
 
-  /** What looked like a call is text; only behind its opening may another begin. */
+  /** Gives out a false opening as text; the text behind it is searched again. */
   #noCall({ opening, input }: Section, events: ToolEvent[]): void {
     const all = opening + input.taken + input.rest;
     const length = Math.max(1, opening.trim() === '' ? opening.length + 1 : opening.length);

@@ -1,4 +1,4 @@
-// What an answer may be and how it is read: free text, JSON of a schema, or calls of functions.
+// The plan of an answer: free text, JSON of a schema, or calls of functions; how it is constrained and how it is read.
 
 import { randomBytes } from 'node:crypto';
 import type { ChatMessage } from '../chat/template.js';
@@ -13,7 +13,7 @@ import { type ToolEvent, ToolParser, type ToolParserOptions } from './tool-parse
 export type { ToolDefinition } from './tool-definition.js';
 export type { ToolEvent } from './tool-parser.js';
 
-/** `only` names the functions that may be called; of one alone and `required`, that one is. */
+/** `only` names the functions that may be called; `required` with one of them forces that one. */
 export interface ToolChoice {
   mode: 'none' | 'auto' | 'required';
   only?: readonly string[];
@@ -34,14 +34,14 @@ export interface AnswerReader {
 }
 
 export interface AnswerPlan {
-  /** What the chat template is shown. */
+  /** The tools that the chat template is given. */
   templateTools: readonly ToolDefinition[] | undefined;
   /** Messages as the template wants them. */
   messages(messages: readonly ChatMessage[]): readonly ChatMessage[];
-  /** A new one for each answer, where the text is constrained. */
+  /** Makes the mask of one answer, where answers are constrained. */
   mask: (() => TokenMask) | undefined;
   reader(): AnswerReader;
-  /** What of the schemas is not enforced, in a sentence each. */
+  /** Parts of the schemas that are not enforced, a sentence each. */
   warnings: readonly string[];
 }
 
@@ -61,7 +61,7 @@ export async function planAnswer(
   const by = recognised(tokenizer);
   const { dialect, model, controls } = by;
   const callable = tools.filter(({ function: { name } }) => wanted.only?.includes(name) ?? true);
-  // What must not be called is not shown, except beside a function that must be.
+  // Tools that must not be called are not shown, except beside one that must be called.
   const shown = wanted.mode === 'none' ? [] : wanted.mode === 'auto' ? callable : tools;
   const forced = wanted.mode === 'required' && callable.length > 0;
   const several = parallel && !(wanted.mode === 'required' && wanted.only?.length === 1);

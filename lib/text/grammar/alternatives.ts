@@ -1,6 +1,6 @@
-// A schema as alternatives that hold no $ref, allOf, anyOf or oneOf: what those say is merged into each.
+// A schema as a list of alternatives without $ref, allOf, anyOf and oneOf, which are merged into each alternative.
 //
-// Only one level is opened up; the schemas of properties and items stay as they are. A schema's alternatives are found
+// Only one level is expanded; the schemas of properties and items stay as they are. A schema's alternatives are found
 // once, and the same object stands for the same alternative wherever it is met, so that its grammar is built once.
 // Reading costs are bounded: a chain of references that comes back to itself adds nothing, and what is beyond the
 // limits is not enforced.
@@ -10,7 +10,7 @@ import { Unfit } from './automaton.js';
 export type Schema = Readonly<Record<string, unknown>>;
 
 const mostAlternatives = 2000;
-/** Keywords and properties looked at in merging; and schemas that are opened up. */
+/** Limits: keywords and properties compared in merging, and schemas expanded. */
 const mostMerges = 10_000;
 const mostVisits = 10_000;
 const mostOpen = 32;
@@ -32,7 +32,7 @@ export class SchemaReader {
   private readonly known = new Map<object, Schema[]>();
   private merges = 0;
   private visits = 0;
-  /** How often a schema was met inside itself. */
+  /** How often a schema was expanded inside itself. */
   private circles = 0;
 
   constructor(
@@ -60,7 +60,7 @@ export class SchemaReader {
     }
     const before = this.circles;
     const found = this.find(schema, [...open, schema]);
-    // Inside of itself a schema has fewer alternatives than on its own.
+    // A schema expanded inside itself has fewer alternatives than on its own, so these are not kept.
     if (open.length === 0 || this.circles === before) this.known.set(schema, found);
     return found;
   }

@@ -1,5 +1,5 @@
-// Expressions as an automaton: numbered states with edges over bytes, free edges, calls of a rule's first state, and
-// loops that count how often they have called one.
+// Expressions as a nondeterministic automaton: numbered states with edges over bytes, free (epsilon) edges, calls of a
+// rule's first state, and loops that count their calls of one.
 //
 // Each state knows its height: how many calls deep the shortest way from it to the end of its rule goes. A state that
 // has no way to an end is higher than any other, and nothing ever enters it, so a machine that starts never gets stuck.
@@ -44,7 +44,7 @@ export class Automaton {
   readonly states: State[] = [];
   readonly start: number;
   readonly #starts = new Map<Rule, number>();
-  /** Ways still to be added. */
+  /** Expressions whose edges are still to be added. */
   readonly #waiting: [expression: Expression, from: number, to: number][] = [];
 
   private constructor(

@@ -1,4 +1,4 @@
-// What the grammar of one request may cost: states in all, and time in slices between which the event loop is free.
+// The limits of one request's grammar: states in total, and slices of time between which the event loop runs.
 
 import { TimeSlice } from '../../flow/pause.js';
 import { type Expression, type Rule, sizeOf } from './expression.js';
@@ -16,7 +16,7 @@ export class Budget {
     return this.#left;
   }
 
-  /** Takes an expression's states, and those of the rules within that none has paid for; false where they are too many. */
+  /** Takes the states of an expression and of its rules that were not yet counted; false where too few are left. */
   spend(expression: Expression): boolean {
     const size = sizeOf(expression, this.#counted);
     if (size > this.#left) return false;

@@ -1,4 +1,4 @@
-// Objects and arrays as graphs, in which however many properties or items follow each other without nesting.
+// Objects and arrays as graphs: any number of properties or items follow each other without nesting.
 
 import { type Edge, type Expression, empty, repeat, sequence, text } from './expression.js';
 import * as json from './json.js';
@@ -13,7 +13,7 @@ export interface Property {
 export function objectOf(properties: readonly Property[], otherKey: Expression, other: Expression): Expression {
   const count = properties.length;
   const lastRequired = properties.findLastIndex(({ required }) => required);
-  // Before property i or one that follows it, in that one's key, behind one that comes before it; and the whole's end.
+  // Nodes: before property i or a later one; inside the key of one of these; behind a property before i; the end.
   const before = (i: number): number => 1 + i;
   const inKey = (i: number): number => before(count) + 1 + i;
   const behind = (i: number): number => inKey(count) + 1 + i;
@@ -35,7 +35,7 @@ export function objectOf(properties: readonly Property[], otherKey: Expression, 
 
 /** The items in their order, then any number of others: `min` to `max` in all. */
 export function arrayOf(items: readonly Expression[], other: Expression, min: number, max: number): Expression {
-  // One of the others is written out where there are no items before it: it has no comma.
+  // The first of the others has an edge of its own where no item comes before it: it has no comma.
   const count = Math.min(Math.max(items.length, 1), max);
   const end = count + 1;
   const edges: Edge[] = [];

@@ -78,7 +78,7 @@ export function rule(expression?: Expression): Expression & { kind: 'rule' } {
   return { kind: 'rule', rule: { expression } };
 }
 
-/** States that an expression takes, with those of the rules in it that are not yet among the counted. */
+/** States that an expression takes, with its rules that are not yet in `counted`. */
 export function sizeOf(expression: Expression, counted: Set<Rule>): number {
   let size = 0;
   const waiting = [expression];

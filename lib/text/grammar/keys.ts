@@ -1,17 +1,17 @@
-// An object's key that is none of some names, behind its first quote.
+// An object's key that differs from all of some names, from behind its first quote on.
 
 import { byte, type CodeRange, choice, type Edge, type Expression, rule, text } from './expression.js';
 import { restOfString } from './json.js';
 import { inString, without } from './pattern.js';
 
-/** Names as a tree over their characters. */
+/** Names as a trie over their characters. */
 interface Branch {
   /** The branch's number by the character that leads to it. */
   readonly next: Map<number, number>;
   ends: boolean;
 }
 
-/** Written with an escape, and half characters: both have no place in a key that must differ from names. */
+/** Characters that need an escape, and surrogates: a key has none before it differs from the names. */
 const hard: readonly CodeRange[] = [
   [0, 0x1f],
   [0x22, 0x22],
@@ -22,7 +22,7 @@ const ascii: CodeRange = [0, 0x7f];
 const wide: CodeRange = [0x80, 0x10ffff];
 const anyWide = rule(inString(without([...hard, ascii])));
 
-/** Until it differs from all names it holds no escapes, so that none can spell a name. */
+/** The key holds no escapes until it differs from all names, since an escape could spell a name. */
 export function keyNotAmong(names: readonly string[]): Expression {
   if (names.length === 0) return restOfString();
   const branches: Branch[] = [{ next: new Map(), ends: false }];

@@ -1,4 +1,4 @@
-// A grammar as a machine that reads bytes: which may come next, and whether the text may end.
+// A grammar as a pushdown automaton over bytes: which may come next, and whether the text may end.
 //
 // A situation is the set of all places the text may have reached. A place is a state, how often it has looped, and the
 // places to return to, as a linked list. Places and situations are interned and remember where each byte leads, so a
@@ -10,9 +10,9 @@ import type { Expression } from './expression.js';
 
 /** How many calls deep a text may nest: some hundred levels of JSON. */
 const mostDepth = 200;
-/** A schema of many choices could make sets that grow with the text; what is beyond this many places is not tried. */
+/** Places of one situation: an ambiguous schema could otherwise make sets that grow with the text. */
 const mostPlaces = 4096;
-/** Beyond what a budget gives: a net, not a limit that schemas meet. */
+/** A safety limit above the budget's: schemas do not reach it. */
 const mostStates = 100_000;
 const mostSituations = 5000;
 const mostKnownPlaces = 100_000;
@@ -20,7 +20,7 @@ const mostKnownPlaces = 100_000;
 interface Place {
   readonly id: number;
   readonly state: State;
-  /** How often the state's loop has come round; beyond where that makes a difference it stays the same. */
+  /** Iterations of the state's loop, capped where more make no difference. */
   readonly count: number;
   /** Undefined for the root rule. */
   readonly parent: Place | undefined;
@@ -61,7 +61,7 @@ export class Grammar {
   private readonly situations = new Map<string, Situation>();
   private made = 0;
   private forgotten = 0;
-  /** Places looked at so far: what the machine has cost. */
+  /** Places visited so far, a measure of cost. */
   work = 0;
 
   private constructor(private readonly automaton: Automaton) {
@@ -76,7 +76,7 @@ export class Grammar {
     return new Grammar(await Automaton.of(root, mostStates, slice));
   }
 
-  /** How large it is. */
+  /** States of the automaton. */
   get states(): number {
     return this.automaton.states.length;
   }
@@ -88,7 +88,7 @@ export class Grammar {
     const reached = new Set<Place>();
     const seen = new Set<Place>();
     let complete = false;
-    // The bytes around this one that no edge tells from it: they lead to the same situation.
+    // The range of bytes around this one that take the same edges, and so lead to the same situation.
     let [low, high] = byte < 256 ? [0, 255] : [byte, byte];
     for (const { state, parent } of from.places) {
       const { bytes } = state;
@@ -107,7 +107,7 @@ export class Grammar {
     return next;
   }
 
-  /** A situation as the counted strings that it may be inside of and all else that it may be. */
+  /** Splits a situation into the counted strings that it may be inside of, and the rest. */
   apart(at: Situation): { counted: Counted[]; others: Situation } {
     const counted: Counted[] = [];
     const apart = new Set<Place>();
@@ -131,7 +131,7 @@ export class Grammar {
     return this.situation(reached, complete);
   }
 
-  /** Follows all that costs no byte; true where the whole text may end. */
+  /** The epsilon closure: follows free edges, calls and loops. True where the whole text may end. */
   private reach(first: State, outer: Place | undefined, reached: Set<Place>, seen: Set<Place>): boolean {
     const { states } = this.automaton;
     const waiting: Place[] = [];
@@ -190,7 +190,7 @@ export class Grammar {
     return situation;
   }
 
-  /** Situations in use stay right without the tables: the same place may then exist twice. */
+  /** Clears the intern tables. Situations in use stay valid; the same place may then exist twice. */
   private forget(): void {
     this.forgotten = this.made;
     this.situations.clear();

@@ -3,7 +3,7 @@
 import { byte, choice, type Expression, empty, nothing, optional, repeat, sequence, text } from './expression.js';
 
 const digit = byte([0x30, 0x39]);
-/** Fifteen digits, of which every decimal is another double. */
+/** Every decimal of at most fifteen digits is a double of its own. */
 const mostDigits = 15;
 const most = 10n ** BigInt(mostDigits) - 1n;
 
@@ -16,7 +16,7 @@ export interface Bounds {
   highOpen?: boolean;
 }
 
-/** A bound of ordinary size, or the nearest beyond it; undefined where there is none. */
+/** The bound, or the nearest wider one of a size that digits can write; undefined where there is none. */
 export function ordinary(bound: number, side: 'low' | 'high'): number | undefined {
   const size = Math.abs(bound);
   if (size > 1e30) return undefined;
@@ -36,7 +36,7 @@ export function integersBetween({ low, high, lowOpen = false, highOpen = false }
   return from > to ? nothing : choice(...parts);
 }
 
-/** The least whole number that is not below a bound, or is above it. */
+/** The least whole number at or above a bound; above it where the bound is open. */
 function wholeFrom(bound: number, open: boolean): bigint {
   const whole = BigInt(Math.ceil(bound));
   if (!open || Math.ceil(bound) !== bound) return whole;
@@ -44,7 +44,7 @@ function wholeFrom(bound: number, open: boolean): bigint {
   return whole + (Number.isSafeInteger(bound) ? 1n : (whole < 0n ? -whole : whole) >> 52n);
 }
 
-/** How far numbers go that have a bound on the other side only. */
+/** The limit on a side without a bound. */
 function beyond(bound: bigint): bigint {
   const far = 100n * (bound < 0n ? -bound : bound);
   return far > most ? far : most;
@@ -103,7 +103,7 @@ function fraction(low: FractionEnd | undefined, high: FractionEnd | undefined, l
   return choice(mayEnd(least, high) ? empty : nothing, sequence(text('.'), digits(least, high, left)));
 }
 
-/** One digit or more, of which the bounds allow what follows too. */
+/** One digit or more within the bounds. */
 function digits(low: FractionEnd | undefined, high: FractionEnd | undefined, left: number): Expression {
   if (left === 0) return nothing;
   if (!low && !high) return repeat(digit, 1, left);
@@ -125,7 +125,7 @@ function digits(low: FractionEnd | undefined, high: FractionEnd | undefined, lef
   return choice(...parts);
 }
 
-/** No bound at all where any digits are above it. */
+/** The rest of a lower bound; undefined where all digits are above it. */
 function rest(digits: string, open: boolean): FractionEnd | undefined {
   return digits === '' && !open ? undefined : { digits, open };
 }

@@ -1,5 +1,5 @@
 // Regular expressions as grammars of a JSON string's inside: literals, classes, groups, alternatives, quantifiers, and
-// anchors at the ends. What looks around, refers back, or needs properties of characters is refused.
+// anchors at the ends. Lookaround, back references and character properties are refused.
 
 import {
   type CodeRange,
@@ -27,7 +27,7 @@ const classes: Record<string, readonly CodeRange[]> = {
     [0x5f, 0x5f],
     [0x61, 0x7a],
   ],
-  // Of the white space that \s takes, what a text wants of it.
+  // The white space that \s writes: fewer characters than it matches.
   s: [
     [0x09, 0x0a],
     [0x20, 0x20],
@@ -55,7 +55,7 @@ const controls: Record<string, number> = { t: 9, n: 10, v: 11, f: 12, r: 13, 0: 
 
 class Unsupported extends Error {}
 
-/** What stands between a string's quotes, or undefined where the pattern is not understood. */
+/** A JSON string's inside that matches the pattern; undefined where the pattern is not understood. */
 export function patternExpression(pattern: string): Expression | undefined {
   if (pattern.length > mostLength) return undefined;
   try {
@@ -230,7 +230,7 @@ export function without(ranges: readonly CodeRange[]): CodeRange[] {
   return rest;
 }
 
-/** What a JSON string may hold as it is: no control characters, quotes, backslashes or surrogates. */
+/** The characters of a JSON string without an escape: no control characters, quotes, backslashes or surrogates. */
 const unescaped: readonly CodeRange[] = [
   [0x20, 0x21],
   [0x23, 0x5b],

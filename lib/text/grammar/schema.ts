@@ -1,5 +1,5 @@
-// JSON Schema as a grammar. Properties come in the schema's order. What a grammar can't say, or this one doesn't, is
-// relaxed with a warning; so are schemas too large or too deep, however hostile.
+// JSON Schema as a grammar. Properties come in the schema's order. Keywords that are not enforced are relaxed with a
+// warning; so are schemas that are too large or too deep, which may be hostile.
 
 import { annotations, isObject, type Schema, SchemaReader, typesOf, valuesOf, written } from './alternatives.js';
 import { Unfit } from './automaton.js';
@@ -73,12 +73,12 @@ export async function schemaExpression(
   return { expression, warnings: [...compiler.warnings] };
 }
 
-/** Counting costs no states, but lengths beyond this are no lengths of answers. */
+/** The largest length that is counted: it costs no states, and no answer is longer. */
 const mostCounted = 1_000_000;
 const mostProperties = 1000;
-/** Of alternatives together: a machine that may be in any of so many keys can't follow more. */
+/** Keys of all alternatives together: each is a place that the machine must follow at once. */
 const mostKeys = 4000;
-/** Each character of a name is a state where other keys must differ from it. */
+/** Characters of the names that other keys must differ from: a state each. */
 const mostNames = 8000;
 const mostWarnings = 16;
 const patternStates = 4000;
@@ -93,7 +93,7 @@ const understood = new Set(
 class SchemaCompiler {
   readonly warnings = new Set<string>();
   private readonly reader: SchemaReader;
-  /** Schemas are built once each, those met first before those within. */
+  /** Each schema is built once, outer ones first. */
   private readonly rules = new Map<Schema, Rule>();
   private readonly patterns = new Map<string, Expression | undefined>();
 
@@ -129,7 +129,7 @@ class SchemaCompiler {
     return { kind: 'rule', rule: own };
   }
 
-  /** What a schema says, as far as the budget goes. */
+  /** The schema's expression, or any JSON value where the budget is spent. */
   private within(schema: Schema): Expression {
     try {
       if (this.budget.left === 0) throw tooMany;
@@ -226,7 +226,7 @@ class SchemaCompiler {
       this.warn(`an object with more than ${mostProperties} properties is not enforced`);
       return json.object;
     }
-    // Left out, other properties are offered only where none is named: nobody who names some wants more made up.
+    // Without the keyword, other properties are offered only where none is named: a schema that names some wants these.
     const others = schema.additionalProperties ?? names.length === 0;
     const named = names.map((name): Property => {
       const value = this.expression(Object.hasOwn(properties, name) ? properties[name] : others || true);

@@ -1,8 +1,8 @@
-// A vocabulary as a tree over its tokens' bytes, flattened in depth-first order: a grammar walks it in one loop and
+// A vocabulary as a trie over its tokens' bytes, flattened in depth-first order: a grammar walks it in one loop and
 // skips a whole branch as soon as a byte may not come.
 //
-// Most tokens are whole characters, which a string of any length takes all of: only the others are tried. A string of
-// a limited length takes what one of any length does, as far as its characters go.
+// A string of any length takes every token of whole characters, which most are, so only the others are tried. A string
+// of limited length takes the same tokens, as long as they begin no more characters than are left.
 //
 // Made once per tokenizer, in slices between which the event loop is free. Masks are remembered by situation.
 
@@ -11,13 +11,13 @@ import { TimeSlice } from '../../flow/pause.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import type { Grammar, Situation } from './machine.js';
 
-/** Places a grammar may look at for one mask, some tens of milliseconds; then single bytes must do. */
+/** Places a grammar may visit for one mask, some tens of milliseconds; beyond, only tokens of one byte are tried. */
 const mostWork = 100_000;
 const maskBytes = 64 << 20;
 
 const known = new WeakMap<Tokenizer, Promise<Vocabulary>>();
 
-/** The tree of a tokenizer's tokens. Control tokens stand for no text and are left out. */
+/** The trie of a tokenizer's tokens. Control tokens stand for no text and are left out. */
 export function vocabularyOf(tokenizer: Tokenizer): Promise<Vocabulary> {
   const made = known.get(tokenizer) ?? build(tokenizer);
   known.set(tokenizer, made);
@@ -120,7 +120,7 @@ function insert(tree: Growing, bytes: Uint8Array, token: number): void {
   else tree.tokens[node] = [token];
 }
 
-/** What stands in a JSON string for itself, of ASCII. */
+/** Whether an ASCII byte stands in a JSON string without an escape. */
 function isPlain(byte: number): boolean {
   return byte >= 0x20 && byte < 0x80 && byte !== quote && byte !== backslash;
 }
@@ -153,7 +153,7 @@ interface Tree {
   after: Int32Array;
   first: Int32Array;
   tokens: Int32Array;
-  /** 1 where the whole branch, the node with it, has plain ASCII only. */
+  /** 1 where the branch, with its node, has plain ASCII only. */
   ascii: Uint8Array;
   /** 1 where all tokens of the branch are plain. */
   whole: Uint8Array;
@@ -196,7 +196,7 @@ export class Vocabulary {
     return mask;
   }
 
-  /** Counted strings' masks are those of uncounted ones, as far as the characters left and owed allow. */
+  /** A counted string takes the tokens of an uncounted one, less those that begin too many characters or end it early. */
   #cut(grammar: Grammar, from: Situation): Uint8Array {
     const { counted, others } = grammar.apart(from);
     if (counted.length === 0) return this.#walk(grammar, from);

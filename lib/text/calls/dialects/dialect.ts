@@ -1,5 +1,5 @@
-// The contract of a dialect: one way in which models write calls of functions. All that is particular to it stands in
-// its own file; the parser, the constraint and the plan of an answer know none by name.
+// The contract of a dialect: one way in which models write calls of functions. A dialect is one file beside this one,
+// and one line of the catalogue; the parser, the grammar and the plan of an answer name none.
 
 import type { ChatMessage } from '../../chat/template.js';
 import type { Expression } from '../../grammar/expression.js';
@@ -11,26 +11,26 @@ export interface Dialect {
   readonly name: string;
   /** Markup that is one control token in the vocabularies that have it; without, it is written out. */
   readonly marks: readonly string[];
-  /** What begins calls wherever it stands in an answer: the start of their markup. */
+  /** The texts that begin calls wherever they stand in an answer. */
   readonly openings: readonly string[];
-  /** What begins calls as an answer's first characters only; it belongs to what `read` gets. */
+  /** A text that begins calls only as an answer's first characters; `read` gets it too. */
   readonly bare?: string;
-  /** Whether a model writes calls so. The catalogue's first that says yes is taken. */
+  /** Whether a model writes its calls this way. The first of the catalogue that says so is taken. */
   recognises(model: ModelFacts): boolean;
   /** The chat template is shown no tools: `messages` describes them. */
   readonly describesTools?: true;
   /** The conversation as the template wants it, with its calls and their results; unchanged by default. */
   messages?(messages: readonly ChatMessage[], tools: readonly unknown[], model: ModelFacts): readonly ChatMessage[];
   /**
-   * Reads calls from behind an opening on, until text may follow. Returns false where it is no call: the opening is then
-   * content, and so is what was taken since the last part.
+   * Reads calls from behind an opening on, until text may follow. Returns false where there is no call: the opening is
+   * then content, and so is all that was taken since the last part.
    */
   read(input: Input, answer: Answered): Reading;
-  /** The texts that are one call of the tools, or several where `syntax.several` says so: from the opening to the end. */
+  /** The texts, from opening to end, that are one call of the tools, or several where `syntax.several` is set. */
   grammar(syntax: CallSyntax): Promise<Expression>;
 }
 
-/** What a model's files tell about its calls. */
+/** Facts about a model's calls, from its chat template and its vocabulary. */
 export interface ModelFacts {
   /** A conversation of a question and a call of `probe`, as the chat template writes it; empty where that fails. */
   called: string;
@@ -49,7 +49,7 @@ export interface Answered {
   callable: ReadonlyMap<string, ToolDefinition['function']>;
 }
 
-/** What a grammar of calls is made of. */
+/** The parts of a grammar of calls. */
 export interface CallSyntax {
   tools: readonly CallableTool[];
   several: boolean;

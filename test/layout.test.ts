@@ -3,8 +3,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { blockDTypes, dtypes } from '../lib/formats/index.js';
-import { figuresOf, methodNames, methods, optionsOf } from '../lib/train/methods/index.js';
 import { dialects } from '../lib/text/calls/dialects/index.js';
+import { figuresOf, methodNames, methods, optionsOf } from '../lib/train/methods/index.js';
 
 const root = join(import.meta.dirname, '..');
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');

@@ -57,7 +57,7 @@ async function formatExpressions(format: Constraint['format'], budget: Budget) {
 async function callExpressions(by: Recognised, { tools, several }: Constraint, budget: Budget) {
   const warnings: string[] = [];
   const syntax = (jsonOf: (tool: CallableTool, schema: unknown) => Promise<Expression>): CallSyntax => ({
-    ...marksOf(by),
+    ...markExpressions(by),
     model: by.model,
     several,
     tools: tools.map(({ function: { name, parameters } }) => {
@@ -79,7 +79,7 @@ async function callExpressions(by: Recognised, { tools, several }: Constraint, b
   return { exact, free, warnings };
 }
 
-function marksOf({ dialect, controls }: Recognised): Pick<CallSyntax, 'mark' | 'first'> {
+function markExpressions({ dialect, controls }: Recognised): Pick<CallSyntax, 'mark' | 'first'> {
   const indexOf = (mark: string): number => {
     const index = dialect.marks.indexOf(mark);
     if (index < 0) throw new Error(`dialect ${dialect.name}: "${mark}" is not among its marks`);

@@ -32,6 +32,7 @@ const rooms: readonly (readonly string[])[] = [
   ['text'],
   ['engine'],
   ['train'],
+  ['store'],
   ['model', 'check'],
   ['server', 'ai-sdk'],
   ['bench', 'index', 'tensor-api'],
@@ -52,6 +53,22 @@ describe('lib', () => {
       expect(existsSync(join(root, imported)), `${file} imports ${imported}`).toBe(true);
       expect(roomOf(imported), `${file} imports ${imported}`).toBeLessThanOrEqual(own);
     }
+  });
+
+  it('reads and writes files only where containers, models, adapters, runs and stores are', () => {
+    const known =
+      /^lib\/(store|files|lora|cli)\/|^lib\/(model|models\/load|text\/tokenizer\/tokenizer|server\/page)\.ts$|^lib\/train\/(checkpoint|report|options|data\/jsonl)\.ts$/;
+    const others = lib.filter((file) => !known.test(file) && /from 'node:fs/.test(read(file)));
+    expect(others).toEqual([]);
+  });
+
+  it('names a store in its own file and where servers are made: the rest has the contract', () => {
+    const others = lib.filter((file) => !/^lib\/store\/folder/.test(file) && /\/store\/folder/.test(read(file)));
+    expect(others).toEqual(['lib/server/server.ts']);
+    const imported = lib
+      .filter((file) => file.startsWith('lib/store/'))
+      .flatMap((file) => [...read(file).matchAll(/from '\.\.\/(\w+)\//g)].map(([, room]) => room));
+    expect([...new Set(imported)].sort()).toEqual(['files', 'flow']);
   });
 
   it('knows the addon only through lib/core/native.ts', () => {

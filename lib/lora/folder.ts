@@ -1,10 +1,10 @@
 // A folder of adapters by name: found when they are first asked for, a number of them kept loaded.
 //
-// `<root>/<name>/adapter_config.json` makes `name` known. Other folders can be given names of their own; those survive
-// being unloaded for lack of room, and come back from where they were. What the disk says is believed for a second; then
-// a folder that was written anew is loaded anew.
-import { readdir, readFile, realpath, stat } from 'node:fs/promises';
-import { join, resolve, sep } from 'node:path';
+// `<root>/<name>/adapter_config.json` makes `name` known. Other folders, and adapters kept elsewhere, can be given names of
+// their own; those survive being unloaded for lack of room, and are loaded again from the same place. What was seen on the
+// disk is believed for a second; a folder written since is then loaded again.
+import { constants, copyFile, mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { Adapter } from './adapter.js';
 
 export interface AdapterFolderOptions {
@@ -18,10 +18,18 @@ export interface AdapterFolderOptions {
 
 export interface AdapterEntry {
   name: string;
-  /** The adapter's folder. */
-  path: string;
+  /** The adapter's folder; undefined where it is kept elsewhere. */
+  path: string | undefined;
   /** Unix seconds. */
   createdAt: number;
+}
+
+/** An adapter that is kept elsewhere, and never changes there. */
+export interface AdapterSource {
+  /** Unix seconds. */
+  createdAt: number;
+  /** A folder that holds it until it is disposed of. */
+  fetch(): Promise<{ readonly path: string } & AsyncDisposable>;
 }
 
 /** An adapter on the disk, as it was when it was last looked at. */
@@ -38,6 +46,8 @@ interface Loaded {
 }
 
 const configName = 'adapter_config.json';
+/** The files of an adapter in PEFT's format. */
+export const adapterFiles = [configName, 'adapter_model.safetensors'] as const;
 const believedMilliseconds = 1000;
 // Letters, digits and -_.: as in file names; never a path.
 const folderName = /^[\p{L}\p{N}_][\p{L}\p{N}_.:@-]{0,254}$/u;
@@ -45,7 +55,7 @@ const folderName = /^[\p{L}\p{N}_][\p{L}\p{N}_.:@-]{0,254}$/u;
 const givenName = /^[\p{L}\p{N}_][\p{L}\p{N}_.:@/-]{0,254}$/u;
 
 export class AdapterFolder {
-  readonly #given = new Map<string, AdapterEntry>();
+  readonly #given = new Map<string, { entry: AdapterEntry; source?: AdapterSource }>();
   // In the order of their last use.
   readonly #loaded = new Map<string, Loaded>();
   readonly #seen = new Map<string, Seen>();
@@ -77,25 +87,35 @@ export class AdapterFolder {
   }
 
   /**
-   * Gives the adapter in `path` a name, and loads it; with `lazy` only when it is asked for.
+   * Gives the adapter in `path` a name, and loads it.
    *
    * @throws Error (as a rejection) if the name is taken and `replace` is not set, or the adapter cannot be loaded.
    */
-  async load(name: string, path: string, options: { replace?: boolean; lazy?: boolean } = {}): Promise<void> {
-    if (!givenName.test(name)) throw new Error(`adapter '${name}': is not a name: letters, digits and _.:@/- only`);
+  async load(name: string, path: string, options: { replace?: boolean } = {}): Promise<void> {
+    checkName(name);
     const before = await this.find(name);
     if (before && before.path !== resolve(path) && !options.replace)
-      throw new Error(`adapter '${name}': is already loaded from ${before.path}`);
+      throw new Error(`adapter '${name}': is already loaded${before.path === undefined ? '' : ` from ${before.path}`}`);
     if (options.replace) this.#drop(name);
     const { mtimeMs } = await stat(path);
     const entry = { name, path: resolve(path), createdAt: Math.floor(mtimeMs / 1000) };
-    if (!options.lazy) await this.#open({ entry, stamp: (await stampOf(path)) ?? '' });
-    this.#given.set(name, entry);
+    await this.#open({ entry, stamp: (await stampOf(path)) ?? '' });
+    this.#give(name, { entry });
+  }
+
+  /** Gives an adapter that is kept elsewhere a name, by which it is fetched and loaded when it is asked for. */
+  offer(name: string, source: AdapterSource): void {
+    checkName(name);
+    this.#give(name, { entry: { name, path: undefined, createdAt: source.createdAt }, source });
+  }
+
+  #give(name: string, given: { entry: AdapterEntry; source?: AdapterSource }): void {
+    this.#given.set(name, given);
     this.#withheld.delete(name);
     this.#seen.delete(name);
   }
 
-  /** Where an adapter of that name lies; undefined if there is none. Does not load it. */
+  /** The adapter of that name, which is not loaded; undefined if there is none. */
   async find(name: string): Promise<AdapterEntry | undefined> {
     return (await this.#look(name))?.entry;
   }
@@ -103,6 +123,12 @@ export class AdapterFolder {
   /** Whether the name was given by `load`, not only found in the folder. */
   isGiven(name: string): boolean {
     return this.#given.has(name);
+  }
+
+  /** The folder in the root that the name stands for, if that is `folder` once links are followed. */
+  async foundAt(name: string, folder: string): Promise<string | undefined> {
+    const path = this.isGiven(name) ? undefined : (await this.find(name))?.path;
+    return path !== undefined && (await realpath(path)) === folder ? path : undefined;
   }
 
   /** Forgets a name that was given, and frees the adapter once nobody uses it. Whether it was known. */
@@ -124,7 +150,10 @@ export class AdapterFolder {
   list(): AdapterEntry[] {
     const found = [...this.#seen.values()].map(({ entry }) => entry);
     const others = found.filter(({ name }) => !this.#given.has(name) && !this.#withheld.has(name));
-    return [...this.#given.values(), ...others.sort((a, b) => (a.name < b.name ? -1 : 1))];
+    return [
+      ...Array.from(this.#given.values(), ({ entry }) => entry),
+      ...others.sort((a, b) => (a.name < b.name ? -1 : 1)),
+    ];
   }
 
   /** Looks into the folder again, unless that was done within the last second. */
@@ -147,7 +176,7 @@ export class AdapterFolder {
     if (this.#withheld.has(name)) return undefined;
     const recent = this.#seen.get(name);
     if (recent && performance.now() - recent.at < believedMilliseconds) return recent;
-    const given = this.#given.get(name);
+    const given = this.#given.get(name)?.entry;
     const entry = given ?? (await this.#found(name));
     // A name that was given stays, even where its folder is gone.
     const stamp = entry && ((await stampOf(entry.path)) ?? (given && (this.#loaded.get(name)?.stamp ?? '')));
@@ -175,9 +204,10 @@ export class AdapterFolder {
     }
   }
 
-  #open({ entry: { name, path }, stamp }: Pick<Seen, 'entry' | 'stamp'>): Promise<Adapter> {
+  #open({ entry, stamp }: Pick<Seen, 'entry' | 'stamp'>): Promise<Adapter> {
+    const { name } = entry;
     if (this.#loaded.get(name)?.stamp !== stamp) this.#drop(name);
-    const adapter = this.#loaded.get(name)?.adapter ?? this.model.loadAdapter(path);
+    const adapter = this.#loaded.get(name)?.adapter ?? this.#load(entry);
     this.#loaded.delete(name); // it goes to the end of their order
     this.#loaded.set(name, { adapter, stamp });
     adapter.then(
@@ -195,6 +225,14 @@ export class AdapterFolder {
     return adapter;
   }
 
+  async #load({ name, path }: AdapterEntry): Promise<Adapter> {
+    if (path !== undefined) return this.model.loadAdapter(path);
+    const source = this.#given.get(name)?.source;
+    if (!source) throw new Error(`adapter '${name}': was unloaded`);
+    await using folder = await source.fetch();
+    return await this.model.loadAdapter(folder.path);
+  }
+
   // Its memory goes with the last of those who hold it.
   #drop(name: string): boolean {
     void this.#loaded.get(name)?.adapter.then(
@@ -203,6 +241,26 @@ export class AdapterFolder {
     );
     return this.#loaded.delete(name);
   }
+}
+
+function checkName(name: string): void {
+  if (!givenName.test(name)) throw new Error(`adapter '${name}': is not a name: letters, digits and _.:@/- only`);
+}
+
+/** The real path of `path`, relative to a root, if it leads to something inside one of `roots`, links followed. */
+export async function insideRoots(roots: readonly string[], path: string): Promise<string | undefined> {
+  for (const root of roots) {
+    const real = await realpath(resolve(root, path)).catch(() => undefined);
+    const inside = relative(await realpath(root).catch(() => root), real ?? root);
+    if (real !== undefined && inside !== '' && inside.split(/[/\\]/)[0] !== '..' && !isAbsolute(inside)) return real;
+  }
+  return undefined;
+}
+
+/** Copies an adapter's files into a new folder: their owner may change them. */
+export async function copyAdapter(from: string, to: string): Promise<void> {
+  await mkdir(to);
+  for (const file of adapterFiles) await copyFile(join(from, file), join(to, file), constants.COPYFILE_FICLONE);
 }
 
 /** What a config says is wrong is told when it is loaded. */
@@ -216,7 +274,8 @@ function baseIn(config: string): string | undefined {
 }
 
 /** Of an adapter's config, which is written with every save; undefined where there is none. */
-async function stampOf(path: string): Promise<string | undefined> {
+async function stampOf(path: string | undefined): Promise<string | undefined> {
+  if (path === undefined) return undefined;
   const file = await stat(join(path, configName)).catch(() => undefined);
   return file && `${file.ino} ${file.mtimeMs}`;
 }

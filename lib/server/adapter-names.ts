@@ -4,11 +4,11 @@ import type { ServedModel } from './context.js';
 
 export interface NamedAdapter {
   served: ServedModel;
-  /** With the adapter's own name, which may be less than the one it was asked for by. */
+  /** The adapter; its own name may be only a part of the name in the request. */
   entry: AdapterEntry;
 }
 
-/** As requests name adapters: a whole name first, then `base:adapter`, cut at the last colon that leaves a model's name. */
+/** Finds an adapter by a request's name: a whole name first, then `base:adapter`, cut at the last colon that leaves a model's name. */
 export async function adapterNamed(
   models: ReadonlyMap<string, ServedModel>,
   name: string,

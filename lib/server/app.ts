@@ -1,13 +1,15 @@
-// The server as one Hono app: what every request goes through, and the rooms behind it.
+// The server as one Hono app: what every request goes through, and the routes behind it.
 import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import type { ServerContext } from './context.js';
+import type { ServerData } from './data.js';
 import { fileRoutes } from './files/routes.js';
 import { healthRoutes, type Readiness, requireReady } from './health.js';
 import { bearerAuth } from './http/auth.js';
 import { ApiError, asApiError, notFound } from './http/errors.js';
 import { refuseOtherSites } from './http/origin.js';
 import { requestIdOf } from './http/request.js';
+import { jobRoutes } from './jobs/routes.js';
 import { chatRoutes } from './openai/chat.js';
 import { completionRoutes } from './openai/completions.js';
 import { embeddingRoutes } from './openai/embeddings.js';
@@ -16,8 +18,8 @@ import { pageRoutes } from './page.js';
 import { adapterRoutes } from './vllm/adapters.js';
 import { tokenizeRoutes } from './vllm/tokenize.js';
 
-/** `jobs` is undefined where nothing is kept. */
-export function makeApp(context: ServerContext, readiness: Readiness, jobs: Hono | undefined): Hono {
+/** `data` is undefined where nothing is kept. */
+export function makeApp(context: ServerContext, readiness: Readiness, data: ServerData | undefined): Hono {
   const { settings, log } = context;
   const app = new Hono({ getPath: (request) => routed(new URL(request.url).pathname, settings.basePath) });
   app.use(async (c, next) => {
@@ -50,23 +52,23 @@ export function makeApp(context: ServerContext, readiness: Readiness, jobs: Hono
   app.route('/', modelRoutes(context));
   app.route('/', tokenizeRoutes(context));
   app.route('/', adapterRoutes(context));
-  if (jobs) {
-    app.route('/', fileRoutes(context));
-    app.route('/', jobs);
+  if (data) {
+    app.route('/', fileRoutes(context, data.files));
+    app.route('/', jobRoutes(context, data));
   }
   refuseOtherMethods(app);
   const failed = (error: unknown, c: Context): Response =>
     asApiError(error, log, c.get('requestId'), c.req.raw.signal).response();
   app.notFound((c) => {
     const kept = /^\/(files|fine_tuning)\b/.test(c.req.path);
-    const why = kept && !jobs ? 'this server was started without a data folder' : 'there is no such address';
+    const why = kept && !data ? 'this server was started without a data folder' : 'there is no such address';
     return failed(notFound(`${c.req.method} ${c.req.path.slice(0, 200)}: ${why}.`, null, 'unknown_url'), c);
   });
   app.onError(failed);
   return app;
 }
 
-/** What answers while the models are being loaded: probes and the page at once, the rest by the whole app, later. */
+/** The app while the models are being loaded: it answers probes and the page at once, and leaves the rest to `whole`. */
 export function makeEarlyApp(context: ServerContext, readiness: Readiness, whole: Promise<Hono>): Hono {
   const app = new Hono({ getPath: (request) => routed(new URL(request.url).pathname, context.settings.basePath) });
   app.route('/', healthRoutes(context, readiness));
@@ -76,13 +78,13 @@ export function makeEarlyApp(context: ServerContext, readiness: Readiness, whole
   return app;
 }
 
-/** Paths as the rooms have them: without what the server is mounted under, and without `/v1`. */
+/** The path without the base path that the server is mounted under, and without `/v1`. */
 function routed(path: string, basePath: string): string {
   const inside = basePath !== '' && path.startsWith(`${basePath}/`) ? path.slice(basePath.length) : path;
   return inside.startsWith('/v1/') ? inside.slice(3) : inside;
 }
 
-/** 405 with `allow` for an address that is there, asked by a method that it does not know. */
+/** Answers 405 with `allow` where an address exists, but not for the request's method. */
 function refuseOtherMethods(app: Hono): void {
   const methods = new Map<string, Set<string>>();
   for (const { path, method } of app.routes) {

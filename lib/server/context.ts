@@ -1,8 +1,8 @@
-// What the rooms of the server share: the models, the settings, the log and the metrics.
-
+// What the routes of the server share: the models, the settings, what is kept, the log and the metrics.
 import type { Adapter } from '../lora/adapter.js';
 import type { AdapterFolder } from '../lora/folder.js';
 import type { Model } from '../model.js';
+import type { ServerData } from './data.js';
 import type { Logger } from './log.js';
 import type { Metrics } from './metrics.js';
 import type { ServerSettings } from './options.js';
@@ -11,7 +11,7 @@ import type { ServerSettings } from './options.js';
 export interface ServedModel {
   readonly id: string;
   readonly model: Model;
-  /** Those of the adapters' folder, and those that jobs trained for this model. */
+  /** From the adapters' folder and from jobs that trained for this model. */
   readonly adapters: AdapterFolder;
   /** Unix seconds. */
   readonly createdAt: number;
@@ -30,15 +30,15 @@ export interface ServerContext {
   readonly settings: ServerSettings;
   /** Complete once `ready` has resolved. */
   readonly models: ReadonlyMap<string, ServedModel>;
-  /** Absolute; undefined where nothing is to be kept. */
-  readonly dataDir: string | undefined;
+  /** Files and jobs; undefined until `ready`, and on a server without a store. */
+  readonly data: ServerData | undefined;
   readonly log: Logger;
   readonly metrics: Metrics;
   /** Rejects if a model cannot be loaded. */
   readonly ready: Promise<void>;
-  /** Aborted when the server closes, after what is running has had its time. */
+  /** Aborted when the server closes, after running requests have had their time. */
   readonly signal: AbortSignal;
-  /** Work that a closing server waits for, for a while. */
+  /** Adds work that a closing server waits for, up to its limit of time. */
   track(work: Promise<unknown>): void;
   /**
    * A model or adapter by name: a whole name first, then `base:adapter`.

@@ -33,8 +33,8 @@ export function requireReady({ state }: Readiness): void {
 const unavailable = (message: string, headers: Record<string, string> = { 'retry-after': '1' }): ApiError =>
   new ApiError(503, message, { type: 'unavailable_error', code: 'unavailable', headers });
 
-/** What is asked for now, or was still under way when the time for that was over. */
+/** For requests that arrive while the server closes, and for those cut off at its end. */
 export const shuttingDown = (): ApiError => unavailable('The server is shutting down.');
 
-/** For good: clients that try again by themselves are told not to. */
+/** For good: clients must not retry. */
 const failed = (): ApiError => unavailable('A model could not be loaded.', { 'x-should-retry': 'false' });

@@ -1,4 +1,4 @@
-// Names of what the server makes: answers, requests, files, jobs.
+// Ids of answers, requests, files and jobs.
 import { randomBytes } from 'node:crypto';
 
 const letters = 'ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789';

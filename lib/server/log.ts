@@ -1,4 +1,4 @@
-// Logs: one event and its fields at a time, never a prompt's text unless the server was told to.
+// Logs: one event and its fields at a time, prompts' texts only with `logText`.
 
 export type Fields = Readonly<Record<string, unknown>>;
 

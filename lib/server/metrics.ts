@@ -4,10 +4,10 @@ import type { EngineStats } from '../engine/engine.js';
 import { QueueFull } from '../flow/quota.js';
 import type { Model } from '../model.js';
 
-/** How a sequence ended that did not come to its end. Refused is one that found the queue full. */
+/** Outcome of a sequence without a finish reason; `refused`: the queue was full. */
 export type Failed = 'abort' | 'error' | 'refused';
 
-/** What became of a sequence that failed so, whose client may have left. */
+/** The outcome of a sequence that failed with `error`, whose client may have left. */
 export function failedAs(error: unknown, left: boolean): Failed {
   if (error instanceof QueueFull) return 'refused';
   return left ? 'abort' : 'error';
@@ -93,7 +93,7 @@ export class Metrics {
 
   /**
    * Follows one sequence of a request that came at `since`, in milliseconds of `performance.now()`. `model` is the served
-   * one: adapters come and go without end.
+   * one: adapters would make labels without bound.
    */
   follow(model: string, since: number): Followed {
     const labels = { model_name: model };
@@ -135,9 +135,9 @@ export interface Followed {
   finish(finish: 'stop' | 'length' | Failed, promptTokens: number, tokens?: number): void;
 }
 
-/** What the engines say of themselves, read when somebody asks. */
+/** Gauges of the engines, read at each scrape. */
 function engineGauges(prefix: string, models: Models, registry: Registry): void {
-  /** Of engines that have begun: asking for one would make it. */
+  /** Statistics of started engines only: `model.engine` would start one. */
   const each = (set: (labels: { model_name: string }, stats: EngineStats) => void): void => {
     for (const [name, { model }] of models) {
       const stats = model.engineStats();

@@ -58,10 +58,15 @@ export interface RunTensors {
   texts: Readonly<Record<string, string>>;
 }
 
-const folderName = (step: number): string => `step-${String(step).padStart(6, '0')}`;
-/** Where the checkpoint of a step lies. */
-export const checkpointPath = (directory: string, step: number): string => join(directory, folderName(step));
-const folderPattern = /^step-(\d{6,})$/;
+/** The name of a checkpoint's folder. */
+export const checkpointFolder = (step: number): string => `step-${String(step).padStart(6, '0')}`;
+/** The step of a checkpoint by its folder's name; undefined for other names. */
+export const checkpointStep = (folder: string): number | undefined => {
+  const step = /^step-(\d{6,})$/.exec(folder)?.[1];
+  return step === undefined ? undefined : Number(step);
+};
+/** The folder of a step's checkpoint. */
+export const checkpointPath = (directory: string, step: number): string => join(directory, checkpointFolder(step));
 const leftoverPattern = /^\.step-\d{6,}\..*\.tmp$/;
 
 /** The checkpoints in a folder, newest first. */
@@ -69,8 +74,8 @@ export async function listCheckpoints(directory: string): Promise<{ step: number
   if (!existsSync(directory)) return [];
   const found: { step: number; path: string }[] = [];
   for (const name of await entries(directory)) {
-    const step = folderPattern.exec(name)?.[1];
-    if (step !== undefined) found.push({ step: Number(step), path: join(directory, name) });
+    const step = checkpointStep(name);
+    if (step !== undefined) found.push({ step, path: join(directory, name) });
   }
   return found.sort((a, b) => b.step - a.step);
 }
@@ -107,7 +112,7 @@ export async function saveCheckpoint(directory: string, state: RunState, tensors
   });
   for (const { step, path } of (await listCheckpoints(directory)).slice(kept)) {
     // A rename first, so that a half-removed checkpoint never looks complete.
-    const doomed = join(directory, `.${folderName(step)}.old.tmp`);
+    const doomed = join(directory, `.${checkpointFolder(step)}.old.tmp`);
     await rm(doomed, { recursive: true, force: true });
     await rename(path, doomed);
     await rm(doomed, { recursive: true, force: true });

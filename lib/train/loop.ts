@@ -344,7 +344,7 @@ class Run {
   }
 
   async #save(): Promise<void> {
-    const { checkpointDir, beforeCheckpoint } = this.settings;
+    const { checkpointDir, beforeCheckpoint, afterCheckpoint } = this.settings;
     if (checkpointDir === undefined || this.#saved === this.#done.step) return;
     const { step } = this.#done;
     await beforeCheckpoint?.();
@@ -353,6 +353,7 @@ class Run {
       { ...this.#done, steps: this.#schedule.totalSteps, ...this.#state() },
       { ...this.#tensors(), texts: this.trainee.texts },
     );
+    await afterCheckpoint?.({ step, path: checkpointPath(checkpointDir, step) });
     this.#saved = step;
   }
 }

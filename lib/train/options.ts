@@ -76,6 +76,11 @@ export interface TrainOptions {
   /** Called before a checkpoint is written; the run waits for it. What `onStep` wrote can be forced to disk here. */
   beforeCheckpoint?: (() => void | Promise<void>) | undefined;
   /**
+   * Called after every checkpoint, that of a stop included; the run waits for it. It may move the checkpoint elsewhere: a
+   * later run needs it in `checkpointDir` again.
+   */
+  afterCheckpoint?: ((checkpoint: { step: number; path: string }) => void | Promise<void>) | undefined;
+  /**
    * Called when a checkpoint of `checkpointEvery` is on disk; the run waits for it. A resumed run calls it again for
    * the checkpoint that it resumes from.
    */
@@ -133,6 +138,7 @@ export interface Settings
   checkpointFirst: boolean;
   onStep: TrainOptions['onStep'];
   beforeCheckpoint: TrainOptions['beforeCheckpoint'];
+  afterCheckpoint: TrainOptions['afterCheckpoint'];
   onCheckpoint: TrainOptions['onCheckpoint'];
 }
 
@@ -189,6 +195,7 @@ const rules: { readonly [K in keyof OwnOptions]-?: Rule } = {
   tokenAccuracy: flag,
   onStep: callback,
   beforeCheckpoint: callback,
+  afterCheckpoint: callback,
   onCheckpoint: callback,
   onWarning: callback,
   method: [(value) => methodNames.includes(value as MethodName), `one of ${methodNames.join(', ')}`],
@@ -312,6 +319,7 @@ function completed(
     resume: given.resume ?? false,
     onStep: given.onStep,
     beforeCheckpoint: given.beforeCheckpoint,
+    afterCheckpoint: given.afterCheckpoint,
     onCheckpoint: given.onCheckpoint,
     shuffle: given.shuffle ?? true,
     tokenAccuracy: given.tokenAccuracy ?? false,

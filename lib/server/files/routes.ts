@@ -1,12 +1,9 @@
 // /v1/files: upload, list, retrieve, content, delete.
-import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { type Context, Hono } from 'hono';
-import { writeAtomic } from '../../files/atomic.js';
 import type { ServerContext } from '../context.js';
 import { badRequest, notFound } from '../http/errors.js';
 import { pageOf } from '../http/paging.js';
-import { type FileRecord, FileStore, newId } from './store.js';
+import { type FileRecord, type FileStore, newId } from './store.js';
 import { receiveUpload, wellFormed } from './upload.js';
 
 const uploadPurposes = ['assistants', 'batch', 'fine-tune', 'vision', 'user_data', 'evals'];
@@ -27,42 +24,17 @@ export function fileObject({ id, bytes, createdAt, expiresAt, filename, purpose 
   };
 }
 
-// Also where nobody asks for files, what has expired leaves the disk.
-const sweepMilliseconds = 60_000;
-
-const stores = new WeakMap<ServerContext, Promise<FileStore>>();
-
-/** The files of this server's data folder, opened once. */
-export function filesOf(context: ServerContext): Promise<FileStore> {
-  let store = stores.get(context);
-  if (!store) {
-    store = FileStore.open(join(context.dataDir!, 'files'), (error) => context.log.warn({ error }, 'file left out'));
-    stores.set(context, store);
-    const sweep = async (): Promise<void> => (await store!).sweep();
-    const timer = setInterval(() => {
-      sweep().catch((error: unknown) => context.log.error({ error: String(error) }, 'expired files not removed'));
-    }, sweepMilliseconds).unref();
-    context.signal.addEventListener('abort', () => clearInterval(timer), { once: true });
-  }
-  return store;
-}
-
-export function fileRoutes(context: ServerContext): Hono {
-  const rooms = new Hono();
+export function fileRoutes(context: ServerContext, store: FileStore): Hono {
+  const routes = new Hono();
   const known = async (c: Context): Promise<FileRecord> => {
     const id = c.req.param('id') ?? '';
-    const file = await (await filesOf(context)).get(id);
+    const file = await store.get(id);
     if (!file) throw noFile(id);
     return file;
   };
 
-  rooms.post('/files', async (c) => {
-    const store = await filesOf(context);
-    const file = await store.add(newId('file-'), async (content) => {
-      const save = (chunks: AsyncIterable<Uint8Array>): Promise<void> =>
-        writeAtomic(content, async (write) => {
-          for await (const chunk of chunks) await write(chunk);
-        });
+  routes.post('/files', async (c) => {
+    const file = await store.add(newId('file-'), async (save) => {
       const most = context.settings.limits.uploadBytes;
       const { fields, filename, bytes } = await receiveUpload(c.req.raw, most, save, checkField);
       return { filename, bytes, ...detailsOf(fields) };
@@ -71,11 +43,10 @@ export function fileRoutes(context: ServerContext): Hono {
     return c.json(fileObject(file));
   });
 
-  rooms.get('/files', async (c) => {
+  routes.get('/files', async (c) => {
     const { purpose, order = 'desc' } = c.req.query();
     if (order !== 'asc' && order !== 'desc') throw badRequest("'order' must be 'asc' or 'desc'.", 'order');
     if (purpose !== undefined && !purposes.includes(purpose)) throw wrongPurpose(purposes);
-    const store = await filesOf(context);
     const wanted = (await store.list()).filter((file) => purpose === undefined || file.purpose === purpose);
     if (order === 'desc') wanted.reverse();
     const behind = (after: string): number => {
@@ -90,9 +61,9 @@ export function fileRoutes(context: ServerContext): Hono {
     return c.json({ object: 'list', data: data.map(fileObject), first_id, last_id, has_more });
   });
 
-  rooms.get('/files/:id', async (c) => c.json(fileObject(await known(c))));
+  routes.get('/files/:id', async (c) => c.json(fileObject(await known(c))));
 
-  rooms.get('/files/:id/content', async (c) => {
+  routes.get('/files/:id/content', async (c) => {
     const { id, bytes, filename } = await known(c);
     const headers = {
       'content-type': 'application/octet-stream',
@@ -100,19 +71,19 @@ export function fileRoutes(context: ServerContext): Hono {
       'content-disposition': `attachment; filename*=UTF-8''${encodeURIComponent(wellFormed(filename))}`,
       'x-content-type-options': 'nosniff',
     };
-    // Hono asks here for HEAD too and drops the body unread: an open file would stay open.
+    // Hono calls this for HEAD too and drops the body unread: an open stream would stay open.
     if (c.req.method === 'HEAD') return c.body(null, 200, headers);
-    const content = await (await filesOf(context)).open(id);
+    const content = await store.open(id);
     if (!content) throw noFile(id);
-    return c.body(Readable.toWeb(content.createReadStream()) as ReadableStream, 200, headers);
+    return c.body(content, 200, headers);
   });
 
-  rooms.delete('/files/:id', async (c) => {
+  routes.delete('/files/:id', async (c) => {
     const { id } = await known(c);
-    await (await filesOf(context)).remove(id);
+    await store.remove(id);
     return c.json({ id, object: 'file', deleted: true });
   });
-  return rooms;
+  return routes;
 }
 
 const noFile = (id: string): Error => notFound(`There is no file ${JSON.stringify(id.slice(0, 100))}.`, 'id');
@@ -130,7 +101,7 @@ function checkField(name: string, value: string): void {
   if (name === 'purpose' && !uploadPurposes.includes(value)) throw wrongPurpose(uploadPurposes);
 }
 
-/** What the form says of the file besides its bytes. */
+/** The file's purpose and expiry from the form's fields. */
 function detailsOf(fields: ReadonlyMap<string, string>): { purpose: string; expiresAt?: number } {
   const purpose = fields.get('purpose');
   if (purpose === undefined) throw wrongPurpose(uploadPurposes);

@@ -1,14 +1,9 @@
-// Uploaded files and results on the disk, each a folder that is there whole or not at all:
+// Uploaded files and results: a record of each over the store's `file` items, whose blob `content` has the bytes.
 //
-//   files/file-…/file.json     what is known of it
-//   files/file-…/content       its bytes
-//
-// Ids are random and made here; no name from a request is ever part of a path.
-import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+// Ids are random and made here: no name from a request reaches the store.
 import { z } from 'zod';
-import { makeFolder, writeAtomic, writeFolderAtomic } from '../../files/atomic.js';
-import { check, readJson } from '../../files/json.js';
+import { check } from '../../files/json.js';
+import type { Item, Records, Store } from '../../store/store.js';
 
 const recordSchema = z.object({
   id: z.string(),
@@ -25,35 +20,42 @@ export { newId } from '../ids.js';
 
 export type FileRecord = z.infer<typeof recordSchema>;
 
+/** Stores a file's content as it comes in. */
+export type Save = (chunks: AsyncIterable<Uint8Array>) => Promise<void>;
+
+/** The place of a file's content in the store. */
+export const contentOf = (id: string): { item: Item; name: string } => ({
+  item: { kind: 'file', id },
+  name: 'content',
+});
+
 // Deleted files whose place in a list is remembered.
 const mostGone = 10_000;
 
 export class FileStore {
+  readonly #records: Records;
   readonly #files = new Map<string, FileRecord>();
-  /** When files were made that are deleted by now: somebody may be walking through the list and deleting. */
+  /** Creation times of deleted files: a client may delete while it walks through the list. */
   readonly #gone = new Map<string, number>();
   #latest = 0;
 
-  private constructor(readonly folder: string) {}
+  private constructor(private readonly store: Store) {
+    this.#records = store.records('file');
+  }
 
-  /** Reads what is there, and removes what was left half written. */
-  static async open(folder: string, warn: (message: string) => void): Promise<FileStore> {
-    const store = new FileStore(folder);
-    await makeFolder(folder);
-    for (const name of await readdir(folder)) {
-      if (name.startsWith('.')) await rm(join(folder, name), { recursive: true, force: true });
-      else if (name.startsWith('file-')) {
-        try {
-          const path = join(folder, name, 'file.json');
-          const file = { ...check(path, recordSchema, readJson(path)), id: name };
-          store.#files.set(name, file);
-          store.#latest = Math.max(store.#latest, file.createdAt);
-        } catch (error) {
-          warn((error as Error).message);
-        }
+  /** `warn` gets what is wrong with a record that is left out. */
+  static async open(store: Store, warn: (message: string) => void): Promise<FileStore> {
+    const files = new FileStore(store);
+    for (const { id, value, source } of await files.#records.list(warn)) {
+      try {
+        const file = { ...check(source, recordSchema, value), id };
+        files.#files.set(id, file);
+        files.#latest = Math.max(files.#latest, file.createdAt);
+      } catch (error) {
+        warn((error as Error).message);
       }
     }
-    return store;
+    return files;
   }
 
   /** Oldest first. */
@@ -67,52 +69,39 @@ export class FileStore {
     return this.#files.get(id);
   }
 
-  /** When a file was made, also if it was deleted since. Undefined if none had this id. */
+  /** Creation time of a file, deleted ones included. Undefined if none had this id. */
   madeAt(id: string): number | undefined {
     return this.#files.get(id)?.createdAt ?? this.#gone.get(id);
   }
 
-  /** Its content, which stays readable if the file is deleted. Undefined if there is none. */
-  async open(id: string): Promise<FileHandle | undefined> {
-    try {
-      return await open(this.path(id));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw error;
-    }
+  /** A file's content, readable to its end even if the file is deleted. Undefined if there is none. */
+  async open(id: string): Promise<ReadableStream<Uint8Array> | undefined> {
+    const { item, name } = contentOf(id);
+    return (await this.store.blobs(item).read(name))?.stream;
   }
 
-  path(id: string): string {
-    return join(this.folder, id, 'content');
-  }
-
-  /** `fill` writes the content and says what is to be known of it. A file with this id is replaced. */
-  async add(id: string, fill: (content: string) => Promise<Omit<FileRecord, 'id' | 'createdAt'>>): Promise<FileRecord> {
-    let record: FileRecord | undefined;
-    await writeFolderAtomic(join(this.folder, id), async (inside) => {
-      const filled = await fill(join(inside, 'content'));
+  /** `fill` saves the content and returns the rest of the record. A file of this id is replaced. */
+  async add(id: string, fill: (save: Save) => Promise<Omit<FileRecord, 'id' | 'createdAt'>>): Promise<FileRecord> {
+    // Left-out records are replaced too.
+    if (!(await this.remove(id))) await this.#records.remove(id);
+    const { value } = await this.#records.create(id, async (draft) => {
+      const filled = await fill((chunks) => draft.put(contentOf(id).name, chunks));
       this.#latest = Math.max(Date.now(), this.#latest + 1);
-      record = { id, createdAt: this.#latest, ...filled };
-      await writeAtomic(join(inside, 'file.json'), `${JSON.stringify(record, null, 2)}\n`);
+      return { id, createdAt: this.#latest, ...filled };
     });
-    this.#files.set(id, record!);
-    return record!;
+    const file = value as FileRecord;
+    this.#files.set(id, file);
+    return file;
   }
 
+  /** Whether there was one. */
   async remove(id: string): Promise<boolean> {
     const file = this.#files.get(id);
     if (!file) return false;
-    // Renamed first: half a file must never look like a whole one.
-    const doomed = join(this.folder, `.${id}.gone`);
-    try {
-      await rename(join(this.folder, id), doomed);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
+    await this.#records.remove(id);
     this.#files.delete(id);
     this.#gone.set(id, file.createdAt);
     for (const oldest of [...this.#gone.keys()].slice(0, -mostGone)) this.#gone.delete(oldest);
-    await rm(doomed, { recursive: true, force: true });
     return true;
   }
 

@@ -1,18 +1,18 @@
 // Reads a multipart upload as it comes in: one file, handed on in chunks, and a few short fields.
 //
-// Whatever is wrong with it is the caller's mistake and ends as one ApiError; what was saved by then is for the caller
-// of receiveUpload to throw away, because `save` rejects too.
+// A malformed upload is the client's mistake and ends as one ApiError. `save` rejects with it, so what was saved by then
+// is for the caller of receiveUpload to throw away.
 import { Readable } from 'node:stream';
 import { Busboy, type BusboyFileStream } from '@fastify/busboy';
 import { ApiError, badRequest } from '../http/errors.js';
 
 const limits = { fields: 20, fieldSize: 4096, parts: 25, headerPairs: 20, headerSize: 8192 };
-// All of a form but its file.
+// Bytes of a form without its file.
 const mostOther = 2 ** 20;
 
 export interface Upload {
   fields: ReadonlyMap<string, string>;
-  /** As the caller calls it: never a path. */
+  /** The client's name for it, never a path. */
   filename: string;
   bytes: number;
 }
@@ -52,7 +52,7 @@ export async function receiveUpload(
     fields.set(name, value);
   });
   parser.on('file', (name, stream, filename) => {
-    stream.on('error', () => {}); // the parser tells the same
+    stream.on('error', () => {}); // the parser emits the same error
     if (name !== 'file' || file) {
       stream.resume();
       const what = file ? "There is more than one file: send one, in the field 'file'" : `'${name}' is not expected`;
@@ -79,7 +79,8 @@ export async function receiveUpload(
   } catch (error) {
     file?.stream.destroy(error as Error);
     await saving?.catch(() => {});
-    throw error instanceof ApiError || isOurs(error) ? error : badRequest(`The form cannot be read: ${reason(error)}.`);
+    if (error instanceof SaveFailure) throw error.cause;
+    throw error instanceof ApiError ? error : badRequest(`The form cannot be read: ${reason(error)}.`);
   }
 }
 
@@ -91,7 +92,7 @@ function parserOf(contentType: string, mostBytes: number): InstanceType<typeof B
   }
 }
 
-/** Not by `pipeline`: the parser says 'finish' by itself, in ways that leave a pipeline waiting for good. */
+/** Without `pipeline`, which never settles where busboy emits 'finish' before the body ends. */
 function parsed(body: Readable, parser: InstanceType<typeof Busboy>): Promise<void> {
   return new Promise<void>((resolve, reject) => {
     parser.once('finish', resolve);
@@ -110,22 +111,31 @@ async function saved(
   save: (chunks: AsyncIterable<Uint8Array>) => Promise<void>,
 ): Promise<number> {
   let bytes = 0;
+  let cutOff = false;
   async function* counted(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
-      bytes += chunk.length;
-      yield chunk;
+    try {
+      for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+        bytes += chunk.length;
+        yield chunk;
+      }
+    } catch (error) {
+      cutOff = true;
+      throw error;
     }
   }
-  await save(counted());
+  try {
+    await save(counted());
+  } catch (error) {
+    throw cutOff ? error : new SaveFailure('the file cannot be stored', { cause: error });
+  }
   return bytes;
 }
 
+/** A failure of `save`, such as a full disk: not the caller's mistake. */
+class SaveFailure extends Error {}
+
 const tooLarge = (most: number): ApiError =>
   new ApiError(413, `The file is larger than ${most} bytes.`, { param: 'file', code: 'file_too_large' });
-
-// A full disk is not the caller's mistake: such errors name the file and carry the system's own as their cause.
-const isOurs = (error: unknown): boolean =>
-  error instanceof Error && (error.cause as NodeJS.ErrnoException | undefined)?.syscall !== undefined;
 
 const reason = (error: unknown): string =>
   error instanceof Error && error.message !== '' ? error.message.replace(/\.$/, '') : 'it ended early';
@@ -133,7 +143,7 @@ const reason = (error: unknown): string =>
 /** Half a character, which no URL and no UTF-8 can hold, becomes U+FFFD. */
 export const wellFormed = (text: string): string => Buffer.from(text).toString();
 
-/** The last part of whatever path it claims to be, without control characters. */
+/** The last part of a path, without control characters. */
 function plainName(given: string | undefined): string {
   const last = wellFormed(given ?? '')
     .split(/[/\\]/)

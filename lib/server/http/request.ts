@@ -1,4 +1,4 @@
-// Facts of the request at hand that rooms need.
+// Facts of the request at hand that routes need.
 import type { Context } from 'hono';
 import { newId } from '../ids.js';
 import type { RequestFacts } from '../openai/generation.js';

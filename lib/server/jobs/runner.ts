@@ -1,50 +1,51 @@
 // Runs jobs: reads their data, then trains one at a time on each device, in the order in which they were queued.
 //
-// The record on the disk says what is to be done, so a process that starts looks through the records and goes on. Each
-// beginning is counted there before anything is done: a job that takes its process with it is not begun for ever.
+// Stored records say what is to be done: a process that starts continues from them. A start is counted in the record
+// before any work, so that a job which ends its process is not started for ever.
+import { resolve as absolute } from 'node:path';
 import type { Device } from '../../core/device.js';
-import { listCheckpoints } from '../../train/checkpoint.js';
 import type { ServedModel, ServerContext } from '../context.js';
+import type { ServerData } from '../data.js';
 import { badRequest } from '../http/errors.js';
+import { addStateEvents } from './messages.js';
 import { JobFailure, withoutFolders } from './settings.js';
-import { isOver, type JobRecord, places } from './store.js';
-import { tellRecord } from './telling.js';
-import { type JobRooms, trainJob, validateJob } from './training.js';
+import { isOver, type JobRecord, parts } from './store.js';
+import { storedSteps, trainJob, validateJob } from './training.js';
 
 interface Running {
   job: JobRecord;
   controller: AbortController;
   done: Promise<void>;
-  /** For the estimate: when the first step of this process ended, and which it was. */
+  /** First step of this process and its time, for the estimate. */
   first?: { step: number; at: number };
   latest?: { step: number; steps: number; at: number };
 }
 
-// A process may end for reasons of its own once or twice.
+// Once or twice, a process may end for reasons that are not the job's.
 const mostStarts = 3;
 
 export class JobRunner {
   readonly #running = new Map<Device, Running>();
   readonly #reading = new Map<string, AbortController>();
-  /** Jobs whose end could not be written: the next process may have more luck. */
-  readonly #stuck = new Set<JobRecord>();
+  /** Jobs left to another process: one that works on them, or the next one where their end could not be stored. */
+  readonly #left = new Set<JobRecord>();
   #readers: Promise<void> = Promise.resolve();
   #closed = false;
 
   constructor(
     private readonly context: ServerContext,
-    private readonly rooms: JobRooms,
+    private readonly data: ServerData,
   ) {}
 
-  /** Goes on with whatever an earlier process left. */
+  /** Continues the jobs of earlier processes. */
   async start(): Promise<void> {
-    const { store, models } = this.rooms;
-    for (const job of store.all) {
+    const { jobs, models } = this.data;
+    for (const job of jobs.all) {
       try {
         await models.serve(job);
-        if (!store.isTidy(job.id)) await tellRecord(await store.events(job.id), job);
+        if (!(await jobs.isTidy(job))) await addStateEvents(jobs.events(job.id), job);
       } catch (error) {
-        this.#log(job, error, 'what a job left cannot be taken up');
+        this.#log(job, error, 'job cannot be continued');
       }
       if (isOver(job)) await this.#tidy(job);
       else if (!this.context.models.has(job.base)) {
@@ -96,7 +97,7 @@ export class JobRunner {
     this.#pump();
   }
 
-  /** Milliseconds since 1970; undefined as long as nothing is known. */
+  /** Milliseconds since 1970; undefined before the second step of this process. */
   estimatedFinish(job: JobRecord): number | undefined {
     const { first, latest } = this.#runningJob(job) ?? {};
     if (job.status !== 'running' || !first || !latest || latest.step === first.step) return undefined;
@@ -104,7 +105,7 @@ export class JobRunner {
     return latest.at + each * (latest.steps - latest.step);
   }
 
-  /** Stops what runs, with a checkpoint; the next process goes on from there. */
+  /** Stops running jobs, each with a checkpoint from which the next process continues. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const controller of this.#reading.values()) controller.abort(new Error('the server was closed'));
@@ -117,7 +118,7 @@ export class JobRunner {
     return [...this.#running.values()].find((running) => running.job === job);
   }
 
-  /** Whether there was something to stop, which then tidies up by itself. */
+  /** Stops the work on a job, which then tidies up by itself. False if there is none. */
   #stop(job: JobRecord): boolean {
     const controllers = [this.#reading.get(job.id), this.#runningJob(job)?.controller];
     const busy = controllers.filter((controller) => controller !== undefined);
@@ -125,14 +126,14 @@ export class JobRunner {
     return busy.length > 0;
   }
 
-  /** `then` is called at once when the record is changed, before that is told. */
+  /** `then` is called as soon as the record is changed, before its events. */
   async #change(job: JobRecord, change: () => Partial<JobRecord>, then?: () => void): Promise<void> {
-    await this.rooms.store.update(job, change);
+    await this.data.jobs.update(job, change);
     then?.();
-    await tellRecord(await this.rooms.store.events(job.id), job);
+    await addStateEvents(this.data.jobs.events(job.id), job);
   }
 
-  /** One file after the other, so that many jobs don't hold the event loop together. */
+  /** Jobs are read one after the other, so that many of them don't block the event loop together. */
   #read(job: JobRecord): void {
     const controller = new AbortController();
     const { signal } = controller;
@@ -143,7 +144,7 @@ export class JobRunner {
           signal.throwIfAborted();
           return {};
         });
-        await validateJob(this.rooms, job, this.context.models.get(job.base)!, signal);
+        await validateJob(this.data, job, this.context.models.get(job.base)!, signal);
       });
       this.#reading.delete(job.id);
       if (isOver(job)) await this.#tidy(job);
@@ -153,10 +154,14 @@ export class JobRunner {
 
   #pump(): void {
     if (this.#closed) return;
-    const waiting = this.rooms.store.all.filter(
-      (job) => (job.status === 'queued' || job.status === 'running') && !job.paused && !this.#stuck.has(job),
+    const waiting = this.data.jobs.all.filter(
+      (job) =>
+        (job.status === 'queued' || job.status === 'running') &&
+        !job.paused &&
+        !this.#left.has(job) &&
+        !this.#reading.has(job.id), // its lease is released after its last event
     );
-    // What an earlier process had begun comes first.
+    // Jobs that an earlier process had started come first.
     waiting.sort((a, b) => Number(b.status === 'running') - Number(a.status === 'running') || a.queuedAt - b.queuedAt);
     for (const job of waiting) {
       const served = this.context.models.get(job.base);
@@ -176,14 +181,14 @@ export class JobRunner {
     const { job, controller } = running;
     const { log } = this.context;
     await this.#attempt(job, controller.signal, async () => {
-      const [newest] = await listCheckpoints(this.rooms.store.path(job.id, places.run));
-      await this.#begin(job, newest?.step ?? 0, () => {
+      const [newest = 0] = await storedSteps(this.data.jobs.blobs(job.id));
+      await this.#begin(job, newest, () => {
         if (job.paused || isOver(job)) controller.abort(new Error('the job was stopped'));
         controller.signal.throwIfAborted();
         return { status: 'running' };
       });
       log.info({ job: job.id, model: job.base }, 'training');
-      await trainJob(this.rooms, job, served, controller.signal, ({ step, steps }) => {
+      await trainJob(this.data, job, served, controller.signal, ({ step, steps }) => {
         running.latest = { step, steps, at: Date.now() };
         running.first ??= running.latest;
       });
@@ -192,7 +197,7 @@ export class JobRunner {
     if (isOver(job)) await this.#tidy(job);
   }
 
-  /** Counts a beginning, from the checkpoint of step `reached`. @throws JobFailure where there were too many. */
+  /** Counts a start from the checkpoint of step `reached`. @throws JobFailure where there were too many. */
   async #begin(job: JobRecord, reached: number, change: () => Partial<JobRecord>): Promise<void> {
     await this.#change(job, () => {
       const starts = reached > (job.reached ?? 0) ? 1 : (job.starts ?? 0) + 1;
@@ -207,50 +212,54 @@ export class JobRunner {
     );
   }
 
-  /** Whatever goes wrong here is the job's end, never the server's; but a stop is no failure. */
+  /** Failures of `work` end the job, never the server; a stop is no failure. */
   async #attempt(job: JobRecord, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     try {
-      await work();
+      await using lease = await this.data.jobs.lease(job.id);
+      if (lease) await work();
+      else this.#left.add(job);
     } catch (error) {
       if (!signal.aborted) await this.#fail(job, error);
       else if (error !== signal.reason) this.#log(job, error, 'job did not stop in order');
     }
     if (!signal.aborted || isOver(job)) return;
-    await this.rooms.store
+    await this.data.jobs
       .update(job, () => ({ starts: 0 }))
       .catch((error: unknown) => this.#log(job, error, 'job cannot be written'));
   }
 
   async #fail(job: JobRecord, error: unknown): Promise<void> {
     this.#log(job, error, 'job failed');
-    const { models, settings, dataDir } = this.context;
-    const roots = [dataDir, settings.adapters, models.get(job.base)?.model.path].filter((root) => root !== undefined);
-    const message = withoutFolders(error instanceof Error ? error.message : String(error), roots);
+    const { models, settings } = this.context;
+    const roots = [settings.dataDir, settings.adapters, models.get(job.base)?.model.path];
+    const folders = roots.filter((root) => root !== undefined).map((root) => absolute(root));
+    const message = withoutFolders(error instanceof Error ? error.message : String(error), folders);
     const { code, param } = error instanceof JobFailure ? error : { code: 'training_failed', param: null };
     try {
       await this.#change(job, () =>
         isOver(job) ? {} : { status: 'failed', finishedAt: Date.now(), paused: false, error: { code, message, param } },
       );
     } catch (unwritten) {
-      this.#stuck.add(job);
+      this.#left.add(job);
       this.#log(job, unwritten, 'job cannot be written');
     }
   }
 
-  /** Removes what only an unfinished job needs; of one that did not succeed, its result too. */
+  /** Removes what only an unfinished job needs, and the result of one that did not succeed. */
   async #tidy(job: JobRecord): Promise<void> {
-    const { store, files } = this.rooms;
-    if (store.isTidy(job.id)) return;
+    const { jobs, files } = this.data;
+    const blobs = jobs.blobs(job.id);
     try {
-      await tellRecord(await store.events(job.id), job);
+      if (await jobs.isTidy(job)) return;
+      await addStateEvents(jobs.events(job.id), job);
       if (job.status !== 'succeeded') {
         await this.context.models.get(job.base)?.adapters.unload(job.name);
-        await store.removePart(job.id, places.adapter);
+        await blobs.remove(parts.adapter);
         await files.remove(job.resultFile);
       }
-      const { run, training, validation, start } = places;
-      // The training data last: whether it is there tells whether all of this was done.
-      for (const part of [run, start, validation, training]) await store.removePart(job.id, part);
+      const { run, training, validation, start } = parts;
+      // The training data last: without it, all of this was done.
+      for (const part of [run, start, validation, training]) await blobs.remove(part);
     } catch (error) {
       this.#log(job, error, 'job cannot be tidied up');
     }

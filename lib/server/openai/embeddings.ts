@@ -7,8 +7,8 @@ import { jsonBody } from '../http/body.js';
 import { badRequest } from '../http/errors.js';
 import { requestFacts } from '../http/request.js';
 import { failedAs } from '../metrics.js';
+import { mapTexts } from './map-texts.js';
 import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
-import { sideBySide } from './side-by-side.js';
 
 const embeddingsBody = z.looseObject({
   model: z.string().min(1),
@@ -35,7 +35,7 @@ export function embeddingRoutes(context: ServerContext): Hono {
       inputs.push(await plainPrompt(resolved.model, input, given.length > 1 ? `input[${i}]` : 'input', most));
     }
     const { model, adapter, served } = resolved;
-    const vectors = await sideBySide(context, model, facts, inputs, async (ids, signal) => {
+    const vectors = await mapTexts(context, model, facts, inputs, async (ids, signal) => {
       const followed = context.metrics.follow(served.id, facts.since);
       try {
         const vector = await model.engine.embed(ids, { adapter, client: facts.client, signal });

@@ -3,7 +3,6 @@ import { type Context, Hono } from 'hono';
 import { adapterNamed } from '../adapter-names.js';
 import type { ServerContext } from '../context.js';
 import { ApiError } from '../http/errors.js';
-import { deleteTrained } from '../jobs/routes.js';
 
 interface ModelObject {
   id: string;
@@ -19,14 +18,14 @@ interface ModelObject {
 }
 
 export function modelRoutes(context: ServerContext): Hono {
-  const rooms = new Hono();
-  rooms.get('/models', async (c) => {
+  const routes = new Hono();
+  routes.get('/models', async (c) => {
     await context.ready;
     await Promise.all(Array.from(context.models.values(), ({ adapters }) => adapters.refresh()));
     return c.json({ object: 'list', data: listed(context) });
   });
   // Ids may hold slashes, percent-encoded or not.
-  rooms.get('/models/:id{.+}', async (c) => {
+  routes.get('/models/:id{.+}', async (c) => {
     const id = modelId(c);
     await context.ready;
     const known = listed(context).find((model) => model.id === id);
@@ -37,7 +36,7 @@ export function modelRoutes(context: ServerContext): Hono {
     const { contextLength } = served.model.decoder.config;
     return c.json(modelObject(id, (named?.entry ?? served).createdAt, named ? served.id : null, contextLength));
   });
-  rooms.delete('/models/:id{.+}', async (c) => {
+  routes.delete('/models/:id{.+}', async (c) => {
     const id = modelId(c);
     await context.ready;
     // Not loaded: one that is damaged can be deleted too.
@@ -51,7 +50,7 @@ export function modelRoutes(context: ServerContext): Hono {
     }
     const { name } = named.entry;
     const { adapters } = named.served;
-    const trained = context.dataDir !== undefined && (await deleteTrained(context, name));
+    const trained = (await context.data?.models.delete(name)) ?? false;
     if (!trained) await adapters.unload(name);
     const gone = trained || (await adapters.find(name)) === undefined;
     if (!gone) {
@@ -62,7 +61,7 @@ export function modelRoutes(context: ServerContext): Hono {
     }
     return c.json({ id, object: 'model', deleted: true });
   });
-  return rooms;
+  return routes;
 }
 
 const modelId = (c: Context): string => c.req.param('id') ?? '';

@@ -6,7 +6,7 @@ import type { Model } from '../../model.js';
 import type { Resolved, ServerContext } from '../context.js';
 import type { RequestFacts } from './generation.js';
 import { type CompletionLogprobs, completionLogprobs, joined } from './logprobs.js';
-import { sideBySide } from './side-by-side.js';
+import { mapTexts } from './map-texts.js';
 
 // Tokens that are written out in one turn of the event loop, each with its likeliest others.
 const together = 256;
@@ -20,7 +20,7 @@ export function promptLogprobs(
   top: number,
 ): Promise<CompletionLogprobs[]> {
   const { client } = facts;
-  return sideBySide(context, model, facts, prompts, async (ids, signal) =>
+  return mapTexts(context, model, facts, prompts, async (ids, signal) =>
     written(model, ids, await model.engine.score(ids, { adapter, client, signal, top })),
   );
 }

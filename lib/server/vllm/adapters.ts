@@ -1,14 +1,12 @@
 // POST /v1/load_lora_adapter and /v1/unload_lora_adapter, as vLLM has them. Only folders inside the server's own can be
 // loaded, links followed.
-import { realpath } from 'node:fs/promises';
-import { isAbsolute, join, relative, resolve } from 'node:path';
 import { Hono } from 'hono';
 import { z } from 'zod';
+import { insideRoots } from '../../lora/folder.js';
 import type { ServedModel, ServerContext } from '../context.js';
 import { jsonBody } from '../http/body.js';
 import { badRequest, notFound } from '../http/errors.js';
-import { isTrained } from '../jobs/routes.js';
-import { adapterRoot } from '../serving.js';
+import { adapterRoots } from '../models.js';
 
 // /metrics lists names with commas between them; a slash would make them paths.
 const adapterName = z.string().regex(/^[\w.:@-]{1,200}$/, 'expected 1 to 200 letters, digits, or . _ - : @');
@@ -32,13 +30,13 @@ export function adapterRoutes(context: ServerContext): Hono {
       if (context.models.has(name)) throw badRequest(`'lora_name': '${name}' is the name of a model.`, 'lora_name');
       const folder = await confined(context, served, path);
       const known = await served.adapters.find(name);
-      // A folder's own name answers before it is loaded, and may be loaded once all the same.
-      const found = known && !served.adapters.isGiven(name) && (await realpath(known.path)) === folder;
-      if (known && !found && !replace) {
+      // An adapter found by its folder's name is known before it is loaded, and may be loaded by that name once.
+      const found = await served.adapters.foundAt(name, folder);
+      if (known && found === undefined && !replace) {
         throw badRequest(`'lora_name': '${name}' is loaded already; 'load_inplace' replaces it.`, 'lora_name');
       }
       try {
-        await served.adapters.load(name, found ? known.path : folder, { replace: replace ?? false });
+        await served.adapters.load(name, found ?? folder, { replace: replace ?? false });
       } catch (error) {
         context.log.warn({ adapter: name, error: (error as Error).message }, 'adapter not loaded');
         throw badRequest(`'lora_path': ${reason(error, folder, path)}`, 'lora_path');
@@ -48,7 +46,7 @@ export function adapterRoutes(context: ServerContext): Hono {
     .post('/unload_lora_adapter', async (c) => {
       const { lora_name: name } = await jsonBody(c, context, unloadBody);
       await context.ready;
-      if (isTrained(context, name)) {
+      if (context.data?.models.owns(name)) {
         throw badRequest(
           `'lora_name': '${name}' was made by a job; DELETE /v1/models/${name} removes it.`,
           'lora_name',
@@ -79,17 +77,11 @@ async function baseOf(context: ServerContext, name: string | undefined): Promise
 
 /** @throws ApiError 400 where the path leads out of the server's adapter folders, or to nothing. */
 async function confined(context: ServerContext, served: ServedModel, path: string): Promise<string> {
-  const { settings, dataDir } = context;
-  const roots = [adapterRoot(settings, served.id), dataDir && join(dataDir, 'adapters')].filter(
-    (root) => root !== undefined,
-  );
+  const roots = adapterRoots(context.settings, served.id);
   if (roots.length === 0)
     throw badRequest("'lora_path': this server was started without an adapter folder.", 'lora_path');
-  for (const root of roots) {
-    const real = await realpath(resolve(root, path)).catch(() => undefined);
-    const inside = relative(await realpath(root).catch(() => root), real ?? root);
-    if (real !== undefined && inside !== '' && inside.split(/[/\\]/)[0] !== '..' && !isAbsolute(inside)) return real;
-  }
+  const folder = await insideRoots(roots, path);
+  if (folder !== undefined) return folder;
   throw badRequest(
     `'lora_path': ${JSON.stringify(path.slice(0, 200))} is no folder inside the server's adapter folder.`,
     'lora_path',

@@ -3,10 +3,12 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, 
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { FileStore, newId } from '../../../lib/server/files/store.js';
 import { mix } from '../../../lib/train/random.js';
+import { MemoryStore } from '../../store/memory.js';
 import { eventually } from '../../until.js';
 import { type Running, running } from '../running.js';
 import { expectValid } from '../specification.js';
@@ -110,16 +112,15 @@ describe('files', () => {
   });
 
   it('that expire leave the disk though nobody asks for them', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'helvetia-expiring-'));
-    const store = await FileStore.open(folder, () => {});
-    const file = await store.add(newId('file-'), async (content) => {
-      writeFileSync(content, 'x');
+    const store = new MemoryStore();
+    const files = await FileStore.open(store, () => {});
+    const file = await files.add(newId('file-'), async (save) => {
+      await save(Readable.from([Buffer.from('x')]));
       return { bytes: 1, filename: 'x', purpose: 'batch', expiresAt: Date.now() + 20 };
     });
     await new Promise((resolve) => setTimeout(resolve, 30));
-    await store.sweep();
-    expect(existsSync(join(folder, file.id))).toBe(false);
-    rmSync(folder, { recursive: true });
+    await files.sweep();
+    expect(await store.records('file').get(file.id)).toBeUndefined();
   });
 
   it('whose content is gone from the disk are not found', async () => {

@@ -1,25 +1,12 @@
 // What a process that died, or a disk that failed, leaves of jobs, and what the next one makes of it.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import {
-  appendFileSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { lockFolder } from '../../../lib/server/folder-lock.js';
-import { eventOf, JobEvents, lineOf } from '../../../lib/server/jobs/events.js';
+import { firstEvents } from '../../../lib/server/jobs/messages.js';
 import { withoutFolders } from '../../../lib/server/jobs/settings.js';
-import { copy, type JobRecord, JobStore, share } from '../../../lib/server/jobs/store.js';
-import { firstEvents } from '../../../lib/server/jobs/telling.js';
-import { processed } from '../../processor-time.js';
+import { type JobRecord, JobStore } from '../../../lib/server/jobs/store.js';
+import { FolderStore } from '../../../lib/store/folder.js';
+import { MemoryStore } from '../../store/memory.js';
 import { modelId, running } from '../running.js';
 import { jobServer, long, quick, rows } from './server.js';
 
@@ -143,91 +130,62 @@ describe('a job whose process dies', () => {
   });
 });
 
-describe('a disk that fails', () => {
-  it('leaves no event in memory that is not on the disk, and does not end the log', async () => {
-    const folder = join(scratch(), 'job');
-    mkdirSync(folder);
-    const path = join(folder, 'events.jsonl');
-    const log = await JobEvents.open(path, 'ftjob-x');
-    await log.add('a', 'first');
-    renameSync(folder, `${folder}.away`);
-    await expect(log.add('b', 'second')).rejects.toThrow(/ENOENT/);
-    expect(log.get('b')).toBeUndefined();
-    renameSync(`${folder}.away`, folder);
-    appendFileSync(path, '{"half": '); // as a full disk leaves it
-    await Promise.all([log.add('b', 'second'), log.add('b', 'second'), log.add('c', 'third')]);
-    const messages = ['first', 'second', 'third'];
-    expect(log.all.map(({ message }) => message)).toEqual(messages);
-    expect((await JobEvents.open(path, 'ftjob-x')).all.map(({ message }) => message)).toEqual(messages);
-  });
-
+describe('a store that fails', () => {
   it('leaves records as they were', async () => {
-    const store = await JobStore.open(scratch(), () => {});
-    const job = await store.create(bare('ftjob-a'), firstEvents(bare('ftjob-a')), async () => {});
-    renameSync(store.path('ftjob-a'), store.path('away'));
-    await expect(store.update(job, () => ({ status: 'running' }))).rejects.toThrow(/no such file/);
+    const folder = scratch();
+    const store = await FolderStore.open(folder, () => {});
+    const jobs = await JobStore.open(store, () => {});
+    const job = await jobs.create(bare('ftjob-a'), firstEvents(bare('ftjob-a')), async () => {});
+    const home = join(folder, 'jobs', 'ftjob-a');
+    renameSync(home, `${home}-away`);
+    await expect(jobs.update(job, () => ({ status: 'running' }))).rejects.toThrow(/no such file/);
     expect(job.status).toBe('queued');
-    renameSync(store.path('away'), store.path('ftjob-a'));
-    await store.update(job, () => ({ status: 'running' }));
+    renameSync(`${home}-away`, home);
+    await jobs.update(job, () => ({ status: 'running' }));
     expect(job.status).toBe('running');
     await expect(
-      store.update(job, () => {
+      jobs.update(job, () => {
         throw new Error('not now');
       }),
     ).rejects.toThrow('not now');
-    expect((await JobStore.open(store.folder, () => {})).get('ftjob-a')).toEqual(job);
+    expect((await JobStore.open(store, () => {})).get('ftjob-a')).toEqual(job);
+    await store.close();
   });
 
   it('leaves nothing of a job that could not be created, and no two of one time', async () => {
-    const store = await JobStore.open(scratch(), () => {});
-    const failing = store.create(bare('ftjob-f'), [], async () => Promise.reject(new Error('full')));
+    const store = new MemoryStore();
+    const jobs = await JobStore.open(store, () => {});
+    const failing = jobs.create(bare('ftjob-f'), [], async () => Promise.reject(new Error('full')));
     await expect(failing).rejects.toThrow('full');
-    expect(store.all).toEqual([]);
-    expect(existsSync(store.path('ftjob-f'))).toBe(false);
+    expect(jobs.all).toEqual([]);
+    expect(await store.records('job').get('ftjob-f')).toBeUndefined();
     const ids = ['ftjob-1', 'ftjob-2', 'ftjob-3'];
-    await Promise.all(
-      ids.map((id, n) => store.create(bare(id), [], () => new Promise((done) => setTimeout(done, 30 - 10 * n)))),
-    );
-    expect(new Set(store.all.map(({ createdAt }) => createdAt)).size).toBe(3);
-    expect(store.all.map(({ id }) => id)).toEqual(ids);
+    const turns = [2, 1, 0]; // the first takes longest
+    const later = async (n: number): Promise<void> => {
+      for (let i = 0; i < n; i++) await new Promise(setImmediate);
+    };
+    await Promise.all(ids.map((id, n) => jobs.create(bare(id), [], () => later(turns[n]!))));
+    expect(new Set(jobs.all.map(({ createdAt }) => createdAt)).size).toBe(3);
+    expect(jobs.all.map(({ id }) => id)).toEqual(ids);
   });
 });
 
-describe('logs', () => {
-  it('of many events are read in short stretches, and forgotten once their jobs are over', async () => {
-    const store = await JobStore.open(scratch(), () => {});
-    const ids = Array.from({ length: 12 }, (_, n) => `ftjob-${n}`);
-    for (const id of ids)
-      await store.create({ ...bare(id), status: 'succeeded' }, firstEvents(bare(id)), async () => {});
-    const [first] = ids as [string];
-    const step = (n: number) => lineOf(eventOf(first, `step:${n}`, `Step ${n}`, { data: { step: n } }));
-    writeFileSync(store.path(first, 'events.jsonl'), Array.from({ length: 50_000 }, (_, n) => step(n)).join(''));
-    let ticks = 0;
-    const timer = setInterval(() => ticks++, 1);
-    const before = processed();
-    const log = await store.events(first);
-    const took = processed() - before;
-    clearInterval(timer);
-    expect(ticks).toBeGreaterThan(took / 40);
-    expect(log.all).toHaveLength(50_000);
-    expect(log.get('step:49999')).toMatchObject({ message: 'Step 49999' });
-    expect(await store.events(first)).toBe(log);
-    for (const id of ids) await store.events(id);
-    expect(await store.events(first)).not.toBe(log);
-  });
-});
-
-describe('what is shared', () => {
-  it('is a file of its own where a link or the file of others was given', async () => {
-    const folder = scratch();
-    const at = (name: string) => join(folder, name);
-    writeFileSync(at('real'), 'weights');
-    symlinkSync(at('real'), at('link'));
-    await share(at('link'), at('shared'));
-    expect(lstatSync(at('shared')).isSymbolicLink()).toBe(false);
-    await copy(at('link'), at('copied'));
-    writeFileSync(at('real'), 'changed');
-    expect(readFileSync(at('copied'), 'utf8')).toBe('weights');
+describe('two processes over one store', () => {
+  it('lose no change of the other: one that was second is made again from what it finds', async () => {
+    const store = new MemoryStore();
+    const first = await JobStore.open(store, () => {});
+    const job = await first.create(bare('ftjob-a'), [], async () => {});
+    const second = await JobStore.open(store, () => {});
+    await first.update(job, () => ({ paused: true }));
+    const seen: boolean[] = [];
+    const same = second.get('ftjob-a')!;
+    await second.update(same, () => {
+      seen.push(same.paused);
+      return { longestRow: 5 };
+    });
+    expect(seen).toEqual([false, true]);
+    expect(same).toMatchObject({ paused: true, longestRow: 5 });
+    expect((await store.records('job').get('ftjob-a'))!.value).toEqual(same);
   });
 });
 
@@ -238,36 +196,6 @@ describe('the data folder', () => {
     await expect(running({ dataDir: folder, logger: false })).rejects.toThrow(/another server uses this data folder/);
     await first[Symbol.asyncDispose]();
     await using _ = await running({ dataDir: folder });
-  });
-
-  it('is free again when its server is killed', async () => {
-    const folder = scratch();
-    const path = join(folder, '.lock');
-    const listen = `require('net').createServer().listen(${JSON.stringify(path)}, () => console.log('taken'))`;
-    const other = spawn(process.execPath, ['-e', listen], { stdio: ['ignore', 'pipe', 'inherit'] });
-    await once(other.stdout, 'data');
-    await expect(lockFolder(folder, () => {})).rejects.toThrow(/another server/);
-    other.kill('SIGKILL');
-    await once(other, 'exit');
-    expect(existsSync(path)).toBe(true);
-    const takers = await Promise.allSettled(Array.from({ length: 5 }, () => lockFolder(folder, () => {})));
-    const taken = takers.flatMap((taker) => (taker.status === 'fulfilled' ? [taker.value] : []));
-    expect(taken).toHaveLength(1);
-    await taken[0]!.release();
-    await (await lockFolder(folder, () => {})).release();
-  });
-
-  it('may have a long path', async () => {
-    const folder = join(scratch(), 'a-long-name'.repeat(12));
-    mkdirSync(folder);
-    const warnings: string[] = [];
-    const lock = await lockFolder(folder, (warning) => void warnings.push(warning));
-    if (process.platform === 'linux') {
-      expect(warnings).toEqual([]);
-      await expect(lockFolder(folder, () => {})).rejects.toThrow(`${folder}: another server`);
-    }
-    await lock.release();
-    await (await lockFolder(folder, () => {})).release();
   });
 
   it('is not named to those who read errors', () => {

@@ -1,5 +1,5 @@
 // Fine-tuning jobs, by the official client: the whole life of a job.
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FineTuningJob } from 'openai/resources/fine-tuning';
 import { describe, expect, it } from 'vitest';
@@ -163,6 +163,24 @@ describe('a supervised job', () => {
     expect(await at().client.models.delete(name)).toEqual({ id: name, object: 'model', deleted: true });
     expect(existsSync(folder)).toBe(false);
     await expect(at().client.models.retrieve(second.fine_tuned_model!)).rejects.toMatchObject({ status: 404 });
+  });
+
+  it('goes on from an adapter in a folder, of which it has a copy', async () => {
+    const first = await over((await create(rows(8))).id);
+    const folder = join(dataDir, 'adapters', modelId, 'own');
+    cpSync(join(dataDir, 'jobs', first.id, 'adapter'), folder, { recursive: true });
+    const { id } = await at().client.fineTuning.jobs.create({
+      model: 'own',
+      training_file: await upload(rows(40)),
+      hyperparameters: { n_epochs: 50, batch_size: 1 },
+    });
+    await at().client.fineTuning.jobs.pause(id);
+    for (const name of ['adapter_config.json', 'adapter_model.safetensors']) {
+      const [given, copied] = [join(folder, name), join(dataDir, 'jobs', id, 'start', name)];
+      expect(readFileSync(copied).equals(readFileSync(given))).toBe(true);
+      expect(statSync(copied).ino).not.toBe(statSync(given).ino);
+    }
+    await at().client.fineTuning.jobs.cancel(id);
   });
 
   it('is what preferences after it are measured against', async () => {

@@ -12,9 +12,9 @@ import type { ServedModelOptions, ServerSettings } from './options.js';
 
 export class Models {
   readonly byId = new Map<string, ServedModel>();
-  /** Those that were loaded here, and are disposed of here. */
+  /** Models loaded here, to be disposed of here. */
   readonly #own: Model[] = [];
-  /** The models that adapters were found to fit, where their configs do not say. */
+  /** Base models of adapters whose configs name none, found by loading them. */
   readonly #bases = new Map<string, ServedModel>();
 
   constructor(
@@ -33,7 +33,7 @@ export class Models {
     const model = typeof given === 'string' ? await this.#open(given, signal) : given;
     const name = id ?? model.name;
     if (this.byId.has(name)) throw new Error(`createServer: two models are called '${name}': give one another 'id'`);
-    // A model that was handed in may be in use already; its engine is its owner's, unless options are given.
+    // A loaded model that was passed in may be in use: its engine stays as its owner configured it, unless options are given.
     if (typeof given === 'string' || Object.keys(settings.engine).length > 0) model.configureEngine(settings.engine);
     const adapters = new AdapterFolder(
       { loadAdapter: (folder) => loadAdapter(model, folder) },
@@ -46,7 +46,7 @@ export class Models {
     this.byId.set(name, { id: name, model, adapters, createdAt: Math.floor(Date.now() / 1000) });
     const milliseconds = Math.round(performance.now() - started);
     const device = String(model.decoder.device);
-    // Only where the choice was made here: who hands a model in has chosen its device.
+    // Only where the device was chosen here.
     const chosen = typeof given === 'string' && settings.device === 'auto';
     const why = chosen && device === 'cpu' ? { why: whyCpu() } : {};
     this.log.info({ model: name, dtype: model.dtype, device, ...why, milliseconds }, 'loaded');
@@ -81,7 +81,7 @@ export class Models {
     );
   }
 
-  /** Whole names come first: those of fine-tuned models have colons of their own. */
+  /** Whole names come first: names of fine-tuned models contain colons. */
   async #wholeName(name: string, signal: AbortSignal | undefined): Promise<Resolved | undefined> {
     let failure: unknown;
     const before = this.#bases.get(name);
@@ -150,7 +150,7 @@ async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
   throw new RangeError(`the adapter's rank is ${rank}, more than the engine's maxLoraRank of ${maxLoraRank}`);
 }
 
-/** Whether an adapter's config means this model: by the name it is served by, or that it was loaded by. */
+/** Whether `base` in an adapter's config is this model, by its served name or its own. */
 function isNamed(id: string, model: Model, base: string): boolean {
   return base === id || base === model.name || basename(base) === basename(model.path);
 }
@@ -161,7 +161,13 @@ export function adapterRoot({ adapters, dataDir }: ServerSettings, id: string): 
   return dataDir === undefined ? undefined : join(absolute(dataDir), 'adapters', safeName(id));
 }
 
-/** A model's name as a folder's: what is no letter or digit becomes `-`, and a hash keeps two names apart. */
+/** The folders in which adapters for this model may be loaded by path. */
+export function adapterRoots(settings: ServerSettings, id: string): string[] {
+  const shared = settings.dataDir === undefined ? undefined : join(absolute(settings.dataDir), 'adapters');
+  return [adapterRoot(settings, id), shared].filter((root) => root !== undefined);
+}
+
+/** A model's name as a folder's name: other characters become `-`, and a hash keeps two such names apart. */
 export function safeName(id: string): string {
   const plain = id
     .replace(/[^\w.-]+/g, '-')

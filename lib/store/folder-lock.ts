@@ -1,5 +1,5 @@
 // A lock on a folder that ends with the process that holds it: a socket in the folder on which that process listens.
-// Nobody answers on what a killed process left, so it is taken over.
+// The socket of a killed process gives no answer, and is taken over.
 //
 // The socket is made under a name of its own and linked to the lock's, which fails if there is one already: of two
 // processes that start together, one gets it.
@@ -12,13 +12,13 @@ export interface FolderLock {
   release(): Promise<void>;
 }
 
-// Systems take no longer addresses, or cut them off. Linux has a short one for an open folder.
+// Systems refuse longer addresses of sockets, or cut them off. On Linux an open folder has a short path.
 const mostAddress = 100;
 
 /**
  * Takes the folder for this process, and for one caller in it.
  *
- * @throws Error if somebody else has it.
+ * @throws Error if another holder has it.
  */
 export async function lockFolder(folder: string, warn: (message: string) => void): Promise<FolderLock> {
   const opened = process.platform === 'linux' && folder.length > mostAddress - 30 ? await open(folder) : undefined;
@@ -52,7 +52,7 @@ async function locked(short: string, folder: string, warn: (message: string) => 
   try {
     while (!(await linked(own, path))) {
       if (await answers(path)) throw inUse(folder);
-      // Out of the way under another name first: meanwhile somebody else may have taken the lock over.
+      // Renamed before it is removed: another process may have taken the lock over meanwhile.
       const stale = `${own}-stale`;
       await rename(path, stale).catch(() => {});
       if (await answers(stale)) {

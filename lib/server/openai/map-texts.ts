@@ -1,19 +1,18 @@
-// What one request asks of the engine for each of its texts, some at a time: the rest wait their turn here, and the queue
-// stays open for others.
+// Concurrent work on the texts of one request, bounded so that the engine's queue stays open for other clients.
 import type { Model } from '../../model.js';
 import type { ServerContext } from '../context.js';
 import type { RequestFacts } from './generation.js';
 
-// As many as a step takes side by side.
+// As many as one step of the engine takes.
 const mostAtOnce = 8;
 
 /**
- * The results of `work` for each of `texts`, of token ids, in their order; never more at once than an idle engine holds.
- * The first failure, a client that leaves and a closing server end all of them, by the signal that `work` gets.
+ * Maps `texts`, of token ids, to the results of `work`, in order; never more at once than an idle engine holds. The first
+ * failure, a client that leaves or a closing server aborts all of them, by the signal that `work` gets.
  *
  * @throws (as a rejection) the first failure, once all have ended.
  */
-export async function sideBySide<T>(
+export async function mapTexts<T>(
   context: ServerContext,
   { engine }: Model,
   facts: RequestFacts,

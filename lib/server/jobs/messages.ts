@@ -1,14 +1,14 @@
 // What the events of a job say.
 //
-// Each change of a job is first written to its record. The events that tell of it follow from the record, so that a
-// process that died between the two, or could not write, is made up for by telling the record again.
+// A change of a job is stored in its record first. Events of the job's states follow from the record, so that missing ones
+// are emitted again after a crash or a failed write.
 import { evalName } from '../../train/figures.js';
 import type { TrainStep } from '../../train/loop.js';
 import { figuresOf, type MethodName, methods } from '../../train/methods/index.js';
 import { type EventDetails, eventOf, type JobEvent, type JobEvents } from './events.js';
 import type { JobRecord } from './store.js';
 
-/** Those that a job begins with. */
+/** The events of a new job. */
 export function firstEvents({ id, integrations }: Pick<JobRecord, 'id' | 'integrations'>): JobEvent[] {
   const events = [eventOf(id, 'created', `Created fine-tuning job: ${id}`)];
   if (integrations.length > 0) {
@@ -18,25 +18,25 @@ export function firstEvents({ id, integrations }: Pick<JobRecord, 'id' | 'integr
   return events;
 }
 
-/** Tells whatever the record says and the events don't yet. */
-export async function tellRecord(events: JobEvents, job: JobRecord): Promise<void> {
+/** Appends the events that follow from the record; those that are there are kept once. */
+export async function addStateEvents(events: JobEvents, job: JobRecord): Promise<void> {
   const { status, longestRow, pausedAt, resumedAt } = job;
-  const told: [key: string, message: string, details?: EventDetails][] = [];
-  if (longestRow !== undefined) told.push(['queued', 'Files validated, moving job to queued state']);
-  if (status === 'running') told.push(['started', 'Fine-tuning job started']);
-  if (pausedAt !== undefined) told.push([`paused:${pausedAt}`, 'The job has been paused']);
-  if (resumedAt !== undefined) told.push([`resumed:${resumedAt}`, 'The job has been resumed']);
+  const states: [key: string, message: string, details?: EventDetails][] = [];
+  if (longestRow !== undefined) states.push(['queued', 'Files validated, moving job to queued state']);
+  if (status === 'running') states.push(['started', 'Fine-tuning job started']);
+  if (pausedAt !== undefined) states.push([`paused:${pausedAt}`, 'The job has been paused']);
+  if (resumedAt !== undefined) states.push([`resumed:${resumedAt}`, 'The job has been resumed']);
   if (status === 'succeeded') {
-    told.push(['model', `New fine-tuned model created: ${job.name}`]);
-    told.push(['succeeded', 'The job has successfully completed']);
+    states.push(['model', `New fine-tuned model created: ${job.name}`]);
+    states.push(['succeeded', 'The job has successfully completed']);
   }
-  if (status === 'failed') told.push(['failed', `The job failed: ${job.error?.message}`, { level: 'error' }]);
-  if (status === 'cancelled') told.push(['cancelled', 'The job has been cancelled']);
-  for (const [key, message, details] of told) if (!events.get(key)) await events.add(key, message, details);
+  if (status === 'failed') states.push(['failed', `The job failed: ${job.error?.message}`, { level: 'error' }]);
+  if (status === 'cancelled') states.push(['cancelled', 'The job has been cancelled']);
+  for (const [key, message, details] of states) await events.add(key, message, details);
 }
 
-/** The step's event. The figures of the method lie in it by their names on the wire. */
-export async function tellStep(events: JobEvents, method: MethodName, step: TrainStep): Promise<void> {
+/** Appends the event of a training step, with the method's figures by their names on the wire. */
+export async function addStepEvent(events: JobEvents, method: MethodName, step: TrainStep): Promise<void> {
   const { loss, evalLoss } = step;
   const own = figuresOf(methods[method]);
   const valued: Readonly<Record<string, unknown>> = { ...step };

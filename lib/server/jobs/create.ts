@@ -1,0 +1,164 @@
+// Creates a fine-tuning job: checks the request against the models and files of the server, then stores its record with
+// all that it learns from and starts with.
+import { randomInt } from 'node:crypto';
+import { join } from 'node:path';
+import { matches } from '../../lora/config.js';
+import { adapterFiles, copyAdapter } from '../../lora/folder.js';
+import type { Draft } from '../../store/store.js';
+import { defaultMethod } from '../../train/methods/index.js';
+import { adapterNamed, type NamedAdapter } from '../adapter-names.js';
+import type { ServedModel, ServerContext } from '../context.js';
+import type { ServerData } from '../data.js';
+import { contentOf, type FileRecord, type FileStore, newId } from '../files/store.js';
+import { badRequest, notFound } from '../http/errors.js';
+import { firstEvents } from './messages.js';
+import type { CreateRequest, Hyperparameters } from './shapes.js';
+import { type JobRecord, parts } from './store.js';
+
+/** A request that was checked. */
+interface Order {
+  request: CreateRequest;
+  served: ServedModel;
+  /** The adapter that the training starts from. */
+  start: NamedAdapter | undefined;
+  method: JobRecord['method'];
+  hyperparameters: Hyperparameters;
+  training: FileRecord;
+  validation: FileRecord | undefined;
+}
+
+/** @throws ApiError that names the field. */
+export async function createJob(
+  context: ServerContext,
+  data: ServerData,
+  request: CreateRequest,
+  signal: AbortSignal,
+): Promise<JobRecord> {
+  const order = await checked(context, data.files, request, signal);
+  const record = recordOf(order, context.settings.organization);
+  return data.jobs.create(record, firstEvents(record), async (draft) => {
+    await takeFile(draft, order.training.id, 'training');
+    if (order.validation) await takeFile(draft, order.validation.id, 'validation');
+    if (order.start) await takeStart(context, data, draft, order.start, request.model);
+  });
+}
+
+async function checked(
+  context: ServerContext,
+  files: FileStore,
+  request: CreateRequest,
+  signal: AbortSignal,
+): Promise<Order> {
+  const start = await adapterNamed(context.models, request.model);
+  using base = start ? undefined : await context.resolve(request.model, signal);
+  const { served } = (start ?? base)!;
+  const method = request.method?.type ?? defaultMethod;
+  const own = request.method?.[method]?.hyperparameters;
+  const hyperparameters = { ...(own ?? request.hyperparameters ?? {}) };
+  if (start) checkStart(start, hyperparameters);
+  checkFit(served, hyperparameters);
+  const training = await dataFile(files, request.training_file, 'training_file');
+  const validation = request.validation_file
+    ? await dataFile(files, request.validation_file, 'validation_file')
+    : undefined;
+  return { request, served, start, method, hyperparameters, training, validation };
+}
+
+/** Refuses hyperparameters that the adapter to start from has settled. */
+function checkStart({ entry }: NamedAdapter, hyperparameters: Hyperparameters): void {
+  for (const name of ['lora_r', 'lora_alpha', 'lora_dropout', 'target_modules'] as const) {
+    if (hyperparameters[name] !== undefined)
+      throw badRequest(`'${name}' is settled by '${entry.name}', which the training goes on from.`, name);
+  }
+}
+
+/** Refuses hyperparameters that do not fit the model or the engine that is to serve the result. */
+function checkFit({ model }: ServedModel, hyperparameters: Hyperparameters): void {
+  const { decoder } = model;
+  const { contextLength } = decoder.config;
+  if ((hyperparameters.max_length ?? 0) > contextLength) {
+    throw badRequest(`'max_length' must be at most the model's context of ${contextLength} tokens.`, 'max_length');
+  }
+  const { maxLoraRank } = model.engine.settings;
+  if ((hyperparameters.lora_r ?? 0) > maxLoraRank)
+    throw badRequest(`'lora_r' must be at most ${maxLoraRank}, the largest rank that this server serves.`, 'lora_r');
+  const { target_modules: modules = 'all-linear' } = hyperparameters;
+  const layers = decoder.linearPaths();
+  if (!layers.some((path) => matches(modules, path)))
+    throw badRequest(`'target_modules' fits none of the model's layers, such as '${layers[0]}'.`, 'target_modules');
+}
+
+async function dataFile(files: FileStore, id: string, param: string): Promise<FileRecord> {
+  const found = await files.get(id);
+  if (!found) throw noFile(id, param);
+  if (found.purpose === 'fine-tune') return found;
+  throw badRequest(
+    `'${param}': the file's purpose must be 'fine-tune', not '${found.purpose}'.`,
+    param,
+    'invalid_file',
+  );
+}
+
+const noFile = (id: string, param: string): Error =>
+  badRequest(`'${param}': there is no file ${JSON.stringify(id.slice(0, 100))}.`, param, 'invalid_file');
+
+function recordOf({ request, served, method, hyperparameters, training, validation }: Order, owner: string): JobRecord {
+  const { model, suffix, metadata } = request;
+  const named = ({ id, filename }: FileRecord): JobRecord['training'] => ({ id, filename });
+  return {
+    id: newId('ftjob-'),
+    createdAt: Date.now(),
+    queuedAt: 0,
+    model,
+    base: served.id,
+    training: named(training),
+    ...(validation ? { validation: named(validation) } : {}),
+    method,
+    hyperparameters,
+    ...(suffix ? { suffix } : {}),
+    seed: request.seed ?? randomInt(2 ** 31 - 1),
+    ...(metadata ? { metadata } : {}),
+    integrations: request.integrations ?? [],
+    status: 'validating_files',
+    paused: false,
+    name: resultName(served.id, owner, suffix ?? ''),
+    resultFile: newId('file-'),
+    deleted: [],
+  };
+}
+
+/** `ft:base:organization:suffix:id`. */
+function resultName(base: string, organization: string, suffix: string): string {
+  const plain = (text: string): string => text.replace(/[^\w.:@/-]+/g, '-');
+  return `ft:${plain(base)}:${organization}:${plain(suffix).replace(/[:@/]/g, '-')}:${newId('').slice(0, 8)}`;
+}
+
+async function takeFile(draft: Draft, id: string, which: 'training' | 'validation'): Promise<void> {
+  const shared = await draft.share(parts[which], contentOf(id));
+  if (!shared) throw noFile(id, `${which}_file`); // deleted while the job was being made
+}
+
+/** Puts the adapter that the training starts from beside its data. */
+async function takeStart(
+  { models }: ServerContext,
+  data: ServerData,
+  draft: Draft,
+  { entry: { name, path } }: NamedAdapter,
+  model: string,
+): Promise<void> {
+  try {
+    if (path === undefined) {
+      // What jobs made is never written again: it is shared.
+      const from = await data.models.find(name);
+      if (!from || !(await draft.share(parts.start, from, adapterFiles))) throw new Error(`'${name}' is not stored`);
+      return;
+    }
+    await using scratch = await data.store.scratch();
+    const copied = join(scratch.path, parts.start);
+    await copyAdapter(path, copied);
+    await draft.publish(parts.start, copied);
+  } catch (error) {
+    if (await adapterNamed(models, model)) throw error;
+    throw notFound(`'model': '${model}' was deleted.`, 'model', 'model_not_found');
+  }
+}

@@ -117,7 +117,7 @@ export function trainFull(
       parameters,
       weightsFile: 'model.safetensors',
       texts: {},
-      base: `${modelType} ${layers}x${hiddenSize}`, // its weights move, so they say nothing
+      base: `${modelType} ${layers.length}x${hiddenSize}`, // its weights move, so they say nothing
       options: {},
     };
     try {
@@ -158,5 +158,5 @@ async function fingerprint(decoder: Decoder): Promise<string> {
     read: [...decoder.weights.values()].map((x) => viewOf(x, x.shape.slice(-1), x.strides.slice(-1)).bytes()),
   }));
   for (const bytes of await Promise.all(rows.read)) hash.update(bytes);
-  return `${modelType} ${layers}x${hiddenSize} ${hash.digest('hex').slice(0, 12)}`;
+  return `${modelType} ${layers.length}x${hiddenSize} ${hash.digest('hex').slice(0, 12)}`;
 }

@@ -3,6 +3,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { z } from 'zod';
 import { noGrad } from './core/autograd.js';
 import { device as deviceOf } from './core/device.js';
 import type { DType } from './core/dtype.js';
@@ -15,6 +16,7 @@ import { openGguf } from './files/gguf.js';
 import { type ResolveOptions, resolveModel } from './files/hub.js';
 import { check, readJson } from './files/json.js';
 import { type SavedTensor, saveSafetensors } from './files/safetensors.js';
+import { callbackOption, checkOptions, signalOption } from './flow/options.js';
 import { Stream } from './flow/stream.js';
 import { safetensorsName } from './formats/index.js';
 import { Adapter } from './lora/adapter.js';
@@ -45,6 +47,13 @@ export interface LoadModelOptions {
   /** Called while files come from the hub. */
   onProgress?: ResolveOptions['onProgress'];
 }
+
+const loadOptions = z.strictObject({
+  dtype: z.enum(['f32', 'bf16', 'f16']).optional(),
+  device: z.string().optional(),
+  signal: signalOption.optional(),
+  onProgress: callbackOption<ResolveOptions['onProgress']>().optional(),
+});
 
 export type Generation = Stream<Piece, Generated>;
 
@@ -277,11 +286,11 @@ const copied = [
 /**
  * Loads a model: a Hugging Face folder, a GGUF file, or a hub name such as `'HuggingFaceTB/SmolLM2-135M-Instruct'`.
  *
- * @throws Error (as a rejection) that names the file, the tensor or the field, and what was expected.
+ * @throws Error (as a rejection) that names the option, the file, the tensor or the field, and what was expected.
  */
 export async function loadModel(nameOrPath: string, options: LoadModelOptions = {}): Promise<Model> {
-  const device = deviceOf(options.device ?? 'auto');
-  const { signal, onProgress, dtype } = options;
+  const { signal, onProgress, dtype, device: place = 'auto' } = checkOptions('loadModel', loadOptions, options);
+  const device = deviceOf(place);
   const path = await resolveModel(nameOrPath, { ...(signal ? { signal } : {}), ...(onProgress ? { onProgress } : {}) });
   const decoder = await loadDecoder(path, { device, dtype, signal });
   try {

@@ -3,6 +3,7 @@ import { freemem } from 'node:os';
 import { z } from 'zod';
 import { cudaInfo, type Device } from '../core/device.js';
 import type { DType } from '../core/dtype.js';
+import { checkOptions } from '../flow/options.js';
 import type { DecoderConfig } from '../models/config.js';
 import type { Decoder } from '../models/decoder.js';
 import { blockBytes, blockSize, memoryPlan, stateBytes } from '../models/memory.js';
@@ -65,17 +66,12 @@ const gpuReserve = 512 * 2 ** 20;
 
 /** @throws RangeError or TypeError that names the option and what it must be. */
 export function engineSettings(options: EngineOptions, { config, device, dtype }: Decoder): EngineSettings {
-  const result = schema.safeParse(options);
-  if (!result.success) {
-    const issue = result.error.issues[0]!;
-    if (issue.code === 'unrecognized_keys') throw new TypeError(`engine: option '${issue.keys[0]}' is not known`);
-    throw new RangeError(`engine: option '${issue.path.join('.')}': ${issue.message}`);
-  }
-  const { maxBatch = 32, adapterSlots = 8, maxLoraRank = 256, trainingShare = 0.3 } = result.data;
-  const { maxQueued = 10_000, maxQueuedTokens = 4_000_000 } = result.data;
+  const given = checkOptions('engine', schema, options);
+  const { maxBatch = 32, adapterSlots = 8, maxLoraRank = 256, trainingShare = 0.3 } = given;
+  const { maxQueued = 10_000, maxQueuedTokens = 4_000_000 } = given;
   // Beside a full batch but one that decodes, a prompt gets on: it takes up to three tokens at once (see chunk).
-  const stepTokens = Math.max(result.data.stepTokens ?? 256, maxBatch + 2);
-  const cacheBytes = result.data.cacheBytes;
+  const stepTokens = Math.max(given.stepTokens ?? 256, maxBatch + 2);
+  const { cacheBytes } = given;
   const budget = cacheBytes ?? freeBytes(device) * shareOfFree;
   const memory = shared(config, dtype, { maxBatch, stepTokens }, budget, cacheBytes !== undefined);
   return { maxBatch, stepTokens, ...memory, maxQueued, maxQueuedTokens, adapterSlots, maxLoraRank, trainingShare };

@@ -2,7 +2,8 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { readText, shown } from './json.js';
+import { shown } from '../flow/fault.js';
+import { readText } from './json.js';
 import { JsonScanner } from './json-scan.js';
 import { openSafetensors, type Safetensors, type SafetensorsInfo } from './safetensors.js';
 import type { Weights } from './weights.js';

@@ -1,7 +1,7 @@
 // Reads the numbers, strings and arrays of a GGUF header one after another, never past the file's end and never more
 // of them than memory can hold: a count is believed only where the file still has the bytes for it.
 
-import { shown } from './json.js';
+import { shown } from '../flow/fault.js';
 import type { MappedFile } from './mapped.js';
 
 export type GgufNumbers =

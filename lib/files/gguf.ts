@@ -9,9 +9,9 @@
 // where tensors lie, and holds up to a million values per array however small the file is.
 
 import type { Tensor } from '../core/tensor.js';
+import { shown } from '../flow/fault.js';
 import { type AnyDType, byteCount, dtypes, type FormatName, formats, fromGgml } from '../formats/index.js';
 import { GgufCursor, type GgufValue } from './gguf-cursor.js';
-import { shown } from './json.js';
 import { type MappedFile, mapFile } from './mapped.js';
 import type { WeightInfo, Weights } from './weights.js';
 

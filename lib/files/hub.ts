@@ -14,8 +14,9 @@ import { join, relative } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
+import { shown } from '../flow/fault.js';
 import { writeAtomic } from './atomic.js';
-import { readJson, shown } from './json.js';
+import { readJson } from './json.js';
 
 export interface DownloadProgress {
   file: string;

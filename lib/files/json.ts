@@ -2,7 +2,8 @@
 // the text, check for the fields.
 
 import { readFileSync, statSync } from 'node:fs';
-import { z } from 'zod';
+import type { z } from 'zod';
+import { faultOf, shown } from '../flow/fault.js';
 import { JsonScanner } from './json-scan.js';
 
 export type JsonObject = Record<string, unknown>;
@@ -60,25 +61,10 @@ export function readText(path: string, { maxBytes = MAX_BYTES } = {}): string {
 export function check<Schema extends z.ZodType>(file: string, schema: Schema, value: unknown): z.output<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  if (issue === undefined) throw new Error(`${file}: ${result.error.message}`);
-  const at = fieldName(issue.path);
+  const { at, words, unknownKeys } = faultOf(schema, value, result.error.issues[0]!);
   const subject = at === '' ? '' : `field '${at}' `;
-  if (issue.code === 'unrecognized_keys') {
-    throw new Error(`${file}: ${subject}must not have the key ${issue.keys.map((key) => shown(key)).join(', ')}`);
-  }
-  if (issue.code === 'custom') throw new Error(`${file}: ${subject}${issue.message}`);
-  const found = issue.path.reduce<unknown>((inside, key) => (inside as JsonObject | undefined)?.[key as string], value);
-  const wanted = expected(schema, issue.path) ?? issue.message;
-  throw new Error(
-    `${file}: ${subject}must be ${wanted}, ${found === undefined ? 'but is missing' : `got ${shown(found)}`}`,
-  );
-}
-
-/** A value as an error message shows it: JSON, cut to a length that fits a line. */
-export function shown(value: unknown): string {
-  const text = typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? String(value));
-  return text.length <= 80 ? text : `${text.slice(0, 77)}…`;
+  const wrong = unknownKeys.length > 0 ? `must not have the key ${unknownKeys.map(shown).join(', ')}` : words;
+  throw new Error(`${file}: ${subject}${wrong}`);
 }
 
 /** The reason of a failed file operation in words, naming the file; other errors pass through. */
@@ -106,85 +92,4 @@ function placeOfError(text: string): string | undefined {
     return (error as Error).message;
   }
   return undefined;
-}
-
-function fieldName(path: readonly PropertyKey[]): string {
-  return path.reduce<string>((name, key) => {
-    if (typeof key === 'number') return `${name}[${key}]`;
-    return name === '' ? String(key) : `${name}.${String(key)}`;
-  }, '');
-}
-
-// What the schema wants at `path`, in words. JSON Schema serves as the schema's public, walkable form.
-function expected(schema: z.ZodType, path: readonly PropertyKey[]): string | undefined {
-  let at = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema | undefined;
-  for (const key of path) at = step(at, key);
-  return at && words(at);
-}
-
-interface JsonSchema {
-  type?: string;
-  properties?: Record<string, JsonSchema>;
-  additionalProperties?: JsonSchema | boolean;
-  items?: JsonSchema;
-  anyOf?: JsonSchema[];
-  enum?: unknown[];
-  const?: unknown;
-  minimum?: number;
-  maximum?: number;
-  exclusiveMinimum?: number;
-  exclusiveMaximum?: number;
-}
-
-function step(schema: JsonSchema | undefined, key: PropertyKey): JsonSchema | undefined {
-  if (schema === undefined) return undefined;
-  if (schema.anyOf) return schema.anyOf.map((option) => step(option, key)).find((found) => found !== undefined);
-  if (typeof key === 'number') return schema.items;
-  const rest = typeof schema.additionalProperties === 'object' ? schema.additionalProperties : undefined;
-  return schema.properties?.[String(key)] ?? rest;
-}
-
-function words(schema: JsonSchema): string | undefined {
-  if (schema.anyOf) {
-    const options = schema.anyOf.map(words);
-    return options.includes(undefined) ? undefined : options.join(' or ');
-  }
-  if (schema.const !== undefined) return shown(schema.const);
-  if (schema.enum) return `one of ${schema.enum.map(shown).join(', ')}`;
-  switch (schema.type) {
-    case 'integer':
-      return range('an integer', 'a positive integer', schema);
-    case 'number':
-      return range('a number', 'a positive number', schema);
-    case 'boolean':
-      return 'true or false';
-    case 'array': {
-      const each = schema.items && words(schema.items);
-      return each === undefined ? 'a list' : `a list, each ${each}`;
-    }
-    case 'string':
-      return 'a string';
-    case 'object':
-      return 'an object';
-    case 'null':
-      return 'null';
-  }
-  return undefined;
-}
-
-function range(noun: string, positive: string, schema: JsonSchema): string {
-  // Bounds at the edge of exact integers are zod's own and say nothing to a reader.
-  const telling = (bound: number | undefined) =>
-    Math.abs(bound ?? Infinity) < Number.MAX_SAFE_INTEGER ? bound : undefined;
-  const { exclusiveMinimum: above, exclusiveMaximum: below } = schema;
-  const least = telling(schema.minimum);
-  const most = telling(schema.maximum);
-  const onlyPositive = above === 0 || (least === 1 && schema.type === 'integer');
-  const limits = [
-    onlyPositive ? undefined : above === undefined ? undefined : `above ${above}`,
-    onlyPositive || least === undefined ? undefined : `at least ${least}`,
-    below === undefined ? undefined : `below ${below}`,
-    most === undefined ? undefined : `at most ${most}`,
-  ].filter((limit) => limit !== undefined);
-  return [onlyPositive ? positive : noun, limits.join(' and ')].filter((part) => part !== '').join(' ');
 }

@@ -8,6 +8,7 @@
 // all its tensors inside the file.
 
 import type { Tensor } from '../core/tensor.js';
+import { shown } from '../flow/fault.js';
 import {
   byteCount,
   dtypes,
@@ -19,7 +20,6 @@ import {
   safetensorsNames,
 } from '../formats/index.js';
 import { writeAtomic } from './atomic.js';
-import { shown } from './json.js';
 import { JsonScanner } from './json-scan.js';
 import { type MappedFile, mapFile } from './mapped.js';
 import type { WeightInfo, Weights } from './weights.js';

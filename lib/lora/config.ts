@@ -1,6 +1,7 @@
 // LoRA settings: PEFT's adapter_config.json, read and written with every classic key.
 import { z } from 'zod';
 import { check } from '../files/json.js';
+import { checkOptions } from '../flow/options.js';
 
 /** What a caller may choose for a new adapter. The names are PEFT's. */
 export interface LoraOptions {
@@ -33,7 +34,7 @@ export interface LoraConfig {
 const positive = z.number().int().positive();
 const pattern = z.record(z.string(), positive);
 const numbers = z.record(z.string(), z.number().positive());
-const modules = z.union([z.string(), z.array(z.string())]);
+const modules = z.union([z.string(), z.array(z.string())]).describe('a string or a list of strings');
 
 const lora = z.strictObject({
   r: positive.optional(),
@@ -45,9 +46,12 @@ const lora = z.strictObject({
   alphaPattern: numbers.optional(),
 });
 
-/** @throws Error that names the option. */
+// What PEFT and others call these options.
+const aliases: Readonly<Record<string, string>> = { rank: 'r', scale: 'alpha' };
+
+/** @throws TypeError or RangeError that names the option. */
 export function loraConfig(options: LoraOptions, baseModel?: string): LoraConfig {
-  const given = check('lora', lora, options);
+  const given = checkOptions('lora', lora, options, { aliases });
   const r = given.r ?? 8;
   return {
     r,

@@ -1,6 +1,6 @@
 // The config of a model in a GGUF file, as its Hugging Face folder would have it.
 import type { Gguf } from '../files/gguf.js';
-import { shown } from '../files/json.js';
+import { shown } from '../flow/fault.js';
 import type { GgufKeys } from './architecture.js';
 import { architectures } from './architectures/index.js';
 

@@ -1,7 +1,8 @@
 // What createServer takes, and the settings that it comes to.
 import { z } from 'zod';
 import type { EngineOptions } from '../engine/engine.js';
-import type { Model } from '../model.js';
+import { checkOptions } from '../flow/options.js';
+import { Model } from '../model.js';
 import { jsonLogger, type Logger } from './log.js';
 
 export interface ServedModelOptions {
@@ -77,8 +78,8 @@ export interface ServerSettings {
 
 const silent: Logger = { info: () => {}, warn: () => {}, error: () => {} };
 
-const model = z.custom<Model>((value) => typeof value === 'object' && value !== null && 'decoder' in value);
-const name = z.string().min(1);
+const model = z.instanceof(Model).describe('a loaded model');
+const name = z.string().min(1).describe('a string that is not empty');
 const positive = z.number().gt(0).optional();
 const isLogger = (value: unknown): boolean =>
   value === false ||
@@ -89,18 +90,19 @@ const isLogger = (value: unknown): boolean =>
 const schema = z.strictObject({
   models: z
     .array(
-      z.union([name, model, z.strictObject({ id: name.optional(), model: z.union([name, model]) })], {
-        error: 'expected a name, a path, a loaded model, or { id, model }',
-      }),
+      z
+        .union([name, model, z.strictObject({ id: name.optional(), model: z.union([name, model]) })])
+        .describe('a name, a path, a loaded model or { id, model }'),
     )
-    .min(1, 'is empty: name at least one'),
+    .min(1)
+    .describe('a list of at least one model, each a name, a path, a loaded model or { id, model }'),
   adapters: name.optional(),
   dataDir: name.optional(),
   apiKeys: z
     .array(
-      z.custom<string>((key) => typeof key === 'string' && /^[\x21-\x7e]+$/.test(key), {
-        error: 'expected a key of printable characters without spaces',
-      }),
+      z
+        .custom<string>((key) => typeof key === 'string' && /^[\x21-\x7e]+$/.test(key))
+        .describe('a key of printable characters without spaces'),
     )
     .optional(),
   limits: z
@@ -113,13 +115,18 @@ const schema = z.strictObject({
     .optional(),
   metricsPrefix: z
     .string()
-    .regex(/^[a-zA-Z_][a-zA-Z0-9_:]*$/, "is no metric name's beginning")
+    .regex(/^[a-zA-Z_][a-zA-Z0-9_:]*$/)
+    .describe('the beginning of a metric name: letters, digits, _ and :')
     .optional(),
   organization: z
     .string()
-    .regex(/^[\w.-]+$/, 'has more than letters, digits, . _ -')
+    .regex(/^[\w.-]+$/)
+    .describe('a name of letters, digits, . _ and -')
     .optional(),
-  logger: z.custom<Logger | false>(isLogger, { error: 'expected info, warn and error functions, or false' }).optional(),
+  logger: z
+    .custom<Logger | false>(isLogger)
+    .describe('an object with the functions info, warn and error, or false')
+    .optional(),
   logText: z.boolean().optional(),
   cors: z.array(z.string()).optional(),
   allowedHosts: z.array(name).optional(),
@@ -130,21 +137,9 @@ const schema = z.strictObject({
   dtype: z.enum(['f32', 'bf16', 'f16']).optional(),
 });
 
-const ofRange = new Set(['too_small', 'too_big', 'invalid_format', 'invalid_value']);
-
 /** @throws TypeError or RangeError that names the option. */
 export function serverSettings(given: ServerOptions): ServerSettings {
-  const { success, data: options, error } = schema.safeParse(given);
-  if (!success) {
-    const { code, path, message, ...issue } = error.issues[0]!;
-    if (code === 'unrecognized_keys') {
-      const unknown = [...path, 'keys' in issue ? (issue.keys as string[])[0] : ''].join('.');
-      throw new TypeError(`createServer: option '${unknown}' is not known`);
-    }
-    const words = message.replace(/^Invalid input: /, '').replace(/^expected (.*), received undefined$/, 'is missing');
-    const wrong = ofRange.has(code) ? RangeError : TypeError;
-    throw new wrong(`createServer: ${path.length > 0 ? `'${path.join('.')}'` : 'options'} ${words}`);
-  }
+  const options = checkOptions('createServer', schema, given);
   const { limits = {}, logger = jsonLogger() } = options;
   return {
     models: options.models.map((entry) => (typeof entry === 'object' && 'model' in entry ? entry : { model: entry })),

@@ -1,6 +1,7 @@
 // The options of generation: validated at the call, completed from the model's own defaults.
 import { z } from 'zod';
-import type { Adapter } from '../lora/adapter.js';
+import { checkOptions, signalOption } from '../flow/options.js';
+import { Adapter } from '../lora/adapter.js';
 
 export interface GenerateOptions {
   /** Default 512, and never beyond the model's context. */
@@ -40,13 +41,26 @@ const schema = z.strictObject({
   repetitionPenalty: z.number().positive().optional(),
   presencePenalty: z.number().optional(),
   frequencyPenalty: z.number().optional(),
-  logitBias: z.map(z.number().int().min(0), z.number()).optional(),
+  logitBias: z.map(z.number().int().min(0), z.number()).describe('a Map of token ids and numbers').optional(),
   seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
-  stop: z.union([z.string().min(1), z.array(z.string().min(1))]).optional(),
+  stop: z
+    .union([z.string().min(1), z.array(z.string().min(1))])
+    .describe('a text or a list of texts, none of them empty')
+    .optional(),
   ignoreEos: z.boolean().optional(),
-  signal: z.instanceof(AbortSignal).optional(),
-  adapter: z.custom<Adapter>((value) => typeof value === 'object' && value !== null && 'pairs' in value).optional(),
+  signal: signalOption.optional(),
+  adapter: z.instanceof(Adapter).describe('an Adapter').optional(),
 });
+
+// What other libraries call these options.
+const aliases: Readonly<Record<string, string>> = {
+  npredict: 'maxNewTokens',
+  maxlength: 'maxNewTokens',
+  numpredict: 'maxNewTokens',
+  repeatpenalty: 'repetitionPenalty',
+  eostokenid: 'stop',
+  dosample: 'temperature',
+};
 
 /** What generation_config.json may set. */
 export interface GenerationDefaults {
@@ -92,19 +106,9 @@ export interface Settings extends Required<Omit<GenerateOptions, 'signal' | 'ada
   adapter: Adapter | undefined;
 }
 
-/** @throws Error that names the option and what it must be. */
+/** @throws TypeError or RangeError that names the option and what it must be. */
 export function settingsOf(options: GenerateOptions, defaults: GenerationDefaults): Settings {
-  const result = schema.safeParse(options);
-  if (!result.success) {
-    const issue = result.error.issues[0]!;
-    if (issue.code === 'unrecognized_keys') {
-      throw new TypeError(
-        `generate: option '${issue.keys[0]}' is not known; known: ${Object.keys(schema.shape).join(', ')}`,
-      );
-    }
-    throw new RangeError(`generate: option '${issue.path.join('.')}': ${issue.message}`);
-  }
-  const given = result.data;
+  const given = checkOptions('generate', schema, options, { aliases });
   const temperature = given.temperature ?? defaults.temperature;
   return {
     maxNewTokens: given.maxNewTokens ?? 512,

@@ -285,5 +285,5 @@ describe('info', () => {
 it('does not serve everybody where the key that is set is empty', async () => {
   const { code, err } = await call(['serve', 'models/helvetia-small'], { env: { HELVETIA_API_KEY: '' } });
   expect(code).not.toBe(0);
-  expect(err).toMatch(/'apiKeys.0' expected a key/);
+  expect(err).toMatch(/'apiKeys\[0\]' must be a key/);
 });

@@ -196,8 +196,12 @@ describe('the queue', () => {
     expect(() => engine.submit(request(model, { prompt: new Array<number>(capacity + 1).fill(5) }))).toThrow(
       `the prompt has ${capacity + 1} tokens, more than the engine's ${capacity}`,
     );
-    expect(() => new Engine(model.decoder, { maxBatch: 0 })).toThrow("engine: option 'maxBatch'");
-    expect(() => new Engine(model.decoder, { batch: 1 } as object)).toThrow("engine: option 'batch' is not known");
+    expect(() => new Engine(model.decoder, { maxBatch: 0 })).toThrow(
+      "engine: option 'maxBatch' must be a positive integer, got 0",
+    );
+    expect(() => new Engine(model.decoder, { batch: 1 } as object)).toThrow(
+      "engine: option 'batch' is not known: did you mean 'maxBatch'?",
+    );
   });
 });
 

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { check, readJson, shown } from '../../lib/files/json.js';
+import { check, readJson } from '../../lib/files/json.js';
 import { JsonScanner } from '../../lib/files/json-scan.js';
+import { shown } from '../../lib/flow/fault.js';
 
 let path: string;
 beforeAll(() => {

@@ -87,21 +87,21 @@ describe('createServer', () => {
   });
 
   it('says at once what is wrong with its options', () => {
-    expect(() => createServer({ models: [] })).toThrow(/'models' is empty/);
+    expect(() => createServer({ models: [] })).toThrow(/'models' must be a list of at least one model, .*, got \[\]$/);
     expect(() => createServer({ models: [model], limits: { bodyBytes: 0 } })).toThrow(/'limits.bodyBytes'/);
     expect(() => createServer({ models: [model], metricsPrefix: '9' })).toThrow(/'metricsPrefix'/);
   });
 
   it.each<[object, RegExp]>([
-    [{}, /'models' is missing/],
-    [{ models: ['x'], apiKey: 'k' }, /'apiKey' is not known/],
-    [{ models: ['x'], limits: { bytes: 1 } }, /'limits.bytes' is not known/],
-    [{ models: 'x' }, /'models' expected array/],
-    [{ models: [1] }, /'models.0' expected a name/],
+    [{}, /'models' must be a list .*, but is missing$/],
+    [{ models: ['x'], apiKey: 'k' }, /'apiKey' is not known: did you mean 'apiKeys'\?/],
+    [{ models: ['x'], limits: { bytes: 1 } }, /'limits.bytes' is not known: did you mean 'bodyBytes'\?/],
+    [{ models: 'x' }, /'models' must be a list .*, got "x"$/],
+    [{ models: [1] }, /'models\[0\]' must be a name, .*, got 1$/],
     [{ models: ['x'], logger: console.log }, /'logger'/],
-    [{ models: ['x'], apiKeys: [''] }, /'apiKeys.0' expected a key/],
-    [{ models: ['x'], apiKeys: ['a', 'b c'] }, /'apiKeys.1'/],
-    [{ models: ['x'], apiKeys: ['ключ'] }, /'apiKeys.0'/],
+    [{ models: ['x'], apiKeys: [''] }, /'apiKeys\[0\]' must be a key .*, got ""$/],
+    [{ models: ['x'], apiKeys: ['a', 'b c'] }, /'apiKeys\[1\]'/],
+    [{ models: ['x'], apiKeys: ['ключ'] }, /'apiKeys\[0\]'/],
   ])('refuses %j by a TypeError', (options, message) => {
     const make = () => createServer(options as Parameters<typeof createServer>[0]);
     expect(make).toThrow(TypeError);

@@ -2,6 +2,7 @@
 // what is wrong. Each step has a turn of the event loop to itself.
 import type { Context } from 'hono';
 import { z } from 'zod';
+import { deepest, pathText } from '../../flow/fault.js';
 import { ownTurn } from '../../flow/pause.js';
 import type { ServerContext } from '../context.js';
 import { ApiError, badRequest } from './errors.js';
@@ -39,7 +40,7 @@ export async function jsonBody<T extends z.ZodType>(
   const result = schema.safeParse(json);
   if (result.success) return result.data;
   const { path, message } = deepest(result.error.issues[0]!);
-  const param = pathText(path);
+  const param = pathText(path) || null;
   throw badRequest(`${param === null ? 'The body' : `'${param}'`}: ${worded(message)}.`, param);
 }
 
@@ -120,33 +121,10 @@ function checkExtent(text: string): void {
   }
 }
 
-type Issue = z.core.$ZodIssue;
-
-/** Of a value that fits none of several forms, the complaint that went furthest into it. */
-function deepest(issue: Issue): { path: PropertyKey[]; message: string } {
-  if (issue.code !== 'invalid_union') return issue;
-  let best = { path: issue.path, message: issue.message };
-  for (const [first] of issue.errors) {
-    if (!first) continue;
-    const inner = deepest(first);
-    if (inner.path.length > 0) {
-      const path = [...issue.path, ...inner.path];
-      if (path.length > best.path.length) best = { path, message: inner.message };
-    }
-  }
-  return best;
-}
-
 /** The schema library's words as a sentence of ours goes on. */
 function worded(message: string): string {
   const absent = /^Invalid input: (expected .*), received undefined$/.exec(message);
   if (absent) return `is missing, ${absent[1]}`;
   const rest = message.replace(/^Invalid input: /, '');
   return rest.charAt(0).toLowerCase() + rest.slice(1);
-}
-
-function pathText(path: readonly PropertyKey[]): string | null {
-  let text = '';
-  for (const key of path) text += typeof key === 'number' ? `[${key}]` : `${text === '' ? '' : '.'}${String(key)}`;
-  return text === '' ? null : text;
 }

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { blockDTypes, dtypes } from '../lib/formats/index.js';
+import { architectures } from '../lib/models/architectures/index.js';
 import { dialects } from '../lib/text/calls/dialects/index.js';
 import { figuresOf, methodNames, methods, optionsOf } from '../lib/train/methods/index.js';
 
@@ -74,6 +75,27 @@ describe('lib', () => {
   it('knows the addon only through lib/core/native.ts', () => {
     const others = lib.filter((file) => file !== 'lib/core/native.ts' && /node-gyp-build|\.node'/.test(read(file)));
     expect(others).toEqual([]);
+  });
+});
+
+describe('an architecture', () => {
+  const folder = 'lib/models/architectures/';
+  const names = [...new Set(architectures.flatMap(({ types, gguf }) => [...types, gguf.name]))];
+
+  it.each(names)('%s is named in one file', (name) => {
+    const spelled = new RegExp(`'${name}'`);
+    const own = lib.filter((file) => file.startsWith(folder) && spelled.test(read(file)));
+    expect(own).toHaveLength(1);
+    // Shapes to be timed are config.json files, written out; a GGUF file's tokenizer may be of the kind 'llama'.
+    const data = ['lib/bench/shapes.ts', 'lib/text/tokenizer/gguf-tokenizer.ts'];
+    const others = lib.filter((file) => ![...own, ...data].includes(file));
+    expect(others.filter((file) => spelled.test(read(file)))).toEqual([]);
+  });
+
+  it('is a file of the catalogue', () => {
+    const catalogue = read(`${folder}index.ts`);
+    for (const file of lib.filter((file) => file.startsWith(folder) && !file.endsWith('/index.ts')))
+      expect(catalogue).toContain(`from './${basename(file, '.ts')}.js'`);
   });
 });
 
@@ -255,6 +277,12 @@ describe('kernels', () => {
 });
 
 describe('files', () => {
+  it('lie in folders of at most 25', () => {
+    const counts = new Map<string, number>();
+    for (const file of [...native, ...lib]) counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1);
+    expect([...counts].filter(([, count]) => count > 25)).toEqual([]);
+  });
+
   const own = [...native, ...lib, ...tests, ...files('scripts', /\.(ts|mjs)$/)];
 
   it.each(own)('%s opens with a comment and is one idea long', (file) => {

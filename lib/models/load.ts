@@ -10,6 +10,7 @@ import { openWeights } from '../files/folder-weights.js';
 import { type Gguf, openGguf } from '../files/gguf.js';
 import { readJson } from '../files/json.js';
 import type { Weights } from '../files/weights.js';
+import { TimeSlice } from '../flow/pause.js';
 import { cast, toDevice } from '../ops/copy.js';
 import { affine } from '../ops/elementwise.js';
 import { embedding } from '../ops/embedding.js';
@@ -113,9 +114,8 @@ async function assemble(
   }
   const weights = new Map<string, Tensor>();
   try {
-    let since = performance.now();
+    const slice = new TimeSlice(options.signal);
     for (const weight of all) {
-      options.signal?.throwIfAborted();
       weights.set(
         weight.name,
         keep(
@@ -125,10 +125,7 @@ async function assemble(
           }),
         ),
       );
-      if (performance.now() - since > 5) {
-        await new Promise((resolve) => setImmediate(resolve));
-        since = performance.now();
-      }
+      await slice.pause();
     }
     await computed(weights.values());
     const dtype = weights.get(deciding(config).name)!.dtype as DType;

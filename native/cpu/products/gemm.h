@@ -7,6 +7,7 @@
 // both operands are contiguous along k (x × W'), it depends on K alone: a sequence's numbers are the same in any batch.
 #pragma once
 #include <type_traits>
+#include "../../activation.h"
 #include "../../view.h"
 #include "../device.h"
 

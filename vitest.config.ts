@@ -1,7 +1,9 @@
 // The ops and the model in the repository are tested on every CPU path that this machine has, the rest on the best one.
-// What computes is tested once more on the GPU in software, and on a GPU where there is one. Where a test may measure
-// time, one file runs at a time; the other paths and the GPU in software, which leave cores idle, then run two at a time.
-import { existsSync } from 'node:fs';
+// What computes is tested once more on the GPU in software, and on a GPU where there is one.
+//
+// The files that measure time come first, each alone (test/timed.txt); then all others, two at a time; then what must see
+// all of the GPU in software; a GPU last.
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
@@ -13,12 +15,18 @@ const { path: best, paths } = native.cpuInfo();
 
 const shared = {
   pool: 'forks' as const,
-  fileParallelism: false,
   testTimeout: 120_000,
   hookTimeout: 120_000,
-  sequence: { groupOrder: 1 }, // by default single files run after all groups
+  expect: { poll: { timeout: 110_000 } }, // what must happen may take as long as a test
 };
+const alone = (groupOrder: number) => ({ fileParallelism: false, sequence: { groupOrder } });
 const twoAtATime = { fileParallelism: true, maxWorkers: 2, sequence: { groupOrder: 2 } };
+
+/** Each line is a path and, after `#`, why it must run alone. */
+const timed = readFileSync(join(import.meta.dirname, 'test/timed.txt'), 'utf8')
+  .split('\n')
+  .map((line) => line.replace(/#.*/, '').trim())
+  .filter((path) => path !== '');
 
 const ops = ['test/ops/*.test.ts'];
 const model = ['test/models/golden.test.ts'];
@@ -41,9 +49,9 @@ interface Project {
   exclude?: string[];
   env: Record<string, string>;
   setupFiles?: string[];
-  sequence?: { groupOrder: number };
+  sequence: { groupOrder: number };
   testTimeout?: number;
-  fileParallelism?: boolean;
+  fileParallelism: boolean;
   maxWorkers?: number;
 }
 
@@ -91,11 +99,13 @@ const onSimt = [
 ];
 
 const projects: Project[] = [
+  { name: 'timed', include: timed, env: { HELVETIA_GPU: 'off' }, ...alone(1) },
   {
     name: best,
     include: ['test/**/*.test.ts'],
-    exclude: ['test/cuda/**', 'test/simt/{launches,orders}.test.ts'],
+    exclude: [...timed, 'test/cuda/**', 'test/simt/{launches,orders}.test.ts'],
     env: { HELVETIA_GPU: 'off' },
+    ...twoAtATime,
   },
   ...paths
     .filter((path) => path !== best)
@@ -116,11 +126,16 @@ if (existsSync(join(import.meta.dirname, 'build/simt/Release/helvetia.node'))) {
         onSimt.map(({ name, include }) => ({ name, include, steady: include !== models && include !== serving })),
       ),
     },
-    sequence: { groupOrder: 3 },
+    ...alone(3),
   });
 }
 if (native.cudaAbsence() === '') {
-  projects.push({ name: 'cuda', include: [...kernels, ...models, ...serving], env: { HELVETIA_TEST_DEVICE: 'cuda' } });
+  projects.push({
+    name: 'cuda',
+    include: [...kernels, ...models, ...serving],
+    env: { HELVETIA_TEST_DEVICE: 'cuda' },
+    ...alone(4),
+  });
 }
 
 export default defineConfig({

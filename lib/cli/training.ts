@@ -4,9 +4,9 @@ import { basename, join } from 'node:path';
 import { writeAtomic } from '../files/atomic.js';
 import type { Adapter } from '../lora/adapter.js';
 import type { Finetune } from '../train/finetune.js';
-import type { TrainStep } from '../train/loop.js';
 import { allFigures } from '../train/methods/index.js';
 import { lossPlot, type MetricsFile } from '../train/report.js';
+import type { TrainStep } from '../train/step.js';
 import { digits } from './format.js';
 import type { Progress } from './progress.js';
 

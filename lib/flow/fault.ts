@@ -91,6 +91,7 @@ interface Form {
   properties?: Record<string, Form>;
   additionalProperties?: Form | boolean;
   items?: Form | boolean;
+  prefixItems?: Form[];
   anyOf?: Form[];
   enum?: unknown[];
   const?: unknown;
@@ -108,7 +109,8 @@ function formAt(schema: z.ZodType, path: Path): Form | undefined {
 function step(form: Form | undefined, key: PropertyKey): Form | undefined {
   if (form === undefined) return undefined;
   if (form.anyOf) return form.anyOf.map((option) => step(option, key)).find((found) => found !== undefined);
-  if (typeof key === 'number') return typeof form.items === 'object' ? form.items : undefined;
+  if (typeof key === 'number')
+    return form.prefixItems?.[key] ?? (typeof form.items === 'object' ? form.items : undefined);
   const rest = typeof form.additionalProperties === 'object' ? form.additionalProperties : undefined;
   return form.properties?.[String(key)] ?? rest;
 }

@@ -15,7 +15,7 @@ import type { Tensor } from '../core/tensor.js';
 import { makeFolder, writeAtomic, writeFolderAtomic } from '../files/atomic.js';
 import { check, fileError, readJson } from '../files/json.js';
 import { openSafetensors, type Safetensors, type SavedTensor, saveSafetensors } from '../files/safetensors.js';
-import type { TrainStep } from './loop.js';
+import type { TrainStep } from './step.js';
 
 const stateFile = 'state.json';
 const optimizerFile = 'optimizer.safetensors';

@@ -8,9 +8,10 @@ import { peftConfig } from '../lora/config.js';
 import { Decoder } from '../models/decoder.js';
 import { cast } from '../ops/copy.js';
 import type { Tokenizer } from '../text/tokenizer/tokenizer.js';
-import { type Trainee, type TrainStep, train } from './loop.js';
+import { type Trainee, train } from './loop.js';
 import { type FinetuneOptions, type TrainOptions, trainSettings } from './options.js';
 import type { Turn } from './pace.js';
+import type { TrainStep } from './step.js';
 
 /** A fine-tune under way: an `AsyncIterable` of its steps, and a promise of the trained adapter. */
 export class Finetune extends Stream<TrainStep, Adapter> {

@@ -5,10 +5,10 @@
 // parameters move, so that a loss that is not a number never reaches them.
 import { scope } from '../core/scope.js';
 import { computed, type Tensor } from '../core/tensor.js';
+import { TimeSlice } from '../flow/pause.js';
 import type { Adapter } from '../lora/adapter.js';
 import type { Decoder } from '../models/decoder.js';
 import type { Tokenizer } from '../text/tokenizer/tokenizer.js';
-import { Breather } from './breather.js';
 import {
   checkpointPath,
   listCheckpoints,
@@ -21,35 +21,13 @@ import { Batches, type Position, stepsInEpoch } from './data/batches.js';
 import { type Data, DataReport, dataName, isPath, LoadedSource, type Source, StreamedSource } from './data/dataset.js';
 import type { EncodeOptions } from './data/rows.js';
 import { evalName, meansOf } from './figures.js';
-import type { MethodFigures } from './methods/index.js';
 import type { Objective, Prepared, Totals } from './methods/method.js';
 import { AdamW } from './optimizer.js';
 import type { Settings } from './options.js';
 import type { Turn } from './pace.js';
 import { mix } from './random.js';
 import { rateFactor, type Schedule, warmupLength } from './schedule.js';
-
-type EvalFigures = { [F in keyof MethodFigures as `eval${Capitalize<F>}`]: MethodFigures[F] };
-
-/** One optimizer step; `EvalFigures` are the method's figures over `evalData`. */
-export interface TrainStep extends MethodFigures, EvalFigures {
-  /** From 1. */
-  step: number;
-  /** Steps in the whole run. */
-  steps: number;
-  /** RunContext over the data so far, with their fraction where the data's length is known. */
-  epoch: number;
-  /** Mean loss of the step's targets or pairs in nats, before the step changed anything. */
-  loss: number;
-  /** Norm of all gradients, before they were scaled down to `maxGradNorm`. */
-  gradNorm: number;
-  learningRate: number;
-  /** Tokens in the step, prompts included. */
-  tokens: number;
-  tokensPerSecond: number;
-  /** The mean loss over `evalData` after the step, where it was measured. */
-  evalLoss?: number;
-}
+import type { TrainStep } from './step.js';
 
 /** What is trained. */
 export interface Trainee {
@@ -264,10 +242,10 @@ class Run {
   async #totalSteps(source: Source): Promise<number> {
     const { steps, epochs, size, gradientAccumulation } = this.settings;
     if (steps !== undefined) return steps;
-    const breather = new Breather();
+    const slice = new TimeSlice();
     let total = 0;
     for (let epoch = 0; epoch < epochs!; epoch++) {
-      total += await stepsInEpoch(source, size, gradientAccumulation, epoch, breather);
+      total += await stepsInEpoch(source, size, gradientAccumulation, epoch, slice);
     }
     return total;
   }

@@ -1,14 +1,16 @@
 // The options of training: checked at the call, completed with defaults.
 import { existsSync } from 'node:fs';
-import type { Adapter } from '../lora/adapter.js';
+import { z } from 'zod';
+import { callbackOption, checkOptions, signalOption } from '../flow/options.js';
+import { Adapter } from '../lora/adapter.js';
 import { type LoraOptions, loraConfig } from '../lora/config.js';
 import type { BatchSize } from './data/batches.js';
 import { type Data, isPath, pathOf } from './data/dataset.js';
-import type { TrainStep } from './loop.js';
 import {
   defaultMethod,
   type MethodName,
   type MethodOptions,
+  type MethodRow,
   methodNames,
   methods,
   methodsWith,
@@ -17,10 +19,14 @@ import {
 } from './methods/index.js';
 import type { Method } from './methods/method.js';
 import { type ScheduleName, scheduleNames } from './schedule.js';
+import type { TrainStep } from './step.js';
+
+/** The path of a JSONL file, or rows that some method takes. */
+export type TrainData = Data<MethodRow>;
 
 export interface TrainOptions {
   /** A JSONL file's path, or rows: an array or any iterable, async ones too. An endless one needs `shuffle: false` and `steps`. */
-  data: Data;
+  data: TrainData;
   /** RunContext over the data. Default 1, unless `steps` is given. */
   epochs?: number | undefined;
   /** Optimizer steps, instead of `epochs`; the data is repeated as often as needed. */
@@ -52,7 +58,7 @@ export interface TrainOptions {
   /** Saves memory: activations are computed again in the backward pass. Default false. */
   gradientCheckpointing?: boolean | undefined;
   /** Held-out rows: their loss is measured, never minimised. */
-  evalData?: Data | undefined;
+  evalData?: TrainData | undefined;
   /** Steps between two evaluations. Default: ten in a run. */
   evalEvery?: number | undefined;
   /** The same seed, data and options give the same run. Default 0. */
@@ -131,7 +137,7 @@ export interface Settings
   epochs: number | undefined;
   steps: number | undefined;
   warmup: { warmupSteps?: number; warmupRatio?: number };
-  evalData: Data | undefined;
+  evalData: TrainData | undefined;
   evalEvery: number | undefined;
   checkpointDir: string | undefined;
   checkpointEvery: number | undefined;
@@ -142,68 +148,77 @@ export interface Settings
   onCheckpoint: TrainOptions['onCheckpoint'];
 }
 
-type Rule = readonly [test: (value: unknown) => boolean, words: string];
-
-const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
-const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) > 0;
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 const isIterable = (value: unknown): boolean =>
-  isObject(value) && (Symbol.iterator in value || Symbol.asyncIterator in value);
+  typeof value === 'object' && value !== null && (Symbol.iterator in value || Symbol.asyncIterator in value);
 
-const count: Rule = [isCount, 'a positive integer'];
-const flag: Rule = [(value) => typeof value === 'boolean', 'true or false'];
-const data: Rule = [
-  (value) => (typeof value === 'string' && value !== '') || value instanceof URL || isIterable(value),
-  'the path of a JSONL file, an array or an iterable of rows',
-];
-const share: Rule = [(value) => isNumber(value) && value >= 0 && value < 1, 'a number from 0 to below 1'];
-const positive: Rule = [(value) => isNumber(value) && value > 0, 'a positive number'];
-const callback: Rule = [(value) => typeof value === 'function', 'a function'];
-const notNegative: Rule = [(value) => isNumber(value) && value >= 0, 'a number, 0 or more'];
+const count = z.number().int().positive();
+const flag = z.boolean();
+const data = z
+  .custom<TrainData>(
+    (value) => (typeof value === 'string' && value !== '') || value instanceof URL || isIterable(value),
+  )
+  .describe('the path of a JSONL file, an array or an iterable of rows');
+const share = z.number().min(0).lt(1);
+const positive = z.number().positive();
+const callback = callbackOption();
+const notNegative = z.number().min(0);
 
-type OwnOptions = Omit<FinetuneOptions, keyof MethodOptions>;
-
-const rules: { readonly [K in keyof OwnOptions]-?: Rule } = {
+const runOptions = {
   data,
-  epochs: count,
-  steps: count,
-  batchTokens: count,
-  batchSize: count,
-  seqLength: [(value) => isCount(value) && (value as number) > 1, 'an integer, 2 or more'],
-  learningRate: positive,
-  schedule: [(value) => scheduleNames.includes(value as ScheduleName), `one of ${scheduleNames.join(', ')}`],
-  warmupSteps: [(value) => value === 0 || isCount(value), 'an integer, 0 or more'],
-  warmupRatio: share,
-  weightDecay: notNegative,
-  betas: [
-    (value) => Array.isArray(value) && value.length === 2 && value.every(share[0]),
-    'two numbers from 0 to below 1',
-  ],
-  eps: positive,
-  maxGradNorm: notNegative,
-  gradientAccumulation: count,
-  gradientCheckpointing: flag,
-  evalData: data,
-  evalEvery: count,
-  seed: [(value) => value === 0 || isCount(value), 'an integer, 0 or more'],
-  signal: [(value) => value instanceof AbortSignal, 'an AbortSignal'],
-  checkpointDir: [(value) => typeof value === 'string' && value !== '', 'the path of a folder'],
-  checkpointEvery: count,
-  checkpointFirst: flag,
-  resume: flag,
-  shuffle: flag,
-  tokenAccuracy: flag,
-  onStep: callback,
-  beforeCheckpoint: callback,
-  afterCheckpoint: callback,
-  onCheckpoint: callback,
-  onWarning: callback,
-  method: [(value) => methodNames.includes(value as MethodName), `one of ${methodNames.join(', ')}`],
-  lora: [(value) => isObject(value) && !Array.isArray(value), 'an object, such as { r: 16, alpha: 32 }'],
-  adapter: [(value) => isObject(value) && 'pairs' in value && 'parameters' in value, 'an Adapter'],
-};
+  epochs: count.optional(),
+  steps: count.optional(),
+  batchTokens: count.optional(),
+  batchSize: count.optional(),
+  seqLength: z.number().int().min(2).optional(),
+  learningRate: positive.optional(),
+  schedule: z.enum(scheduleNames).optional(),
+  warmupSteps: z.number().int().min(0).optional(),
+  warmupRatio: share.optional(),
+  weightDecay: notNegative.optional(),
+  betas: z.tuple([share, share]).describe('two numbers from 0 to below 1').optional(),
+  eps: positive.optional(),
+  maxGradNorm: notNegative.optional(),
+  gradientAccumulation: count.optional(),
+  gradientCheckpointing: flag.optional(),
+  evalData: data.optional(),
+  evalEvery: count.optional(),
+  seed: z.number().int().min(0).optional(),
+  signal: signalOption.optional(),
+  checkpointDir: z.string().min(1).describe('the path of a folder').optional(),
+  checkpointEvery: count.optional(),
+  checkpointFirst: flag.optional(),
+  resume: flag.optional(),
+  shuffle: flag.optional(),
+  tokenAccuracy: flag.optional(),
+  onStep: callback.optional(),
+  beforeCheckpoint: callback.optional(),
+  afterCheckpoint: callback.optional(),
+  onCheckpoint: callback.optional(),
+  onWarning: callback.optional(),
+} satisfies { [K in keyof TrainOptions]-?: z.ZodType };
 
-const finetuneOnly: readonly string[] = ['lora', 'adapter', 'method', ...optionNames];
+const finetuneOptions = {
+  ...runOptions,
+  method: z.enum(methodNames).optional(),
+  lora: z
+    .custom<LoraOptions>((value) => typeof value === 'object' && value !== null && !Array.isArray(value))
+    .describe('an object, such as { r: 16, alpha: 32 }')
+    .optional(),
+  adapter: z.instanceof(Adapter).describe('an Adapter').optional(),
+} satisfies { [K in keyof Omit<FinetuneOptions, keyof MethodOptions>]-?: z.ZodType };
+
+/** The options of every run, and of all methods: those that the chosen one does not take are refused later. */
+function schemaFor(caller: 'finetune' | 'trainFull', chosen: MethodName | undefined): z.ZodType {
+  if (caller === 'trainFull') return z.strictObject(runOptions);
+  const own = optionNames.map((name) => [name, methodSchema(name, chosen).optional()]);
+  return z.strictObject({ ...finetuneOptions, ...Object.fromEntries(own) });
+}
+
+/** The chosen method's schema of an option, or that of another method. */
+function methodSchema(name: string, chosen: MethodName | undefined): z.ZodType {
+  const takers = methodsWith(name);
+  return (takers.find(({ method }) => method.name === (chosen ?? defaultMethod)) ?? takers[0]!).option.schema;
+}
 
 /**
  * Checks and completes options.
@@ -212,20 +227,7 @@ const finetuneOnly: readonly string[] = ['lora', 'adapter', 'method', ...optionN
  *   data's file is missing; each names the option.
  */
 export function trainSettings(caller: 'finetune' | 'trainFull', given: FinetuneOptions, defaults: Defaults): Settings {
-  if (!isObject(given)) throw new TypeError(`${caller}: takes options, at least { data }, got ${String(given)}`);
-  const known = [...Object.keys(rules), ...optionNames].filter(
-    (name) => caller === 'finetune' || !finetuneOnly.includes(name),
-  );
-  for (const [name, value] of Object.entries(given)) {
-    if (!known.includes(name)) throw new TypeError(`${caller}: there is no option '${name}'${suggestion(name, known)}`);
-    const [test, words] = rules[name as keyof OwnOptions] ?? methodRule(name, given.method);
-    if (value === undefined || test(value)) continue;
-    const comparable =
-      name === 'schedule' || name === 'method' || (typeof value === 'number' && /number|integer/.test(words));
-    const Failure = comparable ? RangeError : TypeError;
-    throw new Failure(`${caller}: option '${name}' must be ${words}, got ${shown(value)}`);
-  }
-  if (given.data === undefined) throw new TypeError(`${caller}: option 'data' must be ${data[1]}, but is missing`);
+  checkOptions(caller, schemaFor(caller, given?.method), given, { aliases });
   for (const pair of exclusive) {
     const [a, b] = pair;
     if (given[a] !== undefined && given[b] !== undefined)
@@ -249,13 +251,6 @@ interface Defaults {
   /** Default: the method's. */
   learningRate?: number;
   contextLength: number;
-}
-
-/** The chosen method's rule for an option, or that of another method, which is refused later. */
-function methodRule(name: string, chosen: MethodName | undefined): Rule {
-  const takers = methodsWith(name);
-  const { schema } = (takers.find(({ method }) => method.name === (chosen ?? defaultMethod)) ?? takers[0]!).option;
-  return [(value) => schema.safeParse(value).success, schema.description ?? 'another value'];
 }
 
 function checkMethodOptions(caller: string, given: FinetuneOptions, method: Method): void {
@@ -358,31 +353,3 @@ const aliases: Readonly<Record<string, string>> = {
   dropout: 'lora',
   targetmodules: 'lora',
 };
-
-function suggestion(name: string, known: readonly string[]): string {
-  const plain = (text: string): string => text.toLowerCase().replace(/[^a-z]/g, '');
-  const alias = aliases[plain(name)];
-  const scored = known.map((other) => ({ other, distance: editDistance(plain(name), plain(other)) }));
-  const nearest = scored.sort((a, b) => a.distance - b.distance)[0]!;
-  const found =
-    alias && known.includes(alias) ? alias : nearest.distance <= name.length / 3 ? nearest.other : undefined;
-  return found === undefined ? `; there are ${known.join(', ')}` : `: did you mean '${found}'?`;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
-}
-
-function shown(value: unknown): string {
-  if (typeof value === 'number') return String(value);
-  const text = JSON.stringify(value) ?? typeof value;
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
-}

@@ -1,5 +1,5 @@
 // The pace of training: it lets the event loop run, and whoever shares the device have its turn.
-import { Breather } from './breather.js';
+import { TimeSlice } from '../flow/pause.js';
 
 /**
  * Waits until training may queue more work; undefined where nobody else wants the device. Called
@@ -9,9 +9,9 @@ export type Turn = (signal: AbortSignal) => Promise<void> | undefined;
 
 /** A pause to make between two stretches of calls. */
 export function pacer(signal: AbortSignal, turn: Turn | undefined): () => Promise<void> {
-  const breather = new Breather();
+  const slice = new TimeSlice();
   return async () => {
-    await breather.pause();
+    if (slice.over) await slice.pause();
     await turn?.(signal);
   };
 }

@@ -5,8 +5,8 @@ import { dirname, extname } from 'node:path';
 import { makeFolder, writeAtomic } from '../files/atomic.js';
 import { fileError } from '../files/json.js';
 import { evalName } from './figures.js';
-import type { TrainStep } from './loop.js';
 import { allFigures } from './methods/index.js';
+import type { TrainStep } from './step.js';
 
 export type Figures = Omit<TrainStep, 'steps'>;
 

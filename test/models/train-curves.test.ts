@@ -14,7 +14,7 @@ import { loadDecoder } from '../../lib/models/load.js';
 import { Tokenizer } from '../../lib/text/tokenizer/tokenizer.js';
 import type { TokenRow } from '../../lib/train/data/rows.js';
 import { finetune, trainFull } from '../../lib/train/finetune.js';
-import type { TrainStep } from '../../lib/train/loop.js';
+import type { TrainStep } from '../../lib/train/step.js';
 import { isEmulated, testDevice } from '../device.js';
 
 const shared = fileURLToPath(new URL('../../../shared/data/', import.meta.url));

@@ -9,8 +9,8 @@ import { Adapter } from '../../lib/lora/adapter.js';
 import { Decoder } from '../../lib/models/decoder.js';
 import { cast } from '../../lib/ops/copy.js';
 import { finetune, trainFull } from '../../lib/train/finetune.js';
-import type { TrainStep } from '../../lib/train/loop.js';
 import type { FinetuneOptions } from '../../lib/train/options.js';
+import type { TrainStep } from '../../lib/train/step.js';
 import { testDevice } from '../device.js';
 import { ruleRows, smallDecoder } from './small.js';
 

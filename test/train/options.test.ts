@@ -35,14 +35,14 @@ describe('trainSettings', () => {
   });
 
   it('suggests the right name for a wrong one', () => {
-    fails({ learning_rate: 1 }, /^finetune: there is no option 'learning_rate': did you mean 'learningRate'\?$/);
+    fails({ learning_rate: 1 }, /^finetune: option 'learning_rate' is not known: did you mean 'learningRate'\?$/);
     fails({ lr: 1 }, /did you mean 'learningRate'\?/);
     fails({ num_train_epochs: 1 }, /did you mean 'epochs'\?/);
     fails({ epoch: 1 }, /did you mean 'epochs'\?/);
     fails({ batchsize: 1 }, /did you mean 'batchSize'\?/);
     fails({ r: 8 }, /did you mean 'lora'\?/);
-    fails({ zebra: 1 }, /there is no option 'zebra'; there are data, epochs, /);
-    expect(() => settings({ lora: { r: 2 } }, 'trainFull')).toThrow(/^trainFull: there is no option 'lora'/);
+    fails({ zebra: 1 }, /option 'zebra' is not known; known: data, epochs, /);
+    expect(() => settings({ lora: { r: 2 } }, 'trainFull')).toThrow(/^trainFull: option 'lora' is not known/);
   });
 
   it('names the option that is wrong', () => {
@@ -50,8 +50,13 @@ describe('trainSettings', () => {
     fails({ learningRate: Number.NaN }, /option 'learningRate' must be a positive number, got NaN/, RangeError);
     fails({ epochs: 0 }, /'epochs' must be a positive integer, got 0/, RangeError);
     fails({ epochs: '2' }, /'epochs' must be a positive integer, got "2"/);
-    fails({ schedule: 'quadratic' }, /'schedule' must be one of constant, linear, cosine/, RangeError);
+    fails(
+      { schedule: 'quadratic' },
+      /'schedule' must be one of "constant", "linear", "cosine", got "quadratic"$/,
+      RangeError,
+    );
     fails({ betas: [0.9] }, /'betas' must be two numbers/);
+    fails({ betas: [0.9, 1] }, /'betas\[1\]' must be a number at least 0 and below 1, got 1/, RangeError);
     fails({ shuffle: 1 }, /'shuffle' must be true or false/);
     fails({ signal: {} }, /'signal' must be an AbortSignal/);
     fails({ data: 5 }, /'data' must be the path of a JSONL file/);

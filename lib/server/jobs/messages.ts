@@ -3,8 +3,8 @@
 // A change of a job is stored in its record first. Events of the job's states follow from the record, so that missing ones
 // are emitted again after a crash or a failed write.
 import { evalName } from '../../train/figures.js';
-import type { TrainStep } from '../../train/loop.js';
 import { figuresOf, type MethodName, methods } from '../../train/methods/index.js';
+import type { TrainStep } from '../../train/step.js';
 import { type EventDetails, eventOf, type JobEvent, type JobEvents } from './events.js';
 import type { JobRecord } from './store.js';
 

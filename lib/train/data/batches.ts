@@ -2,7 +2,7 @@
 //
 // A micro-batch takes examples from the order until the next one would pass `batchTokens`, or until it has `batchSize`
 // of them. A position in the order is therefore all that a resumed run needs.
-import type { Breather } from '../breather.js';
+import type { TimeSlice } from '../../flow/pause.js';
 import type { Source } from './dataset.js';
 import type { Example } from './rows.js';
 
@@ -81,7 +81,7 @@ export async function stepsInEpoch(
   size: BatchSize,
   accumulation: number,
   epoch: number,
-  breather: Breather,
+  slice: TimeSlice,
 ): Promise<number> {
   let batches = 0;
   let count = 0;
@@ -96,7 +96,7 @@ export async function stepsInEpoch(
     }
     count++;
     tokens += example.ids.length;
-    if (row % 1024 === 0) await breather.pause();
+    if (row % 1024 === 0 && slice.over) await slice.pause();
   }
   return Math.ceil(batches / accumulation);
 }

@@ -4,15 +4,14 @@
 // counted. A streamed source reads an iterable in order as the steps need it; the iterable may be endless.
 import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
-import { Breather } from '../breather.js';
-import type { MethodRow } from '../methods/index.js';
+import { TimeSlice } from '../../flow/pause.js';
 import { drawn } from '../random.js';
 import { ExampleList } from './example-list.js';
 import { jsonLines } from './jsonl.js';
 import { type Encoded, type EncodeOptions, type Example, encodeRow, learned } from './rows.js';
 
 /** The path of a JSONL file, or rows. */
-export type Data = string | URL | Iterable<MethodRow> | AsyncIterable<MethodRow>;
+export type Data<Row = unknown> = string | URL | Iterable<Row> | AsyncIterable<Row>;
 
 export interface Source {
   /** The number of examples in an epoch; undefined where that isn't known yet. */
@@ -78,11 +77,8 @@ export async function* examples(
   report: DataReport,
   signal: AbortSignal,
 ): AsyncGenerator<Example, void, void> {
-  const breather = new Breather();
-  const pause = (): Promise<void> => {
-    signal.throwIfAborted();
-    return breather.pause();
-  };
+  const slice = new TimeSlice(signal);
+  const pause = (): Promise<void> => slice.pause();
   for await (const { where, place, row } of rows(data, pause)) {
     const encoded = await (options.encode ?? encodeRow)(row, where, { ...options, pause });
     if (report.add(encoded, place)) yield encoded.example;
@@ -153,11 +149,11 @@ export class LoadedSource implements Source {
 /** The numbers below `size` in an order that follows from seed and epoch (Fisher–Yates). */
 export async function shuffled(size: number, seed: number, epoch: number): Promise<Uint32Array> {
   const order = Uint32Array.from({ length: size }, (_, i) => i);
-  const breather = new Breather();
+  const slice = new TimeSlice();
   for (let i = size - 1; i > 0; i--) {
     const j = drawn(i + 1, seed, epoch, i);
     [order[i], order[j]] = [order[j]!, order[i]!];
-    if (i % 4096 === 0) await breather.pause();
+    if (i % 4096 === 0 && slice.over) await slice.pause();
   }
   return order;
 }

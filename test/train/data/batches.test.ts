@@ -2,7 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import { Breather } from '../../../lib/train/breather.js';
+import { TimeSlice } from '../../../lib/flow/pause.js';
 import { Batches, stepsInEpoch, targetsOf } from '../../../lib/train/data/batches.js';
 import { DataReport, LoadedSource, StreamedSource, shuffled } from '../../../lib/train/data/dataset.js';
 import type { Example, Row } from '../../../lib/train/data/rows.js';
@@ -82,7 +82,7 @@ describe('Batches', () => {
       for (const accumulation of [1, 2, 3]) {
         for (const epoch of [0, 1]) {
           const source = await load(rows, 3);
-          const counted = await stepsInEpoch(source, size, accumulation, epoch, new Breather());
+          const counted = await stepsInEpoch(source, size, accumulation, epoch, new TimeSlice());
           const batches = new Batches(source, size, { epoch, row: 0 });
           for (let i = 0; i < counted; i++) await batches.step(accumulation);
           // The epoch's end is either before or behind the step that finds it.

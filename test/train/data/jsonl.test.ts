@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Breather } from '../../../lib/train/breather.js';
+import { TimeSlice } from '../../../lib/flow/pause.js';
 import { jsonLines } from '../../../lib/train/data/jsonl.js';
 import { processed } from '../../processor-time.js';
 
@@ -59,10 +59,10 @@ describe('jsonLines', () => {
     const path = join(folder, 'rows.jsonl');
     writeFileSync(path, `${'\n'.repeat(20_000_000)} \t\r\n{"a":1}`);
     let [latest, worst] = [processed(), 0];
-    const breather = new Breather();
+    const slice = new TimeSlice();
     const pause = async () => {
       worst = Math.max(worst, processed() - latest);
-      await breather.pause();
+      await slice.pause();
       latest = processed();
     };
     const began = processed();

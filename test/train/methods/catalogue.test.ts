@@ -10,7 +10,7 @@ import { hyperparametersSchema, ownHyperparameters } from '../../../lib/server/j
 import { encodeRow } from '../../../lib/train/data/rows.js';
 import { evalName, meansOf } from '../../../lib/train/figures.js';
 import { finetune } from '../../../lib/train/finetune.js';
-import { type TrainStep, train } from '../../../lib/train/loop.js';
+import { train } from '../../../lib/train/loop.js';
 import {
   allFigures,
   figuresOf,
@@ -22,6 +22,7 @@ import {
 import type { Method, Objective, Totals } from '../../../lib/train/methods/method.js';
 import { supervised } from '../../../lib/train/methods/supervised.js';
 import { type FinetuneOptions, trainSettings } from '../../../lib/train/options.js';
+import type { TrainStep } from '../../../lib/train/step.js';
 import { smallDecoder, vocabSize } from '../small.js';
 
 let decoder: Decoder;
@@ -86,7 +87,7 @@ describe.each(methodNames)('%s', (name) => {
         expect(misplaced).toThrow(`finetune: '${option}' needs method: '${name}'`);
       }
       const full = () => trainSettings('trainFull', { data: [], [option]: value } as never, { contextLength: 64 });
-      expect(full).toThrow(`trainFull: there is no option '${option}'`);
+      expect(full).toThrow(`trainFull: option '${option}' is not known`);
     }
   });
 

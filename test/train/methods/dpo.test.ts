@@ -10,11 +10,11 @@ import { Tokenizer } from '../../../lib/text/tokenizer/tokenizer.js';
 import { checkpointPath } from '../../../lib/train/checkpoint.js';
 import { type Example, encodeRow } from '../../../lib/train/data/rows.js';
 import { finetune } from '../../../lib/train/finetune.js';
-import type { TrainStep } from '../../../lib/train/loop.js';
 import { dpo, preferenceLoss } from '../../../lib/train/methods/dpo.js';
 import { encodePreference, type TokenPairRow } from '../../../lib/train/methods/dpo-rows.js';
 import type { FinetuneOptions } from '../../../lib/train/options.js';
 import { mix } from '../../../lib/train/random.js';
+import type { TrainStep } from '../../../lib/train/step.js';
 import { smallDecoder, vocabSize } from '../small.js';
 
 let decoder: Decoder;

@@ -27,7 +27,7 @@ export type TrainData = Data<MethodRow>;
 export interface TrainOptions {
   /** A JSONL file's path, or rows: an array or any iterable, async ones too. An endless one needs `shuffle: false` and `steps`. */
   data: TrainData;
-  /** RunContext over the data. Default 1, unless `steps` is given. */
+  /** Passes over the data. Default 1, unless `steps` is given. */
   epochs?: number | undefined;
   /** Optimizer steps, instead of `epochs`; the data is repeated as often as needed. */
   steps?: number | undefined;

@@ -33,8 +33,10 @@ export async function preparePrompt(
   const messages = templateMessages(conversation.messages);
   checkLength(messages, most);
   const answer = await planAnswer(model, conversation);
+  // In a turn before the one that hands them over: both take a while where a tool's description is long.
+  const written = answer.messages(messages);
   await ownTurn();
-  const text = await rendered(model, answer.messages(messages), asker, {
+  const text = await rendered(model, written, asker, {
     tools: answer.templateTools,
     addGenerationPrompt,
     variables: conversation.chat_template_kwargs ?? {},

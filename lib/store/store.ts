@@ -1,5 +1,5 @@
-// The contract of a store: where a server keeps what outlives it. A member is one file (`folder.ts`), and nothing outside
-// that file knows which one it is: no path, no file system.
+// The contract of a store: where a server keeps what outlives it. A member is one file, such as `folder.ts` with the files
+// that it alone imports; users of the contract know no path, no file system and no member.
 //
 // An item has a record, a log of events and blobs. Its record decides: an item exists once its record does, and what was
 // put for an item without one is removed when the store is opened. What a name stands for is complete, and a change that

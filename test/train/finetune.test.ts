@@ -1,7 +1,7 @@
 // Fine-tuning as a whole, on a small model: what a run gives, how it ends, and that it is the same every time.
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { device } from '../../lib/core/device.js';
 import type { Tensor } from '../../lib/core/tensor.js';
@@ -216,9 +216,38 @@ describe('a run that is stopped', () => {
     expect(await numbers(adapter.parameters())).toEqual(whole.weights);
   });
 
+  it('hands over every checkpoint, that of a stop too, and goes on from one that is brought back', async () => {
+    const whole = await finished(options);
+    const [checkpointDir, elsewhere] = [join(folder, 'checkpoints'), join(folder, 'elsewhere')];
+    mkdirSync(elsewhere);
+    const controller = new AbortController();
+    const moved: number[] = [];
+    const afterCheckpoint = ({ step, path }: { step: number; path: string }): void => {
+      moved.push(step);
+      renameSync(path, join(elsewhere, basename(path)));
+    };
+    const onStep = ({ step }: TrainStep): void => {
+      if (step === 7) controller.abort();
+    };
+    const { signal } = controller;
+    const run = start({ ...options, checkpointDir, checkpointEvery: 3, signal, afterCheckpoint, onStep });
+    await expect(run).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
+    run.adapter!.dispose();
+    expect(moved).toEqual([3, 6, 7]);
+    expect(readdirSync(checkpointDir)).toEqual([]);
+    renameSync(join(elsewhere, 'step-000007'), join(checkpointDir, 'step-000007'));
+    const rest = await finished({ ...options, checkpointDir, resume: true });
+    expect(rest.losses).toEqual(whole.losses.slice(7));
+    expect(rest.weights).toEqual(whole.weights);
+  });
+
   it('refuses checkpoints of another run, and to begin where there are some', async () => {
     const checkpointDir = join(folder, 'checkpoints');
     await finished({ steps: 2, checkpointDir });
+    const state = JSON.parse(readFileSync(join(checkpointDir, 'step-000002', 'state.json'), 'utf8')) as {
+      base: string;
+    };
+    expect(state.base).toMatch(/^llama 2x32 [0-9a-f]{12}$/);
     await expect(finished({ steps: 2, checkpointDir })).rejects.toThrow(
       /step-000002: is there already; resume: true goes on/,
     );

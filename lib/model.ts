@@ -14,7 +14,7 @@ import type { EngineWatcher } from './engine/watcher.js';
 import { writeAtomic, writeFolderAtomic } from './files/atomic.js';
 import { openGguf } from './files/gguf.js';
 import { type ResolveOptions, resolveModel } from './files/hub.js';
-import { check, readJson } from './files/json.js';
+import { check, readJson, readJsonIfThere } from './files/json.js';
 import { type SavedTensor, saveSafetensors } from './files/safetensors.js';
 import { callbackOption, checkOptions, signalOption } from './flow/options.js';
 import { Stream } from './flow/stream.js';
@@ -297,7 +297,7 @@ export async function loadModel(nameOrPath: string, options: LoadModelOptions = 
     const folder = statSync(path).isDirectory();
     const tokenizer = folder ? await Tokenizer.fromFolder(path) : ggufTokenizer(path);
     const file = join(path, 'generation_config.json');
-    const json = folder && existsSync(file) ? readJson(file) : {};
+    const json = readJsonIfThere(file) ?? {};
     const ends = [...decoder.config.eosIds, ...(tokenizer?.endIds ?? [])];
     const name = existsSync(nameOrPath) ? basename(path) : nameOrPath;
     return new Model(

@@ -237,13 +237,7 @@ async function matmulBench(context: Context, flags: CommonFlags & { sizes: numbe
     references.push(reference);
     for (const size of flags.sizes) {
       const timing = await timeProduct(size, dtype, device, { repeats: flags.repeats, warmup: flags.warmup, signal });
-      measurements.push({
-        name: `matmul ${size} ${dtype}`,
-        unit: 'GFLOP/s',
-        ...timing,
-        rate: timing.median,
-        share: timing.median / reference.value,
-      });
+      measurements.push(flopRate(`matmul ${size} ${dtype}`, timing, reference));
     }
   }
   finish(context, flags, device, {
@@ -253,6 +247,14 @@ async function matmulBench(context: Context, flags: CommonFlags & { sizes: numbe
     references,
   });
 }
+
+const flopRate = (name: string, timing: Spread, reference: Reference): Measurement => ({
+  name,
+  unit: 'GFLOP/s',
+  ...timing,
+  rate: timing.median,
+  share: timing.median / reference.value,
+});
 
 interface AttentionFlags extends CommonFlags {
   seqLength: number[];
@@ -275,13 +277,7 @@ async function attentionBench(context: Context, flags: AttentionFlags): Promise<
       { repeats, warmup, signal },
     );
     for (const [direction, timing] of Object.entries(timed)) {
-      measurements.push({
-        name: `attention ${direction} ${seqLength} ${dtype}`,
-        unit: 'GFLOP/s',
-        ...timing,
-        rate: timing.median,
-        share: timing.median / reference.value,
-      });
+      measurements.push(flopRate(`attention ${direction} ${seqLength} ${dtype}`, timing, reference));
     }
   }
   finish(context, flags, device, {

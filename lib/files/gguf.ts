@@ -8,12 +8,11 @@
 // Parsed here and not by @huggingface/gguf, because that library takes strings that end beyond the file, doesn't check
 // where tensors lie, and holds up to a million values per array however small the file is.
 
-import type { Tensor } from '../core/tensor.js';
 import { shown } from '../flow/fault.js';
 import { type AnyDType, byteCount, dtypes, type FormatName, formats, fromGgml } from '../formats/index.js';
 import { GgufCursor, type GgufValue } from './gguf-cursor.js';
-import { type MappedFile, mapFile } from './mapped.js';
-import type { WeightInfo, Weights } from './weights.js';
+import type { MappedFile } from './mapped.js';
+import { mappedWeights, openMapped, type WeightInfo, type Weights } from './weights.js';
 
 export type { GgufNumbers, GgufValue } from './gguf-cursor.js';
 
@@ -43,13 +42,7 @@ export interface Gguf extends Weights {
  * @throws Error that names the file and what is wrong with it.
  */
 export function openGguf(path: string): Gguf {
-  const file = mapFile(path);
-  try {
-    return readGguf(file);
-  } catch (error) {
-    file.close();
-    throw error;
-  }
+  return openMapped(path, readGguf);
 }
 
 /** What {@link openGguf} does, for a file that is mapped already; closing the result closes `file`. */
@@ -76,33 +69,13 @@ export function readGguf(file: MappedFile): Gguf {
   }
 
   const tensors = readTensors(file, cursor, tensorCount, readAlignment(cursor, metadata));
-  const info = (name: string): GgufInfo => {
-    const found = tensors.get(name);
-    if (found === undefined) throw new Error(`${path}: there is no tensor ${shown(name)}`);
-    return found;
-  };
-  const close = () => file.close();
-  return {
-    path,
-    version,
-    metadata,
-    tensors,
-    tensor(name): Tensor {
-      const { dtype, shape, offset } = info(name);
-      if (!isLoadable(dtype)) {
-        const supported = LOADABLE.map((type) => type.toUpperCase()).join(', ');
-        const what = `tensor ${shown(name)} is ${dtype.toUpperCase()}, which`;
-        throw new Error(`${path}: ${what} is not supported yet; supported: ${supported}`);
-      }
-      return file.tensor(offset, shape, dtype);
-    },
-    read(name): Uint8Array {
-      const { offset, bytes } = info(name);
-      return file.read(offset, bytes);
-    },
-    close,
-    [Symbol.dispose]: close,
-  };
+  const weights = mappedWeights(file, tensors, (name, { dtype }) => {
+    if (isLoadable(dtype)) return dtype;
+    const supported = LOADABLE.map((type) => type.toUpperCase()).join(', ');
+    const what = `tensor ${shown(name)} is ${dtype.toUpperCase()}, which`;
+    throw new Error(`${path}: ${what} is not supported yet; supported: ${supported}`);
+  });
+  return { ...weights, version, metadata };
 }
 
 function readVersion(cursor: GgufCursor): number {

@@ -157,3 +157,15 @@ export class JsonScanner {
     return found;
   }
 }
+
+/** Where a text stops being JSON, and why: `line 3, column 7: …`. Undefined if it is JSON. */
+export function placeOfError(text: string): string | undefined {
+  const scanner = new JsonScanner(text);
+  try {
+    scanner.skip();
+    scanner.end();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return undefined;
+}

@@ -1,10 +1,10 @@
 // Reads JSON files that people or other programs wrote, and says in one sentence what is wrong with them: readJson for
 // the text, check for the fields.
 
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { z } from 'zod';
 import { faultOf, shown } from '../flow/fault.js';
-import { JsonScanner } from './json-scan.js';
+import { placeOfError } from './json-scan.js';
 
 export type JsonObject = Record<string, unknown>;
 
@@ -29,6 +29,11 @@ export function readJson(path: string, { maxBytes = MAX_BYTES } = {}): JsonObjec
     throw new Error(`${path}: must be a JSON object, got ${shown(value)}`);
   }
   return value as JsonObject;
+}
+
+/** The same, or undefined where the file is missing. */
+export function readJsonIfThere(path: string): JsonObject | undefined {
+  return existsSync(path) ? readJson(path) : undefined;
 }
 
 /**
@@ -81,15 +86,4 @@ export function fileError(path: string, error: unknown): Error {
   const { code, errno, message } = error as NodeJS.ErrnoException;
   if (errno === undefined) return error as Error;
   return new Error(`${path}: ${reasons[code!] ?? message}`, { cause: error });
-}
-
-function placeOfError(text: string): string | undefined {
-  const scanner = new JsonScanner(text);
-  try {
-    scanner.skip();
-    scanner.end();
-  } catch (error) {
-    return (error as Error).message;
-  }
-  return undefined;
 }

@@ -7,7 +7,6 @@
 // A file is foreign input, so the header is read strictly and every size is checked before it is used: what opens has
 // all its tensors inside the file.
 
-import type { Tensor } from '../core/tensor.js';
 import { shown } from '../flow/fault.js';
 import {
   byteCount,
@@ -21,8 +20,8 @@ import {
 } from '../formats/index.js';
 import { writeAtomic } from './atomic.js';
 import { JsonScanner } from './json-scan.js';
-import { type MappedFile, mapFile } from './mapped.js';
-import type { WeightInfo, Weights } from './weights.js';
+import type { MappedFile } from './mapped.js';
+import { mappedWeights, openMapped, type WeightInfo, type Weights } from './weights.js';
 
 export type SafetensorsDType = SafetensorsName;
 
@@ -58,50 +57,27 @@ export interface SavedTensor {
  * @throws Error that names the file and what is wrong with it.
  */
 export function openSafetensors(path: string): Safetensors {
-  const file = mapFile(path);
-  try {
-    return readSafetensors(file);
-  } catch (error) {
-    file.close();
-    throw error;
-  }
+  return openMapped(path, readSafetensors);
 }
 
 /** What {@link openSafetensors} does, for a file that is mapped already; closing the result closes `file`. */
 export function readSafetensors(file: MappedFile): Safetensors {
   const { path } = file;
   const { metadata, tensors } = readHeader(file);
-  const info = (name: string): SafetensorsInfo => {
-    const found = tensors.get(name);
-    if (found === undefined) throw new Error(`${path}: there is no tensor ${shown(name)}`);
-    return found;
-  };
-  const close = () => file.close();
-  return {
-    path,
-    metadata,
-    tensors,
-    tensor(name): Tensor {
-      const { dtype, shape, offset } = info(name);
-      const format = fromSafetensors(dtype)!;
-      if (!isDType(format)) {
-        const supported = LOADABLE.join(', ');
-        throw new Error(`${path}: tensor ${shown(name)} is ${dtype}, which can't be loaded; supported: ${supported}`);
-      }
-      if (shape.length > MAX_AXES) {
-        throw new Error(
-          `${path}: tensor ${shown(name)} has ${shape.length} axes, which can't be loaded; at most ${MAX_AXES} can`,
-        );
-      }
-      return file.tensor(offset, shape, format);
-    },
-    read(name): Uint8Array {
-      const { offset, bytes } = info(name);
-      return file.read(offset, bytes);
-    },
-    close,
-    [Symbol.dispose]: close,
-  };
+  const weights = mappedWeights(file, tensors, (name, { dtype, shape }) => {
+    const format = fromSafetensors(dtype)!;
+    if (!isDType(format)) {
+      const supported = LOADABLE.join(', ');
+      throw new Error(`${path}: tensor ${shown(name)} is ${dtype}, which can't be loaded; supported: ${supported}`);
+    }
+    if (shape.length > MAX_AXES) {
+      throw new Error(
+        `${path}: tensor ${shown(name)} has ${shape.length} axes, which can't be loaded; at most ${MAX_AXES} can`,
+      );
+    }
+    return format;
+  });
+  return { ...weights, metadata };
 }
 
 /**

@@ -37,3 +37,16 @@ export class TimeSlice {
     this.signal?.throwIfAborted();
   }
 }
+
+/** What `work` comes to; undefined where that takes longer than `milliseconds`. */
+export async function within<T>(milliseconds: number, work: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), milliseconds);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

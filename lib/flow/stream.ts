@@ -1,4 +1,5 @@
 // Stream: work that gives values on the way and a result at the end. The values lie in a channel until they are read.
+import { onAbort } from './abort.js';
 import { Channel } from './channel.js';
 
 /**
@@ -15,11 +16,8 @@ export class Stream<T, R> implements AsyncIterable<T>, Promise<R> {
   /** Backpressure: the work waits while `maxUnread` values are unread. Without it a stream needs no reader. */
   constructor(work: (signal: AbortSignal) => AsyncGenerator<T, R, void>, signal?: AbortSignal, maxUnread?: number) {
     this.#values = new Channel<T, void>({ left: undefined, maxUnread });
-    // Not AbortSignal.any: a signal that lives as long as the process would keep every stream.
-    const cancel = (): void => this.cancel(signal!.reason);
-    if (signal?.aborted) cancel();
-    signal?.addEventListener('abort', cancel, { once: true });
-    this.#result = this.#run(work, this.#cancel.signal).finally(() => signal?.removeEventListener('abort', cancel));
+    const release = onAbort([signal], (reason) => this.cancel(reason));
+    this.#result = this.#run(work, this.#cancel.signal).finally(release);
     // A caller that only iterates gets the failure there; an unhandled rejection would end the process.
     this.#result.catch(() => {});
   }

@@ -64,6 +64,11 @@ function binary(op: Arithmetic, left: Tensor | number, right: Tensor | number, r
   const shape = broadcastShape(op, a.shape, b.shape);
   const out = empty(shape, { dtype, device: a.device });
   broadcast(op, shape, [out, a, b], kernels[op]);
+  return recordBoth(out, { a, b, drop }, rules);
+}
+
+/** Records the rules of two operands that were broadcast; without a gradient to record, what was made for them is freed. */
+function recordBoth(out: Tensor, { a, b, drop }: ReturnType<typeof operands>, rules: Rules): Tensor {
   if (!willRecord(a, b)) {
     drop();
     return out;
@@ -168,12 +173,5 @@ export function where(condition: Tensor, left: Tensor | number, right: Tensor | 
   const shape = broadcastShape('where', condition.shape, a.shape, b.shape);
   const out = empty(shape, { dtype, device: condition.device });
   broadcast('where', shape, [out, condition, a, b], kernels.where);
-  if (!willRecord(a, b)) {
-    drop();
-    return out;
-  }
-  return recordJoint(out, [a, b], (grad, needed) => [
-    needed[0] ? scope(() => sumTo(where(condition, grad, 0), a)) : undefined,
-    needed[1] ? scope(() => sumTo(where(condition, 0, grad), b)) : undefined,
-  ]);
+  return recordBoth(out, { a, b, drop }, [(grad) => where(condition, grad, 0), (grad) => where(condition, 0, grad)]);
 }

@@ -2,6 +2,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import type { Hono } from 'hono';
+import { within } from '../flow/pause.js';
 import type { Store } from '../store/store.js';
 import { makeApp, makeEarlyApp } from './app.js';
 import type { ServerContext } from './context.js';
@@ -128,16 +129,9 @@ export class Lifecycle {
 
   /** Waits until running work has ended, or the time is over. */
   async #drained(seconds: number): Promise<void> {
-    let over = false;
-    let timer: NodeJS.Timeout | undefined;
-    const time = new Promise<void>((resolve) => {
-      timer = setTimeout(() => {
-        over = true;
-        resolve();
-      }, seconds * 1000);
-    });
-    while (this.#running.size > 0 && !over) await Promise.race([Promise.allSettled(this.#running), time]);
-    clearTimeout(timer);
+    const end = performance.now() + seconds * 1000;
+    for (let left = seconds * 1000; this.#running.size > 0 && left > 0; left = end - performance.now())
+      await within(left, Promise.allSettled(this.#running));
   }
 }
 

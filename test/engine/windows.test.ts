@@ -63,7 +63,8 @@ async function generated(engine: Engine, ids: readonly number[], count: number):
   const greedy = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, endIds: [] };
   const settings = settingsOf({ maxNewTokens: count, ignoreEos: true }, greedy);
   const tokens: number[] = [];
-  for await (const { token } of engine.submit({ prompt: ids, sampling: settings, maxNewTokens: count, endIds: [] })) tokens.push(token);
+  for await (const { token } of engine.submit({ prompt: ids, sampling: settings, maxNewTokens: count, endIds: [] }))
+    tokens.push(token);
   return tokens;
 }
 

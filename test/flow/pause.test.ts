@@ -1,6 +1,6 @@
 // Pauses: turns for requests that arrive together, and time slices.
 import { expect, it, vi } from 'vitest';
-import { nextTurn, ownTurn, TimeSlice } from '../../lib/flow/pause.js';
+import { nextTurn, ownTurn, TimeSlice, within } from '../../lib/flow/pause.js';
 
 /** The turn of the event loop in which each of eight callers goes on that pause at once. */
 async function turnsOf(pause: () => Promise<void>): Promise<number[]> {
@@ -53,4 +53,10 @@ it('a time slice throws the reason of its signal', async () => {
   await slice.pause();
   stop.abort(new Error('stopped'));
   await expect(slice.pause()).rejects.toThrow('stopped');
+});
+
+it('within gives what work comes to, or nothing once the time is over, and passes failures on', async () => {
+  expect(await within(60_000, Promise.resolve('done'))).toBe('done');
+  expect(await within(1, new Promise(() => {}))).toBeUndefined();
+  await expect(within(60_000, Promise.reject(new Error('broken')))).rejects.toThrow('broken');
 });

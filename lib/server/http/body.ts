@@ -3,7 +3,7 @@
 import type { Context } from 'hono';
 import { z } from 'zod';
 import { deepest, pathText } from '../../flow/fault.js';
-import { ownTurn } from '../../flow/pause.js';
+import { ownTurn, within } from '../../flow/pause.js';
 import type { ServerContext } from '../context.js';
 import { ApiError, badRequest } from './errors.js';
 
@@ -84,20 +84,13 @@ async function boundedText(c: Context, most: number): Promise<string> {
 }
 
 /** Gives up on a body after so many seconds, and on its connection, on which the rest of it may still come. */
-async function inTime<T>(seconds: number, reading: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const error = new ApiError(408, `The body did not arrive within ${seconds} seconds.`, {
-      code: 'request_timeout',
-      headers: { connection: 'close' },
-    });
-    timer = setTimeout(() => reject(error), seconds * 1000);
+async function inTime(seconds: number, reading: Promise<string>): Promise<string> {
+  const text = await within(seconds * 1000, reading);
+  if (text !== undefined) return text;
+  throw new ApiError(408, `The body did not arrive within ${seconds} seconds.`, {
+    code: 'request_timeout',
+    headers: { connection: 'close' },
   });
-  try {
-    return await Promise.race([reading, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** @throws ApiError 400 for a text that would be more than a request can need. */

@@ -1,6 +1,8 @@
 // The sequences of one request, side by side in the engine, as one stream of events; measured, logged, and cancelled as
 // one.
+import { onAbort } from '../../flow/abort.js';
 import { Channel } from '../../flow/channel.js';
+import { within } from '../../flow/pause.js';
 import type { TokenOptions } from '../../model.js';
 import type { FinishReason, Generated, Piece } from '../../text/generate.js';
 import type { Resolved, ServerContext } from '../context.js';
@@ -35,6 +37,8 @@ export class Generations implements AsyncIterable<SequenceEvent> {
   #open: number;
   #failure: { error: unknown } | undefined;
   #cancelled = false;
+  /** Takes the listeners off the request's and the server's signals. */
+  readonly #release: () => void;
 
   /** Starts all of them at once. */
   constructor(
@@ -44,13 +48,9 @@ export class Generations implements AsyncIterable<SequenceEvent> {
     private readonly facts: RequestFacts,
   ) {
     this.#open = sequences.length;
-    const { signal } = facts;
-    // Listeners, not AbortSignal.any: the server's signal lives as long as the process and would keep every request.
-    signal.addEventListener('abort', this.cancel);
-    context.signal.addEventListener('abort', this.cancel);
+    this.#release = onAbort([facts.signal, context.signal], this.cancel);
+    if (this.#open === 0) this.#close();
     for (const [index, sequence] of sequences.entries()) context.track(this.#follow(index, sequence));
-    if (this.#open === 0) this.#events.finish();
-    if (signal.aborted || context.signal.aborted) this.cancel();
   }
 
   /** Ends all of them; their blocks are free at the engine's next step. */
@@ -62,18 +62,18 @@ export class Generations implements AsyncIterable<SequenceEvent> {
 
   /** Resolves once there is something to say, or after `milliseconds`; rejects if a sequence failed by then. */
   async begun(milliseconds: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, milliseconds);
-    });
-    await Promise.race([this.#events.ready(), late]);
-    clearTimeout(timer);
+    await within(milliseconds, this.#events.ready());
     if (this.#failure) throw this.#failure.error;
   }
 
   /** Leaving it early cancels all of them. */
   [Symbol.asyncIterator](): AsyncGenerator<SequenceEvent, void, void> {
     return this.#events;
+  }
+
+  #close(): void {
+    this.#release();
+    this.#events.finish();
   }
 
   async #follow(index: number, { prompt, options }: Sequence): Promise<void> {
@@ -91,6 +91,7 @@ export class Generations implements AsyncIterable<SequenceEvent> {
         maxUnread,
       });
       this.#streams.push(stream);
+      if (this.#cancelled) stream.cancel();
       for await (const piece of stream) {
         tokens++;
         followed.token();
@@ -110,12 +111,8 @@ export class Generations implements AsyncIterable<SequenceEvent> {
       this.#events.fail(error);
     } finally {
       this.#open--;
-      if (this.#open === 0) {
-        facts.signal.removeEventListener('abort', this.cancel);
-        context.signal.removeEventListener('abort', this.cancel);
-      }
       followed.finish(finish, prompt.length, tokens);
-      if (this.#open === 0) this.#events.finish(); // before the log: the logger is the user's, and may throw
+      if (this.#open === 0) this.#close(); // before the log: the logger is the user's, and may throw
       context.log.info(
         {
           requestId: facts.requestId,

@@ -1,4 +1,5 @@
 // Concurrent work on the texts of one request, bounded so that the engine's queue stays open for other clients.
+import { onAbort } from '../../flow/abort.js';
 import type { Model } from '../../model.js';
 import type { ServerContext } from '../context.js';
 import type { RequestFacts } from './generation.js';
@@ -32,7 +33,8 @@ export async function mapTexts<T>(
       tokens -= ids.length;
     }
   };
-  const { stop, release } = linked([facts.signal, context.signal]);
+  const stop = new AbortController();
+  const release = onAbort([facts.signal, context.signal], (reason) => stop.abort(reason));
   try {
     for (const [index, ids] of texts.entries()) {
       while (running.size === most || (running.size > 0 && tokens + ids.length > maxQueuedTokens)) {
@@ -51,18 +53,4 @@ export async function mapTexts<T>(
   } finally {
     release();
   }
-}
-
-// Listeners, not AbortSignal.any: the server's signal lives as long as the process and would keep every request.
-function linked(signals: readonly AbortSignal[]): { stop: AbortController; release: () => void } {
-  const stop = new AbortController();
-  const abort = (): void => stop.abort(signals.find(({ aborted }) => aborted)?.reason);
-  for (const signal of signals) signal.addEventListener('abort', abort);
-  if (signals.some(({ aborted }) => aborted)) abort();
-  return {
-    stop,
-    release: () => {
-      for (const signal of signals) signal.removeEventListener('abort', abort);
-    },
-  };
 }

@@ -3,6 +3,7 @@
 //
 // Clients take turns. What a client gives up while it is being rendered goes on to its end or its time limit, as another
 // thread would take longer to start than most take to be written.
+import { onAbort } from '../../flow/abort.js';
 import { QueueFull, Quota, retryAfter } from '../../flow/quota.js';
 import { type Waiter, WaitingLines } from '../../flow/waiting.js';
 import { isShort } from './render-size.js';
@@ -66,19 +67,19 @@ export class ChatRenderer {
       throw new QueueFull(length, retryAfter((this.#usual * (length + 1)) / 1000));
     }
     const job = new Job(client, (thread) => renderOn(thread, templates, messages, options));
-    const leave = (): void => {
+    const leave = (reason: unknown): void => {
       this.#waiting.delete(job);
-      job.reject(signal?.reason);
+      job.reject(reason);
     };
     this.#quota.take(client, 0);
     this.#thread.hold();
-    signal?.addEventListener('abort', leave);
+    const release = onAbort([signal], leave);
     this.#waiting.push(job);
     if (!this.#working) void this.#work();
     try {
       return await job.text;
     } finally {
-      signal?.removeEventListener('abort', leave);
+      release();
       this.#thread.release();
       this.#quota.give(client, 0);
     }

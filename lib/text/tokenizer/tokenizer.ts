@@ -4,9 +4,10 @@
 // Hugging Face's JavaScript library normalizes, finds added tokens, cuts into words and adds the special tokens;
 // byte-pair encoding itself and decoding are ours. Encoding is synchronous.
 
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
+import { readJsonIfThere, readText } from '../../files/json.js';
 import { type Asker, type ChatRenderer, sharedRenderer } from '../chat/render-apart.js';
 import { type ChatMessage, ChatTemplates, specialTokenNames, type TemplateOptions } from '../chat/template.js';
 import { BytePairModel, type BytePairOptions } from './bpe.js';
@@ -113,22 +114,21 @@ export class Tokenizer {
    */
   static async fromFolder(folder: string): Promise<Tokenizer | undefined> {
     const path = join(folder, 'tokenizer.json');
-    const [json, config, map, templateJson, templateText] = await Promise.all([
-      readJson(path),
-      readJson(join(folder, 'tokenizer_config.json')),
-      readJson(join(folder, 'special_tokens_map.json')),
-      readJson(join(folder, 'chat_template.json')),
-      readText(join(folder, 'chat_template.jinja')),
-    ]);
+    const json = readJsonIfThere(path);
     if (json === undefined) return undefined;
     if (typeof json.model !== 'object' || json.model === null) throw new Error(`${path}: expected a "model" object`);
-    const merged: TokenizerConfig = { ...map, ...config };
+    const inFolder = (name: string) => readJsonIfThere(join(folder, name));
+    const config: TokenizerConfig = {
+      ...inFolder('special_tokens_map.json'),
+      ...inFolder('tokenizer_config.json'),
+    };
+    const template = join(folder, 'chat_template.jinja');
     const templates = new Map([
-      ...namedTemplates(merged.chat_template),
-      ...namedTemplates(templateJson?.chat_template),
-      ...namedTemplates(templateText),
+      ...namedTemplates(config.chat_template),
+      ...namedTemplates(inFolder('chat_template.json')?.chat_template),
+      ...namedTemplates(existsSync(template) ? readText(template) : undefined),
     ]);
-    return new Tokenizer({ json: json as TokenizerJson, config: merged, templates, source: path });
+    return new Tokenizer({ json: json as TokenizerJson, config, templates, source: path });
   }
 
   /** Special tokens in the text are recognised; `addSpecialTokens` puts those around it that the model expects. */
@@ -303,28 +303,4 @@ function namedTemplates(value: unknown): [string, string][] {
   return value
     .filter((entry) => typeof entry?.name === 'string' && typeof entry.template === 'string')
     .map((entry) => [entry.name, entry.template]);
-}
-
-async function readText(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-async function readJson(path: string): Promise<Record<string, unknown> | undefined> {
-  const text = await readText(path);
-  if (text === undefined) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new Error(`${path}: expected JSON: ${(error as Error).message}`, { cause: error });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new Error(`${path}: expected a JSON object`);
-  }
-  return value as Record<string, unknown>;
 }

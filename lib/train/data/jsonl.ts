@@ -2,7 +2,7 @@
 // lines are fine.
 import { createReadStream } from 'node:fs';
 import { fileError } from '../../files/json.js';
-import { JsonScanner } from '../../files/json-scan.js';
+import { placeOfError } from '../../files/json-scan.js';
 
 // A row has at most a few thousand tokens, so a longer line is no row; parsing one blocks the event loop.
 const maxLineBytes = 4 * 1024 * 1024;
@@ -95,18 +95,8 @@ function parsed(path: string, line: number, text: string): unknown {
     if (line === 1 && /^[[{]$/.test(text.trim())) {
       throw new Error(`${path}:1: expected JSON Lines, one whole object per line, got JSON spread over several lines`);
     }
-    throw new Error(`${path}:${line}: not valid JSON: ${placeOfError(text) ?? (error as Error).message}`);
-  }
-}
-
-function placeOfError(text: string): string | undefined {
-  const scanner = new JsonScanner(text);
-  try {
-    scanner.skip();
-    scanner.end();
-  } catch (error) {
     // The scanner counts lines within this one, so only its column is of use.
-    return (error as Error).message.replace(/^line 1, /, '');
+    const place = placeOfError(text)?.replace(/^line 1, /, '');
+    throw new Error(`${path}:${line}: not valid JSON: ${place ?? (error as Error).message}`);
   }
-  return undefined;
 }

@@ -4,8 +4,9 @@
 // sequence, s = M x + decay^(t + 1 - start) · s before.
 
 import { add, equal, greaterEqual, sub, where } from '../../lib/ops/binary.js';
-import { cast, gather } from '../../lib/ops/copy.js';
+import { cast } from '../../lib/ops/copy.js';
 import { exp, mul } from '../../lib/ops/elementwise.js';
+import { embedding } from '../../lib/ops/embedding.js';
 import { matmul } from '../../lib/ops/matmul.js';
 import { pagedAppend } from '../../lib/ops/paged.js';
 import { sum } from '../../lib/ops/reduce.js';
@@ -34,20 +35,20 @@ export function recurrent(hidden: number, longest = 1024): Part {
       const [row, column] = [reshape(at, [tokens, 1]), reshape(at, [1, tokens])];
       // The number of each token's sequence: how many have ended before it.
       const ends = reshape(slice(boundaries, 0, 1), [1, count]);
-      const own = sum(where(greaterEqual(row, ends), 1, 0), 1);
+      const own = sum(cast(greaterEqual(row, ends), 'f32'), 1);
       const same = equal(reshape(own, [tokens, 1]), reshape(own, [1, tokens]));
       const powers = exp(mul(sub(row, column), Math.log(decay)));
       const weights = where(same, where(greaterEqual(row, column), powers, 0), 0);
       let state = matmul(weights, x);
       if (kept) {
         const [places] = kept.states;
-        const before = gather(reshape(places!, [places!.dim(0), hidden]), 0, kept.places);
-        const starts = gather(slice(boundaries, 0, 0, count), 0, cast(own, 'i32'));
-        const carried = exp(mul(add(sub(at, starts), 1), Math.log(decay)));
-        const mine = gather(before, 0, cast(own, 'i32'));
-        state = add(state, mul(reshape(carried, [tokens, 1]), mine));
+        const before = embedding(reshape(places!, [places!.dim(0), hidden]), kept.places);
+        const starts = embedding(reshape(slice(boundaries, 0, 0, count), [count, 1]), cast(own, 'i32'));
+        const carried = exp(mul(add(sub(row, starts), 1), Math.log(decay)));
+        const mine = embedding(before, cast(own, 'i32'));
+        state = add(state, mul(carried, mine));
         const last = cast(sub(slice(boundaries, 0, 1), 1), 'i32');
-        const after = reshape(gather(state, 0, last), [count, 1, hidden]);
+        const after = reshape(embedding(state, last), [count, 1, hidden]);
         pagedAppend(places!, places!, after, after, kept.places);
       }
       const out = add(x, mul(state, 0.25));

@@ -97,21 +97,30 @@ function shared(
   const groups = plan.groups.map((group) => {
     const most = Math.min(config.contextLength, mostHeld(group.window, stepTokens, blockSize) * blockSize);
     const wanted = Math.ceil(Math.max(most, maxBatch * Math.min(most, 1024)) / blockSize);
-    return { window: group.window, wanted, bytes: blockBytes(group, dtype) };
+    // A window's blocks for one sequence come first: with fewer, a sequence could not be longer than they are.
+    const least = group.window === undefined ? 0 : Math.ceil(most / blockSize);
+    return { window: group.window, wanted, least, bytes: blockBytes(group, dtype) };
   });
+  const total = (count: (group: (typeof groups)[number]) => number): number =>
+    groups.reduce((sum, group) => sum + count(group) * group.bytes, 0);
   const each = stateBytes(plan);
   const wantedStates = each === 0 ? 0 : 1 + maxBatch * (1 + snapshotsEach);
-  const wantedBytes = groups.reduce((sum, { wanted, bytes }) => sum + wanted * bytes, wantedStates * each);
+  const wantedBytes = total(({ wanted }) => wanted) + wantedStates * each;
   const bytes = fill ? budget : Math.min(budget, wantedBytes);
   // One zero state and one that runs at least.
   const states = each === 0 ? 0 : Math.max(2, Math.floor((wantedStates * bytes) / wantedBytes));
-  // What goes with each block of the first group: exact where that is the only one.
-  const unit = groups.reduce((sum, group) => sum + (group.wanted / groups[0]!.wanted) * group.bytes, 0);
-  const first = groups.length === 0 ? 0 : Math.max(0, bytes - states * each) / unit;
-  const blocks = groups.map(({ wanted }) => Math.floor((wanted / groups[0]!.wanted) * first));
+  const forBlocks = bytes - states * each;
+  const leastFits = total(({ least }) => least) <= forBlocks;
+  const leastOf = (group: (typeof groups)[number]): number => (leastFits ? group.least : 0);
+  const more = groups.map((group) => group.wanted - leastOf(group));
+  const largest = Math.max(1, ...more);
+  // What goes with each block of the group that wants most: exact where it is the only one.
+  const unit = groups.reduce((sum, group, g) => sum + (more[g]! / largest) * group.bytes, 0) || 1;
+  const units = (forBlocks - total(leastOf)) / unit;
+  const blocks = groups.map((group, g) => leastOf(group) + Math.floor((more[g]! / largest) * units));
   if (states * each > bytes || blocks.some((count) => count < 1)) {
-    const least = groups.reduce((sum, group) => sum + group.bytes, states * each);
-    throw new RangeError(`engine: the cache has no room for one block of ${least} bytes: set cacheBytes`);
+    const needed = total(() => 1) + states * each;
+    throw new RangeError(`engine: the cache has no room for one block of ${needed} bytes: set cacheBytes`);
   }
   return { groups: groups.map(({ window }, g) => ({ window, blocks: blocks[g]! })), states };
 }

@@ -35,7 +35,7 @@ const models = [
   ...model,
   'test/leak/*.test.ts',
   'test/lora/*.test.ts',
-  'test/models/{greedy,narrow,train-curves}.test.ts',
+  'test/models/{families,greedy,narrow,train-curves}.test.ts',
 ];
 
 const serving = [

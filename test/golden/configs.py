@@ -20,6 +20,8 @@ class Golden:
     zero_centred: bool = False
     # The converter reorders the rows of q and k for GGML's pairs (2i, 2i + 1).
     permuted: bool = False
+    # Of transformers' names, which the checkpoint leaves out.
+    prefix: str = ''
     # Keys of the config that have no effect on the logits, although they are there.
     silent: tuple = ()
     # Tokens of the prompt, and of the rows that are trained on.
@@ -31,8 +33,10 @@ class Golden:
 NEUTRAL = {'architectures', 'model_type', 'torch_dtype', 'dtype', 'bos_token_id', 'eos_token_id', 'pad_token_id', 'use_cache',
            'initializer_range', 'attention_dropout', 'transformers_version', 'max_position_embeddings', 'tie_word_embeddings'}
 
-OLD = {'torch_dtype': 'float32', 'use_cache': True, 'transformers_version': '4.51.0', 'bos_token_id': 1, 'eos_token_id': 2}
-NEW = {'dtype': 'float32', 'use_cache': True, 'transformers_version': '5.0.0', 'bos_token_id': None, 'eos_token_id': [2, 7]}
+OLD = {'torch_dtype': 'float32', 'use_cache': True, 'transformers_version': '4.51.0', 'bos_token_id': 1, 'eos_token_id': 2,
+       'pad_token_id': 0}
+NEW = {'dtype': 'float32', 'use_cache': True, 'transformers_version': '5.0.0', 'bos_token_id': None, 'eos_token_id': [2, 7],
+       'pad_token_id': None}
 
 
 def dense(model_type: str, cls: str, spelling: dict, **more) -> dict:
@@ -112,4 +116,248 @@ GOLDENS = [
                          'sliding_attention': {'rope_theta': 77.0, 'rope_type': 'default'}},
         tie_word_embeddings=False),
         zero_centred=True, silent=('hidden_activation', 'rope_parameters.sliding_attention.rope_type')),
+
+    # Mistral: a window in every layer, which its GGUF form does not know; Nemo: none, a head size of its own.
+    Golden('mistral', dense(
+        'mistral', 'MistralForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, rope_theta=1111.0, sliding_window=9,
+        tie_word_embeddings=False),
+        silent=('hidden_act',)),
+    Golden('mistral.nemo', dense(
+        'mistral', 'MistralForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.005, sliding_window=None, head_dim=20,
+        rope_parameters={'rope_theta': 2345.0, 'rope_type': 'default'}, tie_word_embeddings=False),
+        gguf='llama', permuted=True, silent=('hidden_act', 'rope_parameters.rope_type')),
+    Golden('ministral', dense(
+        'ministral', 'MinistralForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.003, sliding_window=9, head_dim=16,
+        layer_types=['sliding_attention', 'full_attention', 'sliding_attention'],
+        rope_parameters={'rope_theta': 987.0, 'rope_type': 'default'}, tie_word_embeddings=False),
+        silent=('hidden_act', 'rope_parameters.rope_type')),
+    # YaRN whose two mscales cancel, and queries that grow with the position.
+    Golden('ministral3', dense(
+        'ministral3', 'Ministral3ForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.004, sliding_window=None, head_dim=16,
+        rope_parameters={'rope_theta': 765.0, 'rope_type': 'yarn', 'factor': 8.0, 'original_max_position_embeddings': 16,
+                         'beta_fast': 4.0, 'beta_slow': 1.0, 'mscale': 1.0, 'mscale_all_dim': 1.0, 'llama_4_scaling_beta': 0.3},
+        tie_word_embeddings=True),
+        gguf='mistral3', permuted=True, keys=[['rope.scaling.yarn_log_multiplier', 'f32', 1.0], ['attention.temperature_scale', 'f32', 0.3]],
+        silent=('hidden_act', 'sliding_window', 'rope_parameters.beta_slow')),
+
+    # Phi 3: fused projections; every text is longer than the original context, so the long factors count.
+    Golden('phi3', dense(
+        'phi3', 'Phi3ForCausalLM', OLD, hidden_size=64, hidden_act='silu', rms_norm_eps=0.004, rope_theta=876.0,
+        partial_rotary_factor=0.75, original_max_position_embeddings=12, sliding_window=None, attention_bias=False,
+        rope_scaling={'type': 'longrope', 'short_factor': [1.5, 2.5, 3.0, 3.5, 4.0, 5.0], 'long_factor': [1.0, 1.25, 2.0, 4.0, 6.0, 8.5]},
+        embd_pdrop=0.0, resid_pdrop=0.0, tie_word_embeddings=True),
+        gguf='phi3', rows=(15, 22),
+        silent=('hidden_act', 'sliding_window', 'attention_bias', 'embd_pdrop', 'resid_pdrop', 'rope_scaling.short_factor')),
+    # No text is longer: the short factors count, the factor of cosine and sine all the same.
+    Golden('phi3.short', dense(
+        'phi3', 'Phi3ForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.005, original_max_position_embeddings=96,
+        max_position_embeddings=384, sliding_window=11, embd_pdrop=0.0, resid_pdrop=0.0,
+        rope_parameters={'rope_theta': 678.0, 'rope_type': 'longrope', 'partial_rotary_factor': 0.5,
+                         'short_factor': [1.5, 2.5, 3.0], 'long_factor': [1.0, 1.25, 2.0]},
+        tie_word_embeddings=False),
+        silent=('hidden_act', 'embd_pdrop', 'resid_pdrop', 'rope_parameters.long_factor')),
+
+    # Gemma: one key head, the old name of its activation, which is the tanh form all the same.
+    Golden('gemma', dense(
+        'gemma', 'GemmaForCausalLM', OLD, hidden_act='gelu', hidden_activation=None, rms_norm_eps=0.004, head_dim=20,
+        num_key_value_heads=1, rope_theta=10000.0, rope_scaling=None, attention_bias=False),
+        gguf='gemma', zero_centred=True,
+        silent=('hidden_act', 'hidden_activation', 'rope_theta', 'rope_scaling', 'attention_bias')),
+    Golden('gemma.new', dense(
+        'gemma', 'GemmaForCausalLM', NEW, hidden_act='gelu_pytorch_tanh', rms_norm_eps=0.006, head_dim=16,
+        rope_parameters={'rope_theta': 432.0, 'rope_type': 'default'}, tie_word_embeddings=True),
+        zero_centred=True, silent=('hidden_act', 'rope_parameters.rope_type')),
+
+    Golden('gemma2', dense(
+        'gemma2', 'Gemma2ForCausalLM', OLD, hidden_act='gelu_pytorch_tanh', hidden_activation='gelu_pytorch_tanh',
+        rms_norm_eps=0.004, head_dim=16, query_pre_attn_scalar=16, sliding_window=9, attn_logit_softcapping=1.25,
+        final_logit_softcapping=6.0, rope_theta=10000.0, attention_bias=False, cache_implementation='hybrid'),
+        gguf='gemma2', zero_centred=True,
+        silent=('hidden_act', 'hidden_activation', 'rope_theta', 'attention_bias', 'cache_implementation')),
+    # The layers' kinds given the other way round, caps switched off.
+    Golden('gemma2.typed', dense(
+        'gemma2', 'Gemma2ForCausalLM', NEW, hidden_activation='gelu_pytorch_tanh', rms_norm_eps=0.003, head_dim=20,
+        query_pre_attn_scalar=11, sliding_window=7, attn_logit_softcapping=None, final_logit_softcapping=None,
+        attention_bias=True, layer_types=['full_attention', 'sliding_attention', 'full_attention'],
+        rope_parameters={'rope_theta': 543.0, 'rope_type': 'default'}, tie_word_embeddings=True),
+        zero_centred=True, silent=('hidden_activation', 'rope_parameters.rope_type')),
+
+    # OLMo 2: norms after the branches alone, and over all heads of q and k at once.
+    Golden('olmo2', dense(
+        'olmo2', 'Olmo2ForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, rope_theta=3333.0, rope_scaling=None,
+        attention_bias=False, tie_word_embeddings=False),
+        gguf='olmo2', silent=('hidden_act', 'rope_scaling', 'attention_bias')),
+    Golden('olmo2.biased', dense(
+        'olmo2', 'Olmo2ForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.006, attention_bias=True, num_key_value_heads=4,
+        rope_parameters={'rope_theta': 222.0, 'rope_type': 'default'}, tie_word_embeddings=False),
+        silent=('hidden_act', 'num_key_value_heads', 'rope_parameters.rope_type')),
+    # OLMo 3: YaRN in the full layers only, every fourth.
+    Golden('olmo3', dense(
+        'olmo3', 'Olmo3ForCausalLM', OLD, hidden_act='silu', num_hidden_layers=4, rms_norm_eps=0.004, rope_theta=500000.0,
+        sliding_window=9, attention_bias=False, tie_word_embeddings=False,
+        rope_scaling={'rope_type': 'yarn', 'factor': 8.0, 'original_max_position_embeddings': 16,
+                      'attention_factor': 1.2079441541679836, 'beta_fast': 32.0, 'beta_slow': 1.0}),
+        gguf='olmo2', silent=('hidden_act', 'rope_theta', 'attention_bias', 'rope_scaling.attention_factor',
+                              'rope_scaling.beta_fast', 'rope_scaling.beta_slow')),
+    Golden('olmo3.typed', dense(
+        'olmo3', 'Olmo3ForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.005, sliding_window=7, attention_bias=True,
+        layer_types=['full_attention', 'sliding_attention', 'sliding_attention'],
+        rope_parameters={'full_attention': {'rope_theta': 987.0, 'rope_type': 'yarn', 'factor': 4.0,
+                                            'original_max_position_embeddings': 32, 'attention_factor': 1.4},
+                         'sliding_attention': {'rope_theta': 123.0, 'rope_type': 'default'}}, tie_word_embeddings=False),
+        silent=('hidden_act', 'rope_parameters.sliding_attention.rope_type')),
+
+    Golden('granite', dense(
+        'granite', 'GraniteForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, rope_theta=1357.0, rope_scaling=None,
+        attention_bias=False, mlp_bias=False, embedding_multiplier=0.6, residual_multiplier=1.4,
+        attention_multiplier=0.45, logits_scaling=0.6, tie_word_embeddings=True),
+        gguf='granite', permuted=True, silent=('hidden_act', 'rope_scaling', 'attention_bias', 'mlp_bias')),
+    Golden('granite.biased', dense(
+        'granite', 'GraniteForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.005, attention_bias=True, mlp_bias=True,
+        embedding_multiplier=3.0, residual_multiplier=0.7, attention_multiplier=0.2, logits_scaling=1.25,
+        rope_parameters={'rope_theta': 246.0, 'rope_type': 'default'}, tie_word_embeddings=False),
+        gguf='granite', permuted=True, silent=('hidden_act', 'rope_parameters.rope_type')),
+
+    # GLM 4: pairs side by side, in a part of each head; biases on q, k and v only.
+    Golden('glm4', dense(
+        'glm4', 'Glm4ForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, head_dim=16, rope_theta=1234.0,
+        partial_rotary_factor=0.25, attention_bias=True, tie_word_embeddings=False),
+        gguf='glm4', silent=('hidden_act', 'attention_bias')),
+    Golden('glm4.half', dense(
+        'glm4', 'Glm4ForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.003, head_dim=20, attention_bias=False,
+        rope_parameters={'rope_theta': 321.0, 'rope_type': 'default'}, tie_word_embeddings=True),
+        silent=('hidden_act', 'rope_parameters.rope_type')),
+
+    # StarCoder 2: LayerNorms, biases everywhere, an MLP without a gate.
+    Golden('starcoder2', dense(
+        'starcoder2', 'Starcoder2ForCausalLM', OLD, hidden_act='gelu_pytorch_tanh', norm_epsilon=0.02, norm_type='layer_norm',
+        mlp_type='default', rope_theta=999.0, sliding_window=None, use_bias=True, residual_dropout=0.0, embedding_dropout=0.0,
+        tie_word_embeddings=True),
+        gguf='starcoder2', silent=('hidden_act', 'norm_type', 'mlp_type', 'sliding_window', 'use_bias', 'residual_dropout', 'embedding_dropout')),
+    Golden('starcoder2.windowed', dense(
+        'starcoder2', 'Starcoder2ForCausalLM', NEW, hidden_act='gelu_pytorch_tanh', norm_epsilon=0.03, sliding_window=9,
+        use_bias=False, rope_parameters={'rope_theta': 456.0, 'rope_type': 'default'}, tie_word_embeddings=False),
+        silent=('hidden_act', 'rope_parameters.rope_type')),
+
+    # Command R: both branches from one LayerNorm without bias, logits multiplied.
+    Golden('cohere', dense(
+        'cohere', 'CohereForCausalLM', OLD, hidden_act='silu', layer_norm_eps=0.02, rope_theta=1470.0, logit_scale=0.6,
+        use_qk_norm=True, attention_bias=False),
+        gguf='command-r', silent=('hidden_act', 'attention_bias'),
+        keys=[['logit_scale', 'f32', 0.6], ['rope.scaling.type', 'string', 'none']]),
+    Golden('cohere2', dense(
+        'cohere2', 'Cohere2ForCausalLM', OLD, hidden_act='silu', num_hidden_layers=4, layer_norm_eps=0.02, rope_theta=2580.0,
+        rotary_pct=1.0, logit_scale=0.7, sliding_window=9, sliding_window_pattern=4, attention_bias=False,
+        position_embedding_type='rope_gptj', use_parallel_block=True, use_gated_activation=True),
+        gguf='cohere2', silent=('hidden_act', 'rotary_pct', 'sliding_window_pattern', 'attention_bias', 'position_embedding_type',
+                                'use_parallel_block', 'use_gated_activation'),
+        keys=[['logit_scale', 'f32', 0.7], ['rope.dimension_count', 'u32', 12], ['rope.scaling.type', 'string', 'none']]),
+    Golden('cohere2.typed', dense(
+        'cohere2', 'Cohere2ForCausalLM', NEW, hidden_act='silu', layer_norm_eps=0.03, logit_scale=1.3, sliding_window=7,
+        attention_bias=True, layer_types=['full_attention', 'sliding_attention', 'full_attention'],
+        rope_parameters={'rope_theta': 369.0, 'rope_type': 'default'}, tie_word_embeddings=True),
+        silent=('hidden_act', 'rope_parameters.rope_type')),
+
+    # SmolLM 3: every fourth layer without rotation, with no key saying so.
+    Golden('smollm3', dense(
+        'smollm3', 'SmolLM3ForCausalLM', OLD, hidden_act='silu', num_hidden_layers=4, rms_norm_eps=0.004, rope_theta=5000.0,
+        rope_scaling=None, attention_bias=False, mlp_bias=False, use_sliding_window=False, sliding_window=None),
+        gguf='smollm3', permuted=True,
+        silent=('hidden_act', 'rope_scaling', 'attention_bias', 'mlp_bias', 'use_sliding_window', 'sliding_window')),
+    # The layers without rotation are those with a window.
+    Golden('smollm3.windowed', dense(
+        'smollm3', 'SmolLM3ForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.005, no_rope_layers=[1, 0, 1],
+        use_sliding_window=True, sliding_window=9, attention_bias=True, mlp_bias=True,
+        rope_parameters={'rope_theta': 147.0, 'rope_type': 'default'}, tie_word_embeddings=False),
+        silent=('hidden_act', 'rope_parameters.rope_type')),
+
+    Golden('seed_oss', dense(
+        'seed_oss', 'SeedOssForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, head_dim=20, rope_theta=2468.0,
+        attention_bias=True, attention_out_bias=False, mlp_bias=False, residual_dropout=0.0, tie_word_embeddings=False),
+        gguf='seed_oss', silent=('hidden_act', 'attention_bias', 'attention_out_bias', 'mlp_bias', 'residual_dropout')),
+    Golden('seed_oss.biased', dense(
+        'seed_oss', 'SeedOssForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.003, head_dim=16, attention_bias=False,
+        attention_out_bias=True, mlp_bias=True, residual_dropout=0.0,
+        rope_parameters={'rope_theta': 135.0, 'rope_type': 'default'}, tie_word_embeddings=True),
+        silent=('hidden_act', 'residual_dropout', 'rope_parameters.rope_type')),
+
+    Golden('ernie4_5', dense(
+        'ernie4_5', 'Ernie4_5ForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, head_dim=20, rope_theta=864.0,
+        use_bias=False, tie_word_embeddings=True),
+        gguf='ernie4_5', silent=('hidden_act', 'use_bias')),
+    Golden('ernie4_5.biased', dense(
+        'ernie4_5', 'Ernie4_5ForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.005, head_dim=16, use_bias=True,
+        rope_parameters={'rope_theta': 642.0, 'rope_type': 'default'}, tie_word_embeddings=False),
+        silent=('hidden_act', 'rope_parameters.rope_type')),
+
+    # EXAONE 4 without a window rotates in all layers, with one only in those that have it.
+    Golden('exaone4', dense(
+        'exaone4', 'Exaone4ForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, head_dim=16, rope_theta=98765.0,
+        rope_scaling={'rope_type': 'llama3', 'factor': 16.0, 'low_freq_factor': 1.0, 'high_freq_factor': 4.0,
+                      'original_max_position_embeddings': 8192},
+        sliding_window=None, sliding_window_pattern=None,
+        layer_types=['full_attention', 'full_attention', 'full_attention'], tie_word_embeddings=True),
+        gguf='exaone4', silent=('hidden_act', 'layer_types')),
+    Golden('exaone4.windowed', dense(
+        'exaone4', 'Exaone4ForCausalLM', NEW, hidden_act='silu', num_hidden_layers=4, rms_norm_eps=0.005, head_dim=16,
+        sliding_window=9, sliding_window_pattern='LLLG',
+        layer_types=['sliding_attention', 'sliding_attention', 'sliding_attention', 'full_attention'],
+        rope_parameters={'rope_theta': 753.0, 'rope_type': 'default'}, tie_word_embeddings=False),
+        gguf='exaone4', silent=('hidden_act', 'sliding_window_pattern', 'layer_types', 'rope_parameters.rope_type')),
+
+    # Hunyuan: norms of q and k after the rotation, whose base an alpha raises.
+    Golden('hunyuan_v1_dense', dense(
+        'hunyuan_v1_dense', 'HunYuanDenseV1ForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, head_dim=20,
+        rope_theta=10000.0, rope_scaling={'type': 'dynamic', 'alpha': 30.0, 'factor': 1.0, 'beta_fast': 32, 'beta_slow': 1,
+                                          'mscale': 1.0, 'mscale_all_dim': 0.0},
+        attention_bias=False, mlp_bias=False, use_qk_norm=True, use_rotary_pos_emb=True, tie_word_embeddings=False),
+        gguf='hunyuan-dense', silent=('hidden_act', 'rope_theta', 'attention_bias', 'mlp_bias', 'use_qk_norm', 'use_rotary_pos_emb',
+                                      'rope_scaling.factor', 'rope_scaling.beta_fast', 'rope_scaling.beta_slow',
+                                      'rope_scaling.mscale', 'rope_scaling.mscale_all_dim'),
+        keys=[['rope.freq_base', 'f32', 10000.0 * 30.0 ** (20 / 18)], ['rope.scaling.type', 'string', 'none'],
+              ['rope.scaling.factor', 'f32', 1.0]]),
+    Golden('hunyuan_v1_dense.plain', dense(
+        'hunyuan_v1_dense', 'HunYuanDenseV1ForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.003, head_dim=16,
+        attention_bias=True, rope_parameters={'rope_theta': 951.0, 'rope_type': 'default'}, tie_word_embeddings=True),
+        silent=('hidden_act', 'rope_parameters.rope_type')),
+
+    # Nemotron: LayerNorms with 1 + weight, half of each head rotated, squared ReLU without a gate.
+    Golden('nemotron', dense(
+        'nemotron', 'NemotronForCausalLM', OLD, hidden_size=64, hidden_act='relu2', norm_eps=0.02, rope_theta=741.0,
+        attention_bias=False, mlp_bias=False, tie_word_embeddings=False),
+        gguf='nemotron', zero_centred=True, silent=('hidden_act', 'attention_bias', 'mlp_bias'),
+        keys=[['rope.dimension_count', 'u32', 8], ['rope.scaling.type', 'string', 'none']]),
+    Golden('nemotron.biased', dense(
+        'nemotron', 'NemotronForCausalLM', NEW, hidden_act='relu2', norm_eps=0.03, head_dim=16, attention_bias=True,
+        mlp_bias=True, rope_parameters={'rope_theta': 852.0, 'rope_type': 'default', 'partial_rotary_factor': 0.25},
+        tie_word_embeddings=True),
+        zero_centred=True, silent=('hidden_act', 'rope_parameters.rope_type')),
+
+    # GPT-2: learned positions, matrices stored [in, out].
+    Golden('gpt2', {
+        'architectures': ['GPT2LMHeadModel'], 'model_type': 'gpt2', 'vocab_size': 96, 'n_ctx': 128, 'n_positions': 128,
+        'n_embd': 48, 'n_head': 4, 'n_layer': 3, 'activation_function': 'gelu_new', 'layer_norm_epsilon': 0.02,
+        'attn_pdrop': 0.1, 'embd_pdrop': 0.1, 'resid_pdrop': 0.1, 'bos_token_id': 1, 'eos_token_id': 1,
+        'initializer_range': 0.02, 'summary_type': 'cls_index', 'summary_use_proj': True},
+        gguf='gpt2', prefix='transformer.', silent=(
+            'n_ctx', 'activation_function', 'attn_pdrop', 'embd_pdrop', 'resid_pdrop', 'summary_type', 'summary_use_proj')),
+    Golden('gpt2.scaled', {
+        'architectures': ['GPT2LMHeadModel'], 'model_type': 'gpt2', 'vocab_size': 96, 'n_positions': 128, 'n_embd': 40,
+        'n_head': 4, 'n_layer': 3, 'n_inner': 72, 'activation_function': 'gelu_new', 'layer_norm_epsilon': 0.03,
+        'scale_attn_weights': True, 'scale_attn_by_inverse_layer_idx': True, 'tie_word_embeddings': True, **NEW},
+        silent=('activation_function', 'scale_attn_weights')),
+
+    # GPT-NeoX: both branches from x, each with its LayerNorm; q, k and v of each head side by side.
+    Golden('gpt_neox', dense(
+        'gpt_neox', 'GPTNeoXForCausalLM', OLD, hidden_size=64, num_key_value_heads=..., hidden_act='gelu', layer_norm_eps=0.02,
+        rotary_pct=0.5, rotary_emb_base=10000, use_parallel_residual=True, classifier_dropout=0.1, hidden_dropout=0.0,
+        tie_word_embeddings=False),
+        gguf='gptneox', silent=('hidden_act', 'rotary_emb_base', 'use_parallel_residual', 'classifier_dropout', 'hidden_dropout'),
+        keys=[['rope.dimension_count', 'u32', 8], ['use_parallel_residual', 'bool', True]]),
+    Golden('gpt_neox.serial', dense(
+        'gpt_neox', 'GPTNeoXForCausalLM', NEW, hidden_size=64, num_key_value_heads=..., hidden_act='gelu', layer_norm_eps=0.03,
+        use_parallel_residual=False, attention_bias=False, hidden_dropout=0.0,
+        rope_parameters={'rope_theta': 951.0, 'rope_type': 'default', 'partial_rotary_factor': 0.25},
+        tie_word_embeddings=False),
+        silent=('hidden_act', 'hidden_dropout', 'rope_parameters.rope_type')),
 ]

@@ -9,6 +9,9 @@ import gguf
 from configs import Golden
 
 ARCHS = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}
+# The converter writes no head size for these, and no theta for those.
+HEADS_DIVIDE = ('granite', 'phi3', 'gpt2', 'gptneox')
+WITHOUT_THETA = ('gemma', 'gemma2', 'gpt2', 'gptneox')
 LLM, ATTENTION, ROPE = gguf.Keys.LLM, gguf.Keys.Attention, gguf.Keys.Rope
 
 
@@ -20,28 +23,33 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
     keys = [['general.architecture', 'string', arch]]
 
     def add(key: str, kind: str, value) -> None:
+        key = key.format(arch=arch)
         if value is not None:
-            keys.append([key.format(arch=arch), kind, value])
+            keys[:] = [entry for entry in keys if entry[0] != key] + [[key, kind, value]]
 
     def first(*names: str):
         return next((config[name] for name in names if config.get(name) is not None), None)
 
     heads = first('num_attention_heads', 'n_head')
     hidden = first('hidden_size', 'n_embd')
+    kv_heads = first('num_key_value_heads') or heads
+    head_dim = config.get('head_dim') or hidden // heads
     add(LLM.BLOCK_COUNT, 'u32', first('num_hidden_layers', 'n_layer'))
     add(LLM.CONTEXT_LENGTH, 'u32', first('max_position_embeddings', 'n_positions'))
     add(LLM.EMBEDDING_LENGTH, 'u32', hidden)
     add(LLM.FEED_FORWARD_LENGTH, 'u32', first('intermediate_size', 'n_inner') or 4 * hidden)
+    # Beside a tokenizer this is the length of its list; there is no tokenizer here.
     add(LLM.VOCAB_SIZE, 'u32', config['vocab_size'])
     add(ATTENTION.HEAD_COUNT, 'u32', heads)
-    add(ATTENTION.HEAD_COUNT_KV, 'u32', config.get('num_key_value_heads'))
+    add(ATTENTION.HEAD_COUNT_KV, 'u32', first('num_key_value_heads'))
     add(ATTENTION.LAYERNORM_RMS_EPS, 'f32', first('rms_norm_eps'))
     add(ATTENTION.LAYERNORM_EPS, 'f32', first('layer_norm_eps', 'layer_norm_epsilon', 'norm_epsilon', 'norm_eps'))
-    add(ATTENTION.KEY_LENGTH, 'u32', config.get('head_dim'))
-    add(ATTENTION.VALUE_LENGTH, 'u32', config.get('head_dim'))
-    add(ROPE.FREQ_BASE, 'f32', full.get('rope_theta'))
-    if golden.gguf in ('gemma3', 'olmo2', 'exaone4'):
-        add(ROPE.FREQ_BASE_SWA, 'f32', rope.get('sliding_attention', {}).get('rope_theta'))
+    if arch not in HEADS_DIVIDE:
+        add(ATTENTION.KEY_LENGTH, 'u32', config.get('head_dim'))
+        add(ATTENTION.VALUE_LENGTH, 'u32', config.get('head_dim'))
+    if arch not in WITHOUT_THETA:
+        add(ROPE.FREQ_BASE, 'f32', full.get('rope_theta'))
+    add(ROPE.FREQ_BASE_SWA, 'f32', (rope.get('sliding_attention') or {}).get('rope_theta'))
     if full.get('rope_type') in ('linear', 'yarn'):
         add(ROPE.SCALING_TYPE, 'string', full['rope_type'])
         add(ROPE.SCALING_FACTOR, 'f32', full['factor'])
@@ -51,28 +59,48 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         add(ROPE.SCALING_YARN_BETA_FAST, 'f32', full.get('beta_fast'))
         add(ROPE.SCALING_YARN_BETA_SLOW, 'f32', full.get('beta_slow'))
     extra = {}
-    head_dim = config.get('head_dim') or hidden // heads
     if full.get('rope_type') == 'llama3':
         extra['rope_freqs.weight'] = llama3(full, head_dim)
-    if arch == 'llama':
-        add(ROPE.DIMENSION_COUNT, 'u32', head_dim)
-    if arch in ('gemma2', 'gemma3'):
+    if arch == 'phi3':
+        original, whole = full['original_max_position_embeddings'], config['max_position_embeddings']
+        add(ROPE.SCALING_ORIG_CTX_LEN, 'u32', original)
+        add(ROPE.SCALING_ATTN_FACTOR, 'f32', math.sqrt(1 + math.log(whole / original) / math.log(original)))
+        add(ROPE.DIMENSION_COUNT, 'u32', int(full['partial_rotary_factor'] * hidden) // heads)
+        extra |= {f'rope_factors_{kind}.weight': full[f'{kind}_factor'] for kind in ('long', 'short')}
+        add(ATTENTION.SLIDING_WINDOW, 'u32', config['sliding_window'] or 0)
+    if arch in ('llama', 'mistral3', 'smollm3', 'granite', 'glm4'):
+        add(ROPE.DIMENSION_COUNT, 'u32', int(head_dim * full.get('partial_rotary_factor', 1.0)))
+    if arch in ('gemma2', 'gemma3', 'cohere2') or arch in ('olmo2', 'exaone4') and config.get('sliding_window'):
         add(ATTENTION.SLIDING_WINDOW, 'u32', config['sliding_window'])
+    if arch in ('olmo2', 'exaone4') and config.get('sliding_window'):
+        add(ATTENTION.SLIDING_WINDOW_PATTERN, 'bools', [kind == 'sliding_attention' for kind in config['layer_types']])
+    if arch == 'gemma2':
+        add(LLM.ATTN_LOGIT_SOFTCAPPING, 'f32', config['attn_logit_softcapping'])
+        add(LLM.FINAL_LOGIT_SOFTCAPPING, 'f32', config['final_logit_softcapping'])
+    if arch == 'granite':
+        add(ATTENTION.SCALE, 'f32', config['attention_multiplier'])
+        add(LLM.EMBEDDING_SCALE, 'f32', config['embedding_multiplier'])
+        add(LLM.RESIDUAL_SCALE, 'f32', config['residual_multiplier'])
+        add(LLM.LOGIT_SCALE, 'f32', config['logits_scaling'])
     for key, kind, value in golden.keys:
         add('{arch}.' + key, kind, value)
 
     table = gguf.get_tensor_name_map(ARCHS[arch], config.get('num_hidden_layers') or config['n_layer'])
     tensors = {}
     for name, shape in shapes.items():
-        stored = table.get_name(name, try_suffixes=('.weight', '.bias'))
+        stored = table.get_name(golden.prefix + name, try_suffixes=('.weight', '.bias'))
         assert stored, f'{golden.name}: gguf has no name for {name}'
         tensors[name] = [stored]
         if golden.permuted and '.self_attn.q_proj.' in name:
             tensors[name] += ['permute', heads]
         if golden.permuted and '.self_attn.k_proj.' in name:
-            tensors[name] += ['permute', config['num_key_value_heads']]
+            tensors[name] += ['permute', kv_heads]
         if golden.zero_centred and name.endswith('norm.weight'):
             tensors[name] += ['add', 1]
+        if arch == 'gpt2' and name.endswith(('c_attn.weight', 'c_proj.weight', 'c_fc.weight')):
+            tensors[name] += ['transpose']
+        if arch == 'gptneox' and '.query_key_value.' in name:
+            tensors[name] += ['part', heads]
     return {'keys': keys, 'tensors': tensors, 'extra': extra}
 
 

@@ -21,7 +21,7 @@ export interface Golden {
   gguf?: {
     keys: [key: string, type: KeyType, value: string | number | boolean | number[] | boolean[]][];
     /** By checkpoint name: the name in GGUF, and what the converter does to the values. */
-    tensors: Record<string, [name: string, ...change: [] | ['permute', heads: number] | ['add', term: number]]>;
+    tensors: Record<string, [name: string, ...Change]>;
     extra: Record<string, number[]>;
   };
   lora: {
@@ -41,6 +41,8 @@ export interface Golden {
   };
 }
 
+/** `permute` puts rows side by side that rope turns together; `part` is [q; k; v] of what each head had as [q, k, v]. */
+type Change = [] | ['permute' | 'part', heads: number] | ['add', term: number] | ['transpose'];
 type KeyType = 'u32' | 'f32' | 'string' | 'bool' | 'u32s' | 'bools';
 
 const folder = join(import.meta.dirname, 'families');
@@ -115,7 +117,7 @@ export function writeGguf(golden: Golden, file: string): void {
   if (!gguf) throw new Error(`${golden.name} has no GGUF form`);
   const tensors = weightsOf(golden).flatMap(([hf, shape, values]): [string, number[], Float32Array][] => {
     const [name, ...change] = gguf.tensors[hf]!;
-    return [[name, shape, changed(values, shape[0]!, change)]];
+    return [[name, ...changed(values, shape, change)]];
   });
   for (const [name, values] of Object.entries(gguf.extra))
     tensors.push([name, [values.length], Float32Array.from(values)]);
@@ -147,17 +149,28 @@ function writeKey(to: GgufBytes, type: KeyType, value: string | number | boolean
   }
 }
 
-function changed(values: Float32Array, rows: number, change: [] | ['permute', number] | ['add', number]): Float32Array {
-  if (change.length === 0) return values;
-  if (change[0] === 'add') return values.map((x) => x + change[1]);
-  // Row j of a head goes to row 2j if it is in the head's first half, else to 2(j - half) + 1.
-  const width = values.length / rows;
-  const headDim = rows / change[1];
-  const out = new Float32Array(values.length);
-  for (let row = 0; row < rows; row++) {
-    const j = row % headDim;
-    const to = row - j + 2 * (j % (headDim / 2)) + Math.floor((2 * j) / headDim);
-    out.set(values.subarray(row * width, (row + 1) * width), to * width);
+function changed(values: Float32Array, shape: number[], change: Change): [number[], Float32Array] {
+  const [kind, number = 0] = change;
+  const [rows, width] = [shape[0]!, values.length / shape[0]!];
+  const inOrder = (from: (row: number) => number): Float32Array =>
+    values.map((_, i) => values[from(Math.floor(i / width)) * width + (i % width)]!);
+  const size = rows / number; // of a head
+  switch (kind) {
+    case undefined:
+      return [shape, values];
+    case 'add':
+      return [shape, values.map((x) => x + number)];
+    case 'transpose':
+      return [shape.toReversed(), values.map((_, i) => values[(i % rows) * width + Math.floor(i / rows)]!)];
+    case 'permute':
+      return [shape, inOrder((row) => row - (row % size) + Math.floor((row % size) / 2) + (row % 2) * (size / 2))];
+    case 'part': {
+      const dim = size / 3;
+      const part = rows / 3;
+      return [
+        shape,
+        inOrder((row) => Math.floor((row % part) / dim) * size + Math.floor(row / part) * dim + (row % dim)),
+      ];
+    }
   }
-  return out;
 }

@@ -72,6 +72,30 @@ describe('lib', () => {
     expect([...new Set(imported)].sort()).toEqual(['files', 'flow']);
   });
 
+  it('has no circle of imports, those of types included, but the one of tensors, their scopes and their gradients', () => {
+    const imports = new Map(
+      lib.map((file) => [
+        file,
+        [...read(file).matchAll(/(?:from|import\() ?'(\.[^']+)'/g)].map(([, target]) =>
+          join(file, '..', target!).replace(/\.js$/, '.ts'),
+        ),
+      ]),
+    );
+    const one = ['lib/core/autograd.ts', 'lib/core/scope.ts', 'lib/core/tensor.ts'];
+    const done = new Set<string>();
+    const circles: string[] = [];
+    const walk = (file: string, way: readonly string[]): void => {
+      const at = way.indexOf(file);
+      const circle = way.slice(at);
+      if (at >= 0 && !circle.every((member) => one.includes(member))) circles.push([...circle, file].join(' → '));
+      if (at >= 0 || done.has(file)) return;
+      for (const target of imports.get(file) ?? []) walk(target, [...way, file]);
+      done.add(file);
+    };
+    for (const file of lib) walk(file, []);
+    expect(circles).toEqual([]);
+  });
+
   it('knows the addon only through lib/core/native.ts', () => {
     const others = lib.filter((file) => file !== 'lib/core/native.ts' && /node-gyp-build|\.node'/.test(read(file)));
     expect(others).toEqual([]);

@@ -8,7 +8,7 @@ import { readJson } from '../files/json.js';
 import { openSafetensors, type SavedTensor, saveSafetensors } from '../files/safetensors.js';
 import { cast, toDevice } from '../ops/copy.js';
 import { uniform, zeros } from '../ops/random.js';
-import type { LowRank } from '../parts/linear.js';
+import type { LowRank } from '../parts/low-rank.js';
 import {
   type LoraConfig,
   type LoraOptions,

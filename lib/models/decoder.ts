@@ -8,7 +8,7 @@ import { finish, paced, type Steps, within } from '../core/steps.js';
 import { type Tensor, tensor } from '../core/tensor.js';
 import type { Adapter } from '../lora/adapter.js';
 import type { Scored } from '../ops/loss.js';
-import { DropoutStream, type LowRankBatch } from '../parts/linear.js';
+import { DropoutStream, type LowRankBatch } from '../parts/low-rank.js';
 import type { Packed, Pass } from '../parts/part.js';
 import { type DecoderConfig, linearPaths } from './config.js';
 

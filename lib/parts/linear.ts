@@ -3,30 +3,10 @@
 import type { Steps } from '../core/steps.js';
 import type { Tensor } from '../core/tensor.js';
 import { add } from '../ops/elementwise.js';
-import { type LoraGroups, loraGrouped, loraLinearPath, loraLinearSteps } from '../ops/lora.js';
+import { loraGrouped, loraLinearPath, loraLinearSteps } from '../ops/lora.js';
 import { linearSteps } from '../ops/matmul.js';
 import { dropout } from '../ops/random.js';
 import type { Pass, Place, Weight } from './part.js';
-
-/** A pair of matrices whose product, times `scaling`, is added to a frozen weight. */
-export interface LowRank {
-  /** `[r, in]` */
-  a: Tensor;
-  /** `[out, r]` */
-  b: Tensor;
-  scaling: number;
-}
-
-/** The adapter's pairs by module path, as a layer sees them. */
-export interface LowRankSet {
-  readonly pairs: ReadonlyMap<string, LowRank>;
-  readonly config: { readonly loraDropout: number };
-}
-
-/** Several adapters at once, each for its own rows of the batch: by module path, the layers that one of them has. */
-export interface LowRankBatch {
-  readonly groups: ReadonlyMap<string, LoraGroups>;
-}
 
 export interface LinearOptions {
   out: number;
@@ -51,19 +31,6 @@ export function linearLayer({ path, gguf }: Place, options: LinearOptions): Line
   const weights: Weight[] = [{ ...named('weight'), shape: [out, inputs], module: path, start: 'random' }];
   if (bias) weights.push({ ...named('bias'), shape: [out], start: 0 });
   return { path, weights, bias };
-}
-
-/** Draws dropout masks one after the other, the same ones again for the same seed. */
-export class DropoutStream {
-  #offset = 0;
-
-  constructor(readonly seed: number) {}
-
-  next(size: number): number {
-    const offset = this.#offset;
-    this.#offset += Math.ceil(size / 4);
-    return offset;
-  }
 }
 
 /**

@@ -3,7 +3,7 @@
 // weights in every file format, the linear layers that LoRA may target, the bytes of the KV cache.
 import type { Steps } from '../core/steps.js';
 import type { Tensor } from '../core/tensor.js';
-import type { DropoutStream, LowRankBatch, LowRankSet } from './linear.js';
+import type { DropoutStream, LowRankBatch, LowRankSet } from './low-rank.js';
 import type { Kept, Memory } from './memory.js';
 
 /** A module's name in a checkpoint, and what its tensors are called in a GGUF file. */

@@ -1,6 +1,6 @@
 // Which adapter a name stands for, without loading it.
 import type { AdapterEntry } from '../lora/folder.js';
-import type { ServedModel } from './context.js';
+import type { ServedModel } from './served.js';
 
 export interface NamedAdapter {
   served: ServedModel;

@@ -1,10 +1,10 @@
 // What a server keeps over a store: files, jobs, the models that jobs make, and the jobs' runner.
 import type { Store } from '../store/store.js';
-import type { ServerContext } from './context.js';
 import { FileStore } from './files/store.js';
 import { JobModels } from './jobs/models.js';
 import { JobRunner } from './jobs/runner.js';
 import { JobStore } from './jobs/store.js';
+import type { Serving } from './served.js';
 
 // Expired files leave the store within this time, even if no request asks for files.
 const sweepMilliseconds = 60_000;
@@ -14,7 +14,7 @@ export class ServerData {
   readonly runner: JobRunner;
 
   private constructor(
-    context: ServerContext,
+    context: Serving,
     readonly store: Store,
     readonly files: FileStore,
     readonly jobs: JobStore,
@@ -24,7 +24,7 @@ export class ServerData {
   }
 
   /** Reads what is there, and continues its jobs. */
-  static async open(context: ServerContext, store: Store): Promise<ServerData> {
+  static async open(context: Serving & { signal: AbortSignal }, store: Store): Promise<ServerData> {
     const { log, signal } = context;
     const files = await FileStore.open(store, (error) => log.warn({ error }, 'file left out'));
     const jobs = await JobStore.open(store, (error) => log.warn({ error }, 'job left out'));

@@ -5,10 +5,10 @@ import { whyCpu } from '../core/device.js';
 import type { Adapter } from '../lora/adapter.js';
 import { AdapterFolder } from '../lora/folder.js';
 import { loadModel, type Model } from '../model.js';
-import type { Resolved, ServedModel } from './context.js';
 import { ApiError, notFound } from './http/errors.js';
 import type { Logger } from './log.js';
 import type { ServedModelOptions, ServerSettings } from './options.js';
+import type { Resolved, ServedModel } from './served.js';
 
 export class Models {
   readonly byId = new Map<string, ServedModel>();

@@ -7,13 +7,16 @@ import { adapterFiles, copyAdapter } from '../../lora/folder.js';
 import type { Draft } from '../../store/store.js';
 import { defaultMethod } from '../../train/methods/index.js';
 import { adapterNamed, type NamedAdapter } from '../adapter-names.js';
-import type { ServedModel, ServerContext } from '../context.js';
+import type { ServerContext } from '../context.js';
 import type { ServerData } from '../data.js';
 import { contentOf, type FileRecord, type FileStore, newId } from '../files/store.js';
 import { badRequest, notFound } from '../http/errors.js';
+import type { ServedModel } from '../served.js';
+import type { Hyperparameters } from './hyperparameters.js';
 import { firstEvents } from './messages.js';
-import type { CreateRequest, Hyperparameters } from './shapes.js';
-import { type JobRecord, parts } from './store.js';
+import type { JobRecord } from './record.js';
+import type { CreateRequest } from './shapes.js';
+import { parts } from './store.js';
 
 /** A request that was checked. */
 interface Order {

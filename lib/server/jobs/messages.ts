@@ -6,7 +6,7 @@ import { evalName } from '../../train/figures.js';
 import { figuresOf, type MethodName, methods } from '../../train/methods/index.js';
 import type { TrainStep } from '../../train/step.js';
 import { type EventDetails, eventOf, type JobEvent, type JobEvents } from './events.js';
-import type { JobRecord } from './store.js';
+import type { JobRecord } from './record.js';
 
 /** The events of a new job. */
 export function firstEvents({ id, integrations }: Pick<JobRecord, 'id' | 'integrations'>): JobEvent[] {

@@ -3,14 +3,15 @@ import { join } from 'node:path';
 import { type AdapterSource, adapterFiles } from '../../lora/folder.js';
 import type { Item, Store } from '../../store/store.js';
 import { checkpointFolder, checkpointStep } from '../../train/checkpoint.js';
-import type { ServedModel, ServerContext } from '../context.js';
 import { badRequest } from '../http/errors.js';
+import type { ServedModel, Serving } from '../served.js';
+import { isOver, type JobRecord } from './record.js';
 import { checkpointName } from './shapes.js';
-import { isOver, itemOf, type JobRecord, type JobStore, parts } from './store.js';
+import { itemOf, type JobStore, parts } from './store.js';
 
 export class JobModels {
   constructor(
-    private readonly context: ServerContext,
+    private readonly context: Serving,
     private readonly store: Store,
     private readonly jobs: JobStore,
   ) {}

@@ -8,8 +8,8 @@ import { pageOf } from '../http/paging.js';
 import { createJob } from './create.js';
 import { eventId } from './events.js';
 import { addStateEvents } from './messages.js';
+import type { JobRecord } from './record.js';
 import { checkpointId, checkpointObject, createSchema, eventObject, jobObject } from './shapes.js';
-import type { JobRecord } from './store.js';
 
 export function jobRoutes(context: ServerContext, data: ServerData): Hono {
   const { jobs, runner } = data;

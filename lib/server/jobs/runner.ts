@@ -4,13 +4,13 @@
 // before any work, so that a job which ends its process is not started for ever.
 import { resolve as absolute } from 'node:path';
 import type { Device } from '../../core/device.js';
-import type { ServedModel, ServerContext } from '../context.js';
-import type { ServerData } from '../data.js';
 import { badRequest } from '../http/errors.js';
+import type { ServedModel, Serving } from '../served.js';
 import { addStateEvents } from './messages.js';
+import { isOver, type JobRecord } from './record.js';
 import { JobFailure, withoutFolders } from './settings.js';
-import { isOver, type JobRecord, parts } from './store.js';
-import { storedSteps, trainJob, validateJob } from './training.js';
+import { parts } from './store.js';
+import { type JobData, storedSteps, trainJob, validateJob } from './training.js';
 
 interface Running {
   job: JobRecord;
@@ -33,8 +33,8 @@ export class JobRunner {
   #closed = false;
 
   constructor(
-    private readonly context: ServerContext,
-    private readonly data: ServerData,
+    private readonly context: Serving,
+    private readonly data: JobData,
   ) {}
 
   /** Continues the jobs of earlier processes. */

@@ -9,8 +9,8 @@ import type { Model } from '../../model.js';
 import { DataReport, examples } from '../../train/data/dataset.js';
 import { methods } from '../../train/methods/index.js';
 import { defaultSeqLength, type FinetuneOptions } from '../../train/options.js';
-import { type Hyperparameters, ownHyperparameters } from './shapes.js';
-import type { JobRecord } from './store.js';
+import { type Hyperparameters, ownHyperparameters } from './hyperparameters.js';
+import type { JobRecord } from './record.js';
 
 /** A failure that a job's record names. */
 export class JobFailure extends Error {

@@ -1,49 +1,9 @@
 // Fine-tuning jobs on the wire: what a request may hold, and the specification's objects made from what is kept.
-//
-// `hyperparameters` have a few fields more than OpenAI's: the adapter's and an absolute learning rate.
 import { z } from 'zod';
-import { figuresOf, type MethodName, methodNames, methods, optionsOf } from '../../train/methods/index.js';
+import { figuresOf, type MethodName, methodNames, methods } from '../../train/methods/index.js';
 import type { JobEvent } from './events.js';
-import type { JobRecord } from './store.js';
-
-const auto = <T extends z.ZodType>(type: T) => z.union([z.literal('auto'), type]);
-
-const shared = {
-  batch_size: auto(z.number().int().min(1).max(256)).nullish(),
-  learning_rate_multiplier: auto(z.number().positive()).optional(),
-  n_epochs: auto(z.number().int().min(1).max(50)).optional(),
-  learning_rate: z.number().positive().optional(),
-  lora_r: z.number().int().min(1).max(1024).optional(),
-  lora_alpha: z.number().positive().optional(),
-  lora_dropout: z.number().min(0).lt(1).optional(),
-  // Endings of paths only: a regular expression from outside could hold the event loop for good.
-  target_modules: z.union([z.literal('all-linear'), z.array(z.string().min(1).max(200)).min(1).max(100)]).optional(),
-  max_length: z.number().int().min(2).optional(),
-};
-
-/** A method's own hyperparameters on the wire, each with the option that it sets. */
-export const ownHyperparameters = (
-  method: MethodName,
-): { name: string; option: string; schema: z.ZodType; otherwise: unknown }[] =>
-  optionsOf(methods[method]).flatMap(([option, { wire, default: otherwise }]) =>
-    wire ? [{ name: wire.name, option, schema: auto(wire.schema).optional(), otherwise }] : [],
-  );
-
-const sharedSchema = z.strictObject(shared);
-
-/** As requests have them, the method's own among them; once the data is known, numbers stand for `auto`. */
-export type Hyperparameters = z.infer<typeof sharedSchema> & { [own: string]: unknown };
-
-/** Every method's shared hyperparameters, and the own ones of these. */
-function schemaOf(names: readonly MethodName[]): z.ZodType<Hyperparameters> {
-  const own: Record<string, z.ZodType> = {};
-  for (const { name, schema } of names.flatMap(ownHyperparameters))
-    own[name] = own[name] ? z.union([own[name], schema]) : schema;
-  return sharedSchema.extend(own) as z.ZodType<Hyperparameters>;
-}
-
-/** As records have them, of any method. */
-export const hyperparametersSchema = schemaOf(methodNames);
+import { schemaOf } from './hyperparameters.js';
+import { type JobRecord, metadataSchema } from './record.js';
 
 // Unknown fields are dropped, as every list of jobs repeats the integrations.
 const word = z.string().max(256);
@@ -56,10 +16,6 @@ const integration = z.object({
     tags: z.array(z.string().max(64)).max(50).optional(),
   }),
 });
-
-export const metadataSchema = z
-  .record(z.string().max(64), z.string().max(512))
-  .refine((pairs) => Object.keys(pairs).length <= 16, 'must have at most 16 pairs');
 
 const methodSchema = (name: MethodName) => z.looseObject({ hyperparameters: schemaOf([name]).optional() }).nullish();
 const methodSchemas = Object.fromEntries(methodNames.map((name) => [name, methodSchema(name)])) as Readonly<

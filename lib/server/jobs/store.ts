@@ -8,57 +8,10 @@
 // The names of what a job makes (its model, its result file) are chosen when it is created: work that is done twice after
 // a crash replaces itself. A change is first in the record, then among the events (see messages.ts), and only then in
 // memory: what cannot be stored has not happened.
-import { z } from 'zod';
 import { check } from '../../files/json.js';
 import type { Blobs, Draft, Item, Records, Store } from '../../store/store.js';
-import { methodNames } from '../../train/methods/index.js';
 import { type JobEvent, JobEvents } from './events.js';
-import { hyperparametersSchema, metadataSchema } from './shapes.js';
-
-const fileSchema = z.object({ id: z.string(), filename: z.string() });
-
-const recordSchema = z.object({
-  id: z.string(),
-  /** Milliseconds, as all times here. */
-  createdAt: z.number(),
-  /** Jobs wait in this order. */
-  queuedAt: z.number(),
-  finishedAt: z.number().optional(),
-  /** The request's name for it. */
-  model: z.string(),
-  /** The served model. */
-  base: z.string(),
-  training: fileSchema,
-  validation: fileSchema.optional(),
-  method: z.enum(methodNames),
-  hyperparameters: hyperparametersSchema,
-  /** Known once the data was read. */
-  longestRow: z.number().optional(),
-  suffix: z.string().optional(),
-  seed: z.number(),
-  metadata: metadataSchema.optional(),
-  integrations: z.array(z.looseObject({})),
-  status: z.enum(['validating_files', 'queued', 'running', 'succeeded', 'failed', 'cancelled']),
-  paused: z.boolean(),
-  pausedAt: z.number().optional(),
-  resumedAt: z.number().optional(),
-  /** Starts since the newest checkpoint that did not end in an orderly way. */
-  starts: z.number().optional(),
-  /** The step of that checkpoint. */
-  reached: z.number().optional(),
-  error: z.object({ code: z.string(), message: z.string(), param: z.string().nullable() }).optional(),
-  trainedTokens: z.number().optional(),
-  /** The model that it makes. */
-  name: z.string(),
-  /** The file that it makes. */
-  resultFile: z.string(),
-  /** Models of it that were deleted. */
-  deleted: z.array(z.string()),
-});
-
-export type JobRecord = z.infer<typeof recordSchema>;
-
-export const isOver = ({ status }: JobRecord): boolean => ['succeeded', 'failed', 'cancelled'].includes(status);
+import { isOver, type JobRecord, recordSchema } from './record.js';
 
 /** The names of a job's blobs. */
 export const parts = {

@@ -5,25 +5,33 @@
 // published as soon as it is written.
 import { join, sep } from 'node:path';
 import { Readable } from 'node:stream';
-import type { Blobs, Scratch } from '../../store/store.js';
+import type { Blobs, Scratch, Store } from '../../store/store.js';
 import { checkpointFolder, checkpointStep } from '../../train/checkpoint.js';
 import { figuresOf, methods } from '../../train/methods/index.js';
 import type { TrainStep } from '../../train/step.js';
-import type { ServedModel } from '../context.js';
-import type { ServerData } from '../data.js';
 import type { FileStore } from '../files/store.js';
+import type { ServedModel } from '../served.js';
 import type { JobEvents } from './events.js';
 import { addStateEvents, addStepEvent } from './messages.js';
-import { runBlob } from './models.js';
+import { type JobModels, runBlob } from './models.js';
+import { isOver, type JobRecord } from './record.js';
 import { readData, settled, trainingOptions, withoutPath } from './settings.js';
-import { isOver, type JobRecord, parts } from './store.js';
+import { type JobStore, parts } from './store.js';
+
+/** What a server keeps for its jobs. */
+export interface JobData {
+  readonly store: Store;
+  readonly files: FileStore;
+  readonly jobs: JobStore;
+  readonly models: JobModels;
+}
 
 // Checkpoints in the store to continue from: the one before the newest is there in case that is broken.
 const keptCheckpoints = 2;
 
 /** Reads the data and settles the hyperparameters. @throws JobFailure that names the line. */
 export async function validateJob(
-  { store, jobs }: ServerData,
+  { store, jobs }: JobData,
   job: JobRecord,
   { model }: ServedModel,
   signal: AbortSignal,
@@ -85,7 +93,7 @@ async function publishCheckpoint(blobs: Blobs, step: number, folder: string): Pr
 
 /** Trains, from the newest checkpoint on if there is one, and leaves the model, the result file and the last events. */
 export async function trainJob(
-  data: ServerData,
+  data: JobData,
   job: JobRecord,
   served: ServedModel,
   signal: AbortSignal,
@@ -116,7 +124,7 @@ export async function trainJob(
 
 /** The training itself: it publishes checkpoints and, at its end, the adapter. */
 async function makeAdapter(
-  { store, jobs, models }: ServerData,
+  { store, jobs, models }: JobData,
   job: JobRecord,
   served: ServedModel,
   signal: AbortSignal,

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { cpuInfo } from '../../core/device.js';
 import type { Generated } from '../../text/generate.js';
-import type { Resolved } from '../context.js';
+import type { Resolved } from '../served.js';
 
 export const unixSeconds = (): number => Math.floor(Date.now() / 1000);
 

@@ -2,12 +2,13 @@
 import { Hono } from 'hono';
 import type { AnswerReader } from '../../text/calls/tools.js';
 import type { Generated, Piece } from '../../text/generate.js';
-import type { Resolved, ServerContext } from '../context.js';
+import type { ServerContext } from '../context.js';
 import { jsonBody } from '../http/body.js';
 import { badRequest, errorBody } from '../http/errors.js';
 import { requestFacts } from '../http/request.js';
 import { eventStream } from '../http/stream.js';
 import { newId } from '../ids.js';
+import type { Resolved } from '../served.js';
 import { systemFingerprint, unixSeconds, usageOf } from './answers.js';
 import { type Delta, deltaOf } from './chat-answer.js';
 import { preparePrompt } from './chat-prompt.js';

@@ -5,8 +5,9 @@ import { Channel } from '../../flow/channel.js';
 import { within } from '../../flow/pause.js';
 import type { TokenOptions } from '../../model.js';
 import type { FinishReason, Generated, Piece } from '../../text/generate.js';
-import type { Resolved, ServerContext } from '../context.js';
+import type { ServerContext } from '../context.js';
 import { type Failed, failedAs } from '../metrics.js';
+import type { Resolved } from '../served.js';
 
 /** A full queue or a failure at the first step becomes a status; after this long a stream begins whatever comes. */
 export const beginMilliseconds = 250;

@@ -3,7 +3,8 @@
 import type { Logprobs } from '../../engine/logits.js';
 import { ownTurn } from '../../flow/pause.js';
 import type { Model } from '../../model.js';
-import type { Resolved, ServerContext } from '../context.js';
+import type { ServerContext } from '../context.js';
+import type { Resolved } from '../served.js';
 import type { RequestFacts } from './generation.js';
 import { type CompletionLogprobs, completionLogprobs, joined } from './logprobs.js';
 import { mapTexts } from './map-texts.js';

@@ -3,10 +3,11 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { insideRoots } from '../../lora/folder.js';
-import type { ServedModel, ServerContext } from '../context.js';
+import type { ServerContext } from '../context.js';
 import { jsonBody } from '../http/body.js';
 import { badRequest, notFound } from '../http/errors.js';
 import { adapterRoots } from '../models.js';
+import type { ServedModel } from '../served.js';
 
 // /metrics lists names with commas between them; a slash would make them paths.
 const adapterName = z.string().regex(/^[\w.:@-]{1,200}$/, 'expected 1 to 200 letters, digits, or . _ - : @');

@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { ownTurn } from '../../flow/pause.js';
-import type { Resolved, ServerContext } from '../context.js';
+import type { ServerContext } from '../context.js';
 import { jsonBody, list } from '../http/body.js';
 import { badRequest } from '../http/errors.js';
 import { requestFacts } from '../http/request.js';
@@ -10,6 +10,7 @@ import { preparePrompt } from '../openai/chat-prompt.js';
 import { chatBody } from '../openai/chat-request.js';
 import type { RequestFacts } from '../openai/generation.js';
 import { checkTokens, encoded, tokenizerOf } from '../openai/prompt.js';
+import type { Resolved } from '../served.js';
 
 // A text may be longer than the model's context, not longer than what is still answered at once.
 const mostListed = 2 ** 17;

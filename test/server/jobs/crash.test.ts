@@ -3,8 +3,9 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { firstEvents } from '../../../lib/server/jobs/messages.js';
+import type { JobRecord } from '../../../lib/server/jobs/record.js';
 import { withoutFolders } from '../../../lib/server/jobs/settings.js';
-import { type JobRecord, JobStore } from '../../../lib/server/jobs/store.js';
+import { JobStore } from '../../../lib/server/jobs/store.js';
 import { FolderStore } from '../../../lib/store/folder.js';
 import { MemoryStore } from '../../store/memory.js';
 import { modelId, running } from '../running.js';

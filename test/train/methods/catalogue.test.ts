@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { Adapter } from '../../../lib/lora/adapter.js';
 import type { Decoder } from '../../../lib/models/decoder.js';
-import { hyperparametersSchema, ownHyperparameters } from '../../../lib/server/jobs/shapes.js';
+import { hyperparametersSchema, ownHyperparameters } from '../../../lib/server/jobs/hyperparameters.js';
 import { encodeRow } from '../../../lib/train/data/rows.js';
 import { evalName, meansOf } from '../../../lib/train/figures.js';
 import { finetune } from '../../../lib/train/finetune.js';

@@ -9,6 +9,7 @@
 // The correction rides in the frozen product's accumulators as one more step of k, so `out` and `dx` are written once.
 // dS and db come from one reading of dout (lora-gradient.cuh). A and B are f32 and small: where x is narrow they are
 // rounded to its format first, so that every large product runs on tensor cores. All tensors are contiguous.
+#include "../kernels/copy.h"
 #include "../kernels/lora.h"
 #include "device/launch.h"
 #include "lora-gradient.cuh"

@@ -9,6 +9,7 @@
 // their gradient, which has x's format so that the products behind it run on tensor cores. Rows without a target cost
 // what the others cost: the host does not know them. The vocabulary is taken whole, eight words at a time where it is a
 // multiple of that.
+#include "../kernels/binary.h"
 #include "../kernels/loss.h"
 #include "device/fault.cuh"
 #include "device/launch.h"

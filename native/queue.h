@@ -1,25 +1,40 @@
-// Queue: one thread that runs jobs in the order they came.
+// Queue: one thread that runs jobs in the order they came, but for those that wait for a storage.
 //
 // A job that fails does not stop the queue: it marks what it should have written (see Storage::failure), so the failure
 // travels along the data and reaches whoever waits for it. The queue remembers the first for whoever waits for idleness.
+//
+// A task may hold a storage for work that ends elsewhere, such as a copy from another device. Later tasks that use that
+// storage are parked until the hold ends, and so are those that depend on parked ones; all others go on. Tasks that use
+// the same storage always run in the order they came.
 #pragma once
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
+class Storage;
 using Failure = std::shared_ptr<const std::string>;
+
+// What a task does with a storage.
+struct Use {
+  const Storage* storage;
+  bool writes;
+};
+using Uses = std::vector<Use>;
 
 struct Job {
   virtual ~Job() = default;
   virtual Failure run() = 0;            // never throws
   virtual Failure blocked() const = 0;  // why it cannot run: something that it reads was never written
   virtual void forgive() = 0;           // takes back what a run that failed marked
+  virtual void addUses(Uses& to) const = 0;
 };
 
 // Jobs kept to be run again, and what a device makes of them for that (a CUDA graph).
@@ -36,13 +51,20 @@ class Queue {
   // `replays` runs recorded jobs its own way; it answers false where they are to be run one by one.
   using Replay = std::function<bool(Recorded&)>;
   explicit Queue(Replay replays = nullptr);
-  ~Queue();  // waits for the running job, drops the rest
+  ~Queue();
+  void stop();  // waits for the running task. The others never run; they are dropped with the queue
 
   void push(std::shared_ptr<Job> job);
-  void push(std::function<void()> task);  // must not throw
+  void push(std::function<void()> task, Uses uses = {});  // must not throw
+  void pushLast(std::function<void()> task);              // the same, behind every earlier task and hold
+  // Runs `step` on the queue's thread as soon as the running task ends. From any thread; must not throw.
+  void interrupt(std::function<void()> step);
 
-  // The first failure since the last such call. On the queue's thread only.
-  Failure takeFailure() { return std::exchange(failure_, nullptr); }
+  // On the queue's thread only. hold() is for the running task, which has the storage among its uses; where it `writes`,
+  // all other uses wait, else only those that write. Each hold is ended by one release(), in a step of interrupt().
+  void hold(const Storage* storage, bool writes);
+  void release(const Storage* storage);
+  Failure takeFailure() { return std::exchange(failure_, nullptr); }  // the first since the last such call
 
   // Between the two calls every pushed job is also kept. `replay` runs kept jobs again, in order.
   void startRecording();
@@ -50,16 +72,44 @@ class Queue {
   void replay(std::shared_ptr<Recorded> recorded);
 
  private:
+  struct Task {
+    std::function<void()> run;
+    std::shared_ptr<Job> job;
+    std::shared_ptr<Recorded> recorded;
+    Uses uses;
+    bool last = false;
+    uint64_t number = 0;
+  };
+  struct Hold {
+    Use use;
+    uint64_t number;  // of the task that took it
+  };
+
+  void push(Task task);
   void loop();
+  void runOrPark(Task& task);
+  void run(Task& task);
   void runJob(Job& job);
+  void runParked();
+  void take(const Use& use) { taken_[use.storage] |= use.writes; }
+  bool mustWait(const Task& task, const Uses& uses) const;
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<std::function<void()>> tasks_;
+  std::deque<Task> tasks_;
+  std::deque<std::function<void()>> steps_;
   bool waiting_ = false, stopping_ = false;
   bool recording_ = false;
   std::vector<std::shared_ptr<Job>> recorded_;
-  Failure failure_;  // the queue's thread only
+
+  // The queue's thread only.
+  Failure failure_;
+  uint64_t number_ = 0;                               // of the task that runs
+  uint64_t count_ = 0;                                // tasks so far
+  std::vector<Hold> holds_;
+  std::deque<Task> parked_;
+  std::unordered_map<const Storage*, bool> taken_;    // what holds and parked tasks use, and whether one writes it
+
   const Replay replays_;
   std::thread thread_;
 };

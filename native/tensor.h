@@ -10,6 +10,12 @@ struct Tensor {
 
   Place place() const { return storage->place; }
 
+  // Bytes from the first element to the last of a contiguous tensor.
+  size_t byteCount() const {
+    const Format& f = format(layout.dtype);
+    return size_t(layout.size() / f.blockElements * f.blockBytes);
+  }
+
   // The view for a kernel that is about to run.
   template <class Kind>
   Kind view() const {

@@ -125,6 +125,7 @@ export interface Native {
     bytes: number;
     freeBytes: number;
     graphLaunches: number;
+    peerCopies: number;
   };
   cudaCount(): number;
   cpuInfo(): { path: string; threads: number; paths: string[] };

@@ -40,15 +40,14 @@ export function contiguous(x: Tensor): Tensor {
 }
 
 /**
- * The same numbers on another device, blocks included; `x` itself where they already are. The copy runs behind what both
- * devices have queued.
+ * The same numbers on another device, blocks included; `x` itself where they already are. The copy runs behind what has
+ * been queued for `x`; only ops that use the copy wait for it.
  *
  * @throws Error if the device is not known or cannot be used.
  */
 export function toDevice(x: Tensor, to: string | Device): Tensor {
   const device = deviceOf(to);
   if (x.device === device) return x;
-  if (x.device.name === 'cuda' && device.name === 'cuda') return toDevice(toDevice(x, 'cpu'), device);
   const from = contiguous(x);
   const out = empty(x.shape, { dtype: x.dtype, device });
   if (x.size > 0) native.transfer(out.handle, from.handle);

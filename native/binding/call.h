@@ -26,6 +26,7 @@ struct Argument {  // numbers and booleans
     }
   }
   T pass() { return value; }
+  void addUses(Uses&) const {}
   Failure failure() const { return nullptr; }
   void fail(const Failure&) {}
   const Tensor* first() const { return nullptr; }
@@ -40,6 +41,9 @@ struct TensorArgument {
     if (type == napi_external) tensor = tensorOf(env, from);
   }
   Kind pass() { return tensor.view<Kind>(); }
+  void addUses(Uses& to) const {
+    if (tensor.storage) to.push_back({tensor.storage.get(), std::is_same_v<Kind, Out>});
+  }
   Failure failure() const { return tensor.storage ? tensor.storage->failure : nullptr; }
   void fail(const Failure& failure) {
     if (std::is_same_v<Kind, Out> && tensor.storage) tensor.storage->failure = failure;
@@ -68,6 +72,9 @@ struct Argument<List<Kind>> {
     for (auto& t : tensors) views.push_back(t.pass());
     return {views.data(), int(views.size())};
   }
+  void addUses(Uses& to) const {
+    for (const auto& t : tensors) t.addUses(to);
+  }
   Failure failure() const {
     for (const auto& t : tensors)
       if (Failure failure = t.failure()) return failure;
@@ -94,6 +101,10 @@ class Call final : public Job {
           return failure;
         },
         arguments_);
+  }
+
+  void addUses(Uses& to) const override {
+    std::apply([&](const auto&... argument) { (argument.addUses(to), ...); }, arguments_);
   }
 
   void forgive() override {

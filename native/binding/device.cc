@@ -22,7 +22,7 @@ auto orThrow(Napi::Env env, Body body) {
 Napi::Value idle(const Napi::CallbackInfo& info) {
   const Place place = placeOf(info);
   return orThrow(info.Env(), [&] {
-    return Environment::of(info.Env()).after(place, [](Lane& lane, Environment::Done done) {
+    return Environment::of(info.Env()).afterAll(place, [](Lane& lane, Environment::Done done) {
       const Failure failure = lane.queue->takeFailure();
       if (failure || !lane.gpu) done(failure);
       else cuda::whenDone(*lane.gpu, done);
@@ -74,6 +74,7 @@ Napi::Value cudaInfo(const Napi::CallbackInfo& info) {
   out["bytes"] = double(gpu.bytes);
   out["freeBytes"] = double(gpu.freeBytes);
   out["graphLaunches"] = double(gpu.graphLaunches);
+  out["peerCopies"] = double(gpu.peerCopies);
   return out;
 }
 

@@ -43,8 +43,9 @@ const cpu::Table& cpuTableOf(napi_env env) { return *Environment::of(env).cpuPat
 
 void Environment::close() {
   closing_ = true;
+  // Queues interrupt each other, so all stop before one is gone.
+  for (auto& [place, lane] : lanes_) lane->queue->stop();
   for (auto& [place, lane] : lanes_) {
-    lane->queue.reset();
     if (!lane->gpu) continue;
     // The GPU may still owe answers to this environment, and they end in its memory.
     std::promise<void> idle;
@@ -109,12 +110,12 @@ void Environment::onLoop(napi_env env, napi_value, void*, void* data) {
   (*done)(env);
 }
 
-Napi::Promise Environment::after(Place place, std::function<void(Lane&, Done)> work, Napi::Value result) {
+// A promise, and the task that settles it.
+std::pair<Napi::Promise, std::function<void()>> Environment::promised(Lane& lane, Work work, Napi::Value result) {
   struct Wait {
     Napi::Promise::Deferred promise;
     Napi::Reference<Napi::Value> result;
   };
-  Lane& waited = lane(place);
   auto* wait = new Wait{Napi::Promise::Deferred::New(env_), Napi::Reference<Napi::Value>()};
   const Napi::Promise promise = wait->promise.Promise();
   // References hold objects only, so the result travels as a property.
@@ -123,7 +124,7 @@ Napi::Promise Environment::after(Place place, std::function<void(Lane&, Done)> w
   wait->result = Napi::Reference<Napi::Value>::New(holder, 1);
   if (waiting_++ == 0) napi_ref_threadsafe_function(env_, loop_);
 
-  waited.queue->push([this, wait, &waited, work = std::move(work)] {
+  return {promise, [this, wait, &lane, work = std::move(work)] {
     const Done done = [this, wait](Failure failure) {
       settle([this, wait, failure = std::move(failure)](Napi::Env env) {
         if (--waiting_ == 0) napi_unref_threadsafe_function(env, loop_);
@@ -133,11 +134,24 @@ Napi::Promise Environment::after(Place place, std::function<void(Lane&, Done)> w
       });
     };
     try {
-      work(waited, done);
+      work(lane, done);
     } catch (const std::exception& e) {
       done(std::make_shared<std::string>(e.what()));
     }
-  });
+  }};
+}
+
+Napi::Promise Environment::after(Place place, Uses uses, Work work, Napi::Value result) {
+  Lane& waited = lane(place);
+  auto [promise, task] = promised(waited, std::move(work), result);
+  waited.queue->push(std::move(task), std::move(uses));
+  return promise;
+}
+
+Napi::Promise Environment::afterAll(Place place, Work work, Napi::Value result) {
+  Lane& waited = lane(place);
+  auto [promise, task] = promised(waited, std::move(work), result);
+  waited.queue->pushLast(std::move(task));
   return promise;
 }
 

@@ -20,11 +20,13 @@ class Environment {
   Queue& queue(Place place) { return *lane(place).queue; }
   const cpu::Path& cpuPath() const { return *cpuPath_; }
 
-  // Runs `work` on the queue of `place` after everything queued so far. When `work` calls the function that it is given,
-  // from whatever thread, the returned promise settles: rejected with the failure, or resolved with `result`, which is
-  // kept alive until then.
+  // Runs `work` on the queue of `place`, after the earlier tasks with the same storages, or after all earlier tasks. When
+  // `work` calls the function that it is given, from whatever thread, the returned promise settles: rejected with the
+  // failure, or resolved with `result`, which is kept alive until then.
   using Done = std::function<void(Failure)>;
-  Napi::Promise after(Place place, std::function<void(Lane&, Done)> work, Napi::Value result);
+  using Work = std::function<void(Lane&, Done)>;
+  Napi::Promise after(Place place, Uses uses, Work work, Napi::Value result);
+  Napi::Promise afterAll(Place place, Work work, Napi::Value result);
 
   // Between the two calls every kernel call is also kept, by device.
   struct Recording {
@@ -38,6 +40,7 @@ class Environment {
   void external(int64_t bytes);
 
  private:
+  std::pair<Napi::Promise, std::function<void()>> promised(Lane& lane, Work work, Napi::Value result);
   void close();
   void settle(std::function<void(Napi::Env)> done);  // from any thread
   static void onLoop(napi_env env, napi_value, void*, void* data);

@@ -3,7 +3,7 @@
 // lib/tensor.ts and lib/files/mapped.ts are the only callers, and check what they pass.
 #include <algorithm>
 #include <cstring>
-#include <future>
+#include "../transfer.h"
 #include "call.h"
 #include "environment.h"
 #include "exports.h"
@@ -56,16 +56,11 @@ View shaped(const Napi::CallbackInfo& info, DType dtype, size_t first, int rank)
   return view;
 }
 
-size_t bytesOf(const View& view) {
-  const Format& f = format(view.dtype);
-  return size_t(view.size() / f.blockElements * f.blockBytes);
-}
-
 // create(dtype, kind, index, ...shape)
 Napi::Value create(const Napi::CallbackInfo& info) {
   Tensor t;
   t.layout = shaped(info, DType(integer(info[0])), 3, int(info.Length()) - 3);
-  const size_t bytes = bytesOf(t.layout);
+  const size_t bytes = t.byteCount();
   t.storage = std::make_shared<Storage>(Place{Place::Kind(integer(info[1])), uint8_t(integer(info[2]))}, bytes);
   // V8 ends the process when it hears of more than a machine can have. Whether there is room shows when a call needs it.
   constexpr size_t most = size_t(1) << 30;
@@ -86,23 +81,17 @@ Napi::Value view(const Napi::CallbackInfo& info) {
   return wrap(info.Env(), std::move(t));
 }
 
-// Fills `t` from host memory, on its queue's thread.
-void fill(Lane& lane, const Tensor& t, const void* from, size_t bytes) {
-  void* to = t.view<Out>().bytes;
-  if (lane.gpu) cuda::upload(*lane.gpu, to, from, bytes);
-  else std::memcpy(to, from, bytes);
-}
-
 // Queues `work`; what it throws marks the tensor that it should have filled.
 template <class Work>
 void pushFilling(Lane& lane, const char* name, Tensor t, Work work) {
+  Uses uses{{t.storage.get(), true}};
   lane.queue->push([&lane, name, t = std::move(t), work = std::move(work)] {
     try {
       work(lane, t);
     } catch (const std::exception& e) {
       t.storage->failure = std::make_shared<std::string>(std::string(name) + ": " + e.what());
     }
-  });
+  }, std::move(uses));
 }
 
 // write(handle, bytes): copies at once, and lands in the order of the queue. The tensor is contiguous.
@@ -116,15 +105,6 @@ void writeTensor(const Napi::CallbackInfo& info) {
   });
 }
 
-// Brings the bytes of a contiguous tensor to host memory, on its queue's thread; `done` may be called on another.
-void bring(Lane& lane, const Tensor& t, void* to, size_t bytes, std::function<void(Failure)> done) {
-  if (t.storage->failure) return done(t.storage->failure);
-  const void* from = t.view<In>().bytes;
-  if (lane.gpu) return cuda::download(*lane.gpu, to, from, bytes, std::move(done));
-  std::memcpy(to, from, bytes);
-  done(nullptr);
-}
-
 // read(handle, buffer): a promise of the buffer with the bytes in it, once every call before it has run. The tensor is
 // contiguous and as large as the buffer. JavaScript makes the buffer, because V8 ends the process where it has no room for
 // one that is made here.
@@ -133,7 +113,8 @@ Napi::Value readTensor(const Napi::CallbackInfo& info) {
   auto buffer = info[1].As<Napi::ArrayBuffer>();
   void* to = buffer.Data();
   const size_t bytes = buffer.ByteLength();
-  return Environment::of(info.Env()).after(t.place(), [t, to, bytes](Lane& lane, Environment::Done done) {
+  Uses uses{{t.storage.get(), false}};
+  return Environment::of(info.Env()).after(t.place(), std::move(uses), [t, to, bytes](Lane& lane, Environment::Done done) {
     try {
       bring(lane, t, to, bytes, std::move(done));
     } catch (const std::exception& e) {
@@ -142,35 +123,16 @@ Napi::Value readTensor(const Napi::CallbackInfo& info) {
   }, buffer);
 }
 
-// transfer(to, from): copies between contiguous tensors of different devices, behind what both queues hold.
-void transfer(const Napi::CallbackInfo& info) {
+// transfer(to, from): copies between contiguous tensors of different devices, behind what both queues hold of them.
+void transferTensor(const Napi::CallbackInfo& info) {
   Environment& environment = Environment::of(info.Env());
   Tensor to = tensorOf(info.Env(), info[0]), from = tensorOf(info.Env(), info[1]);
   Lane& source = environment.lane(from.place());
   Lane& target = environment.lane(to.place());
-  // A mapped file's bytes are there, and need no way through memory.
-  if (!source.gpu && from.storage->mapped()) {
-    pushFilling(target, "transfer", std::move(to), [from](Lane& lane, const Tensor& t) {
-      fill(lane, t, from.view<In>().bytes, bytesOf(from.layout));
-    });
-    return;
-  }
-  auto cargo = std::make_shared<std::vector<uint8_t>>();
-  // The source alone owns the promise: where its queue ends first, the target's stops waiting.
-  auto arrived = std::make_shared<std::promise<Failure>>();
-  std::shared_future<Failure> arrival = arrived->get_future().share();
-  source.queue->push([&source, from, cargo, arrived = std::move(arrived)] {
-    try {
-      cargo->resize(bytesOf(from.layout));
-      bring(source, from, cargo->data(), cargo->size(),
-            [cargo, arrived](Failure failure) { arrived->set_value(std::move(failure)); });
-    } catch (const std::exception& e) {
-      arrived->set_value(std::make_shared<std::string>(std::string("transfer: ") + e.what()));
-    }
-  });
-  pushFilling(target, "transfer", std::move(to), [cargo, arrival](Lane& lane, const Tensor& t) {
-    if (Failure failure = arrival.get()) t.storage->failure = failure;
-    else fill(lane, t, cargo->data(), cargo->size());
+  // A mapped file's bytes are there, and need not wait for the source's queue.
+  if (source.gpu || !from.storage->mapped()) return transfer(source, target, std::move(from), std::move(to));
+  pushFilling(target, "transfer", std::move(to), [from](Lane& lane, const Tensor& t) {
+    fill(lane, t, from.view<In>().bytes, from.byteCount());
   });
 }
 
@@ -212,7 +174,7 @@ Napi::Value mappedTensor(const Napi::CallbackInfo& info) {
   const int64_t offset = integer(info[1]);
   Tensor t;
   t.layout = shaped(info, DType(integer(info[2])), 3, int(info.Length()) - 3);
-  const size_t bytes = bytesOf(t.layout);
+  const size_t bytes = t.byteCount();
   auto* data = const_cast<uint8_t*>((*file).data()) + offset;
   if (reinterpret_cast<uintptr_t>(data) % format(t.layout.dtype).alignment == 0) {
     t.storage = std::make_shared<Storage>(Place{}, bytes, data, file);
@@ -272,7 +234,7 @@ void addTensors(Napi::Env env, Napi::Object exports) {
   exports["create"] = Napi::Function::New(env, create, "create");
   exports["view"] = Napi::Function::New(env, view, "view");
   exports["write"] = Napi::Function::New(env, writeTensor, "write");
-  exports["transfer"] = Napi::Function::New(env, transfer, "transfer");
+  exports["transfer"] = Napi::Function::New(env, transferTensor, "transfer");
   exports["read"] = Napi::Function::New(env, readTensor, "read");
   exports["release"] = Napi::Function::New(env, release, "release");
   exports["mapFile"] = Napi::Function::New(env, mapFile, "mapFile");

@@ -65,6 +65,27 @@ describe('the package', () => {
     expect(status).toBe(0);
   });
 
+  it.runIf(testDevice !== 'cpu')('ends worker threads with bytes on their way between devices', () => {
+    const { status, stdout, stderr } = run(`
+      const { Worker } = require('node:worker_threads');
+      const code = \`
+        const { matmul, randn, toDevice } = require('helvetia/tensor');
+        const { parentPort } = require('node:worker_threads');
+        let x = randn([200, 200], { seed: 1, device: 'cpu' });
+        for (let i = 0; i < 30; i++) x = toDevice(matmul(x, x), i % 2 ? 'cpu' : 'cuda');
+        parentPort.postMessage('queued');
+        setInterval(() => {}, 1000);
+      \`;
+      const ended = (worker) => new Promise((resolve, reject) => {
+        worker.on('message', () => worker.terminate().then(resolve, reject)).on('error', reject);
+      });
+      Promise.all([1, 2, 3].map(() => ended(new Worker(code, { eval: true })))).then((codes) => console.log(codes.length));
+    `);
+    expect(stderr.replace(/^.*ExperimentalWarning.*\n.*--trace-warnings.*\n/gm, '')).toBe('');
+    expect(stdout.trim()).toBe('3');
+    expect(status).toBe(0);
+  });
+
   it('stays alive while a result is awaited', () => {
     const { stdout } = run(`
       const { matmul, randn } = require('helvetia/tensor');

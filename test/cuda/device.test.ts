@@ -235,4 +235,46 @@ describe('a GPU', () => {
     expect(await numbers(toDevice(add(first!, 1), 'cuda:1'))).toEqual(await numbers(add(second!, 1)));
     expect(() => add(first!, second!)).toThrow('add: tensors on two devices: cuda and cuda:1');
   });
+
+  it.runIf(cudaCount() > 1)('sends numbers to a neighbour without a way through the host', async () => {
+    const x = randn([33, 100], { device: 'cuda:0', seed: 4 });
+    const before = cudaInfo(0).peerCopies;
+    const there = toDevice(x, 'cuda:1');
+    mul(there, 2); // an op of the neighbour's runs behind the copy
+    expect(await numbers(add(there, 1))).toEqual(await numbers(add(x, 1)));
+    expect(cudaInfo(0).peerCopies - before).toBe(1);
+    const around = toDevice(toDevice(toDevice(there, 'cpu'), 'cuda:0'), 'cuda:1');
+    expect(await numbers(around)).toEqual(await numbers(x));
+  });
+
+  it.runIf(cudaCount() > 1)('sends what an op writes in place before or after, in the order of the calls', async () => {
+    const x = zeros([1000], { device: 'cuda:0' });
+    const copies: Tensor[] = [];
+    for (let i = 0; i < 20; i++) {
+      x.write(new Float32Array(1000).fill(i));
+      copies.push(toDevice(x, i % 2 ? 'cuda:1' : 'cpu'));
+    }
+    for (const [i, copy] of copies.entries()) expect(new Set(await numbers(copy))).toEqual(new Set([i]));
+  });
+
+  it.runIf(cudaCount() > 1)('sends failures on, and lets gradients cross', async () => {
+    const lost = toDevice(sum(add(empty([2 ** 40], { device: 'cuda:0' }), 1)), 'cuda:1');
+    await expect(mul(lost, 2).data()).rejects.toThrow(/^add: out of memory/);
+    for (const name of ['cuda:0', 'cuda:1'])
+      await device(name)
+        .idle()
+        .catch(() => {});
+    const x = tensor([1, 2, 3], { device: 'cuda:0', requiresGrad: true });
+    backward(sum(mul(toDevice(x, 'cuda:1'), 5)));
+    expect(x.grad!.device).toBe(device('cuda:0'));
+    expect(await numbers(x.grad!)).toEqual([5, 5, 5]);
+  });
+
+  it('waits in idle() for transfers to and from it', async () => {
+    const x = toDevice(randn([1000], { device: 'cpu', seed: 5 }), 'cuda');
+    const back = toDevice(x, 'cpu');
+    x.dispose();
+    await Promise.all([device('cuda').idle(), device('cpu').idle()]);
+    expect(await numbers(back)).toEqual(await numbers(randn([1000], { device: 'cpu', seed: 5 })));
+  });
 });

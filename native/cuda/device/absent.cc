@@ -28,7 +28,9 @@ std::shared_ptr<Device> open(int) { missing(); }
 void use(Device&) { missing(); }
 void upload(Device&, void*, const void*, size_t) { missing(); }
 void download(Device&, void*, const void*, size_t, std::function<void(Failure)>) { missing(); }
+void copyAcross(Device&, const Device&, void*, const void*, size_t, std::function<void(Failure)>) { missing(); }
 void whenDone(Device&, std::function<void(Failure)>) { missing(); }
+void whenReached(Device&, std::function<void(Failure)>) { missing(); }
 void afterKernel(Device&) { missing(); }
 bool replay(Device&, Recorded&) { missing(); }
 

@@ -180,6 +180,7 @@ GpuInfo info(int index) {
   check(cudaSetDevice(gpu(index).ordinal));
   check(cudaMemGetInfo(&info.freeBytes, &info.bytes));
   info.graphLaunches = gpu(index).graphLaunches;
+  info.peerCopies = gpu(index).peerCopies;
   return info;
 }
 
@@ -231,13 +232,17 @@ void whenDone(Device& device, std::function<void(Failure)> done) {
   gpu(device.place.index).waiter.push(recordEvent(device.stream), std::move(done));
 }
 
+void whenReached(Device& device, std::function<void(Failure)> done) {
+  gpu(device.place.index).waiter.push(recordEvent(device.stream), std::move(done), false);
+}
+
 // The thread is never joined: it sleeps until the process ends.
 void Waiter::start(Gpu& gpu) { std::thread([this, &gpu] { loop(gpu); }).detach(); }
 
-void Waiter::push(cudaEvent_t event, std::function<void(Failure)> done) {
+void Waiter::push(cudaEvent_t event, std::function<void(Failure)> done, bool takesFaults) {
   {
     std::lock_guard lock(mutex_);
-    waits_.push_back({event, std::move(done)});
+    waits_.push_back({event, std::move(done), takesFaults});
   }
   wake_.notify_one();
 }
@@ -259,7 +264,8 @@ void Waiter::loop(Gpu& gpu) {
       std::this_thread::yield();
     if (error == cudaErrorNotReady) error = cudaEventSynchronize(wait.event);
     Failure failure;
-    if (std::string fault = takeFault(*gpu.faults); !fault.empty()) failure = std::make_shared<std::string>(std::move(fault));
+    if (wait.takesFaults)
+      if (std::string fault = takeFault(*gpu.faults); !fault.empty()) failure = std::make_shared<std::string>(std::move(fault));
     if (error) failure = std::make_shared<std::string>(std::string("CUDA: ") + cudaGetErrorString(error));
     cudaEventDestroy(wait.event);
     wait.done(failure);

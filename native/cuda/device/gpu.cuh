@@ -17,12 +17,13 @@ struct Gpu;
 class Waiter {
  public:
   void start(Gpu& gpu);
-  void push(cudaEvent_t event, std::function<void(Failure)> done);
+  void push(cudaEvent_t event, std::function<void(Failure)> done, bool takesFaults = true);
 
  private:
   struct Wait {
     cudaEvent_t event;
     std::function<void(Failure)> done;
+    bool takesFaults;
   };
   void loop(Gpu& gpu);
 
@@ -59,7 +60,7 @@ struct Gpu {
   Staging small{size_t(64) << 10, 64};  // a step's ids and tables, while earlier steps still run
   Staging large{size_t(8) << 20, 4};    // long enough for full speed over PCIe
   Waiter waiter;
-  std::atomic<int64_t> graphLaunches = 0;
+  std::atomic<int64_t> graphLaunches = 0, peerCopies = 0;
 };
 
 // @throws std::runtime_error where that GPU cannot be used.

@@ -22,6 +22,7 @@ struct GpuInfo {
   int processors = 0;
   size_t bytes = 0, freeBytes = 0;
   int64_t graphLaunches = 0;  // replays that ran as a CUDA graph
+  int64_t peerCopies = 0;     // to other GPUs
 };
 
 // "" where a kernel ran on some GPU, else one sentence that says why not.
@@ -50,8 +51,13 @@ void use(Device& device);
 void upload(Device& device, void* to, const void* from, size_t bytes);
 // Copies to host memory; `done` is called on another thread when the bytes are there, or with the reason why not.
 void download(Device& device, void* to, const void* from, size_t bytes, std::function<void(Failure)> done);
+// Copies to another GPU, behind what `from` has queued, without a way through the host where the two can; `done` as above.
+// Nothing that `to` has queued may still use the bytes that are written.
+void copyAcross(Device& from, const Device& to, void* target, const void* source, size_t bytes, std::function<void(Failure)> done);
 // Calls `done` on another thread when everything queued so far has run.
 void whenDone(Device& device, std::function<void(Failure)> done);
+// The same for the addon's own waits: faults in data are left for the next await.
+void whenReached(Device& device, std::function<void(Failure)> done);
 // With HELVETIA_SYNC=1 waits for each kernel, so that a fault is told with the kernel's name.
 void afterKernel(Device& device);
 // Runs recorded jobs as a CUDA graph, captured at the first call. False where they are to be run one by one.

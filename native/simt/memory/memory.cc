@@ -195,6 +195,19 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, cudaMemcpyK
   return toPageable ? finish(stream) : cudaSuccess;
 }
 
+cudaError_t cudaMemcpyPeerAsync(void* to, int toDevice, const void* from, int fromDevice, size_t size, cudaStream_t stream) {
+  if (size == 0) return cudaSuccess;
+  {
+    std::lock_guard lock(stateMutex());
+    const Allocation *target = holder(to, size), *source = holder(from, size);
+    if (!target || target->device != toDevice || !source || source->device != fromDevice) return result(cudaErrorInvalidValue);
+  }
+  return enqueue(stream, [=] {
+    std::memcpy(to, from, size);
+    return std::string();
+  });
+}
+
 cudaError_t cudaMemcpy(void* to, const void* from, size_t size, cudaMemcpyKind kind) {
   if (cudaError_t error = cudaMemcpyAsync(to, from, size, kind, nullptr)) return error;
   return finish(nullptr);

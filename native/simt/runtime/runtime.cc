@@ -1,6 +1,8 @@
 // Devices, errors and launches.
 #include <cstdio>
 #include <cstring>
+#include <mutex>
+#include <set>
 #include "../blocks/grid.h"
 #include "../cuda_runtime.h"
 #include "../memory/memory.h"
@@ -125,6 +127,19 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
 }
 
 cudaError_t cudaDeviceSynchronize() { return finishDevice(device); }
+
+cudaError_t cudaDeviceCanAccessPeer(int* possible, int one, int other) {
+  if (one < 0 || one >= settings().devices || other < 0 || other >= settings().devices) return result(cudaErrorInvalidDevice);
+  *possible = one != other;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned) {
+  static std::mutex mutex;
+  static auto* enabled = new std::set<std::pair<int, int>>;
+  if (peer < 0 || peer >= settings().devices || peer == device) return result(cudaErrorInvalidDevice);
+  std::lock_guard lock(mutex);
+  return enabled->insert({device, peer}).second ? cudaSuccess : result(cudaErrorPeerAccessAlreadyEnabled);
+}
 
 cudaError_t cudaRuntimeGetVersion(int* version) {
   *version = 13000;

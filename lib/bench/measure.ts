@@ -9,7 +9,7 @@ export interface Spread {
 
 export interface Repeats {
   repeats: number;
-  /** Runs before those that count: they fill caches and pools. */
+  /** Runs that do not count, before the others: they fill caches and pools. */
   warmup: number;
   signal?: AbortSignal;
 }

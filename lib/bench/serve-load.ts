@@ -17,7 +17,7 @@ export interface LoadOptions {
 export interface LoadResult {
   /** Streamed to their end and compared. */
   answers: number;
-  /** Those that were not what the prompt gives alone. */
+  /** Answers that differ from what the prompt gives alone. */
   mixed: string[];
   /** Requests that failed though nothing was wrong with them. */
   failures: string[];

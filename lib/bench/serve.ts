@@ -75,7 +75,7 @@ async function streamTokens(
   return usage.completion_tokens;
 }
 
-/** What is used of node-llama-cpp, version 3. */
+/** The part of node-llama-cpp 3 that is used. */
 interface LlamaCpp {
   getLlama(options: { gpu: false }): Promise<{
     loadModel(options: { modelPath: string }): Promise<{

@@ -6,7 +6,7 @@ import { transpose } from '../ops/view.js';
 import { type Case, defineCase, type Numbers, numbers } from './case.js';
 import { gelu, geluTanh, silu } from './elementwise.js';
 
-/** The sizes of a product, and its leading axes beside the operands', those that are missing as 1. */
+/** The sizes of a product, and its leading axes beside the operands', where a missing axis is 1. */
 function sizesOf(a: Shape, b: Shape, transposeA: boolean, transposeB: boolean) {
   const size = (x: Shape, axis: number, swap: boolean): number => x.at(swap ? -3 - axis : axis)!;
   const rank = Math.max(a.length, b.length) - 2;

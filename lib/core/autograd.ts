@@ -66,8 +66,8 @@ function* each(pairs: readonly (readonly [Tensor, Rule])[], grad: Tensor): Steps
 }
 
 /**
- * The same for an op whose gradients come from one kernel. `rule` learns which inputs need theirs, and may leave the
- * others undefined.
+ * The same for an op whose gradients come from one kernel. `needed` says which inputs need a gradient; `rule` may leave
+ * the others undefined.
  */
 export function recordJoint<const T extends readonly Tensor[]>(
   out: Tensor,
@@ -166,7 +166,8 @@ function filled(like: Tensor, value: number): Tensor {
   return out;
 }
 
-// Every tensor before those that it was made from. An explicit stack, because a deep model would overflow the engine's.
+// Reverse topological order: each tensor comes before its inputs. An explicit stack, because a deep model would overflow
+// the call stack.
 function topological(root: Tensor): Tensor[] {
   const order: Tensor[] = [];
   const seen = new Set<Tensor>([root]);

@@ -15,8 +15,8 @@ const open = new AsyncLocalStorage<Scope | undefined>();
 let current: Scope | undefined; // the scope of a synchronous stretch, which needs no look-up
 
 /**
- * Runs `body` and disposes of every tensor made inside, except those that it returns (directly, in an array, or as
- * values of a plain object) and those passed to `keep`. Works for synchronous and asynchronous bodies.
+ * Runs `body` and disposes of every tensor made inside, except tensors that it returns (directly, in an array, or as
+ * values of a plain object) and tensors passed to `keep`. Works for synchronous and asynchronous bodies.
  */
 export function scope<T>(body: () => T): T {
   const scope = opened();

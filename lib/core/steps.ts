@@ -1,4 +1,4 @@
-// Work in steps: a generator that yields wherever whoever runs it may pause, so that no stretch of a device's work is long.
+// Work in steps: a generator that yields wherever its runner may pause, so that no stretch of a device's work is long.
 import type { Device } from './device.js';
 
 export type Steps<T> = Generator<void, T, void>;

@@ -27,7 +27,7 @@ export class Tensor {
   madeIn: Set<Tensor> | undefined;
   #handle: Handle | undefined;
 
-  /** For `empty`, `viewOf` and the loaders only: everybody else makes tensors by ops. */
+  /** For `empty`, `viewOf` and the loaders only; other code makes tensors by ops. */
   constructor(
     handle: Handle,
     readonly shape: Shape,

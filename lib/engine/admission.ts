@@ -1,8 +1,8 @@
-// Who is admitted to the batch: the clients in turn, while there are places, blocks and adapters' slots.
+// Admission to the batch: the clients in turn, while there are places, blocks and adapters' slots.
 //
-// One that does not fit lets others pass, but not for ever: after `patience` of them nobody else is admitted until it
-// fits, or, where it lacks an adapter's slot, nobody joins the adapter that is likeliest to leave one. A client that has
-// nothing in a full batch takes a place from the client with most.
+// A sequence that does not fit lets others pass. Against starvation, after `patience` of them admission stops until it
+// fits; where it lacks an adapter's slot, no more sequences join the adapter with the fewest users. A client without any
+// place in a full batch preempts the newest sequence of the client with most.
 
 import type { WaitingLines } from '../flow/waiting.js';
 import type { SchedulerLimits, Sequence } from './sequence.js';

@@ -15,7 +15,7 @@ export class Backlog {
   count = 0;
   /** Milliseconds that a piece takes, averaged over the last ones; before the first, enough to wait for it. */
   average = 20;
-  /** Those with a fence behind them. */
+  /** Batches of pieces with a fence behind them. */
   readonly #fenced: Batch[] = [];
   /** Pieces behind the last fence. */
   #open = 0;
@@ -68,7 +68,7 @@ export class Backlog {
       this.#since = now;
       this.#fenced.shift();
     };
-    // Whoever's failure it is: it was reached.
+    // A fence that fails was reached too; the failure belongs to another call.
     this.#fenced.push({ pieces, reached: this.fence().then(reached, reached) });
   }
 }

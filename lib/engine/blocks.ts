@@ -42,7 +42,7 @@ export class BlockPool {
     return found;
   }
 
-  /** How many of `blocks` nobody holds: taking them over makes that many fewer available. */
+  /** The number of `blocks` without an owner: sharing them makes that many fewer available. */
   unowned(blocks: readonly number[]): number {
     return blocks.filter((block) => this.#owners[block] === 0).length;
   }
@@ -57,7 +57,7 @@ export class BlockPool {
     if (this.#owners[block]!++ === 0) this.#left.delete(block);
   }
 
-  /** A block of nobody, without content; undefined if all are held. */
+  /** A block without owner and content; undefined if all are held. */
   take(): number | undefined {
     let block = this.#empty.pop();
     if (block === undefined) {
@@ -88,7 +88,7 @@ export class BlockPool {
     }
   }
 
-  /** Forgets all content that nobody holds, and the names of the rest. */
+  /** Forgets the content of blocks without an owner, and the names of the others. */
   forget(): void {
     for (const block of this.#byName.values()) this.#names[block] = undefined;
     this.#byName.clear();

@@ -1,4 +1,4 @@
-// The numbers that tell the device what one step computes: all in one tensor, so that they cross in one copy.
+// A frame: the numbers that describe one step to the device, in one tensor, so that one copy transfers them.
 import type { Device } from '../core/device.js';
 import { keep } from '../core/scope.js';
 import { type Shape, stridesOf, type Tensor, tensor, viewOf } from '../core/tensor.js';
@@ -50,7 +50,7 @@ export class Frame {
   readonly rows: Tensor;
   readonly steps: Tensor;
   readonly seeds: Tensor;
-  /** The tokens by their adapters' slots, those without one last. */
+  /** The tokens by their adapters' slots; tokens without an adapter come last. */
   readonly order: Tensor;
   readonly segments: Tensor;
   /** f32 `[rows, 4]`: see the kernel `sample`. */

@@ -1,4 +1,4 @@
-// What the scheduler and the steps see of anything that the engine computes, whoever gets the result.
+// A job of the engine: the state that scheduler and steps share, for generation, embeddings and scores alike.
 import type { Adapter } from '../lora/adapter.js';
 import type { BlockNames } from './blocks.js';
 import { Tally } from './logits.js';
@@ -83,7 +83,7 @@ export abstract class Job implements StepSequence {
     this.end();
   }
 
-  /** Tells whoever asked that it failed. */
+  /** Passes the failure to the caller. */
   protected abstract tell(error: unknown): void;
 
   protected end(): void {

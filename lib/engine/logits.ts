@@ -15,7 +15,7 @@ export interface TokenProbability {
   logprob: number;
 }
 
-/** What is said of a token besides which it is. */
+/** A token's log probability, and the likeliest tokens in its place. */
 export interface Logprobs {
   logprob: number;
   /** The likeliest tokens in its place, the likeliest first. */
@@ -94,7 +94,7 @@ export function adjust(logits: Tensor, rows: readonly LogitRules[]): void {
   const biased = tallies.map((tally) => tally?.biased ?? []);
   if (biased.some(({ length }) => length > 0)) {
     const biases = tallies.map((tally) => tally?.biases ?? []);
-    // What is missing adds 0 to the first logit.
+    // Padding adds 0 to the first logit.
     const [index, values] = [beside(Int32Array, biased, 0, device), beside(Float32Array, biases, 0, device)];
     kernels.scatterAdd(logits.handle, values.handle, index.handle, 1);
   }
@@ -134,7 +134,7 @@ export function logprobsOf(logits: Tensor, rows: readonly number[]): Tensor {
 export function readLogprobs(logprobs: Tensor, chosen: Tensor, counts: readonly number[]): Promise<Logprobs>[] {
   const [rows, vocab] = logprobs.shape as [number, number];
   const most = Math.min(vocab, Math.max(...counts));
-  // A row without a token has a negative number in its place, which nobody will ask about.
+  // A row without a token has a negative number in its place; its log probability is never read.
   const own = gather(logprobs, 1, viewOf(maximum(chosen, 0), [rows, 1], [1, 1]));
   const { values, places } = topk(logprobs, most);
   const reads = Promise.all([own, values, places].map((x) => x.data()));

@@ -1,4 +1,4 @@
-// A request for tokens, and its way back to whoever asked.
+// A request for tokens, and the stream that takes them back to the caller.
 import type { TokenMask } from '../text/mask.js';
 import { Job, type JobOptions } from './job.js';
 import { type Logprobs, penalizes, type TokenProbability } from './logits.js';

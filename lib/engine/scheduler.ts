@@ -1,9 +1,9 @@
 // What the next step computes: no bytes and no device, only numbers.
 //
-// Each step takes the newest token of every sequence that is past its prompt, and shares what is left of its tokens
-// among the prompts, the clients first and then those of one client. Waiting sequences are admitted at every step: see
-// admission.ts. Where a sequence needs a block and there is none, the newest one gives its own back and waits: what it
-// had is computed again.
+// Continuous batching with chunked prefill: each step decodes one token of every sequence that is past its prompt, and
+// shares the rest of its tokens fairly among clients, then among each client's prompts. Waiting sequences are admitted at
+// every step: see admission.ts. Preemption: where a sequence needs a block and none is free, the newest sequence gives its
+// blocks back and waits; its tokens are computed again.
 //
 // A sequence's numbers never depend on what else runs, to the last bit: prompts are attended to in runs of at least two
 // tokens and produced tokens one by one, even when they are computed again, so each kind always takes the same kernel's
@@ -85,13 +85,13 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
     if (parts.length > 0) left = Math.min(left, beside);
     const planned = new Set(parts.map(({ sequence }) => sequence));
     const behind = this.running.filter((sequence) => !planned.has(sequence) && missing(sequence) > 0);
-    // Those who need least first, each a fair share: what they leave is for those who need more.
+    // Max-min fairness: those with the least need come first, and what they leave of their share goes to the next.
     const lines = byClient(behind);
     for (const [i, line] of lines.entries()) {
       let share = Math.ceil(left / (lines.length - i));
       for (const [n, sequence] of line.entries()) {
         const count = this.#chunk(sequence, Math.ceil(share / (line.length - n)));
-        // Nobody gives its place up for a prompt: it may be in this step already.
+        // A prompt preempts no sequence, which may be in this step already.
         if (count === 0 || !this.#grow(sequence, count, parts.length === 0)) continue;
         parts.push(this.#advance(sequence, count));
         share -= count;
@@ -234,7 +234,7 @@ const isDecoding = ({ length, computed, promptLength, most }: Sequence): boolean
 const missing = ({ length, computed, most, chooses }: Sequence): number =>
   !chooses || length < most ? length - computed : 0;
 
-/** Each client's sequences: of both, those that need least come first. */
+/** The sequences by client; clients and their sequences come in the order of what they need. */
 function byClient<S extends Sequence>(sequences: readonly S[]): S[][] {
   const lines = new Map<string, { line: S[]; needs: number }>();
   for (const sequence of sequences.toSorted((a, b) => missing(a) - missing(b))) {

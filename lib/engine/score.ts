@@ -1,5 +1,5 @@
-// Log probabilities of a text's own tokens, each after those before it. Logits are made of some rows at a time, so that
-// those of a whole chunk never exist.
+// Log probabilities of a text's own tokens, each after the tokens before it. Logits are computed for some rows at a time,
+// so that the logits of a whole chunk never exist.
 
 import { scope } from '../core/scope.js';
 import { type Tensor, tensor } from '../core/tensor.js';
@@ -18,7 +18,7 @@ export interface ScoreOptions extends JobOptions {
 }
 
 export class Scoring extends Reading<Logprobs[]> {
-  /** Whoever scores a text often has it continued. */
+  /** A text that was scored is often continued: its blocks stay in the prefix cache. */
   readonly named = true;
   readonly #next: readonly number[];
   readonly #top: number;

@@ -19,7 +19,7 @@ export interface Sequence extends Waiter {
   readonly adapterNow: string | undefined;
   /** Names the adapter and its state when the sequence was admitted: what it is computed with. */
   adapterKey: string | undefined;
-  /** Tokens that exist, those included that the device has chosen and nobody has read yet. */
+  /** Tokens that exist, including tokens that the device has chosen and JavaScript has not read yet. */
   length: number;
   /** Tokens whose keys and values are in the cache, or on their way. */
   computed: number;

@@ -1,8 +1,8 @@
-// Steps on the device: a forward pass over the parts of a plan, and the choice of a token for each that asks for one.
+// Steps on the device: a forward pass over the parts of a plan, and a chosen token for each part that samples.
 //
-// The chosen tokens stay on the device, where the next step finds them, so that it can be queued before anybody has read
-// them. While the same sequences only decode, and their logits are taken as they are, the step is a recording that is
-// replayed: JavaScript writes one tensor of numbers, and reads one of tokens.
+// Chosen tokens stay on the device, where the next step finds them, so that it can be queued before JavaScript has read
+// them. While the same sequences only decode, and no logits are adjusted, the step is a recording (a CUDA graph on a GPU)
+// that is replayed: JavaScript writes one tensor of numbers, and reads one of tokens.
 import { noGrad } from '../core/autograd.js';
 import { kernels } from '../core/native.js';
 import { type Recording, recordCalls } from '../core/recording.js';
@@ -23,11 +23,11 @@ import type { Part, SchedulerLimits } from './sequence.js';
 
 export interface StepSequence extends FrameSequence, LogitRules {
   readonly sampling: Sampling;
-  /** How many of the likeliest tokens to tell of, besides the chosen one; undefined is neither. */
+  /** How many of the likeliest tokens to report with the chosen one's log probability; undefined reports neither. */
   readonly topLogprobs: number | undefined;
   /**
-   * For a sequence that chooses no token: queues the reading of its hidden states, those of `hidden [count, hidden]` from
-   * its token `from` on. What it resolves to gives the sequence what was read.
+   * For a sequence that chooses no token: queues the reading of its hidden states `hidden [count, hidden]`, from token
+   * `from` on. The function that it resolves to hands the values to the sequence.
    */
   read?(hidden: Tensor, from: number, decoder: Decoder): Promise<() => void>;
 }
@@ -39,7 +39,7 @@ export interface QueuedStep<S> {
   /** Resolves once the device has run the step; below 0 where none could be chosen: see the kernel `sample`. */
   tokens: Promise<ArrayLike<number>>;
   logprobs: ReadonlyMap<S, Promise<Logprobs>>;
-  /** Of those whose hidden states are asked for. */
+  /** Pending reads of hidden states, per sequence. */
   states: readonly [sequence: S, read: Promise<() => void>][];
 }
 
@@ -146,7 +146,7 @@ export class StepRunner<S extends StepSequence> {
     );
   }
 
-  // Some tokens are known to the device alone: the frame says where each is, among the last step's or those sent along.
+  // Some tokens are on the device only: the frame says where each is, among the last step's tokens or those sent along.
   #lookUp(frame: Frame, parts: readonly Part<S>[]): Tensor {
     const { maxBatch } = this.limits;
     const sent = new Int32Array(frame.shape.tokens);
@@ -212,7 +212,7 @@ export class StepRunner<S extends StepSequence> {
   }
 }
 
-// A sequence without a token goes on with any until it is told: the others have theirs.
+// A row whose logits held NaN continues with token 0 until its failure is delivered; other rows are unaffected.
 const tokensOf = (chosen: Tensor): Tensor => maximum(chosen, 0);
 
 const needsJavaScript = (sequence: StepSequence): boolean => sequence.topLogprobs !== undefined || adjusts(sequence);

@@ -1,4 +1,4 @@
-// Training beside serving on one device: who may queue work next, whichever models they are.
+// Training beside serving on one device, whatever their models: which of them may queue work next.
 //
 // While nothing is served, training runs freely, but never far ahead of the device, so that a request finds a short
 // queue. While something is served, training's stretches run between steps, for its share of the time: a stretch that
@@ -10,7 +10,7 @@ import { type Clock, monotonic } from '../flow/clock.js';
 import { nextTurn } from '../flow/pause.js';
 import { Backlog } from './backlog.js';
 
-/** Milliseconds that training may be ahead of the device: about one step that serves, for which nobody waits long. */
+/** Milliseconds that training may be ahead of the device: about one serving step, a short wait for a request. */
 const ahead = 12;
 /** The same within a turn: enough to keep the device busy while the next stretch is queued. */
 const aheadInTurn = 2;
@@ -161,7 +161,7 @@ export class TrainingTurns {
     });
   }
 
-  // Debt shrinks as time goes by; credit grows only while somebody waits for a turn.
+  // Debt shrinks with time; credit grows only while training waits for a turn.
   #earn(share: number): void {
     const now = this.clock.now();
     const earned = ((now - this.#since) * share) / (1 - share);

@@ -2,9 +2,9 @@
 // and is renamed into place.
 //
 // A file is replaced by one rename. A folder can't be (no system call that Node offers swaps two folders), so its
-// replacement takes two renames with complete folders beside it, `.NAME.old` and `.NAME.new`; settleFolder ends the
-// second where a crash, or a process that is still at it, left none in place, and whoever reads such a folder calls it
-// first. What lies beside a folder that is in place is the writers' to remove. Two processes must not replace the same
+// replacement takes two renames with complete folders beside it, `.NAME.old` and `.NAME.new`. Between the two there is no
+// folder in place: settleFolder completes the second rename, and readers of such a folder call it first. Writers remove
+// what lies beside a folder that is in place. Two processes must not replace the same
 // folder at the same time; within one process they wait for each other.
 
 import { randomUUID } from 'node:crypto';
@@ -90,7 +90,7 @@ async function settle(path: string): Promise<void> {
   await sync(dirname(path));
 }
 
-/** The same, and removes what a replacement left beside it. For those who write the folder. */
+/** The same, and removes what a replacement left beside it. For writers of the folder. */
 async function settleAndClear(path: string): Promise<void> {
   await settle(path);
   for (const ending of ['new', 'old']) await rm(sibling(path, ending), { recursive: true, force: true });

@@ -1,5 +1,4 @@
-// Reads JSON files that people or other programs wrote, and says in one sentence what is wrong with them: readJson for
-// the text, check for the fields.
+// JSON files of people and other programs: readJson reads the text, check checks the fields; an error is one sentence.
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { z } from 'zod';

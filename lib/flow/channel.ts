@@ -29,8 +29,9 @@ export class Channel<T, R> implements AsyncGenerator<T, R, void> {
   readonly #options: ChannelOptions<R>;
   readonly #values: T[] = [];
   readonly #readers: Reader<T, R>[] = [];
-  /** Producers that await room, and those that await a value or the end. */
+  /** Producers that await room. */
   readonly #producers: (() => void)[] = [];
+  /** Callers that await a value or the end. */
   readonly #watchers: (() => void)[] = [];
   #end: End<R> | undefined;
   #released = false;

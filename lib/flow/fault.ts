@@ -1,4 +1,4 @@
-// What is wrong with a value by a zod schema, in the words of an error message: where, what was expected, what was found.
+// A fault of a value by a zod schema, in the words of an error message: its place, the expected form, the found value.
 // JSON Schema serves as the schema's public, walkable form; `describe` gives the words where the form says too little.
 
 import { inspect } from 'node:util';
@@ -15,7 +15,7 @@ export interface Fault {
   readonly words: string;
   /** Keys that the object there may not have. */
   readonly unknownKeys: readonly string[];
-  /** Those that it may have. */
+  /** Keys that the object there may have. */
   readonly knownKeys: readonly string[];
 }
 

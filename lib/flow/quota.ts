@@ -1,5 +1,5 @@
-// How much each client has of what is bounded: in the engine, and among the conversations to be rendered. What is full for
-// whoever has filled it still takes a client that has less than its share.
+// Quotas per client of a bounded resource: the engine's queue, the conversations to be rendered. Fairness: a full resource
+// still takes a client that has less than its share.
 
 /** Too many requests wait. */
 export class QueueFull extends Error {
@@ -14,7 +14,7 @@ export class QueueFull extends Error {
   }
 }
 
-/** An estimate, in seconds, as a caller is told it: whole, and neither at once nor never. */
+/** The value of a `retry-after` header for an estimate in seconds: a whole number from 1 to 60. */
 export const retryAfter = (seconds: number): number => Math.min(60, Math.max(1, Math.ceil(seconds)));
 
 interface Held {

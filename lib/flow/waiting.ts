@@ -1,8 +1,8 @@
-// Who waits, for a place in the batch or for the thread that renders: each client has a line of its own, and the clients
-// take turns.
+// Waiting lines for a place in the batch, or for the thread that renders chats. Each client has a line, and the clients are
+// served round-robin, so that a client with many requests does not starve the others.
 
 export interface Waiter {
-  /** Whose it is. */
+  /** The owner's name. */
   readonly client: string;
 }
 
@@ -22,7 +22,7 @@ export class WaitingLines<T extends Waiter> {
     this.#length++;
   }
 
-  /** Puts back one that was admitted before: it is the next of its client, whose turn is now. */
+  /** Puts a preempted waiter back: first in its line, and its client is the next to be served. */
   unshift(waiter: T): void {
     const { client } = waiter;
     const line = this.#lines.get(client) ?? [];
@@ -34,7 +34,7 @@ export class WaitingLines<T extends Waiter> {
     this.#length++;
   }
 
-  /** Puts back one that made room for another client: it is the next of its own, which waits for its turn. */
+  /** Puts a waiter back that made room for another client: first in its line, while its client keeps its turn. */
   putBack(waiter: T): void {
     const line = this.#lines.get(waiter.client);
     if (line) line.unshift(waiter);
@@ -43,14 +43,14 @@ export class WaitingLines<T extends Waiter> {
   }
 
   /**
-   * The first of each line, in the order of the clients' turns. Whoever is served on the way is followed by the others,
-   * and then by the next of its own client.
+   * The first waiter of each line, in the order of the clients' turns. If one is served during the iteration, the next of
+   * its client comes after the other clients.
    */
   *heads(): Generator<T> {
     for (const line of this.#lines.values()) yield line[0]!;
   }
 
-  /** Takes a waiter out as served: it is its client's turn again when all the others have had theirs. */
+  /** Takes a waiter out as served, and moves its client behind the others. */
   serve(waiter: T): void {
     const line = this.#lines.get(waiter.client)!;
     this.delete(waiter);
@@ -59,7 +59,7 @@ export class WaitingLines<T extends Waiter> {
     this.#lines.set(waiter.client, line);
   }
 
-  /** Whether it was there. */
+  /** Takes a waiter out. False if it was not there. */
   delete(waiter: T): boolean {
     const line = this.#lines.get(waiter.client);
     const at = line?.indexOf(waiter) ?? -1;

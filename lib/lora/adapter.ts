@@ -29,9 +29,9 @@ export interface AdapterBase {
 const prefix = 'base_model.model.';
 
 export class Adapter {
-  /** Grows whenever training moves the pairs: whoever keeps a copy of them compares it. */
+  /** Grows whenever training moves the pairs, so that holders of a copy see that theirs is old. */
   version = 0;
-  /** What figures call it: set by whoever gives adapters names. */
+  /** Its name in figures, set by code that names adapters. */
   name: string | undefined;
   #users = 0;
   #retired = false;
@@ -158,7 +158,7 @@ export class Adapter {
     if (this.#retired && this.#users === 0) this.dispose();
   }
 
-  /** Disposes of it once nobody holds it. */
+  /** Disposes of it once its last holder has released it. */
   retire(): void {
     this.#retired = true;
     if (this.#users === 0) this.dispose();

@@ -1,8 +1,8 @@
 // A folder of adapters by name: found when they are first asked for, a number of them kept loaded.
 //
 // `<root>/<name>/adapter_config.json` makes `name` known. Other folders, and adapters kept elsewhere, can be given names of
-// their own; those survive being unloaded for lack of room, and are loaded again from the same place. What was seen on the
-// disk is believed for a second; a folder written since is then loaded again.
+// their own, which survive eviction: the adapter is loaded again from the same place. What was read from the disk counts
+// for a second; a folder that was rewritten is then loaded again.
 import { constants, copyFile, mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { Adapter } from './adapter.js';
@@ -10,7 +10,7 @@ import type { Adapter } from './adapter.js';
 export interface AdapterFolderOptions {
   /** Undefined: only names given by `load`. */
   root: string | undefined;
-  /** Adapters in memory at once; those that were asked for longest ago go first. */
+  /** Adapters in memory at once; the least recently used is evicted first. */
   max: number;
   /** Whether an adapter whose config names this base is for the model; all are unless said otherwise. */
   isFor?: (base: string | undefined) => boolean;
@@ -35,7 +35,7 @@ export interface AdapterSource {
 /** An adapter on the disk, as it was when it was last looked at. */
 interface Seen {
   entry: AdapterEntry;
-  /** Another once the folder was written anew. */
+  /** Changes when the folder is rewritten. */
   stamp: string;
   at: number;
 }
@@ -131,7 +131,7 @@ export class AdapterFolder {
     return path !== undefined && (await realpath(path)) === folder ? path : undefined;
   }
 
-  /** Forgets a name that was given, and frees the adapter once nobody uses it. Whether it was known. */
+  /** Forgets a name that was given, and frees the adapter after its last use. False if it was not known. */
   async unload(name: string): Promise<boolean> {
     const known = this.#given.delete(name);
     if (known) this.#seen.delete(name);
@@ -146,7 +146,7 @@ export class AdapterFolder {
     return unloaded || known !== undefined;
   }
 
-  /** All names, those in the folder at the last `refresh` that were not asked for yet included. */
+  /** All names, including folders that the last `refresh` found and no request has used yet. */
   list(): AdapterEntry[] {
     const found = [...this.#seen.values()].map(({ entry }) => entry);
     const others = found.filter(({ name }) => !this.#given.has(name) && !this.#withheld.has(name));
@@ -233,7 +233,7 @@ export class AdapterFolder {
     return await this.model.loadAdapter(folder.path);
   }
 
-  // Its memory goes with the last of those who hold it.
+  // Its last holder frees the memory.
   #drop(name: string): boolean {
     void this.#loaded.get(name)?.adapter.then(
       (adapter) => adapter.retire(),
@@ -263,7 +263,7 @@ export async function copyAdapter(from: string, to: string): Promise<void> {
   for (const file of adapterFiles) await copyFile(join(from, file), join(to, file), constants.COPYFILE_FICLONE);
 }
 
-/** What a config says is wrong is told when it is loaded. */
+/** The base model that a config names. A broken config gives none here; loading it reports the fault. */
 function baseIn(config: string): string | undefined {
   try {
     const { base_model_name_or_path: base } = JSON.parse(config) as Record<string, unknown>;

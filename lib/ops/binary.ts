@@ -79,7 +79,7 @@ function recordBoth(out: Tensor, { a, b, drop }: ReturnType<typeof operands>, ru
   ]);
 }
 
-/** Both sides as tensors; `drop` frees those made of numbers, which only a gradient needs after the call. */
+/** Both sides as tensors; `drop` frees the tensors made of numbers, which only a gradient needs after the call. */
 function operands(
   op: string,
   left: Tensor | number,

@@ -81,7 +81,7 @@ export function* matmulSteps(a: Tensor, b: Tensor, options: MatmulOptions = {}):
 
   return record(
     out,
-    // With c = a b: da = dc b' and db = a' dc, or those transposed where the operand was.
+    // With c = a b: da = dc b' and db = a' dc; the gradient of a transposed operand is the transpose.
     [a, (grad) => (transposeA ? gradientOf(a, b, grad, transposeB, true) : gradientOf(a, grad, b, false, !transposeB))],
     [b, (grad) => (transposeB ? gradientOf(b, grad, a, true, transposeA) : gradientOf(b, a, grad, !transposeA, false))],
     ...[bias, residual]

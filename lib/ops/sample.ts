@@ -8,7 +8,7 @@ import { contiguous } from './copy.js';
 export interface SamplingOptions {
   /** Divides the logits; 0 takes the largest logit. Default 1. */
   temperature?: number;
-  /** Only the `topK` largest logits, and those that tie with the last of them. 0 (the default) is all. */
+  /** Only the `topK` largest logits, and ties with the last of them. 0 (the default) is all. */
   topK?: number;
   /** Only the shortest list of the most likely tokens that holds this share of the probability. Default 1, all. */
   topP?: number;

@@ -389,7 +389,7 @@ describe('rows', async () => {
 
   it('and options that do not fit', () => {
     expect(() => start({ beta: 0 })).toThrow(/'beta' must be a positive number/);
-    expect(() => start({ method: 'ppo' as 'dpo' })).toThrow(/'method' must be one of supervised, dpo, got "ppo"/);
+    expect(() => start({ method: 'ppo' as 'dpo' })).toThrow(/'method' must be one of "supervised", "dpo", got "ppo"/);
     expect(() => start({ method: undefined, beta: 0.1 })).toThrow(/'beta' needs method: 'dpo'/);
   });
 });

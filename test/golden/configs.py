@@ -125,7 +125,7 @@ GOLDENS = [
     Golden('mistral.nemo', dense(
         'mistral', 'MistralForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.005, sliding_window=None, head_dim=20,
         rope_parameters={'rope_theta': 2345.0, 'rope_type': 'default'}, tie_word_embeddings=False),
-        gguf='llama', permuted=True, silent=('hidden_act', 'rope_parameters.rope_type')),
+        gguf='llama', permuted=True, silent=('hidden_act', 'sliding_window', 'rope_parameters.rope_type')),
     Golden('ministral', dense(
         'ministral', 'MinistralForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.003, sliding_window=9, head_dim=16,
         layer_types=['sliding_attention', 'full_attention', 'sliding_attention'],
@@ -134,11 +134,11 @@ GOLDENS = [
     # YaRN whose two mscales cancel, and queries that grow with the position.
     Golden('ministral3', dense(
         'ministral3', 'Ministral3ForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.004, sliding_window=None, head_dim=16,
-        rope_parameters={'rope_theta': 765.0, 'rope_type': 'yarn', 'factor': 8.0, 'original_max_position_embeddings': 16,
-                         'beta_fast': 4.0, 'beta_slow': 1.0, 'mscale': 1.0, 'mscale_all_dim': 1.0, 'llama_4_scaling_beta': 0.3},
+        rope_parameters={'rope_theta': 765.0, 'rope_type': 'yarn', 'factor': 8.0, 'original_max_position_embeddings': 20,
+                         'beta_fast': 0.5, 'beta_slow': 0.25, 'mscale': 1.0, 'mscale_all_dim': 1.0, 'llama_4_scaling_beta': 0.3},
         tie_word_embeddings=True),
         gguf='mistral3', permuted=True, keys=[['rope.scaling.yarn_log_multiplier', 'f32', 1.0], ['attention.temperature_scale', 'f32', 0.3]],
-        silent=('hidden_act', 'sliding_window', 'rope_parameters.beta_slow')),
+        silent=('hidden_act', 'sliding_window')),
 
     # Phi 3: fused projections; every text is longer than the original context, so the long factors count.
     Golden('phi3', dense(
@@ -147,7 +147,7 @@ GOLDENS = [
         rope_scaling={'type': 'longrope', 'short_factor': [1.5, 2.5, 3.0, 3.5, 4.0, 5.0], 'long_factor': [1.0, 1.25, 2.0, 4.0, 6.0, 8.5]},
         embd_pdrop=0.0, resid_pdrop=0.0, tie_word_embeddings=True),
         gguf='phi3', rows=(15, 22),
-        silent=('hidden_act', 'sliding_window', 'attention_bias', 'embd_pdrop', 'resid_pdrop', 'rope_scaling.short_factor')),
+        silent=('hidden_act', 'sliding_window', 'attention_bias', 'embd_pdrop', 'resid_pdrop')),
     # No text is longer: the short factors count, the factor of cosine and sine all the same.
     Golden('phi3.short', dense(
         'phi3', 'Phi3ForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.005, original_max_position_embeddings=96,
@@ -155,7 +155,7 @@ GOLDENS = [
         rope_parameters={'rope_theta': 678.0, 'rope_type': 'longrope', 'partial_rotary_factor': 0.5,
                          'short_factor': [1.5, 2.5, 3.0], 'long_factor': [1.0, 1.25, 2.0]},
         tie_word_embeddings=False),
-        silent=('hidden_act', 'embd_pdrop', 'resid_pdrop', 'rope_parameters.long_factor')),
+        silent=('hidden_act', 'embd_pdrop', 'resid_pdrop')),
 
     # Gemma: one key head, the old name of its activation, which is the tanh form all the same.
     Golden('gemma', dense(
@@ -222,9 +222,9 @@ GOLDENS = [
     Golden('glm4', dense(
         'glm4', 'Glm4ForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, head_dim=16, rope_theta=1234.0,
         partial_rotary_factor=0.25, attention_bias=True, tie_word_embeddings=False),
-        gguf='glm4', silent=('hidden_act', 'attention_bias')),
+        gguf='glm4', silent=('hidden_act', 'attention_bias', 'num_key_value_heads')),
     Golden('glm4.half', dense(
-        'glm4', 'Glm4ForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.003, head_dim=20, attention_bias=False,
+        'glm4', 'Glm4ForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.003, head_dim=20, attention_bias=False, num_key_value_heads=1,
         rope_parameters={'rope_theta': 321.0, 'rope_type': 'default'}, tie_word_embeddings=True),
         silent=('hidden_act', 'rope_parameters.rope_type')),
 
@@ -233,10 +233,11 @@ GOLDENS = [
         'starcoder2', 'Starcoder2ForCausalLM', OLD, hidden_act='gelu_pytorch_tanh', norm_epsilon=0.02, norm_type='layer_norm',
         mlp_type='default', rope_theta=999.0, sliding_window=None, use_bias=True, residual_dropout=0.0, embedding_dropout=0.0,
         tie_word_embeddings=True),
-        gguf='starcoder2', silent=('hidden_act', 'norm_type', 'mlp_type', 'sliding_window', 'use_bias', 'residual_dropout', 'embedding_dropout')),
+        gguf='starcoder2', silent=('hidden_act', 'norm_type', 'mlp_type', 'sliding_window', 'use_bias', 'residual_dropout', 'embedding_dropout',
+                                   'num_key_value_heads')),
     Golden('starcoder2.windowed', dense(
         'starcoder2', 'Starcoder2ForCausalLM', NEW, hidden_act='gelu_pytorch_tanh', norm_epsilon=0.03, sliding_window=9,
-        use_bias=False, rope_parameters={'rope_theta': 456.0, 'rope_type': 'default'}, tie_word_embeddings=False),
+        num_key_value_heads=1, use_bias=False, rope_parameters={'rope_theta': 456.0, 'rope_type': 'default'}, tie_word_embeddings=False),
         silent=('hidden_act', 'rope_parameters.rope_type')),
 
     # Command R: both branches from one LayerNorm without bias, logits multiplied.
@@ -284,9 +285,9 @@ GOLDENS = [
     Golden('ernie4_5', dense(
         'ernie4_5', 'Ernie4_5ForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, head_dim=20, rope_theta=864.0,
         use_bias=False, tie_word_embeddings=True),
-        gguf='ernie4_5', silent=('hidden_act', 'use_bias')),
+        gguf='ernie4_5', silent=('hidden_act', 'use_bias', 'num_key_value_heads')),
     Golden('ernie4_5.biased', dense(
-        'ernie4_5', 'Ernie4_5ForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.005, head_dim=16, use_bias=True,
+        'ernie4_5', 'Ernie4_5ForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.005, head_dim=16, use_bias=True, num_key_value_heads=1,
         rope_parameters={'rope_theta': 642.0, 'rope_type': 'default'}, tie_word_embeddings=False),
         silent=('hidden_act', 'rope_parameters.rope_type')),
 
@@ -297,13 +298,13 @@ GOLDENS = [
                       'original_max_position_embeddings': 8192},
         sliding_window=None, sliding_window_pattern=None,
         layer_types=['full_attention', 'full_attention', 'full_attention'], tie_word_embeddings=True),
-        gguf='exaone4', silent=('hidden_act', 'layer_types')),
+        gguf='exaone4', silent=('hidden_act', 'sliding_window_pattern')),
     Golden('exaone4.windowed', dense(
         'exaone4', 'Exaone4ForCausalLM', NEW, hidden_act='silu', num_hidden_layers=4, rms_norm_eps=0.005, head_dim=16,
         sliding_window=9, sliding_window_pattern='LLLG',
         layer_types=['sliding_attention', 'sliding_attention', 'sliding_attention', 'full_attention'],
         rope_parameters={'rope_theta': 753.0, 'rope_type': 'default'}, tie_word_embeddings=False),
-        gguf='exaone4', silent=('hidden_act', 'sliding_window_pattern', 'layer_types', 'rope_parameters.rope_type')),
+        gguf='exaone4', silent=('hidden_act', 'sliding_window_pattern', 'rope_parameters.rope_type')),
 
     # Hunyuan: norms of q and k after the rotation, whose base an alpha raises.
     Golden('hunyuan_v1_dense', dense(
@@ -312,7 +313,7 @@ GOLDENS = [
                                           'mscale': 1.0, 'mscale_all_dim': 0.0},
         attention_bias=False, mlp_bias=False, use_qk_norm=True, use_rotary_pos_emb=True, tie_word_embeddings=False),
         gguf='hunyuan-dense', silent=('hidden_act', 'rope_theta', 'attention_bias', 'mlp_bias', 'use_qk_norm', 'use_rotary_pos_emb',
-                                      'rope_scaling.factor', 'rope_scaling.beta_fast', 'rope_scaling.beta_slow',
+                                      'rope_scaling.beta_fast', 'rope_scaling.beta_slow',
                                       'rope_scaling.mscale', 'rope_scaling.mscale_all_dim'),
         keys=[['rope.freq_base', 'f32', 10000.0 * 30.0 ** (20 / 18)], ['rope.scaling.type', 'string', 'none'],
               ['rope.scaling.factor', 'f32', 1.0]]),
@@ -357,7 +358,7 @@ GOLDENS = [
     Golden('gpt_neox.serial', dense(
         'gpt_neox', 'GPTNeoXForCausalLM', NEW, hidden_size=64, num_key_value_heads=..., hidden_act='gelu', layer_norm_eps=0.03,
         use_parallel_residual=False, attention_bias=False, hidden_dropout=0.0,
-        rope_parameters={'rope_theta': 951.0, 'rope_type': 'default', 'partial_rotary_factor': 0.25},
+        rope_parameters={'rope_theta': 951.0, 'rope_type': 'default', 'partial_rotary_factor': 0.75},
         tie_word_embeddings=False),
         silent=('hidden_act', 'hidden_dropout', 'rope_parameters.rope_type')),
 ]

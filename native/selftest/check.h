@@ -36,7 +36,10 @@ inline bool drain(Queue& queue) {
 
 inline std::string join(const std::vector<int>& numbers) {
   std::string text;
-  for (int n : numbers) text += (text.empty() ? "" : " ") + std::to_string(n);
+  for (int n : numbers) {
+    if (!text.empty()) text += ' ';
+    text += std::to_string(n);
+  }
   return text;
 }
 

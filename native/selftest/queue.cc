@@ -17,6 +17,7 @@ struct Fixture {
   void hold(Storage& storage, bool writes) {
     queue.push([this, &storage, writes] { queue.hold(&storage, writes); }, {{&storage, writes}});
   }
+  // Overtakes tasks that are queued, so the hold must have been taken: see settle().
   void release(Storage& storage) {
     queue.interrupt([this, &storage] { queue.release(&storage); });
   }
@@ -62,6 +63,7 @@ std::string holdsOfOneStorageEndOneByOne() {
   f.hold(f.a, false);
   f.hold(f.a, false);
   f.note(1, {{&f.a, true}});
+  if (!f.settle()) return "the queue stands under both holds";
   f.release(f.a);
   if (!f.settle()) return "the queue stands";
   if (std::string wrong = f.expect(""); !wrong.empty()) return "after one release " + wrong;
@@ -70,7 +72,7 @@ std::string holdsOfOneStorageEndOneByOne() {
   return f.expect("1");
 }
 
-// A parked task may hold something itself: those behind it wait for that in turn.
+// A parked task may hold a storage itself, and later tasks then wait for that hold.
 std::string parkedTasksHold() {
   Fixture f;
   f.hold(f.a, true);
@@ -79,6 +81,7 @@ std::string parkedTasksHold() {
     f.queue.hold(&f.b, true);
   }, {{&f.a, false}, {&f.b, true}});
   f.note(2, {{&f.b, false}});
+  if (!f.settle()) return "the queue stands under the first hold";
   f.release(f.a);
   if (!f.settle()) return "the queue stands";
   if (std::string wrong = f.expect("1"); !wrong.empty()) return "after the first release " + wrong;
@@ -87,7 +90,7 @@ std::string parkedTasksHold() {
   return f.expect("1 2");
 }
 
-// What waits for everything waits for earlier holds, not for those that come later.
+// pushLast() waits for earlier holds, not for later ones.
 std::string lastTasks() {
   Fixture f;
   f.hold(f.a, true);

@@ -1,4 +1,4 @@
-// Transfers between the CPU and two GPUs in software: nobody waits but those that use the tensors.
+// Transfers between the CPU and two GPUs in software: only tasks that use the tensors wait.
 #include "../transfer.h"
 #include <cstring>
 #include "check.h"

@@ -1,4 +1,4 @@
-// Every kernel, of all families. What knows one family only includes its header alone, and is compiled anew for it alone.
+// All kernels. Only the tables of all families include this header; other sources include the header of their family.
 #pragma once
 #include "families.h"
 #include "kernels/adamw.h"

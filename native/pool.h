@@ -1,7 +1,7 @@
 // Pool: blocks of memory of one device, kept for reuse by size.
 //
-// Blocks are rounded up to a size class. On a GPU a block is handed on in the order of the device's one stream: whoever
-// takes it next runs behind whoever gave it back. Safe on any thread.
+// Blocks are rounded up to a size class. A GPU has one stream, so the kernels of a block's next user run after those of
+// the one before. Safe on any thread.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -19,7 +19,7 @@ class Pool {
  public:
   using Allocate = std::function<void*(size_t bytes)>;  // nullptr where there is no memory
   using Free = std::function<void(void* block)>;
-  // Told of the bytes that are in use of a block from now on: those asked for when it is taken, 0 when it comes back.
+  // Called with the bytes of a block that are in use from now on: the size asked for, then 0 when it comes back.
   using Watch = std::function<void(void* block, size_t bytes)>;
   static constexpr size_t alignment = 64;
 

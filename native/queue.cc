@@ -113,7 +113,7 @@ void Queue::runJob(Job& job) {
   if (Failure failure = job.run(); failure && !failure_) failure_ = std::move(failure);
 }
 
-// Looks at every parked task again, in order: one that still waits makes those that depend on it wait too.
+// Examines every parked task again, in order: tasks that depend on a parked task wait too.
 void Queue::runParked() {
   taken_.clear();
   for (const Hold& hold : holds_) take(hold.use);

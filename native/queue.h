@@ -1,11 +1,11 @@
-// Queue: one thread that runs jobs in the order they came, but for those that wait for a storage.
+// Queue: one thread that runs tasks in order, except tasks that wait for a storage.
 //
-// A job that fails does not stop the queue: it marks what it should have written (see Storage::failure), so the failure
-// travels along the data and reaches whoever waits for it. The queue remembers the first for whoever waits for idleness.
+// A failed job does not stop the queue: it marks its outputs (see Storage::failure), so that the failure travels along
+// the data to the await of a result. The queue also remembers the first failure, for idle().
 //
-// A task may hold a storage for work that ends elsewhere, such as a copy from another device. Later tasks that use that
-// storage are parked until the hold ends, and so are those that depend on parked ones; all others go on. Tasks that use
-// the same storage always run in the order they came.
+// A task may hold a storage for work that ends elsewhere, such as a copy from another device. Later tasks that use the
+// storage, and tasks that depend on these, are parked until the hold ends; all others go on. Tasks that use the same
+// storage always run in order.
 #pragma once
 #include <condition_variable>
 #include <cstdint>
@@ -32,8 +32,8 @@ using Uses = std::vector<Use>;
 struct Job {
   virtual ~Job() = default;
   virtual Failure run() = 0;            // never throws
-  virtual Failure blocked() const = 0;  // why it cannot run: something that it reads was never written
-  virtual void forgive() = 0;           // takes back what a run that failed marked
+  virtual Failure blocked() const = 0;  // the failure of an input, if one failed
+  virtual void forgive() = 0;           // removes the marks of a failed run
   virtual void addUses(Uses& to) const = 0;
 };
 
@@ -48,7 +48,7 @@ void yieldToEventLoop();
 
 class Queue {
  public:
-  // `replays` runs recorded jobs its own way; it answers false where they are to be run one by one.
+  // A Replay runs recorded jobs in its own way. It returns false where they must run one by one.
   using Replay = std::function<bool(Recorded&)>;
   explicit Queue(Replay replays = nullptr);
   ~Queue();

@@ -22,7 +22,7 @@ Pool& poolOf(Place place);
 class Storage {
  public:
   Storage(Place place, size_t size) : place(place), size(size) {}
-  // Bytes that belong to somebody else (a mapped file), kept alive by `owner`.
+  // Bytes of a mapped file, which `owner` keeps alive.
   Storage(Place place, size_t size, void* bytes, std::shared_ptr<void> owner)
       : place(place), size(size), bytes_(bytes), owner_(std::move(owner)) {}
   Storage(const Storage&) = delete;
@@ -34,8 +34,8 @@ class Storage {
   const Place place;
   const size_t size;
 
-  // Why the bytes are not what they should be: set when the call that had to write them failed. Read and written by
-  // the queue's thread only. A call that reads such a Storage is skipped and hands the failure on.
+  // The failure of the call that should have written the bytes. A call that reads a failed Storage is skipped and
+  // passes the failure on. Read and written by the queue's thread only.
   std::shared_ptr<const std::string> failure;
 
  private:

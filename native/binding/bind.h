@@ -1,5 +1,5 @@
 // Binds a family of kernels to JavaScript. CMake writes one source per header in native/kernels/, which includes that
-// header and this one: a new kernel recompiles the binding of its family alone.
+// header and this one, so that a new kernel recompiles the binding of its family alone.
 #pragma once
 #include "call.h"
 

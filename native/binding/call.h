@@ -12,7 +12,7 @@
 // A tensor's handle in JavaScript is an External that points to a Tensor; null and undefined stand for no tensor.
 Tensor& tensorOf(napi_env env, napi_value handle);
 
-// How an argument is kept between the call and the run: `read` takes it from JavaScript, `pass` gives it to the kernel.
+// An argument between the call and the run: `read` takes it from JavaScript, `pass` gives it to the kernel.
 template <class T>
 struct Argument {  // numbers and booleans
   T value;

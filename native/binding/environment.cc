@@ -7,8 +7,8 @@
 
 namespace {
 
-// V8 answers a large report with a full collection. Tensors are freed by scope() long before, so only what piles up to a
-// share of the machine is worth one: a training step's activations come and go without.
+// The step of reports of external memory. V8 answers a large report with a full collection, and scope() frees most
+// tensors long before, so only a share of the machine's memory is worth one.
 int64_t reportBytes() {
   constexpr int64_t least = int64_t(64) << 20;
 #ifdef _SC_PHYS_PAGES
@@ -22,7 +22,7 @@ int64_t reportBytes() {
 }  // namespace
 
 Environment::Environment(Napi::Env env) : env_(env), cpuPath_(&cpu::choosePath()) {
-  cpu::device();  // a wrong HELVETIA_THREADS is told now
+  cpu::device();  // throws for a wrong HELVETIA_THREADS
 
   napi_threadsafe_function loop;
   const Napi::String name = Napi::String::New(env, "helvetia");
@@ -47,7 +47,7 @@ void Environment::close() {
   for (auto& [place, lane] : lanes_) lane->queue->stop();
   for (auto& [place, lane] : lanes_) {
     if (!lane->gpu) continue;
-    // The GPU may still owe answers to this environment, and they end in its memory.
+    // Pending downloads write to this environment's memory.
     std::promise<void> idle;
     try {
       cuda::use(*lane->gpu);
@@ -72,7 +72,7 @@ Lane& Environment::lane(Place place) {
       try {
         cuda::use(*gpu);
       } catch (const std::exception&) {
-        // Nothing was asked for yet: every later call fails at its launch, and says why.
+        // The error repeats at every later launch, which reports it.
       }
     });
   } else {
@@ -105,7 +105,7 @@ void Environment::settle(std::function<void(Napi::Env)> done) {
 
 void Environment::onLoop(napi_env env, napi_value, void*, void* data) {
   std::unique_ptr<std::function<void(Napi::Env)>> done(static_cast<std::function<void(Napi::Env)>*>(data));
-  if (!env) return;  // the environment is closing: nobody waits any more
+  if (!env) return;  // the environment is closing, and no promise is left
   Napi::HandleScope scope(env);
   (*done)(env);
 }

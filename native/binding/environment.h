@@ -36,7 +36,7 @@ class Environment {
   void startRecording();  // @throws std::runtime_error if one is open
   std::vector<Recording> stopRecording();
 
-  // Tells V8 of memory that tensors hold outside its heap, in steps large enough to be worth a call.
+  // Reports memory outside the heap to V8, in steps large enough to be worth a call.
   void external(int64_t bytes);
 
  private:

@@ -1,6 +1,6 @@
 // Tensors and mapped files in JavaScript: making, viewing, filling, reading and releasing them.
 //
-// lib/tensor.ts and lib/files/mapped.ts are the only callers, and check what they pass.
+// lib/core/tensor.ts and lib/files/mapped.ts are the only callers, and check what they pass.
 #include <algorithm>
 #include <cstring>
 #include "../transfer.h"
@@ -18,7 +18,7 @@ Tensor& tensorOf(napi_env env, napi_value handle) {
 
 namespace {
 
-// V8 is told about a storage through the tensor that made it, not through its views.
+// The tensor that made a storage reports its bytes to V8; views report none.
 struct Handle : Tensor {
   int64_t external = 0;
 };
@@ -36,7 +36,7 @@ Napi::Value wrap(Napi::Env env, Tensor tensor, int64_t external = 0) {
 
 int64_t integer(Napi::Value value) { return value.As<Napi::Number>().Int64Value(); }
 
-// lib/tensor.ts refuses more axes with a sentence of its own; this guards the arrays of View.
+// A guard of View's arrays. lib/core/tensor.ts refuses more axes with a sentence of its own.
 void checkRank(int rank) {
   if (rank < 0 || rank > maxRank) throw std::runtime_error("a tensor has at most 6 axes");
 }
@@ -62,7 +62,7 @@ Napi::Value create(const Napi::CallbackInfo& info) {
   t.layout = shaped(info, DType(integer(info[0])), 3, int(info.Length()) - 3);
   const size_t bytes = t.byteCount();
   t.storage = std::make_shared<Storage>(Place{Place::Kind(integer(info[1])), uint8_t(integer(info[2]))}, bytes);
-  // V8 ends the process when it hears of more than a machine can have. Whether there is room shows when a call needs it.
+  // V8 ends the process at a report larger than its address space. A lack of memory shows when a call takes the bytes.
   constexpr size_t most = size_t(1) << 30;
   return wrap(info.Env(), std::move(t), int64_t(std::min(bytes, most)));
 }

@@ -1,5 +1,5 @@
 // Cross-entropy of a linear layer's logits, without the logits: they exist for a chunk of tokens and a block of the
-// vocabulary at a time. A call is one such block: all of them together may take seconds, and others want the device.
+// vocabulary at a time. A call is one such block: one call for all would keep other work off the device for seconds.
 //
 //   logits = softcap(x W')                       x [tokens, hidden], W [vocab, hidden]; softcap(z) = c · tanh(z / c)
 //   losses = lse(logits) - logits[target]        f32 [tokens]; 0 where target < 0

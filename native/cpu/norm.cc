@@ -112,7 +112,7 @@ void backward(Device& device, const View& dx, const View& dweight, const View& d
   const bool sums = dweight || dbias;
   const Scratch<float> partial(sums ? blocks * cols * 2 : 0);
   const Scratch<float> buffers(device.threads * cols * 3);
-  // Without parameters to sum for, rows are free to be spread thinner than blocks.
+  // Without gradients of parameters, rows are shared out more finely than blocks.
   const int64_t step = sums ? height : 1, count = sums ? blocks : rows;
   device.parallelRanges(count, sums ? 1 : rowGrain(cols), [&](int64_t begin, int64_t end, int thread) {
     float* buffer = buffers + thread * cols * 3;

@@ -8,7 +8,7 @@
 // min-p keeps w >= min-p. Then the first token, in the tokens' order, at which the running sum of w exceeds u times the
 // whole. u is the uniform number of philox.h's block under the key `seeds` (low half, high half) at counter `steps`.
 // A temperature below 1e-6 takes the largest logit, the first on ties; so does an infinite logit. A row that holds NaN
-// gives -1, one of nothing but -infinity -2: the other rows are nobody's fault.
+// gives -1, a row of nothing but -infinity gives -2; the other rows are valid.
 //
 // Nothing is sorted whole. To find where a top-k or top-p list ends, the logits are counted into buckets of decreasing
 // value, and only the bucket in which the list ends is looked at again. One thread per row.
@@ -22,7 +22,7 @@ namespace cpu::CPU_ISA {
 namespace {
 
 constexpr int bucketCount = 2048;
-constexpr int64_t fewEnough = 1024;  // to be sorted
+constexpr int64_t fewEnough = 1024;  // elements that are sorted
 constexpr int64_t blockLength = 512;
 constexpr int32_t sawNan = -1, sawNothing = -2;
 
@@ -139,7 +139,7 @@ float largest(const float* x, int64_t count) {
   return result;
 }
 
-// The chosen token, or what keeps from choosing.
+// The chosen token, or the code of a row without one.
 int32_t sampleRow(const float* logits, int64_t vocab, const Options& options, float u, const Workspace& work) {
   const float high = largest(logits, vocab);
   if (high != high) return sawNan;
@@ -148,7 +148,7 @@ int32_t sampleRow(const float* logits, int64_t vocab, const Options& options, fl
 
   const float* values = logits;
   int64_t count = vocab;
-  // Beyond this distance from the largest logit nothing has a weight that counts.
+  // Weights are negligible beyond this distance from the largest logit.
   const float range = std::min(40 * options.temperature, 64.0f);
   const bool compact = options.topK >= 1 && options.topK < float(vocab);
   if (compact) {

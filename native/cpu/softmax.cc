@@ -40,7 +40,7 @@ float maximum(const float* x, int64_t cols) {
   }
   Floats most[slots] = {load(x), load(x), load(x), load(x)};
   eachRegister(cols / lanes * lanes, [&](int64_t i, auto access, int slot) { most[slot] = max(most[slot], access.load(x + i)); });
-  // The last register overlaps the one before it: a maximum does not mind.
+  // The last register overlaps the one before it, which leaves the maximum unchanged.
   most[0] = max(most[0], load(x + cols - lanes));
   return maxLanes(max(max(most[0], most[1]), max(most[2], most[3])));
 }

@@ -1,4 +1,4 @@
-// Compiled once per instruction set; the only name of that set's objects that stays visible outside them.
+// The table of one instruction set, compiled once for each. Its name alone stays visible outside the set's objects.
 #include "../kernels.h"
 #include "table.h"
 

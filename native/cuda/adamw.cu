@@ -17,7 +17,7 @@ constexpr int pieceSize = 8 * threads;  // elements of one block, eight neighbou
 // Kernel arguments have 32,764 bytes since CUDA 12.1.
 constexpr int tableSize = 512;
 
-// Which pieces belong to which tensor: tensor t has those from first[t] to first[t + 1] - 1.
+// The pieces of each tensor: tensor t has pieces first[t] to first[t + 1] - 1.
 struct Pieces {
   int count = 0;
   int first[tableSize + 1];

@@ -61,7 +61,7 @@ struct Groups {
     return empty;
   }
 
-  // By a warp: tells the first slot whose segment is wrong.
+  // By a warp: reports the first slot whose segment is wrong.
   __device__ void check(int lane) const {
     for (int before = 0; before < slots; before += 32) {
       const int s = before + lane;

@@ -3,7 +3,7 @@
 //   sample     tokens i32 [rows], logits [rows, vocab], options f32 [rows, 4], seeds i32 [rows, 2], steps i32 [rows]
 //   penalize   logits [rows, vocab] in place, tokens i32 [rows, count], penalties f32 [rows]
 //
-// The rules are those of native/cpu/sample.cc. A block per row goes over the logits a few times. Weights are summed in
+// The rules are in native/cpu/sample.cc. A block per row goes over the logits a few times. Weights are summed in
 // fixed point, 2^-44 a unit: whole numbers add up to the same in any order, so atomics leave the choice determined.
 //
 // To find where a top-k or top-p list ends, the logits are counted into buckets of decreasing value; then the bucket in

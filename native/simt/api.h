@@ -1,6 +1,6 @@
 // The part of CUDA's runtime API that the device code uses, with CUDA's numbers. See runtime/ and memory/.
 //
-// Streams are lazy: work that was queued runs when somebody waits for it (or asks whether it is done), so that a missing
+// Streams are lazy: queued work runs at a wait for it, or at a query whether it is done, so that a missing
 // wait shows. A launch that fails makes the next wait on its stream, or on an event behind it, return
 // cudaErrorLaunchFailure once, and cudaGetErrorString then says what went wrong and where; what was queued between is
 // skipped. Unlike a GPU, the device can be used again after that.

@@ -7,8 +7,8 @@
 //   dk, dv         [tokens, kvHeads, d]   the same
 //
 // One task is a segment of one sequence's keys and one key-value head: it keeps its keys, values and their gradients as
-// f32, and lets all query rows that see them pass by, tile by tile. It owns its part of dk and dv; dq comes out as one
-// partial sum per segment, and those are added in the order of the segments afterwards. Segments follow from the
+// f32, and streams all query rows that see them, tile by tile. It owns its part of dk and dv; dq comes out as one
+// partial sum per segment, and the partial sums are added in order afterwards. Segments follow from the
 // sequence's length alone, so the result does not depend on the number of threads.
 #include <algorithm>
 #include <vector>

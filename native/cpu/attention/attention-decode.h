@@ -12,7 +12,7 @@ constexpr int stepKeys = 64;
 constexpr int headsAtOnce = 4;                        // query heads that share one load of a key
 constexpr int valueVectors = lanes == 8 ? 2 : 4;      // registers of each head's sum; with 4 heads 8 of 16, or 16 of 32
 
-// Asks for memory that is read soon. Rows lie in short runs, which the machine's own prefetching learns too late.
+// Prefetches memory. Rows lie in short runs, which hardware prefetching detects too late.
 template <class T>
 inline void prefetch(const T* row, int64_t elements) {
   for (int64_t at = 0; at < elements; at += 64 / int64_t(sizeof(T))) __builtin_prefetch(row + at);

@@ -77,7 +77,7 @@ inline void multiply(int64_t rows, int64_t depth, float* c, int64_t cStride, Sca
 inline Floats fromZero(const float*, int) { return Floats{}; }
 inline Floats fromSum(const float* c, int) { return load(c); }
 
-// Which keys a query sees, and what becomes of a score.
+// Which keys a query sees, and how a score is changed.
 struct Scoring {
   float scale;
   bool causal;
@@ -120,8 +120,8 @@ struct QueryTile {
     allFirst = first[rows - 1];
     allEnd = last[0] + 1;
   }
-  // How many of `count` keys from `key` on are worth a look: none after the last row's end, but for those that fill a
-  // block. Products write whole blocks, and what they write for keys that nobody looked at must not reach a gradient.
+  // How many of `count` keys from `key` on are computed: up to the last row's end, rounded up to a block. Products
+  // write whole blocks, and numbers of keys that were not computed must not reach a gradient.
   int64_t seen(int64_t key, int64_t count) const {
     if (key >= endKey || key + count <= firstKey) return 0;
     const int64_t most = (endKey - key + blockRows - 1) / blockRows * blockRows;

@@ -2,8 +2,8 @@
 // activations and a weight, a large batch's decoding step.
 //
 // Every output is a dot product, formed as matvec.cc forms it: one register of sums over k, whose lanes are added at the
-// end. So a row of the result is the same to the last bit however many rows there are. That is what this file is for;
-// its speed is that of gemm.cc without the packing.
+// end. So a row of the result is the same to the last bit however many rows there are. This is the file's purpose; it is
+// as fast as gemm.cc, without the packing.
 //
 // A task has some columns of the result: it widens their rows of W to f32 once, then goes through the rows of x, R × S
 // dot products at a time. S rows of x stay in L1 while those of W stream past them from L2.

@@ -100,8 +100,8 @@ struct Range {
   int64_t count() const { return end - begin; }
 };
 
-// Asks for the `part`-th of `parts` equal pieces of `count` floats. Panels come from L3 or memory, whose latency the
-// processor does not hide by itself; into L2, because L1 is full of the panels in use.
+// Prefetches the `part`-th of `parts` equal pieces of `count` floats. Panels come from L3 or memory, whose latency
+// hardware prefetching does not hide; into L2, because L1 is full of the panels in use.
 inline void prefetchPart(const float* from, int64_t count, int64_t part, int64_t parts) {
   const int64_t length = ceilDiv(count, parts * 16) * 16, end = std::min(count, (part + 1) * length);
   for (int64_t i = part * length; i < end; i += 16) __builtin_prefetch(from + i, 0, 2);
@@ -199,7 +199,7 @@ void blocked(Device& device, const Product& p, Finish finish) {
 
 void gemm(Device& device, const Product& product, Finish finish) {
   if (product.M == 0 || product.N == 0 || product.batches == 0) return;
-  // Waking another thread costs a few microseconds: as long as this many multiplications on one.
+  // Small products run on one thread: waking another takes a few microseconds, the time of this many multiplications.
   Device alone{1};
   const bool small = double(product.M) * product.N * (product.K() + 1) * product.batches < 1e5;
   Device& used = small ? alone : device;

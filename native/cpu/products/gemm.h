@@ -1,5 +1,5 @@
-// Matrix products for the CPU's kernels: sums of products of strided matrices, given tile by tile, in f32, to whoever
-// asked. What happens to a tile (rounding, a bias, a softmax) is the caller's, while the tile is still in cache.
+// Matrix products for the CPU's kernels: sums of products of strided matrices, given tile by tile, in f32, to the
+// caller, which finishes a tile (rounding, a bias, a softmax) while it is still in cache.
 //
 //   tile = Σ over terms: scale · a [M, K] × b [K, N]
 //
@@ -82,7 +82,7 @@ struct Destination {
   int64_t rowStride = 0;
   const float* bias = nullptr;  // one number per column, optional
   Activation activation = Activation::none;
-  const void* residual = nullptr;  // optional: numbers that lie as those of `data`, or those of `data`
+  const void* residual = nullptr;  // optional: laid out as `data`, and may be `data`
   DType residualType = DType::f32;
 
   // The same, added to what is there if `more`.

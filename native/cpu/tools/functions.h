@@ -1,4 +1,4 @@
-// Functions of one register of f32 beyond those of simd.h: log, the activations and their slopes, max / min that keep NaN.
+// Functions of one register of f32 that simd.h lacks: log, the activations and their slopes, max / min that keep NaN.
 #pragma once
 #include <type_traits>
 #include "simd.h"

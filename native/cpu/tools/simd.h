@@ -177,7 +177,7 @@ inline Floats tanh(Floats x) {
   return select((x < 0.3f) & (x > -0.3f), series, direct);
 }
 
-// How to read and write one register's worth of a row: all lanes, or those that are left at its end (the others read as
+// How to read and write one register's worth of a row: all lanes, or the lanes left at its end (the others read as
 // zero).
 struct Whole {
   template <class T> Floats load(const T* from) const { return CPU_ISA::load(from); }

@@ -60,7 +60,7 @@ __global__ void __launch_bounds__(128, D < 256 ? 2 : 1) gradeKeysTile(Gradient p
   copyQueries(begin, buffer);
   for (int row = begin; row < rows.end; row += N, buffer ^= 1) {
     ptx::waitCopies<0>();
-    __syncthreads();  // this step's rows are here, and nobody reads those of the step before any more
+    __syncthreads();  // this step's rows are here, and the rows of the step before are read
     if (row + N < rows.end) copyQueries(row + N, buffer ^ 1);
     const uint32_t queries = buffers + uint32_t(buffer * 2 * step), douts = queries + step;
     const float2* rowStats = stats + buffer * N;
@@ -135,7 +135,7 @@ __global__ void __launch_bounds__(128, D < 256 ? 2 : 1) gradeQueriesTile(Gradien
   copyKeys(begin, buffer);
   for (int key = begin; key < some.end; key += N, buffer ^= 1) {
     ptx::waitCopies<0>();
-    __syncthreads();  // this step's keys are here, and nobody reads those of the step before any more
+    __syncthreads();  // this step's keys are here, and the keys of the step before are read
     if (key + N < some.end) copyKeys(key + N, buffer ^ 1);
     const uint32_t keys = buffers + uint32_t(buffer * 2 * step), values = keys + step;
     float s[1][N / 8][4], ds[1][N / 8][4];

@@ -1,7 +1,7 @@
 // Attention's forward pass in f32 arithmetic, for f32 and for mixed formats, and for any head size.
 //
 // One block has 32 rows of one key-value head, and of the result the channels of its slice; wider heads take several
-// slices, each of which computes the scores anew.
+// slices, each of which computes the scores again.
 #pragma once
 #include "attention-partial.cuh"
 #include "float-tile.cuh"

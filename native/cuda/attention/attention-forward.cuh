@@ -79,12 +79,12 @@ __global__ void __launch_bounds__(128, 2) attentionTile(Forward p, Keys keys) {
   float sum[M][D / 8][4] = {};
   for (int key = begin; key < some.end; key += N) {
     ptx::waitCopies<0>();
-    __syncthreads();  // the keys are here, and nobody reads the values before any more
+    __syncthreads();  // the keys are here, and the earlier values are read
     copyValues(key);
     float s[M][N / 8][4];
     multiplyRows<T, D, M, N>(s, queryTile, first, keyTile);
     ptx::waitCopies<0>();
-    __syncthreads();  // the values are here, and nobody reads the keys any more
+    __syncthreads();  // the values are here, and the keys are read
     if (key + N < some.end) copyKeys(key + N);
     maskRows(s, p.scoring, span, p.group, row + first, key, key >= all.first && key + N <= all.end);
     softmax.take(s, sum, p.scoring.exponent);

@@ -169,7 +169,8 @@ __device__ void attend(const Forward& p, char* bytes, const Barriers& barriers, 
 
   ptx::wait(barriers.keyFull(0), 0);
   queueScores<T, D>(s, queries, keysOf(0));
-  // What follows the last key belongs to somebody else, and 0 · NaN would be NaN. Either warpgroup clears every other row.
+  // Rows after the last key belong to other sequences and may hold NaN, and 0 · NaN is NaN. Each warpgroup clears every
+  // other row.
   const int over = lastTile * hopperKeys + hopperKeys - span.keys;
   if (over > 0) {
     ptx::wait(barriers.valueFull(0), 0);

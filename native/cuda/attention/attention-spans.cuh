@@ -1,4 +1,4 @@
-// What attention's kernels share: where sequences lie, which keys a query sees, and what becomes of a score.
+// What attention's kernels share: where sequences lie, which keys a query sees, and the change of a score.
 //
 // The rows of one key-value head are its queries' heads one after the other: row r of a sequence is query r / group,
 // head r % group of the group that shares the key-value head. A tile of rows therefore reads its keys once for all of
@@ -130,7 +130,7 @@ struct Scoring {
   // The derivative of the score by the product, given transform(product).
   __device__ float slope(float transformed) const { return capped ? scale * (1 - transformed * transformed) : scale; }
 
-  // The keys that some row of queries [first, last] sees, and those that all see.
+  // The keys that some row of queries [first, last] sees, and the keys that all rows see.
   __device__ KeyRange some(const Span& span, int first, int last) const {
     return {firstKey(span.position(first)), endKey(span.position(last), span.keys)};
   }

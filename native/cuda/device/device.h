@@ -34,7 +34,7 @@ struct Device {
 };
 
 // `count` elements of device memory for the kernels of one call. It goes back to the pool when the call has queued its
-// kernels; whoever takes it next runs behind them on the same stream.
+// kernels; the next user runs behind them on the same stream.
 std::shared_ptr<void> scratchBytes(Device& device, size_t bytes);
 
 template <class T>

@@ -1,7 +1,7 @@
 // Faults: what kernels find wrong with the numbers they were given (an index outside its axis, NaN among logits).
 //
-// A kernel cannot throw. It notes the fault in pinned memory, leaves the element out and goes on; whoever waits for the
-// device next takes the note and is told. Of several faults of one kind, the one at the first place is kept.
+// A kernel cannot throw. It notes the fault in pinned memory, leaves the element out and goes on; the next wait for the
+// device takes the note and fails with it. Of several faults of one kind, the one at the first place is kept.
 #pragma once
 #include <cuda_runtime.h>
 #include <cstdint>

@@ -55,7 +55,7 @@ Found probe(int ordinal) {
   return {ordinal, value};
 }
 
-// What this machine has. GPUs behind the first that works are probed when they are opened: a probe takes memory of theirs.
+// The machine's GPUs. Those after the first that works are probed when they are opened, since a probe takes memory.
 struct Search {
   std::vector<Found> found;
   std::string absence, passedOver;
@@ -89,7 +89,7 @@ const Search& search() {
   return once;
 }
 
-// Out of memory is told by the pool, and is over with that; everything else is the GPU's failure.
+// The pool reports out-of-memory; other errors are sticky.
 void* unlessFull(cudaError_t error, void* block) {
   if (error == cudaErrorMemoryAllocation) return cudaGetLastError(), nullptr;
   check(error);
@@ -108,7 +108,7 @@ void freeOn(int ordinal, void* block) {
   cudaFree(block);  // waits for the device, so no kernel uses the block any more
 }
 
-// The GPU in software notices writes behind what was asked for, not only behind the block, and poisons what comes back.
+// The GPU in software detects writes behind the bytes in use, not only behind the block, and poisons returned blocks.
 Pool::Watch watchFor(const cudaStream_t& stream) {
 #ifdef HELVETIA_SIMT
   return [&stream](void* block, size_t bytes) { simt::lend(stream, block, bytes); };
@@ -151,7 +151,7 @@ Gpu::Gpu(int index, int ordinal, int code)
   // Clocks in kHz, the bus in bits, two transfers per clock; long copies reach nine tenths of that.
   const double bytes = 2.0 * attribute(cudaDevAttrMemoryClockRate, ordinal) * attribute(cudaDevAttrGlobalMemoryBusWidth, ordinal) / 8;
   if (bytes > 0) memoryRate = 0.9 * bytes / attribute(cudaDevAttrClockRate, ordinal) / info.processors;
-  waiter.start(*this);  // last: nothing above leaves a thread behind that would wait for a GPU which is not there
+  waiter.start(*this);  // last: a constructor that throws leaves no thread behind
 }
 
 Gpu& gpu(int index) {

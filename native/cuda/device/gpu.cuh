@@ -53,7 +53,7 @@ struct Gpu {
   GpuInfo info;
   bool hopper = false, overlaps = false;
   size_t sharedPerBlock = 0, cacheBytes = 0;
-  double memoryRate = 13;  // an H100's, where the driver does not tell
+  double memoryRate = 13;  // an H100's, where the driver gives none
   Faults* faults = nullptr;  // pinned
   Pool pool;    // device memory
   Pool pinned;  // host memory that downloads land in

@@ -36,10 +36,9 @@ GpuInfo info(int index);
 Pool& pool(int index);
 void trimPinned(int index);  // frees the host memory in which results land
 
-// What one Node environment's queue launches with. HELVETIA_PROCESSORS=4 plans for so many multiprocessors at most: tiles
-// and persistent kernels then get on small shapes what they get on large ones, so that tests reach it.
-// HELVETIA_OVERLAP=off starts every kernel when the one before has ended. @throws std::runtime_error where that GPU cannot
-// be used.
+// The state with which one Node environment's queue launches. HELVETIA_PROCESSORS=4 plans for at most 4 processors, so
+// that tests reach the plans of large shapes with small ones. HELVETIA_OVERLAP=off starts every kernel when the one
+// before has ended. @throws std::runtime_error where that GPU cannot be used.
 std::shared_ptr<Device> open(int index);
 
 // Before anything below, once per thread.
@@ -58,7 +57,7 @@ void copyAcross(Device& from, const Device& to, void* target, const void* source
 void whenDone(Device& device, std::function<void(Failure)> done);
 // The same for the addon's own waits: faults in data are left for the next await.
 void whenReached(Device& device, std::function<void(Failure)> done);
-// With HELVETIA_SYNC=1 waits for each kernel, so that a fault is told with the kernel's name.
+// With HELVETIA_SYNC=1 waits for each kernel, so that an error names its kernel.
 void afterKernel(Device& device);
 // Runs recorded jobs as a CUDA graph, captured at the first call. False where they are to be run one by one.
 bool replay(Device& device, Recorded& recorded);

@@ -54,7 +54,7 @@ void capture(Device& device, const Recorded& recorded, Graph& graph) {
   Capture capture(device, graph);
   for (const auto& job : recorded.jobs)
     if (job->run()) {
-      // A graph keeps all its temporaries, so there may be no room for them where there is for one call's after another.
+      // A graph holds all its temporaries at once, which may not fit where the calls' one after the other do.
       job->forgive();
       graph.unusable = true;
       return;
@@ -70,7 +70,7 @@ void capture(Device& device, const Recorded& recorded, Graph& graph) {
 }  // namespace
 
 bool replay(Device& device, Recorded& recorded) {
-  // A graph knows nothing of failures that travel along the data, so those go the slow way.
+  // A graph cannot skip calls whose inputs failed, so these run one by one.
   for (const auto& job : recorded.jobs)
     if (job->blocked()) return false;
   if (!recorded.compiled) {
@@ -79,7 +79,7 @@ bool replay(Device& device, Recorded& recorded) {
     try {
       capture(device, recorded, *graph);
     } catch (const std::exception&) {
-      graph->unusable = true;  // the calls, run one by one, say what is wrong with the GPU
+      graph->unusable = true;  // the calls, run one by one, report the error
     }
     if (graph->unusable) graph->scratch.clear();
   }

@@ -27,7 +27,7 @@ void launch(Device& device, void (*kernel)(Parameters...), const Grid& grid, Arg
 
 #else
 
-// More than 48 KB of shared memory has to be asked for, once per kernel and device.
+// Opts a kernel in to more than 48 KB of shared memory, once per device.
 inline void allowShared(const void* kernel, int device, size_t bytes) {
   static std::mutex mutex;
   static std::unordered_set<const void*> allowed[256];

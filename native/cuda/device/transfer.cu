@@ -4,8 +4,8 @@
 
 namespace cuda {
 
-// Everything goes through pinned slots. Straight from ordinary memory (or a mapped file) the runtime may wait until the
-// stream has run dry, which would end the queue's lead over the GPU.
+// Uploads go through pinned slots. From pageable memory, or a mapped file, the runtime may wait for the stream to
+// drain, and launches would no longer run ahead of the GPU.
 void upload(Device& device, void* to, const void* from, size_t bytes) {
   Gpu& g = gpu(device.place.index);
   Staging& staging = bytes <= g.small.slotBytes ? g.small : g.large;

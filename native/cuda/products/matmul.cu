@@ -28,7 +28,7 @@ struct Draft {
   Product product;
   Finish finish;
 
-  // Those that have the rows of out, and those that have not.
+  // Operands with the rows of out, and operands without.
   void rowOperands(Operand* (&list)[4]) {
     list[0] = &product.terms[0].a, list[1] = &product.terms[1].a, list[2] = &finish.out, list[3] = &finish.residual;
   }

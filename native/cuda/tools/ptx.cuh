@@ -47,7 +47,7 @@ PTX float floatOfF16(uint16_t bits) {
 
 // --- global memory ---
 
-// 16 bytes that nobody reads again soon: weights on their way through a matrix-vector product.
+// 16 bytes that are not read again soon, such as weights in a matrix-vector product.
 PTX uint4 loadStreaming(const void* from) {
   uint4 v;
   asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4];"
@@ -98,8 +98,8 @@ PTX void barrierArrive(int id, int threads) { asm volatile("bar.arrive %0, %1;" 
 
 // --- dependent launches (sm_90): see Grid::overlaps ---
 
-// Before a kernel's first access to memory, in all of its threads: waits until the kernels before it are done, and lets
-// blocks of the one behind it come to wait likewise.
+// Called before a kernel's first access to memory, by all of its threads: waits until the kernels before it are done,
+// and lets blocks of the next kernel start, which wait here in turn.
 PTX void takeTurn() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;\ngriddepcontrol.launch_dependents;" ::: "memory");

@@ -247,7 +247,7 @@ std::string Group::run(const Launch& what, uint64_t first) {
   prepare(first);
   size_t live = warps.size();
   while (live > 0 && failure.empty()) {
-    // The unit's work is done late: under two policies only when nobody else can go on.
+    // The unit works late: under two policies only when no thread can go on.
     if (policy == Policy::random && !transfers.empty() && chance(16) == 0) completeTransfer();
     if (Warp* warp = choose()) {
       turn(*warp);

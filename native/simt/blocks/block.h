@@ -167,7 +167,7 @@ extern constinit thread_local Thread* current __attribute__((tls_model("initial-
 extern constinit thread_local Thread* current;
 #endif
 
-// Gives up the OS thread until somebody wakes this thread.
+// Gives up the OS thread until another wakes this one.
 void sleep(const Wait& wait);
 inline void wake(Thread& thread) { thread.warp->ready |= 1u << thread.lane; }
 // Lets others run.
@@ -179,7 +179,7 @@ void yield();
 // Ends the launch where this thread touches global memory before takeTurn().
 void touchGlobal(const char* operation);
 
-// Counts a thread's arrival; wakes all that wait and begins anew.
+// Counts a thread's arrival; wakes the waiting threads and starts over.
 void arriveAt(Barrier& barrier, Thread& thread);
 void open(Barrier& barrier);
 

@@ -1,5 +1,5 @@
-// Vector clocks of warps: who is known to have happened before whom. A release ticks the warp's own entry and leaves its
-// clock at the barrier; an acquire joins the barrier's clock into the warp's.
+// Vector clocks of warps: the happens-before relation. A release ticks the warp's own entry and leaves its clock at the
+// barrier; an acquire joins the barrier's clock into the warp's.
 #pragma once
 #include <algorithm>
 #include <cstdint>

@@ -21,7 +21,7 @@ class Stacks {
   ~Stacks();
   Stack* take();  // throws std::bad_alloc
   void give(Stack* stack) { idle_.push_back(stack); }
-  void giveUp(Stack* stack);  // whatever was on it is forgotten, without unwinding
+  void giveUp(Stack* stack);  // its frames are dropped without unwinding
 
   static constexpr size_t bytes = 256 * 1024, guard = 64 * 1024;  // guard: the largest page size in use
 

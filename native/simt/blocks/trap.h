@@ -1,5 +1,5 @@
 // Memory faults of kernels. A thread that touches memory that is not mapped, or 16 bytes at an odd address, raises a
-// signal; it is led to `land`, on a stack of its own, and the launch fails while the process goes on.
+// signal. The handler continues the thread at `land`, on another stack; the launch fails and the process goes on.
 #pragma once
 #include <string>
 

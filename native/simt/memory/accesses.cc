@@ -37,7 +37,7 @@ T change(volatile T* at, Change what) {
   void __tsan_unaligned_read##bytes(void* at) { touch(at, bytes, false); }                      \
   void __tsan_unaligned_write##bytes(void* at) { touch(at, bytes, true); }
 
-// Atomic operations carry no access: they race with nobody. They only have to be carried out.
+// Atomic operations never race, so they are carried out without a check.
 #define ATOMICS(bits, T)                                                                                             \
   T __tsan_atomic##bits##_load(const volatile T* at, int) { return __atomic_load_n(at, __ATOMIC_SEQ_CST); }          \
   void __tsan_atomic##bits##_store(volatile T* at, T value, int) { __atomic_store_n(at, value, __ATOMIC_SEQ_CST); }  \

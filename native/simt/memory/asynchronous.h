@@ -78,7 +78,7 @@ struct Asynchronous {
 
 Asynchronous& asynchronous();  // of the current thread
 void dropAsynchronous(Group& group);
-// Carries out what a returned thread left behind, and reports what it must not leave.
+// Completes the pending work of a returned thread, and reports work that the thread had to wait for.
 void finishAsynchronous(Thread& thread);
 
 }  // namespace simt

@@ -11,7 +11,7 @@ void lend(cudaStream_t stream, void* block, size_t bytes);
 
 bool isDeviceMemory(const void* bytes);
 
-// "" or what was written outside of the device's and the pinned allocations, which is told once. A launch ends with it.
+// "" or what was written outside of the device's and the pinned allocations, reported once, at the end of a launch.
 std::string damage(int device);
 
 }  // namespace simt

@@ -34,7 +34,7 @@ class Shared {
   void publish(Block& block);
   // An asynchronous unit wrote here.
   void written(char* to, uint32_t count);
-  // Bytes that an asynchronous unit reads; reports those that it could not see.
+  // Bytes that an asynchronous unit reads; reports bytes that it could not see.
   const char* readAsynchronously(const char* operation, const char* from, uint32_t count);
 
   // Records an access of the current thread's warp and reports another warp's that no barrier separates from it.

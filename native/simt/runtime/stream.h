@@ -1,4 +1,4 @@
-// Streams, events and graphs: queues of work that runs when somebody waits for it.
+// Streams, events and graphs: queues of work that runs at a wait.
 #pragma once
 #include <chrono>
 #include <deque>

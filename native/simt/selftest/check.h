@@ -1,4 +1,4 @@
-// What the self-tests of the software GPU share: device buffers, launches, and how a result is told.
+// What the self-tests of the software GPU share: device buffers, launches, and results.
 //
 // A check returns "" or a sentence that says what went wrong; a kernel with a seeded bug must give one.
 #pragma once

@@ -53,7 +53,7 @@ std::vector<Check> planChecks() {
       expects("few columns share K among the warps of a block", weightProduct(1, 1024, 8192), 90,
               [](auto& p) { return p.kernel == MatmulKernel::vectors && p.warps > 1; }),
       expects("a small result with a long K is split", weightProduct(64, 128, 16384), 90, [](auto& p) { return p.splits > 1; }),
-      // A weight of 4096 x 4096 has 64 columns of tiles for 132 processors: without splits half of them would look on.
+      // A weight of 4096 x 4096 has 64 columns of tiles for 132 processors: without splits half of them would idle.
       expects("sixteen rows of a small weight keep memory busy", weightProduct(16, 4096, 4096), 90,
               [](auto& p) { return p.splits > 1 && underWay(p, 16, 4096) >= 20e3; }),
       expects("thirty-two rows of a long weight too", weightProduct(32, 4096, 14336), 90,

@@ -6,7 +6,7 @@
 namespace selftest {
 namespace {
 
-// Work waits for somebody to wait for it, and pinned memory is read when the copy runs.
+// Work runs at a wait, and pinned memory is read when the copy runs.
 std::string lateCopies() {
   int *pinned, *device, result = 0, pageable = 5;
   cudaMallocHost(&pinned, sizeof(int));
@@ -72,7 +72,7 @@ std::string graphs() {
   return problem;
 }
 
-// A failure is told once, by the wait behind it; what follows is skipped, then the device can be used again.
+// The wait behind a failure reports it, once; the work between is skipped, and the device can be used again.
 std::string failures() {
   Buffer<int> value(std::vector<int>{0});
   cudaStream_t stream;
@@ -105,7 +105,7 @@ std::string memory() {
     problem = "a copy reaches past its allocation";
   simt::launch(nullptr, {1, 1}, [at = static_cast<char*>(first)] { at[600 << 10] = 0; });
   if (cudaDeviceSynchronize() != cudaErrorLaunchFailure) problem = "a write past an allocation was not told";
-  static_cast<char*>(first)[-1] = 0;  // by nobody's launch
+  static_cast<char*>(first)[-1] = 0;  // outside of any launch
   if (cudaFree(first) != cudaErrorLaunchFailure) problem = "a write before an allocation was not told at its end";
   if (cudaDeviceSynchronize() != cudaErrorLaunchFailure) problem = "a write before an allocation was not left to the next wait";
   simt::settings().memory = before;

@@ -81,7 +81,7 @@ std::string blockSums(bool hasBarrier) {
   return compare(out.values(), expected, 0);
 }
 
-// A kernel of a dependent launch, which may come before the one that writes what it reads has ended.
+// A dependent launch: it may start before the kernel that writes its input has ended.
 std::string dependent(bool inTurn, bool all) {
   Buffer<float> from(std::vector<float>(64, 3)), out(64);
   const std::string problem = runKernel({1, 64, 0, 1, true}, [=, x = from.get(), to = out.get()] {

@@ -32,10 +32,14 @@ const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => 
 /** A fine-tune of `of` that runs until it is stopped; `steps` are those it has done. */
 function endless(of: Model) {
   const run = of.finetune({ data: rows, steps: 1_000_000, batchTokens: 480, lora: { r: 4 } });
+  let failure: Error | undefined;
   const training = {
     steps: 0,
     async reach(step: number): Promise<void> {
-      while (training.steps < step) await pause(1);
+      while (training.steps < step) {
+        if (failure) throw failure;
+        await pause(1);
+      }
     },
     async stop(): Promise<void> {
       run.cancel();
@@ -45,7 +49,9 @@ function endless(of: Model) {
   };
   const watching = (async () => {
     for await (const _ of run) training.steps++;
-  })().catch(() => {});
+  })().catch((error) => {
+    failure = error;
+  });
   return training;
 }
 
@@ -129,9 +135,9 @@ it('training of one model yields to serving of another on the same device', { ti
     into.steps += training.steps - steps;
   };
   for (let round = 0; round < 3; round++) {
-    await measure(free, () => training.reach(training.steps + 10));
+    await measure(free, () => training.reach(training.steps + 5));
     await measure(beside, async () => {
-      for (const enough = training.steps + 2; training.steps < enough; ) await timePerToken(100);
+      for (const enough = training.steps + 1; training.steps < enough; ) await timePerToken(50);
     });
   }
   await training.stop();

@@ -9,12 +9,10 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { mix } from '../../../lib/train/random.js';
 import { watchTree } from '../../watch-tree.js';
-import { running } from '../running.js';
+import { modelPath, running } from '../running.js';
 import { expectValid } from '../specification.js';
 
-const root = fileURLToPath(new URL('../../../', import.meta.url));
-const child = fileURLToPath(new URL('./child.ts', import.meta.url));
-const script = `import { runnerImport } from 'vite'; const { module } = await runnerImport(${JSON.stringify(child)}, { oxc: { target: "es2022" } }); await module.done;`;
+const child = fileURLToPath(new URL('./child.mjs', import.meta.url));
 
 let folder: string;
 beforeEach(() => {
@@ -55,8 +53,7 @@ const kills: readonly Kill[] = [
 /** Serves until the job is over, or the server is killed. */
 function serve(dataDir: string, method: string, kill?: Kill, share = 0): Promise<'ended' | 'killed'> {
   return new Promise((resolve, reject) => {
-    const server = spawn(process.execPath, ['--input-type=module', '-e', script, dataDir, method], {
-      cwd: root,
+    const server = spawn(process.execPath, [child, dataDir, method, modelPath], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     let errors = '';

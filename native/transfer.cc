@@ -7,14 +7,14 @@
 void fill(Lane& lane, const Tensor& to, const void* from, size_t bytes) {
   void* target = to.view<Out>().bytes;
   if (lane.gpu) cuda::upload(*lane.gpu, target, from, bytes);
-  else std::memcpy(target, from, bytes);
+  else if (bytes) std::memcpy(target, from, bytes);  // no bytes have no address
 }
 
 void bring(Lane& lane, const Tensor& from, void* to, size_t bytes, std::function<void(Failure)> done) {
   if (from.storage->failure) return done(from.storage->failure);
   const void* source = from.view<In>().bytes;
   if (lane.gpu) return cuda::download(*lane.gpu, to, source, bytes, std::move(done));
-  std::memcpy(to, source, bytes);
+  if (bytes) std::memcpy(to, source, bytes);
   done(nullptr);
 }
 

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import type { Gguf } from '../files/gguf.js';
 import { check } from '../files/json.js';
+import { branch, chain } from '../parts/block.js';
 import { type EmbeddingOptions, tokenEmbedding } from '../parts/embedding.js';
 import { outputHead } from '../parts/head.js';
 import { type NormOptions, norm } from '../parts/norm.js';
@@ -166,6 +167,37 @@ export function layerKinds(
     if (!kind) throw new Error(`${file}: layer_types[${i}] must be one of ${kinds.join(', ')}, got '${name}'`);
     return kind;
   });
+}
+
+/** The keys of configs in which windows begin at a layer, where they are used at all. */
+export const lateWindowSchema = z.looseObject({
+  use_sliding_window: optional(z.boolean()),
+  sliding_window: optional(size),
+  max_window_layers: optional(z.number().int().min(0)),
+  layer_types: optional(z.array(z.string())),
+});
+
+type LateWindowKeys = z.output<typeof lateWindowSchema> & Pick<DenseConfig, 'num_hidden_layers'>;
+
+/**
+ * The window of each layer, undefined where it sees everything: windows begin at layer `max_window_layers`, or where
+ * `layer_types` says.
+ *
+ * @throws Error that names the file, for `layer_types` of another length or with a kind that is not supported.
+ */
+export function lateWindows(file: string, json: LateWindowKeys): (number | undefined)[] {
+  const { sliding_window: given = 4096, max_window_layers: first } = json;
+  const window = json.use_sliding_window ? (given ?? undefined) : undefined;
+  const kinds = layerKinds(file, json, (i) => (i >= (first ?? 28) ? 'sliding_attention' : 'full_attention'));
+  return kinds.map((kind) => (kind === 'sliding_attention' ? window : undefined));
+}
+
+/** A layer with one norm before each branch, under the usual names: `x + mixer(norm(x))`, then `x + mlp(norm(x))`. */
+export function preNorm(layer: Inside, options: NormOptions, mixer: Part, mlp: Part): Part {
+  return chain(
+    branch(norm(layer('input_layernorm', 'attn_norm'), options), mixer),
+    branch(norm(layer('post_attention_layernorm', 'ffn_norm'), options), mlp),
+  );
 }
 
 interface DecoderParts {

@@ -1,9 +1,7 @@
 // Llama and what is built like it (SmolLM2, TinyLlama, …).
 import { attention } from '../../parts/attention.js';
-import { branch, chain } from '../../parts/block.js';
 import { gatedMlp } from '../../parts/mlp.js';
-import { norm } from '../../parts/norm.js';
-import { architecture, decoderOf, denseSchema, only, ropeOf, sizes } from '../architecture.js';
+import { architecture, decoderOf, denseSchema, only, preNorm, ropeOf, sizes } from '../architecture.js';
 
 export const llama = architecture({
   types: ['llama'],
@@ -21,15 +19,11 @@ export const llama = architecture({
       tied: false,
       contextLength: 2048,
       layer: (layer) =>
-        chain(
-          branch(
-            norm(layer('input_layernorm', 'attn_norm'), { ...rms, size: size.hiddenSize }),
-            attention(layer, { ...size, rope, bias, outputBias: bias, ggufPairs: true }),
-          ),
-          branch(
-            norm(layer('post_attention_layernorm', 'ffn_norm'), { ...rms, size: size.hiddenSize }),
-            gatedMlp(layer, { ...size, activation: 'silu', bias: json.mlp_bias ?? false }),
-          ),
+        preNorm(
+          layer,
+          { ...rms, size: size.hiddenSize },
+          attention(layer, { ...size, rope, bias, outputBias: bias, ggufPairs: true }),
+          gatedMlp(layer, { ...size, activation: 'silu', bias: json.mlp_bias ?? false }),
         ),
     });
   },

@@ -36,10 +36,14 @@ export function architecture<Schema extends z.ZodType>(declared: {
   types: readonly string[];
   gguf: Architecture['gguf'];
   schema: Schema;
-  decoder(file: string, config: z.output<Schema>): DecoderConfig;
+  decoder(file: string, config: z.output<Schema>): Omit<DecoderConfig, 'modelType'>;
 }): Architecture {
   const { types, gguf, schema, decoder } = declared;
-  return { types, gguf, decoder: (file, json) => decoder(file, check(file, schema, json)) };
+  return {
+    types,
+    gguf,
+    decoder: (file, json) => ({ modelType: String(json.model_type), ...decoder(file, check(file, schema, json)) }),
+  };
 }
 
 export const size = z.number().int().positive();
@@ -201,7 +205,6 @@ export function preNorm(layer: Inside, options: NormOptions, mixer: Part, mlp: P
 }
 
 interface DecoderParts {
-  modelType: string;
   /** Of the normal kind; default `model.norm`. */
   norm: Omit<NormOptions, 'size'>;
   embedding?: Pick<EmbeddingOptions, 'scale'>;
@@ -213,7 +216,7 @@ interface DecoderParts {
 }
 
 /** A decoder whose modules have the usual names: `model.embed_tokens`, `model.layers.N`, `model.norm`, `lm_head`. */
-export function decoderOf(json: Pick<DenseConfig, OutlineKeys>, parts: DecoderParts): DecoderConfig {
+export function decoderOf(json: Pick<DenseConfig, OutlineKeys>, parts: DecoderParts): Omit<DecoderConfig, 'modelType'> {
   const { vocab_size: vocabSize, hidden_size: hiddenSize, num_hidden_layers: count } = json;
   const embedding = tokenEmbedding(
     { path: 'model.embed_tokens', gguf: 'token_embd' },
@@ -222,7 +225,6 @@ export function decoderOf(json: Pick<DenseConfig, OutlineKeys>, parts: DecoderPa
   const layer = (index: number): Part =>
     parts.layer(inside({ path: `model.layers.${index}`, gguf: `blk.${index}` }), index);
   return {
-    modelType: parts.modelType,
     vocabSize,
     hiddenSize,
     contextLength: json.max_position_embeddings ?? parts.contextLength,

@@ -25,9 +25,12 @@ const sizes = { hiddenSize, heads: 2, kvHeads: 1, headDim: 16, rope };
 function layered(layers: readonly ((layer: Inside) => Part)[]): Decoder {
   const config = decoderOf(
     { vocab_size: 64, hidden_size: hiddenSize, num_hidden_layers: layers.length },
-    { modelType: 'test', norm: rms, tied: false, contextLength: 1024, layer: (layer, i) => layers[i]!(layer) },
+    { norm: rms, tied: false, contextLength: 1024, layer: (layer, i) => layers[i]!(layer) },
   );
-  return randomDecoder(config, { device: device(testDevice), dtype: 'f32', seed: 5, deviation: 0.3 });
+  return randomDecoder(
+    { modelType: 'test', ...config },
+    { device: device(testDevice), dtype: 'f32', seed: 5, deviation: 0.3 },
+  );
 }
 
 const attending =

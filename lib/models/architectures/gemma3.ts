@@ -72,7 +72,6 @@ export const gemma3 = architecture({
     const kinds = layerKinds(file, json, (i) => ((i + 1) % period === 0 ? 'full_attention' : 'sliding_attention'));
     const window = json.sliding_window ?? 4096;
     return decoderOf(json, {
-      modelType: 'gemma3_text',
       norm: rms,
       embedding: { scale: Math.sqrt(sized.hiddenSize) },
       tied: true,

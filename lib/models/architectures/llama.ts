@@ -14,7 +14,6 @@ export const llama = architecture({
     const bias = json.attention_bias ?? false;
     const rms = { eps: json.rms_norm_eps ?? 1e-6 };
     return decoderOf(json, {
-      modelType: 'llama',
       norm: rms,
       tied: false,
       contextLength: 2048,

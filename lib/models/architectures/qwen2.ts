@@ -26,7 +26,6 @@ export const qwen2 = architecture({
     const rms = { eps: json.rms_norm_eps ?? 1e-6 };
     const windows = lateWindows(file, json);
     return decoderOf(json, {
-      modelType: 'qwen2',
       norm: rms,
       tied: false,
       contextLength: 32768,

@@ -14,10 +14,14 @@ const addon = release
   ? join(root, `prebuilds/${process.platform}-${process.arch}/helvetia.glibc.node`)
   : join(root, 'build/Release/helvetia.node');
 
-const logs = existsSync(build)
-  ? readdirSync(build, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.cu.o.ptxas'))
-  : [];
-if (logs.length === 0) console.warn('skipped: this build has no CUDA kernels, because nvcc was not there');
+// A build folder keeps the logs of sources that have moved, and of a build with CUDA after it was turned off.
+const cache = join(build, 'CMakeCache.txt');
+const hasCuda = existsSync(cache) && /^HELVETIA_CUDA:BOOL=ON$/m.test(readFileSync(cache, 'utf8'));
+const sourceOf = (log: string): string => join(root, /native\/cuda\/.*(?=\.o\.ptxas$)/.exec(log)?.[0] ?? log);
+const logs = (hasCuda ? readdirSync(build, { recursive: true, encoding: 'utf8' }) : []).filter(
+  (file) => file.endsWith('.cu.o.ptxas') && existsSync(sourceOf(file)),
+);
+if (logs.length === 0) console.warn('skipped: this build has no CUDA kernels');
 
 interface Kernel {
   file: string;

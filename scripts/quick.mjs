@@ -11,7 +11,7 @@ const tests = [
   'check/',
   ...['autograd', 'scope', 'tensor'].map((name) => `core/${name}`),
   ...['fairness', 'memory', 'options', 'scheduler', 'training-turns'].map((name) => `engine/${name}`),
-  'files/',
+  ...['atomic', 'gguf', 'hub', 'json', 'safetensors'].map((name) => `files/${name}`),
   'flow/',
   'formats/',
   ...['families', 'golden', 'gguf'].map((name) => `models/${name}`),

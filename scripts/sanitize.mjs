@@ -39,11 +39,9 @@ const tests = [
   'test/core/',
   'test/check/',
   'test/lora/',
-  'test/leak/train',
   'test/models/golden',
-  'test/models/generate',
+  'test/models/greedy',
   'test/engine/engine',
-  'test/engine/training',
   'test/train/finetune',
 ];
 

@@ -6,10 +6,10 @@ import { describe, expect, it } from 'vitest';
 import {
   type ChatMessage,
   ChatTemplates,
-  strftime,
   TemplateError,
   type TemplateOptions,
 } from '../../../lib/text/chat/template.js';
+import { strftime } from '../../../lib/text/chat/strftime.js';
 import { dataPath, dataText, describeWithData, folderTokenizer } from '../data.js';
 
 interface Rendered {

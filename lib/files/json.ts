@@ -1,6 +1,6 @@
 // JSON files of people and other programs: readJson reads the text, check checks the fields; an error is one sentence.
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { faultOf, shown } from '../flow/fault.js';
 import { placeOfError } from './json-scan.js';
@@ -38,16 +38,22 @@ export function readJsonIfThere(path: string): JsonObject | undefined {
 /**
  * The text of a file.
  *
- * @throws Error that names the file if it is missing, too large or not UTF-8.
+ * @throws Error that names the file if it is missing, no regular file, too large or not UTF-8.
  */
 export function readText(path: string, { maxBytes = MAX_BYTES } = {}): string {
   let raw: Uint8Array;
+  let handle: number | undefined;
   try {
-    const { size } = statSync(path);
-    if (size > maxBytes) throw new Error(`${path}: ${size} bytes is more than the ${maxBytes} allowed`);
-    raw = readFileSync(path);
+    // Non-blocking: the opening of a FIFO waits for its writer otherwise.
+    handle = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    const file = fstatSync(handle);
+    if (!file.isFile() && !file.isDirectory()) throw new Error(`${path}: is not a regular file`);
+    if (file.size > maxBytes) throw new Error(`${path}: ${file.size} bytes is more than the ${maxBytes} allowed`);
+    raw = readFileSync(handle);
   } catch (error) {
     throw fileError(path, error);
+  } finally {
+    if (handle !== undefined) closeSync(handle);
   }
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(raw);

@@ -1,4 +1,5 @@
 // A file mapped read-only into memory: tensors in it use the file's pages where they lie.
+import { statSync } from 'node:fs';
 import { device } from '../core/device.js';
 import { type AnyDType, blockElements, bytesOf, dtypeCode } from '../core/dtype.js';
 import { type FileHandle, native } from '../core/native.js';
@@ -18,6 +19,9 @@ export class MappedFile {
 
   /** @throws Error that names the file and the system's reason. */
   static open(path: string): MappedFile {
+    // The opening of a FIFO waits for its writer, and a device has no size.
+    const file = statSync(path, { throwIfNoEntry: false });
+    if (file && !file.isFile() && !file.isDirectory()) throw new Error(`${path}: is not a regular file`);
     const { handle, bytes } = native.mapFile(path);
     return new MappedFile(path, bytes, handle);
   }

@@ -1,32 +1,15 @@
 // Adapter: the trainable low-rank pairs of a LoRA fine-tune, made, loaded and saved in PEFT's format.
 import { join } from 'node:path';
-import type { Device } from '../core/device.js';
-import { keep, scope } from '../core/scope.js';
-import { computed, type Tensor } from '../core/tensor.js';
+import { keep } from '../core/scope.js';
+import type { Tensor } from '../core/tensor.js';
 import { settleFolder, writeAtomic, writeFolderAtomic } from '../files/atomic.js';
-import { readJson } from '../files/json.js';
-import { openSafetensors, type SavedTensor, saveSafetensors } from '../files/safetensors.js';
-import { cast, toDevice } from '../ops/copy.js';
+import { type SavedTensor, saveSafetensors } from '../files/safetensors.js';
+import { suggestion } from '../flow/options.js';
 import { uniform, zeros } from '../ops/random.js';
 import type { LowRank } from '../parts/low-rank.js';
-import {
-  type LoraConfig,
-  type LoraOptions,
-  loraConfig,
-  matches,
-  peftConfig,
-  rankAndScaling,
-  readPeftConfig,
-} from './config.js';
-
-/** What an adapter must know of the model that it is for. */
-export interface AdapterBase {
-  readonly device: Device;
-  readonly weights: ReadonlyMap<string, Tensor>;
-  linearPaths(): string[];
-}
-
-const prefix = 'base_model.model.';
+import { type LoraConfig, type LoraOptions, loraConfig, peftConfig } from './config.js';
+import { LoraModules } from './modules.js';
+import { type AdapterBase, prefix, readAdapter } from './read.js';
 
 export class Adapter {
   /** Grows whenever training moves the pairs, so that holders of a copy see that theirs is old. */
@@ -46,24 +29,34 @@ export class Adapter {
   /**
    * A fresh adapter, which changes nothing yet: A is uniform in ±1/√in as PEFT draws it, B is zero.
    *
-   * @throws Error if no layer is targeted, or naming the option that is wrong.
+   * @throws Error if no layer is targeted, or naming the option that is wrong or fits no layer.
    */
   static create(base: AdapterBase, options: LoraOptions, seed: number, baseModel?: string): Adapter {
     const config = loraConfig(options, baseModel);
     const { device } = base;
+    const modules = new LoraModules(config);
+    const paths = base.linearPaths();
+    const targets = paths.filter((path) => modules.isTarget(path));
+    if (targets.length === 0) {
+      throw new Error(
+        `lora: targetModules ${JSON.stringify(config.targetModules)} fits none of the model's linear layers, such as '${paths[0]}'`,
+      );
+    }
+    const [unused] = [...modules.unused(paths), ...modules.unused(targets)];
+    if (unused) {
+      const known = endings(unused.field === 'targetModules' ? paths : targets);
+      throw new Error(
+        `lora: '${unused.name}' in option '${unused.field}' fits none of the layers${suggestion(unused.name, known)}`,
+      );
+    }
     const pairs = new Map<string, LowRank>();
-    targets(base, config).forEach((path, i) => {
+    targets.forEach((path, i) => {
       const [out, from] = base.weights.get(`${path}.weight`)!.shape as [number, number];
-      const { r, scaling } = rankAndScaling(config, path);
+      const { r, scaling } = modules.rankAndScaling(path);
       const bound = 1 / Math.sqrt(from);
       const a = keep(uniform([r, from], { low: -bound, high: bound, seed: seed + 7919 * (i + 1), device }));
       pairs.set(path, { a, b: keep(zeros([out, r], { device })), scaling });
     });
-    if (pairs.size === 0) {
-      throw new Error(
-        `lora: targetModules ${JSON.stringify(config.targetModules)} fits none of the model's linear layers, such as '${base.linearPaths()[0]}'`,
-      );
-    }
     return new Adapter(
       {
         ...config,
@@ -81,46 +74,8 @@ export class Adapter {
    */
   static async load(folder: string, base: AdapterBase): Promise<Adapter> {
     await settleFolder(folder);
-    const configFile = join(folder, 'adapter_config.json');
-    const config = readPeftConfig(configFile, readJson(configFile));
-    const file = openSafetensors(join(folder, 'adapter_model.safetensors'));
-    const pairs = new Map<string, LowRank>();
-    try {
-      const known = new Set(base.linearPaths());
-      const found = new Set<string>();
-      for (const name of file.tensors.keys()) {
-        const path = /^base_model\.model\.(.+)\.lora_[AB]\.weight$/.exec(name)?.[1];
-        if (path === undefined)
-          throw new Error(`${file.path}: tensor '${name}' is not a LoRA weight that is supported`);
-        if (!known.has(path))
-          throw new Error(`${file.path}: tensor '${name}' is for a layer that this model does not have`);
-        found.add(path);
-      }
-      if (found.size === 0) throw new Error(`${file.path}: holds no LoRA weights`);
-      for (const path of base.linearPaths()) {
-        if (!found.has(path)) continue;
-        const [out, from] = base.weights.get(`${path}.weight`)!.shape as [number, number];
-        const { r, scaling } = rankAndScaling(config, path);
-        const read = (which: 'A' | 'B', shape: number[]): Tensor => {
-          const name = `${prefix}${path}.lora_${which}.weight`;
-          const info = file.tensors.get(name);
-          if (!info) throw new Error(`${file.path}: tensor '${name}' is missing`);
-          if (info.shape.join() !== shape.join()) {
-            throw new Error(`${file.path}: tensor '${name}' is [${info.shape}], expected [${shape}] for rank ${r}`);
-          }
-          // Copied, because training writes it, and because the file may be replaced while the adapter is in use.
-          return keep(scope(() => cast(toDevice(file.tensor(name), base.device), 'f32', { copy: true })));
-        };
-        pairs.set(path, { a: read('A', [r, from]), b: read('B', [out, r]), scaling });
-      }
-      await computed([...pairs.values()].flatMap(({ a, b }) => [a, b]));
-      return new Adapter(config, pairs);
-    } catch (error) {
-      for (const { a, b } of pairs.values()) [a, b].forEach((x) => x.dispose());
-      throw error;
-    } finally {
-      file.close();
-    }
+    const { config, pairs } = await readAdapter(folder, base);
+    return new Adapter(config, pairs);
   }
 
   /** Writes the folder in PEFT's format, or replaces it, in one step: a reader sees the old or the new one. */
@@ -171,13 +126,6 @@ export class Adapter {
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
-
-function targets(base: AdapterBase, config: LoraConfig): string[] {
-  const { targetModules, excludeModules } = config;
-  return base
-    .linearPaths()
-    .filter((path) => matches(targetModules, path) && !(excludeModules && matches(excludeModules, path)));
 }
 
 // Spelled out, because not every reader of the format knows 'all-linear'.

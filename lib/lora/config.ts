@@ -1,7 +1,11 @@
 // LoRA settings: PEFT's adapter_config.json, read and written with every classic key.
 import { z } from 'zod';
 import { check } from '../files/json.js';
+import { shown } from '../flow/fault.js';
 import { checkOptions } from '../flow/options.js';
+import { type FieldFault, isAt, type LoraConfig, LoraModules } from './modules.js';
+
+export type { LoraConfig } from './modules.js';
 
 /** What a caller may choose for a new adapter. The names are PEFT's. */
 export interface LoraOptions {
@@ -17,18 +21,6 @@ export interface LoraOptions {
   /** Ranks of chosen modules: a regular expression for the end of a path, and its rank. */
   rankPattern?: Record<string, number> | undefined;
   alphaPattern?: Record<string, number> | undefined;
-}
-
-export interface LoraConfig {
-  r: number;
-  loraAlpha: number;
-  loraDropout: number;
-  targetModules: string | readonly string[];
-  excludeModules: string | readonly string[] | undefined;
-  useRslora: boolean;
-  rankPattern: Readonly<Record<string, number>>;
-  alphaPattern: Readonly<Record<string, number>>;
-  baseModel: string | undefined;
 }
 
 const positive = z.number().int().positive();
@@ -49,34 +41,33 @@ const lora = z.strictObject({
 // What PEFT and others call these options.
 const aliases: Readonly<Record<string, string>> = { rank: 'r', scale: 'alpha' };
 
-/** @throws TypeError or RangeError that names the option. */
+/** @throws TypeError or RangeError that names the option, also where its regular expression is none. */
 export function loraConfig(options: LoraOptions, baseModel?: string): LoraConfig {
   const given = checkOptions('lora', lora, options, { aliases });
   const r = given.r ?? 8;
-  return {
+  const config: LoraConfig = {
     r,
     loraAlpha: given.alpha ?? 2 * r,
     loraDropout: given.dropout ?? 0,
     targetModules: given.targetModules ?? 'all-linear',
     excludeModules: undefined,
+    layersToTransform: undefined,
+    layersPattern: undefined,
     useRslora: given.rslora ?? false,
     rankPattern: given.rankPattern ?? {},
     alphaPattern: given.alphaPattern ?? {},
     baseModel,
   };
+  new LoraModules(config); // its expressions are checked
+  return config;
 }
 
 // Settings that change what an adapter computes, and that this library does not compute. A value not listed is refused.
 const neutral: Record<string, readonly unknown[]> = {
-  use_dora: [false],
-  use_qalora: [false],
-  use_bdlora: [null, false],
   lora_bias: [false],
   bias: ['none'],
-  fan_in_fan_out: [false],
   modules_to_save: [null],
   layer_replication: [null],
-  layers_to_transform: [null],
   target_parameters: [null],
   trainable_token_indices: [null],
   alora_invocation_tokens: [null],
@@ -85,8 +76,12 @@ const neutral: Record<string, readonly unknown[]> = {
   velora_config: [null],
   monteclora_config: [null],
 };
+// Ways to begin that leave the base's weights as they are; others, such as PiSSA, train over a changed base.
+const beginnings: readonly unknown[] = [undefined, null, true, false, 'gaussian', 'eva', 'orthogonal'];
 
 const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.length === 0;
+
+const index = z.number().int().min(0);
 
 const stored = z.looseObject({
   peft_type: z.string(),
@@ -95,6 +90,11 @@ const stored = z.looseObject({
   lora_dropout: z.number().nullish(),
   target_modules: modules.nullish(),
   exclude_modules: modules.nullish(),
+  layers_to_transform: z
+    .union([index, z.array(index)])
+    .describe('a layer number or a list of them')
+    .nullish(),
+  layers_pattern: modules.nullish(),
   use_rslora: z.boolean().nullish(),
   rank_pattern: pattern.nullish(),
   alpha_pattern: numbers.nullish(),
@@ -110,24 +110,48 @@ export function readPeftConfig(file: string, json: Record<string, unknown>): Lor
   const given = check(file, stored, json);
   if (given.peft_type !== 'LORA')
     throw new Error(`${file}: field 'peft_type' must be "LORA", got "${given.peft_type}"`);
-  for (const [field, allowed] of Object.entries(neutral)) {
-    const value = json[field];
-    if (value !== undefined && !allowed.includes(value) && !isEmpty(value)) {
-      throw new Error(`${file}: field '${field}' is ${JSON.stringify(value)}, which is not supported`);
-    }
+  for (const [field, value] of Object.entries(json)) {
+    const isSwitch = field.startsWith('use_') && field !== 'use_rslora';
+    const allowed = neutral[field] ?? (isSwitch ? [false, null] : undefined);
+    if (allowed && !allowed.includes(value) && !isEmpty(value)) throw unsupported(file, field, value);
   }
-  return {
+  if (!beginnings.includes(json.init_lora_weights)) {
+    throw new Error(
+      `${file}: field 'init_lora_weights' is ${shown(json.init_lora_weights)}, which changes the base model's weights: save the adapter with PEFT's path_initial_model_for_weight_conversion`,
+    );
+  }
+  const layers = given.layers_to_transform ?? [];
+  const holders = given.layers_pattern ?? [];
+  const config: LoraConfig = {
     r: given.r ?? 8,
     loraAlpha: given.lora_alpha ?? 8,
     loraDropout: given.lora_dropout ?? 0,
     targetModules: given.target_modules ?? [],
     excludeModules: given.exclude_modules ?? undefined,
+    layersToTransform: typeof layers === 'number' ? [layers] : layers.length > 0 ? layers : undefined,
+    layersPattern: typeof holders === 'string' ? [holders] : holders.length > 0 ? holders : undefined,
     useRslora: given.use_rslora ?? false,
     rankPattern: given.rank_pattern ?? {},
     alphaPattern: given.alpha_pattern ?? {},
     baseModel: given.base_model_name_or_path ?? undefined,
   };
+  const { targetModules, layersToTransform, layersPattern } = config;
+  if (layersToTransform && typeof targetModules === 'string')
+    throw new Error(`${file}: field 'layers_to_transform' needs a list of names in 'target_modules'`);
+  if (layersPattern && !layersToTransform)
+    throw new Error(`${file}: field 'layers_pattern' needs 'layers_to_transform'`);
+  new LoraModules(config, peftFault(file)); // its expressions are checked
+  return config;
 }
+
+const unsupported = (file: string, field: string, value: unknown): Error =>
+  new Error(`${file}: field '${field}' is ${shown(value)}, which is not supported`);
+
+/** Names fields as the file does: `target_modules`. */
+export const peftFault =
+  (file: string): FieldFault =>
+  (field, words) =>
+    new Error(`${file}: field '${field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}' ${words}`);
 
 /** The adapter_config.json of these settings, as PEFT writes it: every classic key, sorted. */
 export function peftConfig(config: LoraConfig): Record<string, unknown> {
@@ -146,8 +170,8 @@ export function peftConfig(config: LoraConfig): Record<string, unknown> {
     inference_mode: true,
     init_lora_weights: true,
     layer_replication: null,
-    layers_pattern: null,
-    layers_to_transform: null,
+    layers_pattern: config.layersPattern ?? null,
+    layers_to_transform: config.layersToTransform ?? null,
     loftq_config: {},
     lora_alpha: config.loraAlpha,
     lora_bias: false,
@@ -170,24 +194,6 @@ export function peftConfig(config: LoraConfig): Record<string, unknown> {
   };
 }
 
-/** Whether a module is meant: a list matches path endings, a string is a regular expression for the whole path. */
-export function matches(modules: string | readonly string[], path: string): boolean {
-  if (modules === 'all-linear') return true; // callers pass linear layers only, the output projection left out
-  if (typeof modules === 'string') return new RegExp(`^(?:${modules})$`).test(path);
-  return modules.some((ending) => path === ending || path.endsWith(`.${ending}`));
-}
-
-/** The value of the first pattern that fits the end of the path, as PEFT looks it up. */
-function patternValue(patterns: Readonly<Record<string, number>>, path: string): number | undefined {
-  for (const [key, value] of Object.entries(patterns)) {
-    if (new RegExp(`^(?:.*\\.)?(?:${key})$`).test(path)) return value;
-  }
-  return undefined;
-}
-
-/** The rank of one module's pair and the factor of its product. */
-export function rankAndScaling(config: LoraConfig, path: string): { r: number; scaling: number } {
-  const r = patternValue(config.rankPattern, path) ?? config.r;
-  const alpha = patternValue(config.alphaPattern, path) ?? config.loraAlpha;
-  return { r, scaling: alpha / (config.useRslora ? Math.sqrt(r) : r) };
-}
+/** Whether a list of targets means a layer: by its path or the ending of that. */
+export const matches = (targets: 'all-linear' | readonly string[], path: string): boolean =>
+  targets === 'all-linear' || targets.some((name) => isAt(name, path));

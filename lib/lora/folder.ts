@@ -3,9 +3,10 @@
 // `<root>/<name>/adapter_config.json` makes `name` known. Other folders, and adapters kept elsewhere, can be given names of
 // their own, which survive eviction: the adapter is loaded again from the same place. What was read from the disk counts
 // for a second; a folder that was rewritten is then loaded again.
-import { constants, copyFile, mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { constants, copyFile, mkdir, open, readdir, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { Adapter } from './adapter.js';
+import { configName, maxConfigBytes, weightsName } from './read.js';
 
 export interface AdapterFolderOptions {
   /** Undefined: only names given by `load`. */
@@ -45,9 +46,8 @@ interface Loaded {
   stamp: string;
 }
 
-const configName = 'adapter_config.json';
 /** The files of an adapter in PEFT's format. */
-export const adapterFiles = [configName, 'adapter_model.safetensors'] as const;
+export const adapterFiles = [configName, weightsName] as const;
 const believedMilliseconds = 1000;
 // Letters, digits and -_.: as in file names; never a path.
 const folderName = /^[\p{L}\p{N}_][\p{L}\p{N}_.:@-]{0,254}$/u;
@@ -194,10 +194,14 @@ export class AdapterFolder {
     if (!root || !folderName.test(name)) return undefined;
     const path = join(root, name);
     try {
-      const config = await readFile(join(path, configName), 'utf8');
-      // A link must not lead out of the folder.
-      if (!(await realpath(path)).startsWith((await realpath(root)) + sep)) return undefined;
-      if (isFor && !isFor(baseIn(config))) return undefined;
+      // A link must not lead out of the root: neither the folder nor a file in it.
+      const inside = (await realpath(root)) + sep;
+      for (const file of ['.', ...adapterFiles]) {
+        const real = await realpath(join(path, file)).catch(() => undefined);
+        if (real !== undefined && !real.startsWith(inside)) return undefined;
+      }
+      const config = await configIn(path);
+      if (config === undefined || (isFor && !isFor(baseIn(config)))) return undefined;
       return { name, path: resolve(path), createdAt: Math.floor((await stat(path)).mtimeMs / 1000) };
     } catch {
       return undefined;
@@ -260,7 +264,18 @@ export async function insideRoots(roots: readonly string[], path: string): Promi
 /** Copies an adapter's files into a new folder: their owner may change them. */
 export async function copyAdapter(from: string, to: string): Promise<void> {
   await mkdir(to);
-  for (const file of adapterFiles) await copyFile(join(from, file), join(to, file), constants.COPYFILE_FICLONE);
+  for (const file of adapterFiles) {
+    // The copying of a FIFO waits for its writer.
+    if (!(await stat(join(from, file))).isFile()) throw new Error(`${join(from, file)}: is not a regular file`);
+    await copyFile(join(from, file), join(to, file), constants.COPYFILE_FICLONE);
+  }
+}
+
+/** The text of an adapter's config; undefined where it is a FIFO, a device or larger than any config. */
+async function configIn(path: string): Promise<string | undefined> {
+  await using file = await open(join(path, configName), constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  const found = await file.stat();
+  return found.isFile() && found.size <= maxConfigBytes ? await file.readFile('utf8') : undefined;
 }
 
 /** The base model that a config names. A broken config gives none here; loading it reports the fault. */

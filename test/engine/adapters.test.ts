@@ -1,10 +1,11 @@
 // The folder of adapters: names that are found late, kept by their last use, and never lead out of the folder.
+import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Adapter } from '../../lib/lora/adapter.js';
-import { AdapterFolder } from '../../lib/lora/folder.js';
+import { AdapterFolder, copyAdapter } from '../../lib/lora/folder.js';
 import { loadModel, type Model } from '../../lib/model.js';
 import type { TokenMask } from '../../lib/text/mask.js';
 
@@ -58,6 +59,31 @@ describe('AdapterFolder', () => {
     expect(from.loads).toHaveLength(3);
     await folder.resolve('two');
     expect(from.loads.at(-1)).toBe(join(root, 'two'));
+  });
+
+  it.skipIf(process.platform === 'win32')('knows no folder whose config is no config', async () => {
+    const names = ['fifo', 'device', 'huge', 'config-outside', 'weights-outside'];
+    const [fifo, device, huge, config, weights] = names.map((name) => join(root, name)) as [string, ...string[]];
+    for (const name of names) cpSync(join(root, 'one'), join(root, name), { recursive: true });
+    for (const name of names.slice(0, 4)) rmSync(join(root, name, 'adapter_config.json'));
+    rmSync(join(weights!, 'adapter_model.safetensors'));
+    execFileSync('mkfifo', [join(fifo, 'adapter_config.json')]);
+    symlinkSync('/dev/zero', join(device!, 'adapter_config.json'));
+    writeFileSync(join(huge!, 'adapter_config.json'), `{"peft_type": "LORA", "x": "${'x'.repeat(1 << 20)}"}`);
+    symlinkSync(join(place, 'outside', 'adapter_config.json'), join(config!, 'adapter_config.json'));
+    symlinkSync(join(place, 'outside', 'adapter_model.safetensors'), join(weights!, 'adapter_model.safetensors'));
+    const folder = new AdapterFolder(model, { root, max: 4 });
+    await folder.refresh();
+    expect(folder.list().map(({ name }) => name)).not.toEqual(
+      expect.arrayContaining([expect.stringMatching(names.join('|'))]),
+    );
+    for (const name of names) {
+      expect(await folder.resolve(name)).toBeUndefined();
+      rmSync(join(root, name), { recursive: true });
+    }
+    mkdirSync(join(place, 'piped'));
+    execFileSync('mkfifo', [join(place, 'piped', 'adapter_config.json')]);
+    await expect(copyAdapter(join(place, 'piped'), join(place, 'copy'))).rejects.toThrow('is not a regular file');
   });
 
   it('knows no name that leads out of the folder', async () => {

@@ -1,10 +1,12 @@
 // Adapters: PEFT's format read and written, and what a folder that is wrong is told.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openSafetensors, type SavedTensor, saveSafetensors } from '../../lib/files/safetensors.js';
 import { Adapter } from '../../lib/lora/adapter.js';
+import type { LoraOptions } from '../../lib/lora/config.js';
 import { loadModel, type Model } from '../../lib/model.js';
 import { hasShared, shared } from '../shared.js';
 
@@ -138,7 +140,17 @@ describe('an adapter', () => {
       await expect(loading()).rejects.toThrow("field 'use_dora' is true, which is not supported");
       rewrite({ use_dora: false, modules_to_save: ['lm_head'] });
       await expect(loading()).rejects.toThrow('field \'modules_to_save\' is ["lm_head"], which is not supported');
-      rewrite({ modules_to_save: null, peft_type: 'IA3' });
+      rewrite({ modules_to_save: null, use_newer: true });
+      await expect(loading()).rejects.toThrow("field 'use_newer' is true, which is not supported");
+      for (const beginning of ['pissa_niter_4', 'olora', 'corda', 'loftq']) {
+        rewrite({ use_newer: false, init_lora_weights: beginning });
+        await expect(loading()).rejects.toThrow(`field 'init_lora_weights' is "${beginning}", which changes the base`);
+      }
+      rewrite({ init_lora_weights: 'gaussian', layers_pattern: 'layers' });
+      await expect(loading()).rejects.toThrow("field 'layers_pattern' needs 'layers_to_transform'");
+      rewrite({ layers_pattern: null, layers_to_transform: 1, target_modules: '.*q_proj' });
+      await expect(loading()).rejects.toThrow("field 'layers_to_transform' needs a list of names in 'target_modules'");
+      rewrite({ layers_to_transform: null, peft_type: 'IA3' });
       await expect(loading()).rejects.toThrow('field \'peft_type\' must be "LORA", got "IA3"');
     });
 
@@ -164,6 +176,69 @@ describe('an adapter', () => {
       await expect(loading()).rejects.toThrow("tensor 'lm_head.weight' is not a LoRA weight that is supported");
     });
 
+    it('is told which layer has weights without a target, or a target without weights', async () => {
+      const path = 'model.layers.1.self_attn.q_proj';
+      const lost = new RegExp(`layer '${path}' has no LoRA weights, but .*adapter_config\\.json targets it`);
+      const astray = new RegExp(`tensor '.*${path}\\.lora_A\\.weight' is for a layer that .* does not target`);
+      for (const change of [
+        { target_modules: ['0.self_attn.q_proj'] },
+        { target_modules: ['q_proj'], layers_to_transform: [0] },
+        { layers_to_transform: null, exclude_modules: '.*1.self_attn.q_proj' },
+      ]) {
+        rewrite(change);
+        await expect(loading()).rejects.toThrow(astray);
+      }
+      await retensor((tensors) => {
+        for (const which of 'AB') tensors.delete(`base_model.model.${path}.lora_${which}.weight`);
+      });
+      using adapter = await loading();
+      expect(adapter.pairs.has(path)).toBe(false);
+      expect(adapter.pairs.has(path.replace('1', '0'))).toBe(true);
+      rewrite({ exclude_modules: null });
+      await expect(loading()).rejects.toThrow(lost);
+    });
+
+    it('is told which tensor is not finite', async () => {
+      for (const value of [Number.NaN, Number.NEGATIVE_INFINITY]) {
+        const name = 'base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight';
+        await retensor((tensors) => {
+          const tensor = tensors.get(name)!;
+          const values = new Float32Array(tensor.bytes.slice().buffer);
+          values[5] = value;
+          tensors.set(name, { ...tensor, bytes: new Uint8Array(values.buffer) });
+        });
+        await expect(loading()).rejects.toThrow(`tensor '${name}' holds ${value}, not a finite number`);
+      }
+    });
+
+    it('is told how to convert the format of another program', async () => {
+      renameSync(join(place, 'adapter_model.safetensors'), join(place, 'adapter_model.bin'));
+      await expect(loading()).rejects.toThrow(/adapter_model\.bin: pickled weights are not read, .* save it again/);
+      writeFileSync(join(place, 'adapter_config.json'), '{"fine_tune_type": "lora", "num_layers": 4}');
+      await expect(loading()).rejects.toThrow(
+        /adapter_config\.json: is an adapter of MLX, .* convert it to PEFT's format/,
+      );
+    });
+
+    it('is told which expression is none, or takes too long', async () => {
+      rewrite({ rank_pattern: { '(q_proj': 4 } });
+      await expect(loading()).rejects.toThrow(
+        /adapter_config\.json: field 'rank_pattern' must be a regular expression: '\(' without a '\)', .* got "\(q_proj"/,
+      );
+      rewrite({ rank_pattern: {}, target_modules: '**' });
+      await expect(loading()).rejects.toThrow(/field 'target_modules' must be a regular expression: nothing to repeat/);
+      rewrite({ target_modules: ['q_proj'], alpha_pattern: { '(([a-z_0-9]+)*\\.*)+=': 2 } });
+      (await loading()).dispose();
+    });
+
+    it.skipIf(process.platform === 'win32')('is told which file is a FIFO', async () => {
+      for (const name of ['adapter_model.safetensors', 'adapter_config.json']) {
+        rmSync(join(place, name));
+        execFileSync('mkfifo', [join(place, name)]);
+        await expect(loading()).rejects.toThrow(`${name}: is not a regular file`);
+      }
+    });
+
     it('is told which file is missing or broken', async () => {
       writeFileSync(join(place, 'adapter_config.json'), '{ "r": 4,');
       await expect(loading()).rejects.toThrow(/adapter_config\.json: /);
@@ -184,6 +259,20 @@ describe('an adapter', () => {
     expect(() => Adapter.create(model.decoder, { targetModules: ['c_attn'] }, 1)).toThrow(
       /targetModules \["c_attn"\] fits none of the model's linear layers, such as 'model\.layers\.0\.self_attn\.q_proj'/,
     );
+    const create = (options: LoraOptions) => () => Adapter.create(model.decoder, options, 1);
+    expect(create({ targetModules: ['q_proj', 'upproj'] })).toThrow(
+      "lora: 'upproj' in option 'targetModules' fits none of the layers: did you mean 'up_proj'?",
+    );
+    expect(create({ rankPattern: { q_prj: 2 } })).toThrow(
+      "lora: 'q_prj' in option 'rankPattern' fits none of the layers: did you mean 'q_proj'?",
+    );
+    expect(create({ targetModules: ['q_proj'], alphaPattern: { v_proj: 2 } })).toThrow(
+      "lora: 'v_proj' in option 'alphaPattern' fits none of the layers",
+    );
+    expect(create({ targetModules: '+q_proj' })).toThrow(
+      "lora: option 'targetModules' must be a regular expression: nothing to repeat",
+    );
+    expect(create({ alphaPattern: { '[q': 2 } })).toThrow("lora: option 'alphaPattern' must be a regular expression");
     expect(() => Adapter.create(model.decoder, { r: 0 }, 1)).toThrow(
       "lora: option 'r' must be a positive integer, got 0",
     );

@@ -1,0 +1,146 @@
+// Reads an adapter's folder in PEFT's format, and holds its config, its weights and the model against each other: what
+// loads computes what PEFT computes, and all else is refused by name.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Device } from '../core/device.js';
+import { keep, scope } from '../core/scope.js';
+import { computed, type Tensor } from '../core/tensor.js';
+import { type JsonObject, readJson } from '../files/json.js';
+import { openSafetensors, type Safetensors } from '../files/safetensors.js';
+import { TimeSlice } from '../flow/pause.js';
+import { cast, toDevice } from '../ops/copy.js';
+import type { LowRank } from '../parts/low-rank.js';
+import { type LoraConfig, peftFault, readPeftConfig } from './config.js';
+import { LoraModules } from './modules.js';
+
+/** What an adapter must know of the model that it is for. */
+export interface AdapterBase {
+  readonly device: Device;
+  readonly weights: ReadonlyMap<string, Tensor>;
+  linearPaths(): string[];
+}
+
+/** What PEFT writes in front of a module's path. */
+export const prefix = 'base_model.model.';
+
+export const configName = 'adapter_config.json';
+export const weightsName = 'adapter_model.safetensors';
+
+/** The ranks of a thousand layers, each by its path, take a tenth of it. */
+export const maxConfigBytes = 1024 * 1024;
+
+/**
+ * The config and the pairs, by module path in the order of the model's layers.
+ *
+ * @throws Error that names the file and the tensor or field: missing, of a wrong shape, not finite, for a layer that the
+ *   model does not have or the config does not target, or a feature that is not supported.
+ */
+export async function readAdapter(
+  folder: string,
+  base: AdapterBase,
+): Promise<{ config: LoraConfig; pairs: Map<string, LowRank> }> {
+  const configFile = join(folder, configName);
+  const json = readJson(configFile, { maxBytes: maxConfigBytes });
+  checkFormat(folder, json);
+  const config = readPeftConfig(configFile, json);
+  const modules = new LoraModules(config, peftFault(configFile));
+  const file = openSafetensors(join(folder, weightsName));
+  const pairs = new Map<string, LowRank>();
+  try {
+    const slice = new TimeSlice();
+    const found = pathsIn(file, base);
+    for (const path of base.linearPaths()) {
+      if (slice.over) await slice.pause();
+      // A config without target_modules leaves the choice to the weights.
+      const isTarget = config.targetModules.length === 0 || modules.isTarget(path);
+      if (!found.has(path) && isTarget && config.targetModules.length > 0) {
+        throw new Error(
+          `${file.path}: layer '${path}' has no LoRA weights, but ${configFile} targets it; if that is meant, leave it out of 'target_modules' or name it in 'exclude_modules'`,
+        );
+      }
+      if (!found.has(path)) continue;
+      if (!isTarget) {
+        throw new Error(
+          `${file.path}: tensor '${prefix}${path}.lora_A.weight' is for a layer that ${configFile} does not target, by 'target_modules' and the fields beside it`,
+        );
+      }
+      pairs.set(path, readPair(file, path, base, modules));
+    }
+    await computed([...pairs.values()].flatMap(({ a, b }) => [a, b]));
+    await checkFinite(file, pairs);
+    return { config, pairs };
+  } catch (error) {
+    for (const { a, b } of pairs.values()) [a, b].forEach((x) => x.dispose());
+    throw error;
+  } finally {
+    file.close();
+  }
+}
+
+/** Refuses the formats of other programs, and says what to do. */
+function checkFormat(folder: string, json: JsonObject): void {
+  if (json.peft_type === undefined && (json.fine_tune_type !== undefined || json.lora_parameters !== undefined)) {
+    throw new Error(
+      `${join(folder, configName)}: is an adapter of MLX, which is not read: convert it to PEFT's format, or fuse it into its model with mlx_lm.fuse and load that`,
+    );
+  }
+  const pickled = join(folder, 'adapter_model.bin');
+  if (!existsSync(join(folder, weightsName)) && existsSync(pickled)) {
+    throw new Error(
+      `${pickled}: pickled weights are not read, as they can run code: load the adapter with PEFT and save it again, which writes ${weightsName}`,
+    );
+  }
+}
+
+/** The modules that the file holds weights for. */
+function pathsIn(file: Safetensors, base: AdapterBase): Set<string> {
+  const known = new Set(base.linearPaths());
+  const found = new Set<string>();
+  for (const name of file.tensors.keys()) {
+    const path = /^base_model\.model\.(.+)\.lora_[AB]\.weight$/.exec(name)?.[1];
+    if (path === undefined) throw new Error(`${file.path}: tensor '${name}' is not a LoRA weight that is supported`);
+    if (!known.has(path))
+      throw new Error(`${file.path}: tensor '${name}' is for a layer that this model does not have`);
+    found.add(path);
+  }
+  if (found.size === 0) throw new Error(`${file.path}: holds no LoRA weights`);
+  return found;
+}
+
+function readPair(file: Safetensors, path: string, base: AdapterBase, modules: LoraModules): LowRank {
+  const [out, from] = base.weights.get(`${path}.weight`)!.shape as [number, number];
+  const { r, scaling } = modules.rankAndScaling(path);
+  const names = { a: `${prefix}${path}.lora_A.weight`, b: `${prefix}${path}.lora_B.weight` };
+  const shapes = { a: [r, from], b: [out, r] };
+  for (const which of ['a', 'b'] as const) {
+    const info = file.tensors.get(names[which]);
+    if (!info) throw new Error(`${file.path}: tensor '${names[which]}' is missing`);
+    if (info.shape.join() !== shapes[which].join()) {
+      throw new Error(
+        `${file.path}: tensor '${names[which]}' is [${info.shape}], expected [${shapes[which]}] for rank ${r}`,
+      );
+    }
+  }
+  // Copied, because training writes it, and because the file may be replaced while the adapter is in use.
+  const read = (name: string): Tensor =>
+    keep(scope(() => cast(toDevice(file.tensor(name), base.device), 'f32', { copy: true })));
+  return { a: read(names.a), b: read(names.b), scaling };
+}
+
+async function checkFinite(file: Safetensors, pairs: ReadonlyMap<string, LowRank>): Promise<void> {
+  const slice = new TimeSlice();
+  for (const [path, { a, b }] of pairs) {
+    for (const [which, tensor] of [
+      ['A', a],
+      ['B', b],
+    ] as const) {
+      const values = await tensor.data();
+      const odd = values.findIndex((value) => !Number.isFinite(value));
+      if (odd >= 0)
+        throw new Error(
+          `${file.path}: tensor '${prefix}${path}.lora_${which}.weight' holds ${values[odd]}, not a finite number`,
+        );
+      if (slice.over) await slice.pause();
+    }
+  }
+}

@@ -61,7 +61,9 @@ async function callExpressions(by: Recognised, { tools, several }: Constraint, b
     model: by.model,
     several,
     tools: tools.map(({ function: { name, parameters } }) => {
-      const schema = { type: 'object', ...(parameters ?? {}) };
+      // Without parameters a function takes no arguments.
+      const described = parameters && Object.keys(parameters).length > 0 ? parameters : { properties: {} };
+      const schema = { type: 'object', ...described };
       const tool: CallableTool = { name, schema, json: (part) => jsonOf(tool, part) };
       return tool;
     }),

@@ -1,5 +1,5 @@
-// JSON's own grammar. White space is at most one space or one line break with its indentation, and numbers have few
-// digits, so that a small model can't go on with either for ever.
+// JSON's own grammar. White space is at most one space or one line break with its indentation, and digits are counted,
+// so that a small model can't go on with either for ever.
 
 import {
   byte,
@@ -58,21 +58,42 @@ export function restOfString(min = 0, max = Number.POSITIVE_INFINITY): Expressio
   return { kind: 'string', character: stringCharacter.rule, min, max };
 }
 
+/** Digits of an integer: more than 256 bits have, and few enough that a number comes to its end. */
+export const mostDigits = 100;
+
+const minus = optional(text('-'));
 const magnitude = (digits: number): Expression =>
   choice(text('0'), sequence(byte([0x31, 0x39]), repeat(digit, 0, digits - 1)));
 
-/** Fifteen digits: every such integer is exact. */
-export const integer: Expression = rule(sequence(optional(text('-')), magnitude(15)));
+export const integer: Expression = rule(sequence(minus, magnitude(mostDigits)));
 
+/** Numbers that are finite as doubles. */
 export const number: Expression = rule(
   sequence(
-    integer,
-    optional(sequence(text('.'), repeat(digit, 1, 16))),
-    optional(
-      sequence(byte([0x45, 0x45], [0x65, 0x65]), optional(byte([0x2b, 0x2b], [0x2d, 0x2d])), repeat(digit, 1, 2)),
+    minus,
+    choice(
+      sequence(magnitude(mostDigits), optional(fractionOf(mostDigits))),
+      sequence(magnitude(17), optional(fractionOf(32)), exponent()),
+      sequence(byte([0x31, 0x39]), optional(fractionOf(32)), text('e'), optional(text('+')), from290to307()),
     ),
   ),
 );
+
+function fractionOf(digits: number): Expression {
+  return sequence(text('.'), repeat(digit, 1, digits));
+}
+
+function from290to307(): Expression {
+  return choice(sequence(text('29'), digit), sequence(text('30'), byte([0x30, 0x37])));
+}
+
+/** Behind a mantissa below 10 to the 17th, any negative exponent and a positive one below 290 stay finite. */
+function exponent(): Expression {
+  const e = byte([0x45, 0x45], [0x65, 0x65]);
+  const hundreds = choice(sequence(text('1'), repeat(digit, 2, 2)), sequence(text('2'), byte([0x30, 0x38]), digit));
+  const positive = choice(sequence(optional(text('0')), repeat(digit, 1, 2)), hundreds);
+  return sequence(e, choice(sequence(optional(text('+')), positive), sequence(text('-'), repeat(digit, 1, 3))));
+}
 
 export const boolean: Expression = choice(text('true'), text('false'));
 export const nil: Expression = text('null');

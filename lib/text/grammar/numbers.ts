@@ -1,11 +1,12 @@
 // Numbers between two bounds, digit by digit, without exponents.
 
 import { byte, choice, type Expression, empty, nothing, optional, repeat, sequence, text } from './expression.js';
+import { mostDigits } from './json.js';
 
 const digit = byte([0x30, 0x39]);
-/** Every decimal of at most fifteen digits is a double of its own. */
-const mostDigits = 15;
-const most = 10n ** BigInt(mostDigits) - 1n;
+/** Every decimal of at most fifteen digits is a double of its own, and seventeen tell each double from the others. */
+const ownDigits = 15;
+const tellingDigits = 17;
 
 /** Undefined is no bound. */
 export interface Bounds {
@@ -26,14 +27,16 @@ export function ordinary(bound: number, side: 'low' | 'high'): number | undefine
 }
 
 export function integersBetween({ low, high, lowOpen = false, highOpen = false }: Bounds): Expression {
-  const above = low === undefined ? undefined : wholeFrom(low, lowOpen);
-  const below = high === undefined ? undefined : -wholeFrom(-high, highOpen);
-  const from = above ?? -beyond(below ?? 0n);
-  const to = below ?? beyond(above ?? 0n);
+  const from = low === undefined ? undefined : wholeFrom(low, lowOpen);
+  const to = high === undefined ? undefined : -wholeFrom(-high, highOpen);
+  if (from !== undefined && to !== undefined && from > to) return nothing;
   const parts: Expression[] = [];
-  if (from < 0n) parts.push(sequence(text('-'), naturals(to < 0n ? -to : 1n, -from)));
-  if (to >= 0n) parts.push(naturals(from > 0n ? from : 0n, to));
-  return from > to ? nothing : choice(...parts);
+  if (from === undefined || from < 0n) {
+    const least = to !== undefined && to < 0n ? -to : 1n;
+    parts.push(sequence(text('-'), naturals(least, from === undefined ? undefined : -from)));
+  }
+  if (to === undefined || to >= 0n) parts.push(naturals(from !== undefined && from > 0n ? from : 0n, to));
+  return choice(...parts);
 }
 
 /** The least whole number at or above a bound; above it where the bound is open. */
@@ -42,12 +45,6 @@ function wholeFrom(bound: number, open: boolean): bigint {
   if (!open || Math.ceil(bound) !== bound) return whole;
   // Far from zero whole numbers next to each other are the same double.
   return whole + (Number.isSafeInteger(bound) ? 1n : (whole < 0n ? -whole : whole) >> 52n);
-}
-
-/** The limit on a side without a bound. */
-function beyond(bound: bigint): bigint {
-  const far = 100n * (bound < 0n ? -bound : bound);
-  return far > most ? far : most;
 }
 
 export function numbersBetween({ low, high, lowOpen = false, highOpen = false }: Bounds): Expression {
@@ -84,15 +81,16 @@ function endAt(bound: number, open: boolean): End {
 }
 
 function magnitudes(low: End, high: End | undefined): Expression {
-  const top = high?.whole ?? beyond(low.whole);
   // Digits enough to tell the bounds' neighbours from the bounds, and no more than tell doubles apart.
-  const size = Math.max(1, mostDigits - String(high?.whole ?? low.whole).length, low.digits.length + 1);
+  const size = Math.max(1, ownDigits - String(high?.whole ?? low.whole).length, low.digits.length + 1);
   const left = Math.max(size, (high?.digits.length ?? 0) + 1);
   const from = (whole: bigint, least?: End, greatest?: End): Expression =>
     sequence(text(String(whole)), fraction(least, greatest, left));
   if (high && high.whole === low.whole) return from(low.whole, low, high);
-  const between = naturals(low.whole + 1n, high ? top - 1n : top);
-  const parts = [from(low.whole, low), sequence(between, fraction(undefined, undefined, left))];
+  const between = naturals(low.whole + 1n, high && high.whole - 1n);
+  // Further digits round to the bound itself at most, which must be allowed then.
+  const inner = high?.open ? left : Math.max(left, tellingDigits);
+  const parts = [from(low.whole, low), sequence(between, fraction(undefined, undefined, inner))];
   if (high) parts.push(from(high.whole, undefined, high));
   return choice(...parts);
 }
@@ -135,12 +133,17 @@ function mayEnd(low: FractionEnd | undefined, high: FractionEnd | undefined): bo
 }
 
 /** Whole numbers from `low`, which is not negative, to `high`, without leading zeros. */
-function naturals(low: bigint, high: bigint): Expression {
+function naturals(low: bigint, high: bigint | undefined): Expression {
   const parts: Expression[] = [];
-  for (let from = low; from <= high; ) {
-    const longest = 10n ** BigInt(String(from).length) - 1n;
-    const to = high < longest ? high : longest;
+  for (let from = low; high === undefined || from <= high; ) {
+    const length = String(from).length;
+    const longest = 10n ** BigInt(length) - 1n;
+    const to = high === undefined || high > longest ? longest : high;
     parts.push(sameLength(String(from), String(to)));
+    if (high === undefined) {
+      parts.push(sequence(byte([0x31, 0x39]), repeat(digit, length, mostDigits - 1)));
+      break;
+    }
     from = to + 1n;
   }
   return choice(...parts);

@@ -66,6 +66,14 @@ export function patternExpression(pattern: string): Expression | undefined {
   }
 }
 
+/** The expressions that stand for one character each, however it is written. */
+const characters = new WeakSet<Expression>();
+
+/** Whether an expression of a pattern is one character. */
+export function isCharacter(part: Expression): boolean {
+  return characters.has(part) || part === stringCharacter;
+}
+
 const anything = repeat(stringCharacter, 0, Number.POSITIVE_INFINITY);
 
 class Reader {
@@ -258,5 +266,8 @@ export function inString(ranges: readonly CodeRange[]): Expression {
   const written = escapes
     .filter(([code]) => ranges.some(([from, to]) => code >= from && code <= to))
     .map(([, escaped]) => escaped);
-  return choice(...(plain.length > 0 ? [character(plain)] : []), ...written);
+  // An expression of its own, since a choice of one part is this part, which others share.
+  const one = sequence(choice(...(plain.length > 0 ? [character(plain)] : []), ...written));
+  characters.add(one);
+  return one;
 }

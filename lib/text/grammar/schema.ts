@@ -18,9 +18,10 @@ import {
   text,
   words,
 } from './expression.js';
-import { formatPatterns } from './formats.js';
+import { formatOf } from './formats.js';
 import * as json from './json.js';
 import { keyNotAmong } from './keys.js';
+import { ofLength } from './lengths.js';
 import { Grammar } from './machine.js';
 import { integersBetween, numbersBetween, ordinary } from './numbers.js';
 import { patternExpression } from './pattern.js';
@@ -226,8 +227,9 @@ class SchemaCompiler {
       this.warn(`an object with more than ${mostProperties} properties is not enforced`);
       return json.object;
     }
-    // Without the keyword, other properties are offered only where none is named: a schema that names some wants these.
-    const others = schema.additionalProperties ?? names.length === 0;
+    // Without the keyword, others are offered only where no properties are described: a schema that lists them, or that
+    // there are none, wants these.
+    const others = schema.additionalProperties ?? (names.length === 0 && !isObject(schema.properties));
     const named = names.map((name): Property => {
       const value = this.expression(Object.hasOwn(properties, name) ? properties[name] : others || true);
       return { name, value, required: required.has(name) };
@@ -262,28 +264,28 @@ class SchemaCompiler {
     const min = this.count(schema, 'minLength', 0);
     const max = this.count(schema, 'maxLength', Number.POSITIVE_INFINITY);
     const { pattern, format } = schema;
-    const formatted =
-      typeof format === 'string' && Object.hasOwn(formatPatterns, format) ? formatPatterns[format] : undefined;
-    if (format !== undefined && formatted === undefined) this.warn(`the format ${named(format)} is not enforced`);
-    const wanted = typeof pattern === 'string' ? pattern : formatted;
-    if (wanted === undefined) return min > max ? nothing : json.string(min, max);
-    if (pattern !== undefined && formatted !== undefined) this.warn('"format" beside "pattern" is not enforced');
-    const matching = this.pattern(wanted);
-    if (!matching) {
-      this.warn(`the pattern ${named(wanted)} is not enforced`);
-      return min > max ? nothing : json.string(min, max);
+    const formatted = formatOf(format);
+    if (format !== undefined && !formatted) this.warn(`the format ${named(format)} is not enforced`);
+    if (min > max) return nothing;
+    const counts = min > 0 || Number.isFinite(max);
+    let matching = (counts ? formatted?.counted : undefined) ?? formatted?.text;
+    if (typeof pattern === 'string') {
+      if (formatted) this.warn('"format" beside "pattern" is not enforced');
+      matching = this.pattern(pattern);
+      if (!matching) this.warn(`the pattern ${named(pattern)} is not enforced`);
     }
-    if (min > 0 || Number.isFinite(max))
-      this.warn('"minLength" and "maxLength" beside "pattern" or "format" are not enforced');
-    return matching;
+    if (!matching) return json.string(min, max);
+    const inside = ofLength(matching, min, max);
+    if (!inside) this.warn('"minLength" and "maxLength" beside so long a "pattern" or "format" are not enforced');
+    return sequence(text('"'), inside ?? matching, text('"'));
   }
 
-  /** Undefined where a pattern is not understood, too large, or matches nothing. */
+  /** The inside of the string. Undefined where a pattern is not understood, too large, or matches nothing. */
   private pattern(source: string): Expression | undefined {
     if (!this.patterns.has(source)) {
       const inside = patternExpression(source);
       const fits = inside && sizeOf(inside, new Set()) <= patternStates && !isNothing(inside);
-      this.patterns.set(source, fits ? rule(sequence(text('"'), inside, text('"'))) : undefined);
+      this.patterns.set(source, fits ? rule(inside) : undefined);
     }
     return this.patterns.get(source);
   }

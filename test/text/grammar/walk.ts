@@ -16,6 +16,11 @@ import { seeded } from './schemas.js';
 
 export const ajv = new Ajv2020({ strict: false, allowUnionTypes: true, logger: false, code: { optimize: false } });
 (addFormats as unknown as (to: Ajv2020) => void)(ajv);
+// RFC 5321 instead of ajv's, which knows no quoted names, address literals or hosts of one label.
+ajv.addFormat(
+  'email',
+  /^([\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*|"([ !#-[\]-~]|\\[ -~])*")@(([a-z\d]([a-z\d-]*[a-z\d])?\.?)+(?<!\.)|\[[\da-f.:]+\]|\[ipv6:[\da-f.:]+\])$/i,
+);
 
 export async function smallVocabulary(): Promise<{ vocabulary: Vocabulary; ends: readonly number[] }> {
   const tokenizer = (await Tokenizer.fromFolder('models/helvetia-small'))!;

@@ -22,7 +22,7 @@ struct Format {
   const char* name;
   int blockElements;  // 1 for plain formats
   int blockBytes;
-  int alignment;      // in bytes, of its first element in memory
+  int alignment;  // in bytes, of its first element in memory
 };
 
 #define PLAIN(name, text, T) {text, 1, sizeof(T), alignof(T)},
@@ -33,24 +33,19 @@ constexpr Format formats[] = {PLAIN_FORMATS(PLAIN) BLOCK_FORMATS(BLOCK)};
 
 constexpr const Format& format(DType dtype) { return formats[int(dtype)]; }
 
-#define CASE(name, text, T) case DType::name: return body(T{});
+#define CASE(name, text, T) \
+  case DType::name: return body(T{});
 
 // Calls `body` with a value of the C++ type of a floating-point `dtype`.
 template <class Body>
 decltype(auto) visitFloat(DType dtype, Body&& body) {
-  switch (dtype) {
-    FORMATS_float(CASE)
-    default: throw std::runtime_error("takes floating-point tensors only");
-  }
+  switch (dtype) { FORMATS_float(CASE) default : throw std::runtime_error("takes floating-point tensors only"); }
 }
 
 // Calls `body` with a value of the C++ type of any plain `dtype`.
 template <class Body>
 decltype(auto) visit(DType dtype, Body&& body) {
-  switch (dtype) {
-    FORMATS_integer(CASE)
-    default: return visitFloat(dtype, body);
-  }
+  switch (dtype) { FORMATS_integer(CASE) default : return visitFloat(dtype, body); }
 }
 
 #undef CASE
@@ -59,7 +54,8 @@ decltype(auto) visit(DType dtype, Body&& body) {
 template <class Body>
 decltype(auto) visitBlock(DType dtype, Body&& body) {
   switch (dtype) {
-#define CASE(name) case DType::name: return body(name{});
+#define CASE(name) \
+  case DType::name: return body(name{});
     BLOCK_FORMATS(CASE)
 #undef CASE
     default: throw std::runtime_error(std::string("takes a block format, got ") + format(dtype).name);

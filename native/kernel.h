@@ -28,11 +28,13 @@ struct Device;
 #define DECLARE_CPU_KERNELS(family)
 #endif
 
-#define DECLARE_KERNELS(family)                                \
-  DECLARE_CPU_KERNELS(family)                                  \
-  namespace cpu {                                              \
-  struct Table_##family { KERNELS_##family(KERNEL_POINTER) };  \
-  }                                                            \
-  namespace cuda {                                             \
-  KERNELS_##family(DECLARE_KERNEL)                             \
+#define DECLARE_KERNELS(family)      \
+  DECLARE_CPU_KERNELS(family)        \
+  namespace cpu {                    \
+  struct Table_##family {            \
+    KERNELS_##family(KERNEL_POINTER) \
+  };                                 \
+  }                                  \
+  namespace cuda {                   \
+  KERNELS_##family(DECLARE_KERNEL)   \
   }

@@ -79,7 +79,8 @@ void Queue::release(const Storage* storage) {
 
 bool Queue::mustWait(const Task& task, const Uses& uses) const {
   if (task.last)
-    return !parked_.empty() || std::any_of(holds_.begin(), holds_.end(), [&](const Hold& h) { return h.number < task.number; });
+    return !parked_.empty() ||
+           std::any_of(holds_.begin(), holds_.end(), [&](const Hold& h) { return h.number < task.number; });
   return std::any_of(uses.begin(), uses.end(), [&](const Use& use) {
     const auto found = taken_.find(use.storage);
     return found != taken_.end() && (use.writes || found->second);

@@ -104,11 +104,11 @@ class Queue {
 
   // The queue's thread only.
   Failure failure_;
-  uint64_t number_ = 0;                               // of the task that runs
-  uint64_t count_ = 0;                                // tasks so far
+  uint64_t number_ = 0;  // of the task that runs
+  uint64_t count_ = 0;   // tasks so far
   std::vector<Hold> holds_;
   std::deque<Task> parked_;
-  std::unordered_map<const Storage*, bool> taken_;    // what holds and parked tasks use, and whether one writes it
+  std::unordered_map<const Storage*, bool> taken_;  // what holds and parked tasks use, and whether one writes it
 
   const Replay replays_;
   std::thread thread_;

@@ -44,7 +44,8 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
       bytesTo_ = to_.view<Out>().bytes;
       // Another GPU's stream must not write a block that this one's earlier kernels still use.
       if (source_.gpu && target_.gpu)
-        cuda::whenReached(*target_.gpu, [self = shared_from_this()](Failure failure) { self->report(std::move(failure)); });
+        cuda::whenReached(*target_.gpu,
+                          [self = shared_from_this()](Failure failure) { self->report(std::move(failure)); });
     });
     if (failure || !source_.gpu || !target_.gpu) report(failure);
   }
@@ -66,7 +67,8 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   void copy() {
     const size_t bytes = from_.byteCount();
     const auto done = [self = shared_from_this()](Failure failure) { self->end(std::move(failure)); };
-    if (source_.gpu && target_.gpu) return cuda::copyAcross(*source_.gpu, *target_.gpu, bytesTo_, bytesFrom_, bytes, done);
+    if (source_.gpu && target_.gpu)
+      return cuda::copyAcross(*source_.gpu, *target_.gpu, bytesTo_, bytesFrom_, bytes, done);
     if (source_.gpu) return cuda::download(*source_.gpu, bytesTo_, bytesFrom_, bytes, done);
     fill(target_, to_, bytesFrom_, bytes);
     done(nullptr);

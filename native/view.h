@@ -16,7 +16,10 @@ struct View {
   std::array<int64_t, maxRank> shape{}, strides{};  // strides count elements, not bytes
 
   explicit operator bool() const { return bytes != nullptr; }
-  template <class T> T* data() const { return static_cast<T*>(bytes); }
+  template <class T>
+  T* data() const {
+    return static_cast<T*>(bytes);
+  }
 
   int64_t dim(int i) const { return shape[i < 0 ? rank + i : i]; }
   int64_t stride(int i) const { return strides[i < 0 ? rank + i : i]; }

@@ -14,14 +14,14 @@ inline void bind(napi_env env, napi_value exports, const Bound& bound) {
   napi_set_named_property(env, exports, bound.name, function);
 }
 
-#define BIND_KERNEL(name, ...)                                                            \
-  bind(env, exports, {#name, [](napi_env env, napi_callback_info info) {                  \
+#define BIND_KERNEL(name, ...)                                                                     \
+  bind(env, exports, {#name, [](napi_env env, napi_callback_info info) {                           \
                         return call(env, info, #name, (cpuTableOf(env).*table)->name, cuda::name); \
                       }});
 
 // Adds the family's kernels to `exports`.
-#define BIND_FAMILY(family)                               \
-  void bind_##family(napi_env env, napi_value exports) {  \
-    constexpr auto table = &cpu::Table::family;           \
-    KERNELS_##family(BIND_KERNEL)                         \
+#define BIND_FAMILY(family)                              \
+  void bind_##family(napi_env env, napi_value exports) { \
+    constexpr auto table = &cpu::Table::family;          \
+    KERNELS_##family(BIND_KERNEL)                        \
   }

@@ -50,8 +50,10 @@ struct TensorArgument {
   }
   const Tensor* first() const { return tensor.storage ? &tensor : nullptr; }
 };
-template <> struct Argument<In> : TensorArgument<In> {};
-template <> struct Argument<Out> : TensorArgument<Out> {};
+template <>
+struct Argument<In> : TensorArgument<In> {};
+template <>
+struct Argument<Out> : TensorArgument<Out> {};
 
 template <class Kind>
 struct Argument<List<Kind>> {

@@ -22,11 +22,15 @@ auto orThrow(Napi::Env env, Body body) {
 Napi::Value idle(const Napi::CallbackInfo& info) {
   const Place place = placeOf(info);
   return orThrow(info.Env(), [&] {
-    return Environment::of(info.Env()).afterAll(place, [](Lane& lane, Environment::Done done) {
-      const Failure failure = lane.queue->takeFailure();
-      if (failure || !lane.gpu) done(failure);
-      else cuda::whenDone(*lane.gpu, done);
-    }, info.Env().Undefined());
+    return Environment::of(info.Env())
+        .afterAll(
+            place,
+            [](Lane& lane, Environment::Done done) {
+              const Failure failure = lane.queue->takeFailure();
+              if (failure || !lane.gpu) done(failure);
+              else cuda::whenDone(*lane.gpu, done);
+            },
+            info.Env().Undefined());
   });
 }
 

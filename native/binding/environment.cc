@@ -26,12 +26,14 @@ Environment::Environment(Napi::Env env) : env_(env), cpuPath_(&cpu::choosePath()
 
   napi_threadsafe_function loop;
   const Napi::String name = Napi::String::New(env, "helvetia");
-  if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, onLoop, &loop) != napi_ok)
+  if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, onLoop, &loop) !=
+      napi_ok)
     throw std::runtime_error("the event loop refused a thread-safe function");
   loop_ = loop;
   napi_unref_threadsafe_function(env, loop_);
   // Cleanup hooks run last in, first out, so the queues' threads end before the function that they call.
-  napi_add_env_cleanup_hook(env, [](void* self) { static_cast<Environment*>(self)->close(); }, this);
+  napi_add_env_cleanup_hook(
+      env, [](void* self) { static_cast<Environment*>(self)->close(); }, this);
 }
 
 Environment::~Environment() = default;
@@ -67,7 +69,8 @@ Lane& Environment::lane(Place place) {
   auto lane = std::make_unique<Lane>();
   if (place.kind == Place::cuda) {
     lane->gpu = cuda::open(place.index);
-    lane->queue = std::make_unique<Queue>([gpu = lane->gpu](Recorded& recorded) { return cuda::replay(*gpu, recorded); });
+    lane->queue =
+        std::make_unique<Queue>([gpu = lane->gpu](Recorded& recorded) { return cuda::replay(*gpu, recorded); });
     lane->queue->push([gpu = lane->gpu] {
       try {
         cuda::use(*gpu);
@@ -125,20 +128,20 @@ std::pair<Napi::Promise, std::function<void()>> Environment::promised(Lane& lane
   if (waiting_++ == 0) napi_ref_threadsafe_function(env_, loop_);
 
   return {promise, [this, wait, &lane, work = std::move(work)] {
-    const Done done = [this, wait](Failure failure) {
-      settle([this, wait, failure = std::move(failure)](Napi::Env env) {
-        if (--waiting_ == 0) napi_unref_threadsafe_function(env, loop_);
-        if (failure) wait->promise.Reject(Napi::Error::New(env, *failure).Value());
-        else wait->promise.Resolve(wait->result.Value().As<Napi::Object>().Get("result"));
-        delete wait;
-      });
-    };
-    try {
-      work(lane, done);
-    } catch (const std::exception& e) {
-      done(std::make_shared<std::string>(e.what()));
-    }
-  }};
+            const Done done = [this, wait](Failure failure) {
+              settle([this, wait, failure = std::move(failure)](Napi::Env env) {
+                if (--waiting_ == 0) napi_unref_threadsafe_function(env, loop_);
+                if (failure) wait->promise.Reject(Napi::Error::New(env, *failure).Value());
+                else wait->promise.Resolve(wait->result.Value().As<Napi::Object>().Get("result"));
+                delete wait;
+              });
+            };
+            try {
+              work(lane, done);
+            } catch (const std::exception& e) {
+              done(std::make_shared<std::string>(e.what()));
+            }
+          }};
 }
 
 Napi::Promise Environment::after(Place place, Uses uses, Work work, Napi::Value result) {

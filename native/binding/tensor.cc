@@ -10,7 +10,8 @@
 
 Tensor& tensorOf(napi_env env, napi_value handle) {
   void* data = nullptr;
-  if (napi_get_value_external(env, handle, &data) != napi_ok || !data) throw std::runtime_error("not a tensor's handle");
+  if (napi_get_value_external(env, handle, &data) != napi_ok || !data)
+    throw std::runtime_error("not a tensor's handle");
   Tensor& tensor = *static_cast<Tensor*>(data);
   if (!tensor.storage) throw std::runtime_error("a tensor was used after dispose()");
   return tensor;
@@ -85,13 +86,15 @@ Napi::Value view(const Napi::CallbackInfo& info) {
 template <class Work>
 void pushFilling(Lane& lane, const char* name, Tensor t, Work work) {
   Uses uses{{t.storage.get(), true}};
-  lane.queue->push([&lane, name, t = std::move(t), work = std::move(work)] {
-    try {
-      work(lane, t);
-    } catch (const std::exception& e) {
-      t.storage->failure = std::make_shared<std::string>(std::string(name) + ": " + e.what());
-    }
-  }, std::move(uses));
+  lane.queue->push(
+      [&lane, name, t = std::move(t), work = std::move(work)] {
+        try {
+          work(lane, t);
+        } catch (const std::exception& e) {
+          t.storage->failure = std::make_shared<std::string>(std::string(name) + ": " + e.what());
+        }
+      },
+      std::move(uses));
 }
 
 // write(handle, bytes): copies at once, and lands in the order of the queue. The tensor is contiguous.
@@ -100,9 +103,8 @@ void writeTensor(const Napi::CallbackInfo& info) {
   const auto from = info[1].As<Napi::Uint8Array>();
   std::vector<uint8_t> bytes(from.Data(), from.Data() + from.ByteLength());
   Lane& lane = Environment::of(info.Env()).lane(t.place());
-  pushFilling(lane, "write", std::move(t), [bytes = std::move(bytes)](Lane& lane, const Tensor& t) {
-    fill(lane, t, bytes.data(), bytes.size());
-  });
+  pushFilling(lane, "write", std::move(t),
+              [bytes = std::move(bytes)](Lane& lane, const Tensor& t) { fill(lane, t, bytes.data(), bytes.size()); });
 }
 
 // read(handle, buffer): a promise of the buffer with the bytes in it, once every call before it has run. The tensor is
@@ -114,13 +116,17 @@ Napi::Value readTensor(const Napi::CallbackInfo& info) {
   void* to = buffer.Data();
   const size_t bytes = buffer.ByteLength();
   Uses uses{{t.storage.get(), false}};
-  return Environment::of(info.Env()).after(t.place(), std::move(uses), [t, to, bytes](Lane& lane, Environment::Done done) {
-    try {
-      bring(lane, t, to, bytes, std::move(done));
-    } catch (const std::exception& e) {
-      throw std::runtime_error(std::string("read: ") + e.what());
-    }
-  }, buffer);
+  return Environment::of(info.Env())
+      .after(
+          t.place(), std::move(uses),
+          [t, to, bytes](Lane& lane, Environment::Done done) {
+            try {
+              bring(lane, t, to, bytes, std::move(done));
+            } catch (const std::exception& e) {
+              throw std::runtime_error(std::string("read: ") + e.what());
+            }
+          },
+          buffer);
 }
 
 // transfer(to, from): copies between contiguous tensors of different devices, behind what both queues hold of them.
@@ -131,9 +137,8 @@ void transferTensor(const Napi::CallbackInfo& info) {
   Lane& target = environment.lane(to.place());
   // A mapped file's bytes are there, and need not wait for the source's queue.
   if (source.gpu || !from.storage->mapped()) return transfer(source, target, std::move(from), std::move(to));
-  pushFilling(target, "transfer", std::move(to), [from](Lane& lane, const Tensor& t) {
-    fill(lane, t, from.view<In>().bytes, from.byteCount());
-  });
+  pushFilling(target, "transfer", std::move(to),
+              [from](Lane& lane, const Tensor& t) { fill(lane, t, from.view<In>().bytes, from.byteCount()); });
 }
 
 // release(handle): gives up the tensor's share of its storage. Calls that are queued keep theirs.

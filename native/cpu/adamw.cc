@@ -105,8 +105,14 @@ void adamw(Device& device, Outs parameters, Outs moments, Outs variances, Ins gr
   }
   const double correction1 = 1 - std::pow(beta1, step), correction2 = 1 - std::pow(beta2, step);
   // Differences from 1 are formed in double precision: 1 - 0.999 of two floats is off by 1e-5.
-  const Update u{coefficient, float(1 - learningRate * weightDecay), float(beta2), float(1 - beta1), float(1 - beta2),
-                 float(learningRate / correction1), float(1 / std::sqrt(correction2)), float(eps)};
+  const Update u{coefficient,
+                 float(1 - learningRate * weightDecay),
+                 float(beta2),
+                 float(1 - beta1),
+                 float(1 - beta2),
+                 float(learningRate / correction1),
+                 float(1 / std::sqrt(correction2)),
+                 float(eps)};
 
   const std::vector<Piece> pieces = piecesOf(parameters);
   // Rows of at most this many elements are widened at a time; four of them fit in L1.

@@ -60,7 +60,8 @@ void lessEqual(Device& device, Out out, In a, In b) {
 
 void where(Device& device, Out out, In condition, In a, In b) {
   if (floating(a) || floating(b))
-    map<float, 3>(device, {out, condition, a, b}, [](Floats c, Floats x, Floats y) { return select(c != Floats{}, x, y); });
+    map<float, 3>(device, {out, condition, a, b},
+                  [](Floats c, Floats x, Floats y) { return select(c != Floats{}, x, y); });
   else
     map<int32_t, 3>(device, {out, condition, a, b}, [](Ints c, Ints x, Ints y) {
       const Ints m = c != Ints{};

@@ -18,11 +18,14 @@ namespace {
 constexpr int64_t tile = 32;
 constexpr int64_t grainElements = 16384;
 
-int64_t grainFor(int64_t elementsPerItem) { return std::max<int64_t>(1, grainElements / std::max<int64_t>(1, elementsPerItem)); }
+int64_t grainFor(int64_t elementsPerItem) {
+  return std::max<int64_t>(1, grainElements / std::max<int64_t>(1, elementsPerItem));
+}
 
 // Copies one tile of at most `tile` x `tile`: x runs side by side along j, out along i.
 template <class T>
-void copyTile(const Out& out, const In& x, Run run, int64_t outAt, int64_t outStep, int64_t xAt, int64_t xStep, int64_t rows, int64_t cols) {
+void copyTile(const Out& out, const In& x, Run run, int64_t outAt, int64_t outStep, int64_t xAt, int64_t xStep,
+              int64_t rows, int64_t cols) {
   T turned[tile][tile];
   const T* from = x.data<T>() + xAt;
   if (rows == tile && cols == tile) {
@@ -59,17 +62,19 @@ void copyTurned(const Device& device, const Out& out, const In& x, const Nest<2>
     }
     return sum;
   };
-  device.parallelRanges(outer.size * rowTiles * colTiles, grainElements / (tile * tile), [&](int64_t begin, int64_t end, int) {
-    for (int64_t item = begin; item < end; item++) {
-      const int64_t j = item % colTiles * tile, i = item / colTiles % rowTiles * tile, rest = item / colTiles / rowTiles;
-      const int64_t outAt = offset(0, rest) + i + j * nest.strides[0][axis];
-      const int64_t xAt = offset(1, rest) + i * nest.innerStride(1) + j;
-      const int64_t height = std::min(tile, rows - i), width = std::min(tile, cols - j);
-      visit(x.dtype, [&](auto tag) {
-        copyTile<decltype(tag)>(out, x, run, outAt, nest.strides[0][axis], xAt, nest.innerStride(1), height, width);
+  device.parallelRanges(
+      outer.size * rowTiles * colTiles, grainElements / (tile * tile), [&](int64_t begin, int64_t end, int) {
+        for (int64_t item = begin; item < end; item++) {
+          const int64_t j = item % colTiles * tile, i = item / colTiles % rowTiles * tile,
+                        rest = item / colTiles / rowTiles;
+          const int64_t outAt = offset(0, rest) + i + j * nest.strides[0][axis];
+          const int64_t xAt = offset(1, rest) + i * nest.innerStride(1) + j;
+          const int64_t height = std::min(tile, rows - i), width = std::min(tile, cols - j);
+          visit(x.dtype, [&](auto tag) {
+            copyTile<decltype(tag)>(out, x, run, outAt, nest.strides[0][axis], xAt, nest.innerStride(1), height, width);
+          });
+        }
       });
-    }
-  });
 }
 
 // The first bad index of a parallel loop: bodies must not throw, and every thread may find one.
@@ -77,8 +82,7 @@ class FirstBad {
  public:
   void note(int64_t place) {
     int64_t seen = place_.load(std::memory_order_relaxed);
-    while (place < seen && !place_.compare_exchange_weak(seen, place, std::memory_order_relaxed)) {
-    }
+    while (place < seen && !place_.compare_exchange_weak(seen, place, std::memory_order_relaxed)) {}
   }
   bool found() const { return place_ != INT64_MAX; }
   int64_t place() const { return place_; }
@@ -88,8 +92,8 @@ class FirstBad {
 };
 
 [[noreturn]] void throwIndex(int64_t index, int64_t place, int axis, int64_t size) {
-  throw std::runtime_error("index " + std::to_string(index) + " (element " + std::to_string(place) + ") is outside axis " +
-                           std::to_string(axis) + " of size " + std::to_string(size));
+  throw std::runtime_error("index " + std::to_string(index) + " (element " + std::to_string(place) +
+                           ") is outside axis " + std::to_string(axis) + " of size " + std::to_string(size));
 }
 
 // The lines along `axis` of several tensors: the other axes, and each tensor's step along the axis.
@@ -220,7 +224,9 @@ void scatterAdd(Device& device, Out out, In src, In index, int axis) {
         for (int64_t line = begin; line < end; line++) {
           const From* source = src.data<From>() + lines.offset(0, line);
           To* sums = out.data<To>() + lines.offset(2, line);
-          eachIndex(line, [&](int64_t i, int64_t chosen) { sums[chosen * lines.step[2]] += convert<To>(source[i * lines.step[0]]); });
+          eachIndex(line, [&](int64_t i, int64_t chosen) {
+            sums[chosen * lines.step[2]] += convert<To>(source[i * lines.step[0]]);
+          });
         }
       });
     };

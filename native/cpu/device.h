@@ -17,7 +17,8 @@ struct Device {
   template <class Body>
   void parallelFor(int64_t count, Body&& body) const {
     using Plain = std::remove_reference_t<Body>;
-    run(count, [](void* body, int64_t i, int thread) { (*static_cast<Plain*>(body))(i, thread); }, (void*)&body);
+    run(
+        count, [](void* body, int64_t i, int thread) { (*static_cast<Plain*>(body))(i, thread); }, (void*)&body);
   }
 
   // The same over ranges: body(begin, end, thread), each of at least `grain` items but for the last.

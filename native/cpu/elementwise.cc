@@ -25,13 +25,19 @@ Floats raised(Floats x, float exponent) {
 
 }  // namespace
 
-void neg(Device& device, Out out, In x) { mapAny(device, out, x, [](auto v) { return negated(v); }); }
+void neg(Device& device, Out out, In x) {
+  mapAny(device, out, x, [](auto v) { return negated(v); });
+}
 void abs(Device& device, Out out, In x) {
   if (floating(x)) map<float, 1>(device, {out, x}, [](Floats v) { return (Floats)((Words)v & 0x7fffffffu); });
   else map<int32_t, 1>(device, {out, x}, [](Ints v) { return maxOrNan(v, negated(v)); });
 }
-void exp(Device& device, Out out, In x) { map<float, 1>(device, {out, x}, [](Floats v) { return exp(v); }); }
-void log(Device& device, Out out, In x) { map<float, 1>(device, {out, x}, [](Floats v) { return log(v); }); }
+void exp(Device& device, Out out, In x) {
+  map<float, 1>(device, {out, x}, [](Floats v) { return exp(v); });
+}
+void log(Device& device, Out out, In x) {
+  map<float, 1>(device, {out, x}, [](Floats v) { return log(v); });
+}
 void sqrt(Device& device, Out out, In x) {
   map<float, 1>(device, {out, x}, [](Floats v) { return each(v, [](float s) { return std::sqrt(s); }); });
 }
@@ -44,14 +50,24 @@ void sin(Device& device, Out out, In x) {
 void cos(Device& device, Out out, In x) {
   map<float, 1>(device, {out, x}, [](Floats v) { return each(v, [](float s) { return std::cos(s); }); });
 }
-void tanh(Device& device, Out out, In x) { map<float, 1>(device, {out, x}, [](Floats v) { return tanh(v); }); }
-void sigmoid(Device& device, Out out, In x) { map<float, 1>(device, {out, x}, [](Floats v) { return sigmoid(v); }); }
+void tanh(Device& device, Out out, In x) {
+  map<float, 1>(device, {out, x}, [](Floats v) { return tanh(v); });
+}
+void sigmoid(Device& device, Out out, In x) {
+  map<float, 1>(device, {out, x}, [](Floats v) { return sigmoid(v); });
+}
 void relu(Device& device, Out out, In x) {
   map<float, 1>(device, {out, x}, [](Floats v) { return select(v <= Floats{}, Floats{}, v); });
 }
-void silu(Device& device, Out out, In x) { map<float, 1>(device, {out, x}, [](Floats v) { return silu(v); }); }
-void gelu(Device& device, Out out, In x) { map<float, 1>(device, {out, x}, [](Floats v) { return gelu(v); }); }
-void geluTanh(Device& device, Out out, In x) { map<float, 1>(device, {out, x}, [](Floats v) { return geluTanh(v); }); }
+void silu(Device& device, Out out, In x) {
+  map<float, 1>(device, {out, x}, [](Floats v) { return silu(v); });
+}
+void gelu(Device& device, Out out, In x) {
+  map<float, 1>(device, {out, x}, [](Floats v) { return gelu(v); });
+}
+void geluTanh(Device& device, Out out, In x) {
+  map<float, 1>(device, {out, x}, [](Floats v) { return geluTanh(v); });
+}
 
 void siluBackward(Device& device, Out dx, In dout, In x) {
   map<float, 2>(device, {dx, dout, x}, [](Floats d, Floats v) { return d * siluSlope(v); });

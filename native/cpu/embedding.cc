@@ -17,8 +17,8 @@ void checkIds(const In& ids, int64_t vocab) {
   const int32_t* id = ids.data<int32_t>();
   for (int64_t i = 0, count = ids.size(); i < count; i++)
     if (id[i] < 0 || id[i] >= vocab)
-      throw std::runtime_error("id " + std::to_string(id[i]) + " (element " + std::to_string(i) + ") is outside the table of " +
-                               std::to_string(vocab) + " rows");
+      throw std::runtime_error("id " + std::to_string(id[i]) + " (element " + std::to_string(i) +
+                               ") is outside the table of " + std::to_string(vocab) + " rows");
 }
 
 }  // namespace
@@ -51,19 +51,20 @@ void embeddingBackward(Device& device, Out dweight, In dout, In ids) {
   const Reader<float> readWeight(dweight), read(dout);
   const Run write = converter(dweight.dtype, DType::f32);
   const int64_t bands = (dim + bandWidth - 1) / bandWidth;
-  device.parallelRanges(distinct * bands, std::max<int64_t>(1, 8192 / std::min(dim, bandWidth)), [&](int64_t begin, int64_t end, int) {
-    alignas(64) float sums[bandWidth], buffer[bandWidth];
-    for (int64_t item = begin; item < end; item++) {
-      const int64_t row = item / bands, left = item % bands * bandWidth, count = std::min(bandWidth, dim - left);
-      const int64_t target = (order[starts[row]] >> 32) * step + left;
-      readWeight.run(sums, 1, at(dweight, target), 1, count);
-      for (int64_t i = starts[row]; i < starts[row + 1]; i++) {
-        const float* from = read((order[i] & 0xffffffff) * dim + left, 1, count, buffer);
-        for (int64_t c = 0; c < count; c++) sums[c] += from[c];
-      }
-      write(at(dweight, target), 1, sums, 1, count);
-    }
-  });
+  device.parallelRanges(
+      distinct * bands, std::max<int64_t>(1, 8192 / std::min(dim, bandWidth)), [&](int64_t begin, int64_t end, int) {
+        alignas(64) float sums[bandWidth], buffer[bandWidth];
+        for (int64_t item = begin; item < end; item++) {
+          const int64_t row = item / bands, left = item % bands * bandWidth, count = std::min(bandWidth, dim - left);
+          const int64_t target = (order[starts[row]] >> 32) * step + left;
+          readWeight.run(sums, 1, at(dweight, target), 1, count);
+          for (int64_t i = starts[row]; i < starts[row + 1]; i++) {
+            const float* from = read((order[i] & 0xffffffff) * dim + left, 1, count, buffer);
+            for (int64_t c = 0; c < count; c++) sums[c] += from[c];
+          }
+          write(at(dweight, target), 1, sums, 1, count);
+        }
+      });
 }
 
 }  // namespace cpu::CPU_ISA

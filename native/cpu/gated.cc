@@ -22,20 +22,22 @@ void gated(const Device& device, const Out& out, const In& gate, const In& up) {
 }
 
 template <class Activation>
-void gatedBackward(const Device& device, const Out& dgate, const Out& dup, const In& dout, const In& gate, const In& up) {
-  forSegments<float, 2, 3>(device, {dgate, dup, dout, gate, up}, [](float* const* out, const float* const* in, int64_t count) {
-    int64_t i = 0;
-    for (; i + lanes <= count; i += lanes) {
-      const Floats d = load(in[0] + i), g = load(in[1] + i), u = load(in[2] + i);
-      store(out[0] + i, d * u * Activation::slope(g));
-      store(out[1] + i, d * Activation::value(g));
-    }
-    if (const int64_t rest = count - i; rest > 0) {
-      const Floats d = loadPart(in[0] + i, rest), g = loadPart(in[1] + i, rest), u = loadPart(in[2] + i, rest);
-      storePart(out[0] + i, d * u * Activation::slope(g), rest);
-      storePart(out[1] + i, d * Activation::value(g), rest);
-    }
-  });
+void gatedBackward(const Device& device, const Out& dgate, const Out& dup, const In& dout, const In& gate,
+                   const In& up) {
+  forSegments<float, 2, 3>(
+      device, {dgate, dup, dout, gate, up}, [](float* const* out, const float* const* in, int64_t count) {
+        int64_t i = 0;
+        for (; i + lanes <= count; i += lanes) {
+          const Floats d = load(in[0] + i), g = load(in[1] + i), u = load(in[2] + i);
+          store(out[0] + i, d * u * Activation::slope(g));
+          store(out[1] + i, d * Activation::value(g));
+        }
+        if (const int64_t rest = count - i; rest > 0) {
+          const Floats d = loadPart(in[0] + i, rest), g = loadPart(in[1] + i, rest), u = loadPart(in[2] + i, rest);
+          storePart(out[0] + i, d * u * Activation::slope(g), rest);
+          storePart(out[1] + i, d * Activation::value(g), rest);
+        }
+      });
 }
 
 }  // namespace

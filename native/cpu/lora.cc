@@ -37,7 +37,8 @@ void checkGroups(const View& out, const View& ranks, int64_t most, const View& o
   const int64_t rows = out.rows(), tokens = order.size();
   for (int64_t s = 0; s < ranks.size(); s++)
     if (const int32_t rank = ranks.data<int32_t>()[s]; rank < 0 || rank > most)
-      throw std::runtime_error("slot " + std::to_string(s) + " has rank " + std::to_string(rank) + " of at most " + std::to_string(most));
+      throw std::runtime_error("slot " + std::to_string(s) + " has rank " + std::to_string(rank) + " of at most " +
+                               std::to_string(most));
   const int32_t *row = order.data<int32_t>(), *start = segments.data<int32_t>();
   for (int64_t s = 0; s + 1 < segments.size(); s++)
     if (start[s] < 0 || start[s] > start[s + 1] || start[s + 1] > tokens)

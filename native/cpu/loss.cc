@@ -29,7 +29,9 @@ constexpr int64_t chunkTokens = 1024;  // of the backward pass
 class Rows {
  public:
   Rows(const View& x, std::vector<int64_t> which, int64_t longest)
-      : which(std::move(which)), x_(x), bytes_(x.cols() * format(x.dtype).blockBytes),
+      : which(std::move(which)),
+        x_(x),
+        bytes_(x.cols() * format(x.dtype).blockBytes),
         gathered_(dense() ? 0 : std::min(count(), longest) * bytes_) {}
 
   int64_t count() const { return int64_t(which.size()); }
@@ -59,8 +61,8 @@ std::vector<int64_t> rowsWhere(const View& targets, int64_t vocab, Takes takes) 
   for (int64_t i = 0; i < targets.size(); i++) {
     const int32_t target = targets.data<int32_t>()[i];
     if (target >= vocab)
-      throw std::runtime_error("target " + std::to_string(target) + " at " + std::to_string(i) + " is beyond a vocabulary of " +
-                               std::to_string(vocab));
+      throw std::runtime_error("target " + std::to_string(target) + " at " + std::to_string(i) +
+                               " is beyond a vocabulary of " + std::to_string(vocab));
     if (target >= 0 && takes(i)) which.push_back(i);
   }
   return which;
@@ -111,8 +113,8 @@ void logitsOf(Device& device, float* logits, const Matrix& x, int64_t length, co
 
 }  // namespace
 
-void linearCrossEntropy(Device& device, Out losses, Out lse, Out likeliest, Out dx, Out sums, Out weighted, In x, In weight,
-                        In targets, float softcap, int token, int tokens, int first, int words) {
+void linearCrossEntropy(Device& device, Out losses, Out lse, Out likeliest, Out dx, Out sums, Out weighted, In x,
+                        In weight, In targets, float softcap, int token, int tokens, int first, int words) {
   const int64_t hidden = x.cols(), vocab = weight.rows(), width = words, stride = padded(width);
   const Rows rows(x, rowsWhere(targets, vocab, [](int64_t) { return true; }), tokens);
   float *wanted = losses.data<float>(), *largest = lse.data<float>(), *total = sums.data<float>();
@@ -121,7 +123,8 @@ void linearCrossEntropy(Device& device, Out losses, Out lse, Out likeliest, Out 
     std::fill_n(wanted, losses.size(), 0.0f);
     std::fill_n(largest, lse.size(), 0.0f);
     std::fill_n(best, likeliest.size(), -1);
-    if (dx && rows.count() < x.rows()) std::memset(dx.bytes, 0, size_t(x.rows() * hidden * format(dx.dtype).blockBytes));
+    if (dx && rows.count() < x.rows())
+      std::memset(dx.bytes, 0, size_t(x.rows() * hidden * format(dx.dtype).blockBytes));
   }
   const int64_t begin = token, length = std::min<int64_t>(tokens, rows.count() - begin);
   if (length <= 0) return;
@@ -199,7 +202,8 @@ void linearCrossEntropyBackward(Device& device, Out dweight, In dlosses, In x, I
         const int64_t token = rows.which[begin + i], target = targets.data<int32_t>()[token] - first;
         const float total = lse.data<float>()[token], factor = dloss[token];
         const float own = target >= 0 && target < width ? slopeOf(row[target], softcap) : 0;
-        eachRegister(row, stride, [&](Floats logit, int64_t) { return exp(logit - total) * slope(logit, softcap) * factor; });
+        eachRegister(row, stride,
+                     [&](Floats logit, int64_t) { return exp(logit - total) * slope(logit, softcap) * factor; });
         if (target >= 0 && target < width) row[target] -= own * factor;
       }
     });

@@ -29,7 +29,8 @@ void dequantize(Device& device, Out out, In x) {
       using T = decltype(tag);
       const auto* blocks = x.data<uint8_t>();
       device.parallelRanges(x.size() / Block::elements, 16384 / Block::elements, [&](int64_t begin, int64_t end, int) {
-        for (int64_t i = begin; i < end; i++) unpack<Block>(blocks + i * Block::bytes, out.data<T>() + i * Block::elements);
+        for (int64_t i = begin; i < end; i++)
+          unpack<Block>(blocks + i * Block::bytes, out.data<T>() + i * Block::elements);
       });
     });
   });

@@ -30,7 +30,8 @@ struct Sum {
 template <class C, bool largest>
 struct Extreme {
   using Total = C;
-  static constexpr C start = std::is_same_v<C, float> ? C(largest ? -INFINITY : INFINITY) : C(largest ? INT32_MIN : INT32_MAX);
+  static constexpr C start =
+      std::is_same_v<C, float> ? C(largest ? -INFINITY : INFINITY) : C(largest ? INT32_MIN : INT32_MAX);
   template <class T>
   static T join(T a, T b) {
     return largest ? maxOrNan(a, b) : minOrNan(a, b);
@@ -69,7 +70,8 @@ C reduceSegment(const C* x, int64_t count) {
   int64_t i = 0;
   for (; i + 4 * lanes <= count; i += 4 * lanes)
     for (int k = 0; k < 4; k++) sums[k] = Op::join(sums[k], loadVector(x + i + k * lanes));
-  for (; i < count; i += lanes) sums[0] = Op::join(sums[0], loadVectorPart(x + i, std::min<int64_t>(lanes, count - i), Op::start));
+  for (; i < count; i += lanes)
+    sums[0] = Op::join(sums[0], loadVectorPart(x + i, std::min<int64_t>(lanes, count - i), Op::start));
   return joinLanes<C, Op>(Op::join(Op::join(sums[0], sums[1]), Op::join(sums[2], sums[3])));
 }
 
@@ -83,7 +85,11 @@ class Totals {
  public:
   using Total = typename Op::Total;
   Totals(const Out& out, const Nest<2>& kept, int64_t parts)
-      : out_(out), kept_(kept), parts_(parts), narrow_(converter(out.dtype, dtypeOf<C>)), scratch_(parts > 1 ? kept.size * parts : 0) {}
+      : out_(out),
+        kept_(kept),
+        parts_(parts),
+        narrow_(converter(out.dtype, dtypeOf<C>)),
+        scratch_(parts > 1 ? kept.size * parts : 0) {}
 
   void put(int64_t i, int64_t part, Total total) {
     if (parts_ > 1) scratch_[i * parts_ + part] = total;
@@ -157,29 +163,31 @@ void byColumns(const Device& device, const Out& out, const In& x, const Axes& ax
   const Reader<C> read(x);
   Totals<C, Op> totals(out, kept, parts);
   const int64_t work = std::min(width, bandWidth) * std::min(height, reduced.size);
-  device.parallelRanges(outer * bands * parts, std::max<int64_t>(1, 16384 / work), [&](int64_t begin, int64_t end, int) {
-    alignas(64) C buffer[bandWidth], sums[bandWidth];
-    alignas(64) Total columns[bandWidth];
-    for (int64_t item = begin; item < end; item++) {
-      const int64_t part = item % parts, band = item / parts % bands, row = item / parts / bands;
-      const int64_t left = band * bandWidth, count = std::min(bandWidth, width - left);
-      const int64_t base = kept.rowOffset(1, row) + left * stride;
-      const int64_t last = std::min(reduced.size, (part + 1) * height);
-      for (int64_t c = 0; c < count; c++) columns[c] = Total(Op::start);
-      for (int64_t r = part * height; r < last;) {
-        const int64_t stop = std::min(last, r + flushRows);
-        std::fill(sums, sums + count, Op::start);
-        for (; r < stop; r++) {
-          const C* from = read(base + offsetIn(reduced, 1, r), stride, count, buffer);
-          int64_t c = 0;
-          for (; c + lanes <= count; c += lanes) storeVector(sums + c, Op::join(loadVector(sums + c), loadVector(from + c)));
-          for (; c < count; c++) sums[c] = Op::join(sums[c], from[c]);
-        }
-        for (int64_t c = 0; c < count; c++) columns[c] = Op::join(columns[c], Total(sums[c]));
-      }
-      for (int64_t c = 0; c < count; c++) totals.put(row * width + left + c, part, columns[c]);
-    }
-  });
+  device.parallelRanges(outer * bands * parts, std::max<int64_t>(1, 16384 / work),
+                        [&](int64_t begin, int64_t end, int) {
+                          alignas(64) C buffer[bandWidth], sums[bandWidth];
+                          alignas(64) Total columns[bandWidth];
+                          for (int64_t item = begin; item < end; item++) {
+                            const int64_t part = item % parts, band = item / parts % bands, row = item / parts / bands;
+                            const int64_t left = band * bandWidth, count = std::min(bandWidth, width - left);
+                            const int64_t base = kept.rowOffset(1, row) + left * stride;
+                            const int64_t last = std::min(reduced.size, (part + 1) * height);
+                            for (int64_t c = 0; c < count; c++) columns[c] = Total(Op::start);
+                            for (int64_t r = part * height; r < last;) {
+                              const int64_t stop = std::min(last, r + flushRows);
+                              std::fill(sums, sums + count, Op::start);
+                              for (; r < stop; r++) {
+                                const C* from = read(base + offsetIn(reduced, 1, r), stride, count, buffer);
+                                int64_t c = 0;
+                                for (; c + lanes <= count; c += lanes)
+                                  storeVector(sums + c, Op::join(loadVector(sums + c), loadVector(from + c)));
+                                for (; c < count; c++) sums[c] = Op::join(sums[c], from[c]);
+                              }
+                              for (int64_t c = 0; c < count; c++) columns[c] = Op::join(columns[c], Total(sums[c]));
+                            }
+                            for (int64_t c = 0; c < count; c++) totals.put(row * width + left + c, part, columns[c]);
+                          }
+                        });
   totals.finish();
 }
 
@@ -190,7 +198,8 @@ void reduce(const Device& device, const Out& out, const In& x) {
   const auto& [kept, reduced] = axes;
   // Registers run where x is dense; where it is nowhere, along the longer axis.
   const bool columns = reduced.size > 0 && kept.rank > 0 && reduced.rank > 0 && kept.inner() >= 4 &&
-                       (reduced.inner() < 16 || (reduced.innerStride(1) != 1 && (kept.innerStride(1) == 1 || kept.inner() > reduced.inner())));
+                       (reduced.inner() < 16 ||
+                        (reduced.innerStride(1) != 1 && (kept.innerStride(1) == 1 || kept.inner() > reduced.inner())));
   if (columns) byColumns<C, Op>(device, out, x, axes);
   else byRows<C, Op>(device, out, x, axes);
 }
@@ -204,8 +213,10 @@ int32_t extremePlace(const C* row, int64_t count) {
   for (int64_t i = 0; i < count; i += segmentLength)
     best = Op::join(best, reduceSegment<C, Op>(row + i, std::min(segmentLength, count - i)));
   int64_t i = 0;
-  if (best != best) while (i < count && row[i] == row[i]) i++;
-  else while (i < count && row[i] != best) i++;
+  if (best != best)
+    while (i < count && row[i] == row[i]) i++;
+  else
+    while (i < count && row[i] != best) i++;
   return int32_t(i);
 }
 

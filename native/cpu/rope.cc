@@ -24,12 +24,14 @@ void sinCos(Floats angle, Floats& sine, Floats& cosine) {
   const Doubles wide = __builtin_convertvector(angle, Doubles);
   const double magic = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer
   const Doubles turns = (wide * 0.63661977236758134 + magic) - magic;
-  const Floats r = __builtin_convertvector((wide - turns * 1.5707963267341256) - turns * 6.0771005065061922e-11, Floats);
+  const Floats r =
+      __builtin_convertvector((wide - turns * 1.5707963267341256) - turns * 6.0771005065061922e-11, Floats);
   // Two low bits decide the quadrant; the number itself may be as large as 2^31.
   const Ints quadrant = __builtin_convertvector(turns - 4.0 * ((turns * 0.25 + magic) - magic), Ints);
   const Floats z = r * r;
   const Floats s = r + r * z * (-1.0f / 6 + z * (1.0f / 120 + z * (-1.0f / 5040 + z * (1.0f / 362880))));
-  const Floats c = 1.0f + z * (-0.5f + z * (1.0f / 24 + z * (-1.0f / 720 + z * (1.0f / 40320 + z * (-1.0f / 3628800)))));
+  const Floats c =
+      1.0f + z * (-0.5f + z * (1.0f / 24 + z * (-1.0f / 720 + z * (1.0f / 40320 + z * (-1.0f / 3628800)))));
   const Ints swapped = (quadrant & 1) != 0;
   sine = select(swapped, c, s);
   cosine = select(swapped, s, c);

@@ -45,7 +45,8 @@ struct Cut {
 
 // The end of the shortest list, by decreasing value and then increasing place, whose weights sum up to `goal`. Without
 // weights everything weighs 1. `range`: how far below `high` it pays to look closely.
-Cut cutAt(const float* values, const float* weights, int64_t count, double goal, float high, float range, int32_t* list) {
+Cut cutAt(const float* values, const float* weights, int64_t count, double goal, float high, float range,
+          int32_t* list) {
   double sums[bucketCount] = {};
   const auto weight = [&](int64_t i) { return weights ? double(weights[i]) : 1.0; };
   const auto firstBucket = [&, scale = (bucketCount - 1) / range](int64_t i) {
@@ -82,11 +83,14 @@ Cut cutAt(const float* values, const float* weights, int64_t count, double goal,
     for (int64_t i = 0; i < left; i++) sums[bucket(list[i])] += weight(list[i]);
     // Rounding of the sums may leave the goal just out of reach: then the list ends with the last bucket.
     chosen = findBucket();
-    if (chosen < 0) chosen = bucket(*std::min_element(list, list + left, [&](int32_t a, int32_t b) { return values[a] < values[b]; }));
+    if (chosen < 0)
+      chosen =
+          bucket(*std::min_element(list, list + left, [&](int32_t a, int32_t b) { return values[a] < values[b]; }));
     left = std::remove_if(list, list + left, [&](int32_t i) { return bucket(i) != chosen; }) - list;
   }
   if (left <= fewEnough)  // more are equal, and already in order
-    std::sort(list, list + left, [&](int32_t a, int32_t b) { return values[a] > values[b] || (values[a] == values[b] && a < b); });
+    std::sort(list, list + left,
+              [&](int32_t a, int32_t b) { return values[a] > values[b] || (values[a] == values[b] && a < b); });
   for (int64_t i = 0; i < left; i++) {
     above += weight(list[i]);
     if (above >= goal) return {values[list[i]], list[i]};
@@ -204,7 +208,8 @@ void sample(Device& device, Out tokens, In logits, In options, In seeds, In step
       std::memcpy(&o, options.data<float>() + row * 4, sizeof o);
       const uint32_t* seed = seeds.data<uint32_t>() + row * 2;
       const auto block = philox::block(uint64_t(seed[1]) << 32 | seed[0], uint32_t(steps.data<int32_t>()[row]));
-      const float* from = read(logits.rank > 1 ? row * logits.stride(-2) : 0, logits.rank ? logits.stride(-1) : 1, vocab, area + 2 * vocab);
+      const float* from = read(logits.rank > 1 ? row * logits.stride(-2) : 0, logits.rank ? logits.stride(-1) : 1,
+                               vocab, area + 2 * vocab);
       chosen[row] = sampleRow(from, vocab, o, philox::uniform(block.word[0]), work);
     }
   });

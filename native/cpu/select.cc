@@ -19,7 +19,8 @@ const Path* paths() {
                          __builtin_cpu_supports("avx512vl");
   static const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                          __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c");
-  static const Path all[] = {{"avx512", &cpuTable_avx512, v4 && v3}, {"avx2", &cpuTable_avx2, v3}, {nullptr, nullptr, false}};
+  static const Path all[] = {
+      {"avx512", &cpuTable_avx512, v4 && v3}, {"avx2", &cpuTable_avx2, v3}, {nullptr, nullptr, false}};
 #elif defined(__aarch64__)
   static const Path all[] = {{"neon", &cpuTable_neon, true}, {nullptr, nullptr, false}};
 #else

@@ -39,7 +39,8 @@ float maximum(const float* x, int64_t cols) {
     return most;
   }
   Floats most[slots] = {load(x), load(x), load(x), load(x)};
-  eachRegister(cols / lanes * lanes, [&](int64_t i, auto access, int slot) { most[slot] = max(most[slot], access.load(x + i)); });
+  eachRegister(cols / lanes * lanes,
+               [&](int64_t i, auto access, int slot) { most[slot] = max(most[slot], access.load(x + i)); });
   // The last register overlaps the one before it, which leaves the maximum unchanged.
   most[0] = max(most[0], load(x + cols - lanes));
   return maxLanes(max(max(most[0], most[1]), max(most[2], most[3])));
@@ -75,7 +76,8 @@ void logSoftmax(Device& device, Out out, In x) {
     float sum = sumSlots(sums);
     for (int64_t i = whole; i < cols; i++) sum += exp(splat(from[i] - most))[0];
     const float shift = std::log(sum);
-    eachRegister(cols, [&](int64_t i, auto access, int) { access.store(to + i, access.load(from + i) - most - shift); });
+    eachRegister(cols,
+                 [&](int64_t i, auto access, int) { access.store(to + i, access.load(from + i) - most - shift); });
   });
 }
 
@@ -85,9 +87,12 @@ void softmaxBackward(Device& device, Out dx, In dout, In out) {
   eachRow(device, dx, out, [&](const float* y, float* to, int64_t row, int thread) {
     const float* grad = readRow(dout, row * cols, cols, buffers + thread * cols);
     Floats sums[slots] = {};
-    eachRegister(cols, [&](int64_t i, auto access, int slot) { sums[slot] += access.load(grad + i) * access.load(y + i); });
+    eachRegister(cols,
+                 [&](int64_t i, auto access, int slot) { sums[slot] += access.load(grad + i) * access.load(y + i); });
     const float sum = sumSlots(sums);
-    eachRegister(cols, [&](int64_t i, auto access, int) { access.store(to + i, access.load(y + i) * (access.load(grad + i) - sum)); });
+    eachRegister(cols, [&](int64_t i, auto access, int) {
+      access.store(to + i, access.load(y + i) * (access.load(grad + i) - sum));
+    });
   });
 }
 
@@ -99,7 +104,9 @@ void logSoftmaxBackward(Device& device, Out dx, In dout, In out) {
     Floats sums[slots] = {};
     eachRegister(cols, [&](int64_t i, auto access, int slot) { sums[slot] += access.load(grad + i); });
     const float sum = sumSlots(sums);
-    eachRegister(cols, [&](int64_t i, auto access, int) { access.store(to + i, access.load(grad + i) - exp(access.load(y + i)) * sum); });
+    eachRegister(cols, [&](int64_t i, auto access, int) {
+      access.store(to + i, access.load(grad + i) - exp(access.load(y + i)) * sum);
+    });
   });
 }
 

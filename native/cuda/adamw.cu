@@ -90,8 +90,8 @@ __global__ void addPieces(float* out, const double* sums, int count) {
 }
 
 template <int width>
-__device__ __forceinline__ void updateElements(const Sink& parameters, const Source& gradient, float* moments, float* variances,
-                                               const Update& u, float coefficient, int64_t i) {
+__device__ __forceinline__ void updateElements(const Sink& parameters, const Source& gradient, float* moments,
+                                               float* variances, const Update& u, float coefficient, int64_t i) {
   float x[width], g[width], moment[width], variance[width];
   Source(parameters.bytes, parameters.dtype).load(i, x);
   gradient.load(i, g);
@@ -123,7 +123,8 @@ __global__ void adamwPiece(const __grid_constant__ Parameters table, Update u) {
   const int64_t end = first + 8 < table.sizes[t] ? first + 8 : table.sizes[t];
   const uintptr_t places = reinterpret_cast<uintptr_t>(parameters.bytes) | reinterpret_cast<uintptr_t>(gradient.bytes) |
                            reinterpret_cast<uintptr_t>(moments) | reinterpret_cast<uintptr_t>(variances);
-  if (places % 16 == 0 && end - first == 8) return updateElements<8>(parameters, gradient, moments, variances, u, coefficient, first);
+  if (places % 16 == 0 && end - first == 8)
+    return updateElements<8>(parameters, gradient, moments, variances, u, coefficient, first);
   for (int64_t i = first; i < end; i++) updateElements<1>(parameters, gradient, moments, variances, u, coefficient, i);
 }
 
@@ -142,8 +143,9 @@ void squaredNorm(Device& device, Out out, Ins tensors) {
       table.dtypes[i - from] = tensors[i].dtype;
       table.pieces.add(tensors[i].size());
     }
-    launch(device, squarePieces, {.blocks = unsigned(table.pieces.total()), .threads = threads, .shared = threads / 32 * 8},
-           sums + done, table);
+    launch(device, squarePieces,
+           {.blocks = unsigned(table.pieces.total()), .threads = threads, .shared = threads / 32 * 8}, sums + done,
+           table);
     done += table.pieces.total();
   }
   launch(device, addPieces, {.blocks = 1, .threads = 32}, out.data<float>(), sums, int(pieces));
@@ -153,9 +155,15 @@ void adamw(Device& device, Outs parameters, Outs moments, Outs variances, Ins gr
            double learningRate, double beta1, double beta2, double eps, double weightDecay, double step) {
   const double correction1 = 1 - std::pow(beta1, step), correction2 = 1 - std::pow(beta2, step);
   // Differences from 1 are formed in double precision: 1 - 0.999 of two floats is off by 1e-5.
-  const Update update{float(1 - learningRate * weightDecay), float(beta2), float(1 - beta1), float(1 - beta2),
-                      float(learningRate / correction1), float(1 / std::sqrt(correction2)), float(eps),
-                      norm.data<const float>(), maxNorm};
+  const Update update{float(1 - learningRate * weightDecay),
+                      float(beta2),
+                      float(1 - beta1),
+                      float(1 - beta2),
+                      float(learningRate / correction1),
+                      float(1 / std::sqrt(correction2)),
+                      float(eps),
+                      norm.data<const float>(),
+                      maxNorm};
   for (int from = 0; from < parameters.count; from += tableSize) {
     Parameters table;
     for (int i = from; i < parameters.count && i < from + tableSize; i++) {

@@ -26,27 +26,39 @@ struct Div {
 };
 struct Maximum {
   template <class C>
-  __device__ C operator()(C a, C b) const { return maxOrNan(a, b); }
+  __device__ C operator()(C a, C b) const {
+    return maxOrNan(a, b);
+  }
 };
 struct Minimum {
   template <class C>
-  __device__ C operator()(C a, C b) const { return minOrNan(a, b); }
+  __device__ C operator()(C a, C b) const {
+    return minOrNan(a, b);
+  }
 };
 struct Equal {
   template <class C>
-  __device__ C operator()(C a, C b) const { return a == b; }
+  __device__ C operator()(C a, C b) const {
+    return a == b;
+  }
 };
 struct Less {
   template <class C>
-  __device__ C operator()(C a, C b) const { return a < b; }
+  __device__ C operator()(C a, C b) const {
+    return a < b;
+  }
 };
 struct LessEqual {
   template <class C>
-  __device__ C operator()(C a, C b) const { return a <= b; }
+  __device__ C operator()(C a, C b) const {
+    return a <= b;
+  }
 };
 struct Where {
   template <class C>
-  __device__ C operator()(C condition, C a, C b) const { return condition != 0 ? a : b; }
+  __device__ C operator()(C condition, C a, C b) const {
+    return condition != 0 ? a : b;
+  }
 };
 
 template <class Op>

@@ -18,7 +18,9 @@ namespace {
 
 struct Same {
   template <class C>
-  __device__ C operator()(C x) const { return x; }
+  __device__ C operator()(C x) const {
+    return x;
+  }
 };
 
 constexpr int tile = 32, tileThreads = 8;  // a block is 32 x 8 threads
@@ -26,8 +28,8 @@ constexpr int tile = 32, tileThreads = 8;  // a block is 32 x 8 threads
 // Tensor 0 is out, 1 is x. x's neighbours are along `turned`, out's along the innermost axis; `outer` are the others.
 struct Turned {
   Nest<2> outer;
-  int64_t rows, cols;        // sizes of the innermost and of the turned axis
-  int64_t outStep, xStep;    // out's along the turned axis, x's along the innermost
+  int64_t rows, cols;      // sizes of the innermost and of the turned axis
+  int64_t outStep, xStep;  // out's along the turned axis, x's along the innermost
   int64_t rowTiles, colTiles;
 };
 
@@ -97,8 +99,7 @@ void fillAs(Device& device, const Out& out, C value) {
   if (nest.size == 0) return;
   if (nest.innerStride(0) == 1 && nest.inEights(0, out))
     launch(device, fillElements<8, C>, gridFor(nest.size / 8), Writer<C>(out), nest, value);
-  else
-    launch(device, fillElements<1, C>, gridFor(nest.size), Writer<C>(out), nest, value);
+  else launch(device, fillElements<1, C>, gridFor(nest.size), Writer<C>(out), nest, value);
 }
 
 // The axes of an index and of two tensors of its shape, of which the second is addressed by the index along one axis:
@@ -110,7 +111,8 @@ Nest<3> alongIndex(const View& index, const View& same, const View& addressed, i
 }
 
 template <int width, class C>
-__global__ void gatherElements(Writer<C> out, Reader<C> x, const int32_t* index, Nest<3> nest, int64_t step, FaultNote note) {
+__global__ void gatherElements(Writer<C> out, Reader<C> x, const int32_t* index, Nest<3> nest, int64_t step,
+                               FaultNote note) {
   const int64_t i = threadPlace() * width;
   if (i >= nest.size) return;
   int64_t at[3];
@@ -131,9 +133,11 @@ void gatherAs(Device& device, const Out& out, const In& x, const In& index, int 
   const bool rows = nest.innerStride(0) == 0 && nest.innerStride(1) == 1 && nest.innerStride(2) == 1 && step % 8 == 0 &&
                     nest.inEights(1, out) && nest.inEights(2, x);
   if (rows)
-    launch(device, gatherElements<8, C>, gridFor(nest.size / 8), Writer<C>(out), Reader<C>(x), index.data<int32_t>(), nest, step, note);
+    launch(device, gatherElements<8, C>, gridFor(nest.size / 8), Writer<C>(out), Reader<C>(x), index.data<int32_t>(),
+           nest, step, note);
   else
-    launch(device, gatherElements<1, C>, gridFor(nest.size), Writer<C>(out), Reader<C>(x), index.data<int32_t>(), nest, step, note);
+    launch(device, gatherElements<1, C>, gridFor(nest.size), Writer<C>(out), Reader<C>(x), index.data<int32_t>(), nest,
+           step, note);
 }
 
 // Along the axis.
@@ -143,8 +147,8 @@ struct Line {
 
 // `inside`: the number of elements from one i to the next in row-major order.
 template <class C>
-__global__ void scatterFirsts(Writer<C> out, Reader<C> sums, Reader<C> src, const int32_t* index, Nest<3> nest, Line line,
-                              int64_t inside, FaultNote note) {
+__global__ void scatterFirsts(Writer<C> out, Reader<C> sums, Reader<C> src, const int32_t* index, Nest<3> nest,
+                              Line line, int64_t inside, FaultNote note) {
   const int64_t element = threadPlace();
   if (element >= nest.size) return;
   int64_t at[3];
@@ -170,8 +174,8 @@ void scatterAs(Device& device, const Out& out, const In& src, const In& index, i
   for (int i = axis + 1; i < src.rank; i++) inside *= src.shape[i];
   const Line line{src.shape[axis], index.strides[axis], src.strides[axis], out.strides[axis]};
   const FaultNote note{device.faults, Faults::scatterIndex, out.shape[axis], axis};
-  launch(device, scatterFirsts<C>, gridFor(nest.size), Writer<C>(out), Reader<C>(out), Reader<C>(src), index.data<int32_t>(),
-         nest, line, inside, note);
+  launch(device, scatterFirsts<C>, gridFor(nest.size), Writer<C>(out), Reader<C>(out), Reader<C>(src),
+         index.data<int32_t>(), nest, line, inside, note);
 }
 
 }  // namespace

@@ -101,7 +101,9 @@ void siluBackward(Device& device, Out dx, In dout, In x) { map<float>(device, Sl
 void geluBackward(Device& device, Out dx, In dout, In x) { map<float>(device, Slope<Gelu>{}, dx, dout, x); }
 void geluTanhBackward(Device& device, Out dx, In dout, In x) { map<float>(device, Slope<GeluTanh>{}, dx, dout, x); }
 
-void affine(Device& device, Out out, In x, float scale, float shift) { map<float>(device, Affine{scale, shift}, out, x); }
+void affine(Device& device, Out out, In x, float scale, float shift) {
+  map<float>(device, Affine{scale, shift}, out, x);
+}
 void power(Device& device, Out out, In x, float exponent) { map<float>(device, Power{exponent}, out, x); }
 void clamp(Device& device, Out out, In x, float low, float high) { map<float>(device, Clamp{low, high}, out, x); }
 

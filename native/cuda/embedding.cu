@@ -36,8 +36,8 @@ __device__ __forceinline__ unsigned tokensWith(int32_t id, const int32_t* ids, i
 }
 
 template <int width>
-__global__ void embedGradientFirst(Sink dweight, Source weights, Source dout, const int32_t* ids, int64_t tokens, int64_t dim,
-                                   int64_t step, FaultNote note) {
+__global__ void embedGradientFirst(Sink dweight, Source weights, Source dout, const int32_t* ids, int64_t tokens,
+                                   int64_t dim, int64_t step, FaultNote note) {
   const int64_t token = blockIdx.x, column = (int64_t(blockIdx.y) * blockDim.x + threadIdx.x) * width;
   const int32_t id = ids[token];
   if (id < 0 || id >= note.limit) {
@@ -72,7 +72,8 @@ void embedding(Device& device, Out out, In weight, In ids) {
   if (tokens * dim == 0) return;
   const FaultNote note{device.faults, Faults::embeddingId, weight.shape[0]};
   const auto start = [&](auto kernel, int width) {
-    launch(device, kernel, tokensTimesBands(tokens, dim / width), Sink(out), Source(weight), ids.data<int32_t>(), dim, step, note);
+    launch(device, kernel, tokensTimesBands(tokens, dim / width), Sink(out), Source(weight), ids.data<int32_t>(), dim,
+           step, note);
   };
   if (inEights(out, dim) && inEights(weight, dim) && step % 8 == 0) start(embedToken<8>, 8);
   else start(embedToken<1>, 1);

@@ -43,8 +43,8 @@ template <class Activation>
 void backward(Device& device, const Out& dgate, const Out& dup, const In& dout, const In& gate, const In& up) {
   const Nest<5> nest({dgate, dup, dout, gate, up});
   if (nest.size == 0) return;
-  const bool eights = nest.innerStride(0) == 1 && nest.innerStride(1) == 1 && nest.inEights(0, dgate) && nest.inEights(1, dup) &&
-                      nest.inEights(2, dout) && nest.inEights(3, gate) && nest.inEights(4, up);
+  const bool eights = nest.innerStride(0) == 1 && nest.innerStride(1) == 1 && nest.inEights(0, dgate) &&
+                      nest.inEights(1, dup) && nest.inEights(2, dout) && nest.inEights(3, gate) && nest.inEights(4, up);
   const Gradients tensors{dgate, dup, dout, gate, up};
   if (eights) launch(device, gatedGradients<Activation, 8>, gridFor(nest.size / 8), tensors, nest);
   else launch(device, gatedGradients<Activation, 1>, gridFor(nest.size), tensors, nest);

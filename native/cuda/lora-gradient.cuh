@@ -92,8 +92,8 @@ __global__ void __launch_bounds__(loraThreads, R == 64 ? 1 : 0)  // 0: as many a
       for (int half = 0; half < 2; half++) {
         const int64_t token = row0 + tokensTile * loraTile + warp * 16 + g + 8 * half;
         if (token < tokens)
-          *reinterpret_cast<float2*>(partsS + (blockIdx.x * tokens + token) * R + n * 8 + 2 * q) =
-              {sumS[n][2 * half], sumS[n][2 * half + 1]};
+          *reinterpret_cast<float2*>(partsS + (blockIdx.x * tokens + token) * R + n * 8 + 2 * q) = {
+              sumS[n][2 * half], sumS[n][2 * half + 1]};
       }
   }
 #pragma unroll
@@ -104,13 +104,14 @@ __global__ void __launch_bounds__(loraThreads, R == 64 ? 1 : 0)  // 0: as many a
       for (int half = 0; half < 2; half++) {
         const int64_t col = col0 + colsTile * loraTile + warp * 16 + g + 8 * half;
         if (col < outputs)
-          *reinterpret_cast<float2*>(partsB + (blockIdx.y * outputs + col) * R + n * 8 + 2 * q) =
-              {sumB[colsTile][n][2 * half], sumB[colsTile][n][2 * half + 1]};
+          *reinterpret_cast<float2*>(partsB + (blockIdx.y * outputs + col) * R + n * 8 + 2 * q) = {
+              sumB[colsTile][n][2 * half], sumB[colsTile][n][2 * half + 1]};
       }
 }
 
 // out [rows, rank] = scale · Σ parts [parts, rows, width], in the order of the parts.
-static __global__ void addParts(Sink out, const float* parts, int count, int64_t rows, int rank, int width, float scale) {
+static __global__ void addParts(Sink out, const float* parts, int count, int64_t rows, int rank, int width,
+                                float scale) {
   const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= rows * rank) return;
   const int64_t row = i / rank;
@@ -143,7 +144,8 @@ void loraGradientOf(Device& device, const View& dS, const View& db, const View& 
 inline bool loraGradient(Device& device, const View& dS, const View& db, const View& dout, const View& b,
                          const View& hidden, float scaling) {
   const int64_t rank = b.cols();
-  if ((dout.dtype != DType::bf16 && dout.dtype != DType::f16) || !inEights(dout, dout.cols()) || rank > 64) return false;
+  if ((dout.dtype != DType::bf16 && dout.dtype != DType::f16) || !inEights(dout, dout.cols()) || rank > 64)
+    return false;
   const auto run = [&](auto tag) {
     using T = decltype(tag);
     if (rank <= 16) loraGradientOf<T, 16>(device, dS, db, dout, b, hidden, scaling);

@@ -76,7 +76,6 @@ struct Groups {
   }
 };
 
-
 // hidden [spans, count, r]
 template <int width>
 __global__ void shrinkRows(float* hidden, Source x, Source a, Groups groups, int64_t in) {
@@ -178,16 +177,26 @@ void loraGrouped(Device& device, Out out, In x, In a, In b, In ranks, In scaling
   const int slots = int(a.dim(0)), rank = int(a.dim(1)), count = int(order.size());
   const int64_t in = a.dim(2), outputs = b.dim(1), spans = ceilDiv(in, span);
   if (count == 0 || slots == 0 || rank == 0 || outputs == 0) return;
-  const Groups groups{order.data<const int32_t>(), segments.data<const int32_t>(), ranks.data<const int32_t>(), count, slots,
-                      rank, x.rows(), {device.faults, Faults::loraRow, x.rows()}, {device.faults, Faults::loraSegment, count}};
+  const Groups groups{order.data<const int32_t>(),
+                      segments.data<const int32_t>(),
+                      ranks.data<const int32_t>(),
+                      count,
+                      slots,
+                      rank,
+                      x.rows(),
+                      {device.faults, Faults::loraRow, x.rows()},
+                      {device.faults, Faults::loraSegment, count}};
   const unsigned places = unsigned(ceilDiv(count, rowsAtOnce)), warps = unsigned(std::min(rank, threads / 32));
   Scratch<float> hidden(device, spans * count * rank);
   launch(device, inEights(x, in) && inEights(a, in) ? shrinkRows<8> : shrinkRows<1>,
-         {.blocks = dim3(places, unsigned(spans), unsigned(ceilDiv(rank, threads / 32))), .threads = warps * 32, .overlaps = true}, hidden,
-         Source(x), Source(a), groups, in);
+         {.blocks = dim3(places, unsigned(spans), unsigned(ceilDiv(rank, threads / 32))),
+          .threads = warps * 32,
+          .overlaps = true},
+         hidden, Source(x), Source(a), groups, in);
   const unsigned across = outputs < threads ? unsigned(ceilDiv(outputs, 32) * 32) : threads;
   launch(device, inEights(b, rank) ? expandRows<8> : expandRows<1>,
-         {.blocks = dim3(places, unsigned(ceilDiv(outputs, across))), .threads = across,
+         {.blocks = dim3(places, unsigned(ceilDiv(outputs, across))),
+          .threads = across,
           .shared = size_t(rowsAtOnce * rank + across * (depth + 1)) * sizeof(float),
           .overlaps = true},
          Sink(out), Source(out), hidden, Source(b), scalings.data<const float>(), groups, int(spans), outputs);

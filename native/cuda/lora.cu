@@ -40,7 +40,8 @@ class Rounded {
 void loraLinear(Device& device, Out out, Out hidden, In x, In weight, In bias, In residual, In a, In b, float scaling) {
   const View rows = matrixOf(x), middle = matrixOf(hidden);
   multiply(device, middle, rows, transposed(Rounded(device, a, x.dtype)));
-  multiply(device, matrixOf(out), rows, transposed(matrixOf(weight)), {.bias = bias, .residual = residual ? matrixOf(residual) : View{}},
+  multiply(device, matrixOf(out), rows, transposed(matrixOf(weight)),
+           {.bias = bias, .residual = residual ? matrixOf(residual) : View{}},
            {middle, transposed(matrixOf(b)), scaling});
 }
 

@@ -76,7 +76,8 @@ __device__ __forceinline__ void eachLogit(const float* row, int64_t vocab, Body&
 // gradient may be null.
 template <int width>
 __global__ void crossEntropyRow(Scores scores, const float* logits, void* gradient, DType gradientDType,
-                                const int32_t* targets, int64_t firstRow, int64_t vocab, float softcap, FaultNote note) {
+                                const int32_t* targets, int64_t firstRow, int64_t vocab, float softcap,
+                                FaultNote note) {
   float* room = reinterpret_cast<float*>(ptx::sharedMemory());
   const int64_t row = blockIdx.x, place = firstRow + row;
   const float* from = logits + row * vocab;
@@ -151,7 +152,8 @@ __global__ void crossEntropyGradientRow(void* gradient, DType gradientDType, con
 }
 
 // to [rows, cols] = x's rows from firstRow on; zeros where there is no loss, because 0 · NaN would spread.
-__global__ void keepRow(Sink to, Source x, const float* dlosses, const int32_t* targets, int64_t firstRow, int64_t cols) {
+__global__ void keepRow(Sink to, Source x, const float* dlosses, const int32_t* targets, int64_t firstRow,
+                        int64_t cols) {
   const int64_t row = blockIdx.x, from = firstRow + row;
   const bool kept = targets[from] >= 0 && dlosses[from] != 0;
   for (int64_t j = threadIdx.x; j < cols; j += blockDim.x) to.store(row * cols + j, kept ? x[from * cols + j] : 0);
@@ -170,8 +172,8 @@ DType between(const View& x, const View& weight) { return x.dtype == weight.dtyp
 
 }  // namespace
 
-void linearCrossEntropy(Device& device, Out losses, Out lse, Out likeliest, Out dx, Out, Out, In x, In weight, In targets,
-                        float softcap, int, int, int, int) {
+void linearCrossEntropy(Device& device, Out losses, Out lse, Out likeliest, Out dx, Out, Out, In x, In weight,
+                        In targets, float softcap, int, int, int, int) {
   const int64_t tokens = x.rows(), vocab = weight.rows(), most = chunkRows(tokens, vocab);
   if (tokens == 0) return;
   const DType dtype = between(x, weight);
@@ -182,19 +184,21 @@ void linearCrossEntropy(Device& device, Out losses, Out lse, Out likeliest, Out 
     multiply(device, matrixAt(logits, DType::f32, count, vocab), rowsOf(x, first, count), transposed(matrixOf(weight)));
     launch(device, vocab % 8 == 0 ? crossEntropyRow<8> : crossEntropyRow<1>,
            {.blocks = unsigned(count), .threads = threadsFor(vocab), .shared = 32 * sizeof(float)},
-           Scores{losses.data<float>(), lse.data<float>(), likeliest.data<int32_t>()}, logits, dx ? static_cast<void*>(gradient) : nullptr, dtype, targets.data<const int32_t>(),
-           first, vocab, softcap, FaultNote{device.faults, Faults::lossTarget, vocab});
+           Scores{losses.data<float>(), lse.data<float>(), likeliest.data<int32_t>()}, logits,
+           dx ? static_cast<void*>(gradient) : nullptr, dtype, targets.data<const int32_t>(), first, vocab, softcap,
+           FaultNote{device.faults, Faults::lossTarget, vocab});
     if (dx) multiply(device, rowsOf(dx, first, count), matrixAt(gradient, dtype, count, vocab), matrixOf(weight));
   }
 }
 
-void linearCrossEntropyBackward(Device& device, Out dweight, In dlosses, In x, In weight, In targets, In lse, float softcap,
-                                int, int) {
+void linearCrossEntropyBackward(Device& device, Out dweight, In dlosses, In x, In weight, In targets, In lse,
+                                float softcap, int, int) {
   const int64_t tokens = x.rows(), vocab = weight.rows(), hidden = x.cols(), most = chunkRows(tokens, vocab);
   if (tokens == 0) return;
   const DType dtype = between(x, weight);
   Scratch<float> logits(device, most * vocab);
-  Scratch<char> gradient(device, most * vocab * format(dtype).blockBytes), kept(device, most * hidden * format(dtype).blockBytes);
+  Scratch<char> gradient(device, most * vocab * format(dtype).blockBytes),
+      kept(device, most * hidden * format(dtype).blockBytes);
   // Several chunks add up in f32, so that a narrow dweight is rounded once.
   const bool wide = dweight.dtype == DType::f32 || tokens <= most;
   Scratch<float> gathered(device, wide ? 0 : vocab * hidden);
@@ -205,11 +209,12 @@ void linearCrossEntropyBackward(Device& device, Out dweight, In dlosses, In x, I
     launch(device, keepRow, {.blocks = unsigned(count), .threads = threadsFor(hidden)}, Sink(chunk), Source(x),
            dlosses.data<const float>(), targets.data<const int32_t>(), first, hidden);
     multiply(device, matrixAt(logits, DType::f32, count, vocab), chunk, transposed(matrixOf(weight)));
-    launch(device, vocab % 8 == 0 ? crossEntropyGradientRow<8> : crossEntropyGradientRow<1>, {.blocks = unsigned(count), .threads = threadsFor(vocab)},
-           static_cast<void*>(gradient), dtype, logits, lse.data<const float>(), dlosses.data<const float>(),
-           targets.data<const int32_t>(), first, vocab, softcap,
+    launch(device, vocab % 8 == 0 ? crossEntropyGradientRow<8> : crossEntropyGradientRow<1>,
+           {.blocks = unsigned(count), .threads = threadsFor(vocab)}, static_cast<void*>(gradient), dtype, logits,
+           lse.data<const float>(), dlosses.data<const float>(), targets.data<const int32_t>(), first, vocab, softcap,
            FaultNote{device.faults, Faults::lossBackwardTarget, vocab});
-    multiply(device, sum, transposed(matrixAt(gradient, dtype, count, vocab)), chunk, {.residual = wide || first > 0 ? sum : View{}});
+    multiply(device, sum, transposed(matrixAt(gradient, dtype, count, vocab)), chunk,
+             {.residual = wide || first > 0 ? sum : View{}});
   }
   if (!wide) add(device, dweight, In{dweight}, In{sum});
 }

@@ -112,7 +112,8 @@ struct ColumnSums {
 
 // `sums`: [groups, 2, cols], or null. At most 512 threads: see RowPlan.
 template <bool wanted, bool centered, int width, int kept>
-__global__ __launch_bounds__(512, 1) void normGradientRows(Sink dx, Source dout, Source x, Parameters p, float* sums, int64_t rows, int64_t cols) {
+__global__ __launch_bounds__(512, 1) void normGradientRows(Sink dx, Source dout, Source x, Parameters p, float* sums,
+                                                           int64_t rows, int64_t cols) {
   const RowGroup group;
   if (group.first >= rows) return;
   ColumnSums<wanted, centered, width, kept> columns(sums + group.first * 2 * cols, cols);

@@ -30,7 +30,8 @@ __global__ void dequantizeEight(Sink out, const uint8_t* x, int64_t eights, bool
 void dequantize(Device& device, Out out, In x) {
   const int64_t eights = x.size() / 8;
   visitBlock(x.dtype, [&](auto block) {
-    launch(device, dequantizeEight<decltype(block)>, gridFor(eights), Sink(out), x.data<uint8_t>(), eights, inEights(out, 8));
+    launch(device, dequantizeEight<decltype(block)>, gridFor(eights), Sink(out), x.data<uint8_t>(), eights,
+           inEights(out, 8));
   });
 }
 

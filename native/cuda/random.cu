@@ -74,7 +74,8 @@ template <class Make>
 void generate(Device& device, const Out& out, const View& x, double seed, double offset, Make make) {
   const int64_t size = out.size();
   const bool aligned = (reinterpret_cast<uintptr_t>(out.bytes) | reinterpret_cast<uintptr_t>(x.bytes)) % 16 == 0;
-  launch(device, randomElements<Make>, gridFor(ceilDiv(size, 8)), Sink(out), Source(x), Sequence(seed, offset), make, size, aligned);
+  launch(device, randomElements<Make>, gridFor(ceilDiv(size, 8)), Sink(out), Source(x), Sequence(seed, offset), make,
+         size, aligned);
 }
 
 }  // namespace

@@ -47,7 +47,8 @@ struct Parts {
   int64_t count, length;
 };
 
-constexpr int rowFlush = 8, columnFlush = 16;  // numbers added up before they are added to the total, to keep its digits
+constexpr int rowFlush = 8,
+              columnFlush = 16;  // numbers added up before they are added to the total, to keep its digits
 
 // With several parts, `out` holds [outputs, parts].
 template <class Op, class C, int width>
@@ -149,7 +150,8 @@ Parts joined(const Nest<2>& kept, int64_t unit, int64_t parts, int64_t step) {
   int64_t inside[maxRank + 1];
   inside[kept.rank] = unit;
   for (int axis = kept.rank - 1; axis >= 0; axis--) inside[axis] = inside[axis + 1] * kept.shape[axis];
-  for (int axis = 0; axis < kept.rank; axis++) next.kept.push(kept.shape[axis], {kept.strides[0][axis], inside[axis + 1]});
+  for (int axis = 0; axis < kept.rank; axis++)
+    next.kept.push(kept.shape[axis], {kept.strides[0][axis], inside[axis + 1]});
   next.reduced.push(parts, {step});
   next.count = 1;
   next.length = parts;
@@ -167,10 +169,13 @@ void reduce(Device& device, const Out& out, const In& x) {
   if (kept.size == 0) return;
   // Threads run where x is dense; where it is nowhere, along the longer axis.
   const bool columns = reduced.size > 0 && kept.rank > 0 && reduced.rank > 0 && kept.inner() >= 4 &&
-                       (reduced.inner() < 16 || (reduced.innerStride(0) != 1 && (kept.innerStride(1) == 1 || kept.inner() > reduced.inner())));
-  bool eights = columns && kept.innerStride(1) == 1 && kept.inEights(1, x) && kept.innerStride(0) == 1 && kept.inEights(0, out);
+                       (reduced.inner() < 16 ||
+                        (reduced.innerStride(0) != 1 && (kept.innerStride(1) == 1 || kept.inner() > reduced.inner())));
+  bool eights =
+      columns && kept.innerStride(1) == 1 && kept.inEights(1, x) && kept.innerStride(0) == 1 && kept.inEights(0, out);
   for (int axis = 0; axis < reduced.rank; axis++) eights = eights && reduced.strides[0][axis] % 8 == 0;
-  const int64_t busy = int64_t(device.processors) * (columns ? 1024 : 8), items = columns && eights ? kept.size / 8 : kept.size;
+  const int64_t busy = int64_t(device.processors) * (columns ? 1024 : 8),
+                items = columns && eights ? kept.size / 8 : kept.size;
   const int64_t least = columns ? 64 : 8192;  // numbers that are worth a part
   const int64_t useful = ceilDiv(reduced.size, least), missing = ceilDiv(busy, items);
   parts.count = useful < missing ? useful : missing;
@@ -207,7 +212,8 @@ struct Later {
 
 // Of equal numbers the first wins: its complemented place is the largest.
 template <class C, int width>
-__global__ __launch_bounds__(1024) void extremeRow(int32_t* out, Reader<C> x, Nest<2> rows, int64_t cols, int64_t step, bool downwards) {
+__global__ __launch_bounds__(1024) void extremeRow(int32_t* out, Reader<C> x, Nest<2> rows, int64_t cols, int64_t step,
+                                                   bool downwards) {
   const int64_t row = int64_t(blockIdx.x) * blockDim.y + threadIdx.y;
   if (row >= rows.size) return;
   int64_t at[2];
@@ -295,10 +301,12 @@ void topk(Device& device, Out values, Out places, In x) {
   const bool eights = inEights(x, cols);
   const int64_t chunks = cols / (eights ? 8 : 1);
   const Grid grid{.blocks = dim3(unsigned(rows)),
-                  .threads = dim3(chunks <= 128 ? 32 : chunks <= 2048 ? 256 : 1024),
+                  .threads = dim3(chunks <= 128    ? 32
+                                  : chunks <= 2048 ? 256
+                                                   : 1024),
                   .shared = 32 * sizeof(unsigned long long)};
-  launch(device, eights ? largestOfRow<8> : largestOfRow<1>, grid, Sink(values), places.data<int32_t>(), Source(x), cols,
-         int(values.cols()));
+  launch(device, eights ? largestOfRow<8> : largestOfRow<1>, grid, Sink(values), places.data<int32_t>(), Source(x),
+         cols, int(values.cols()));
 }
 
 }  // namespace cuda

@@ -95,7 +95,8 @@ void rope(Device& device, Out out, In x, In positions, In frequencies, float fac
   if (tokens * heads * headDim == 0) return;
   const Rotation rotation{heads, headDim, half, out.stride(0), out.stride(1), x.stride(0), x.stride(1), factor, sign};
   const bool eights = headsInEights(out, half) && headsInEights(x, half);
-  const int64_t items = heads * (headDim - half) / (eights ? 8 : 1), wanted = ceilDiv(items > half ? items : half, 32) * 32;
+  const int64_t items = heads * (headDim - half) / (eights ? 8 : 1),
+                wanted = ceilDiv(items > half ? items : half, 32) * 32;
   const Grid grid{.blocks = dim3(unsigned(tokens)),
                   .threads = dim3(unsigned(wanted < 256 ? wanted : 256)),
                   .shared = size_t(2 * half) * sizeof(float),

@@ -129,7 +129,8 @@ __device__ __forceinline__ int findBucket(Shared& shared, Weight goal, Weight& a
 // The key of the number with which the sum of the largest reaches `goal`, which is above 0; `above` becomes the sum of
 // those before it. 0 where there are not so many.
 template <class Measure>
-__device__ __forceinline__ uint32_t cutAt(Shared& shared, const Logits& logits, Measure measure, Weight goal, Weight& above) {
+__device__ __forceinline__ uint32_t cutAt(Shared& shared, const Logits& logits, Measure measure, Weight goal,
+                                          Weight& above) {
   // Beyond this distance from the largest logit nothing has a weight that counts: all that goes into the last bucket,
   // which is not counted, because everyone would wait for it.
   const float range = fminf(40 * logits.temperature, 64.0f), scale = (buckets - 1) / range;
@@ -251,7 +252,8 @@ __global__ void __launch_bounds__(1024) sampleRow(int32_t* tokens, Logits logits
   }
 
   Weight above;
-  if (topK >= 1 && topK < float(logits.vocab)) logits.leastKey = cutAt(shared, logits, ByCount(), Weight(floorf(topK)), above);
+  if (topK >= 1 && topK < float(logits.vocab))
+    logits.leastKey = cutAt(shared, logits, ByCount(), Weight(floorf(topK)), above);
   if (topP < 1) {
     Weight sum = 0;
     for (int i = int(threadIdx.x); i < logits.vocab; i += int(blockDim.x)) sum += logits.weight(logits[i]);
@@ -279,8 +281,8 @@ __global__ void __launch_bounds__(1024) sampleRow(int32_t* tokens, Logits logits
 constexpr int bandBits = 1 << 18;  // tokens whose bits a block holds at once, in 32 KB
 
 // Every seen token is one bit: who sets it first applies the penalty.
-__global__ void penalizeRow(Sink logits, Source from, const int32_t* tokens, const float* penalties, int64_t rowStep, int64_t step,
-                            int64_t count, int64_t vocab, FaultNote note) {
+__global__ void penalizeRow(Sink logits, Source from, const int32_t* tokens, const float* penalties, int64_t rowStep,
+                            int64_t step, int64_t count, int64_t vocab, FaultNote note) {
   uint32_t* seen = reinterpret_cast<uint32_t*>(ptx::sharedMemory());
   const int64_t row = blockIdx.x;
   const float penalty = penalties[row];

@@ -10,9 +10,9 @@
 #define BOTH_DEVICES
 #endif
 
-#define FORMATS_float(FORMAT)  \
-  FORMAT(f32, "f32", float)    \
-  FORMAT(bf16, "bf16", bf16)   \
+#define FORMATS_float(FORMAT) \
+  FORMAT(f32, "f32", float)   \
+  FORMAT(bf16, "bf16", bf16)  \
   FORMAT(f16, "f16", f16)
 
 // Rounds to nearest, ties to even; a NaN stays a quiet NaN.
@@ -42,7 +42,8 @@ struct f16 {
     const uint32_t sign = u >> 16 & 0x8000, magnitude = u & 0x7fffffff;
     if (magnitude > 0x7f800000) bits = uint16_t(sign | 0x7e00);
     else if (magnitude >= 0x477ff000) bits = uint16_t(sign | 0x7c00);
-    else if (magnitude >= 0x38800000) bits = uint16_t(sign | ((magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13));
+    else if (magnitude >= 0x38800000)
+      bits = uint16_t(sign | ((magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13));
     else {
       // Subnormal in f16: adding 0.5 puts the value's bits, rounded by the hardware, at the end of the sum's mantissa.
       float positive;

@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#define FORMATS_integer(FORMAT)  \
-  FORMAT(i32, "i32", int32_t)    \
-  FORMAT(u8, "u8", uint8_t)      \
+#define FORMATS_integer(FORMAT) \
+  FORMAT(i32, "i32", int32_t)   \
+  FORMAT(u8, "u8", uint8_t)     \
   FORMAT(boolean, "bool", uint8_t)

@@ -27,7 +27,9 @@ struct Fixture {
     queue.push([gate] { gate->open(); });
     return gate->pass();
   }
-  std::string expect(const std::string& want) { return join(order) == want ? "" : "ran " + join(order) + ", expected " + want; }
+  std::string expect(const std::string& want) {
+    return join(order) == want ? "" : "ran " + join(order) + ", expected " + want;
+  }
 };
 
 std::string parks() {
@@ -76,10 +78,12 @@ std::string holdsOfOneStorageEndOneByOne() {
 std::string parkedTasksHold() {
   Fixture f;
   f.hold(f.a, true);
-  f.queue.push([&f] {
-    f.order.push_back(1);
-    f.queue.hold(&f.b, true);
-  }, {{&f.a, false}, {&f.b, true}});
+  f.queue.push(
+      [&f] {
+        f.order.push_back(1);
+        f.queue.hold(&f.b, true);
+      },
+      {{&f.a, false}, {&f.b, true}});
   f.note(2, {{&f.b, false}});
   if (!f.settle()) return "the queue stands under the first hold";
   f.release(f.a);

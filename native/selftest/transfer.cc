@@ -38,10 +38,12 @@ Tensor make(Place place) {
 }
 
 void write(Device& device, const Tensor& t, float value) {
-  device.lane.queue->push([&lane = device.lane, t, value] {
-    const std::vector<float> values(count, value);
-    fill(lane, t, values.data(), count * sizeof(float));
-  }, {{t.storage.get(), true}});
+  device.lane.queue->push(
+      [&lane = device.lane, t, value] {
+        const std::vector<float> values(count, value);
+        fill(lane, t, values.data(), count * sizeof(float));
+      },
+      {{t.storage.get(), true}});
 }
 
 struct Answer {
@@ -51,12 +53,14 @@ struct Answer {
 };
 std::shared_ptr<Answer> ask(Device& device, const Tensor& t) {
   auto answer = std::make_shared<Answer>();
-  device.lane.queue->push([&lane = device.lane, t, answer] {
-    bring(lane, t, answer->values.data(), count * sizeof(float), [answer](Failure failure) {
-      answer->failure = std::move(failure);
-      answer->gate.open();
-    });
-  }, {{t.storage.get(), false}});
+  device.lane.queue->push(
+      [&lane = device.lane, t, answer] {
+        bring(lane, t, answer->values.data(), count * sizeof(float), [answer](Failure failure) {
+          answer->failure = std::move(failure);
+          answer->gate.open();
+        });
+      },
+      {{t.storage.get(), false}});
   return answer;
 }
 // "" or what is wrong with the answer, where every element should be `value`.
@@ -107,7 +111,8 @@ std::string slowTarget(Place from, Place to) {
 std::string failures(Place from, Place to) {
   Device source(from), target(to);
   const Tensor x = make(from), y = make(to), back = make(from);
-  source.lane.queue->push([&] { x.storage->failure = std::make_shared<std::string>("it broke"); }, {{x.storage.get(), true}});
+  source.lane.queue->push([&] { x.storage->failure = std::make_shared<std::string>("it broke"); },
+                          {{x.storage.get(), true}});
   transfer(source.lane, target.lane, x, y);
   transfer(target.lane, source.lane, y, back);
   for (const auto& answer : {ask(target, y), ask(source, back)}) {
@@ -157,19 +162,24 @@ std::string ends(bool sourceFirst, bool sourceStands) {
 
 std::vector<Check> transferChecks() {
   std::vector<Check> all;
-  const std::vector<std::pair<Place, Place>> ways{{cpuPlace, gpuPlace(0)}, {gpuPlace(0), cpuPlace}, {gpuPlace(0), gpuPlace(1)}};
-  const auto name = [](Place p) { return p.kind == Place::cpu ? std::string("cpu") : "cuda:" + std::to_string(p.index); };
+  const std::vector<std::pair<Place, Place>> ways{
+      {cpuPlace, gpuPlace(0)}, {gpuPlace(0), cpuPlace}, {gpuPlace(0), gpuPlace(1)}};
+  const auto name = [](Place p) {
+    return p.kind == Place::cpu ? std::string("cpu") : "cuda:" + std::to_string(p.index);
+  };
   for (const auto& [from, to] : ways) {
     const std::string way = " from " + name(from) + " to " + name(to);
-    all.push_back({"transfer: a slow source does not hold the target," + way, [from, to] { return slowSource(from, to); }});
-    all.push_back({"transfer: a slow target does not hold the source," + way, [from, to] { return slowTarget(from, to); }});
+    all.push_back(
+        {"transfer: a slow source does not hold the target," + way, [from, to] { return slowSource(from, to); }});
+    all.push_back(
+        {"transfer: a slow target does not hold the source," + way, [from, to] { return slowTarget(from, to); }});
     all.push_back({"transfer: a failure travels," + way, [from, to] { return failures(from, to); }});
   }
   all.push_back({"transfer: thirty in a ring", thereAndBack});
   for (bool sourceFirst : {false, true})
     for (bool sourceStands : {false, true})
-      all.push_back({std::string("transfer: ") + (sourceFirst ? "the source" : "the target") + " ends first while the " +
-                         (sourceStands ? "source" : "target") + " stands",
+      all.push_back({std::string("transfer: ") + (sourceFirst ? "the source" : "the target") +
+                         " ends first while the " + (sourceStands ? "source" : "target") + " stands",
                      [=] { return ends(sourceFirst, sourceStands); }});
   return all;
 }

@@ -15,8 +15,8 @@ namespace simt {
 
 struct Shape {
   dim3 blocks, threads;
-  size_t shared = 0;     // bytes
-  unsigned cluster = 1;  // blocks along x
+  size_t shared = 0;      // bytes
+  unsigned cluster = 1;   // blocks along x
   bool overlaps = false;  // a dependent launch: it may come while the kernel before still runs
 };
 

@@ -23,7 +23,8 @@ struct ProductShape {
   int n;
   bool half, transposeA, transposeB;
 };
-void issueProduct(const ProductShape& shape, float* d, uint64_t a, const uint32_t* registers, uint64_t b, bool accumulate);
+void issueProduct(const ProductShape& shape, float* d, uint64_t a, const uint32_t* registers, uint64_t b,
+                  bool accumulate);
 void fenceProducts();
 void commitProducts();
 void waitProducts(unsigned newest);
@@ -52,7 +53,8 @@ inline void loadBox(uint32_t to, const CUtensorMap* map, int x, int y, uint32_t 
 inline void loadBox(uint32_t to, const CUtensorMap* map, int x, int y, int z, uint32_t barrier) {
   simt::loadBox(to, map, 3, {x, y, z}, barrier, 1u << simt::current->block->rank);
 }
-inline void loadBoxMulticast(uint32_t to, const CUtensorMap* map, int x, int y, int z, uint32_t barrier, uint16_t blocks) {
+inline void loadBoxMulticast(uint32_t to, const CUtensorMap* map, int x, int y, int z, uint32_t barrier,
+                             uint16_t blocks) {
   simt::loadBox(to, map, 3, {x, y, z}, barrier, blocks);
 }
 inline void fenceAsyncProxy() { simt::fenceAsyncProxy(); }
@@ -64,9 +66,13 @@ inline void addBox(const CUtensorMap* map, uint32_t from, int x, int y, int z) {
 }
 inline void commitStores() { simt::commitStores(); }
 template <int N>
-void waitStoresRead() { simt::waitStores(N, false); }
+void waitStoresRead() {
+  simt::waitStores(N, false);
+}
 template <int N>
-void waitStores() { simt::waitStores(N, true); }
+void waitStores() {
+  simt::waitStores(N, true);
+}
 
 // --- clusters, registers, dependent launches ---
 
@@ -100,7 +106,9 @@ inline uint64_t matrixDescriptor(uint32_t address, uint32_t leadingBytes, uint32
 inline void wgmmaFence() { simt::fenceProducts(); }
 inline void wgmmaCommit() { simt::commitProducts(); }
 template <int N>
-void wgmmaWait() { simt::waitProducts(N); }
+void wgmmaWait() {
+  simt::waitProducts(N);
+}
 
 template <class T, int N, bool transposeA, bool transposeB>
 void wgmma(float (&d)[N / 2], uint64_t a, uint64_t b, bool accumulate) {

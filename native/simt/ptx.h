@@ -49,12 +49,16 @@ inline uint4 loadStreaming(const void* from) {
 inline void copyAsync(uint32_t to, const void* from, int bytes = 16) { simt::copyAsync(to, from, bytes); }
 inline void commitCopies() { simt::commitCopies(); }
 template <int N>
-void waitCopies() { simt::waitCopies(N); }
+void waitCopies() {
+  simt::waitCopies(N);
+}
 
 inline void loadMatrices(uint32_t (&r)[4], uint32_t address) { simt::loadMatrices(r, address, false); }
 inline void loadMatricesTransposed(uint32_t (&r)[4], uint32_t address) { simt::loadMatrices(r, address, true); }
 template <class T>
-void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { simt::multiplyFragments<T>(d, a, b); }
+void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  simt::multiplyFragments<T>(d, a, b);
+}
 
 inline void barrierSync(int id, int threads) { simt::barrierWait(unsigned(id), unsigned(threads), 0, true); }
 inline void barrierArrive(int id, int threads) { simt::barrierWait(unsigned(id), unsigned(threads), 0, false); }

@@ -12,14 +12,22 @@
 #define __grid_constant__
 #define __align__(bytes) __attribute__((aligned(bytes)))
 
-#define SIMT_VECTORS(T, name, two, four)                                                             \
-  struct name##1 { T x; };                                                                           \
-  struct alignas(two) name##2 { T x, y; };                                                           \
-  struct name##3 { T x, y, z; };                                                                     \
-  struct alignas(four) name##4 { T x, y, z, w; };                                                    \
-  constexpr name##1 make_##name##1(T x) { return {x}; }                                              \
-  constexpr name##2 make_##name##2(T x, T y) { return {x, y}; }                                      \
-  constexpr name##3 make_##name##3(T x, T y, T z) { return {x, y, z}; }                              \
+#define SIMT_VECTORS(T, name, two, four)                                \
+  struct name##1 {                                                      \
+    T x;                                                                \
+  };                                                                    \
+  struct alignas(two) name##2 {                                         \
+    T x, y;                                                             \
+  };                                                                    \
+  struct name##3 {                                                      \
+    T x, y, z;                                                          \
+  };                                                                    \
+  struct alignas(four) name##4 {                                        \
+    T x, y, z, w;                                                       \
+  };                                                                    \
+  constexpr name##1 make_##name##1(T x) { return {x}; }                 \
+  constexpr name##2 make_##name##2(T x, T y) { return {x, y}; }         \
+  constexpr name##3 make_##name##3(T x, T y, T z) { return {x, y, z}; } \
   constexpr name##4 make_##name##4(T x, T y, T z, T w) { return {x, y, z, w}; }
 
 SIMT_VECTORS(signed char, char, 2, 4)

@@ -56,7 +56,9 @@ std::vector<Segment> segmentsOf(const Problem& p, const std::vector<Span>& spans
       const int64_t end = std::min(begin + step, span.keys);
       const auto queryOf = [&](int64_t tile) { return std::min(tile * tileRows / p.group, span.queries - 1); };
       int64_t first = 0, last = tiles;
-      while (first < tiles && p.scoring.endKey((std::min((first + 1) * tileRows, span.queries * p.group) - 1) / p.group, span.keys) <= begin) first++;
+      while (first < tiles && p.scoring.endKey((std::min((first + 1) * tileRows, span.queries * p.group) - 1) / p.group,
+                                               span.keys) <= begin)
+        first++;
       while (last > first && p.scoring.firstKey(queryOf(last - 1)) >= end) last--;
       segments.push_back({&span, begin, end, first, last, blocks});
       blocks += last - first;
@@ -125,7 +127,8 @@ void gradeScores(const QueryTile& tile, const Scoring& scoring, int64_t key, int
 
 // One tile of rows against one tile of keys: five products.
 template <int V>
-void passTile(const QueryTile& tile, const Problem& p, const Segment& segment, int64_t key, int64_t count, float* dq, const Memory& m) {
+void passTile(const QueryTile& tile, const Problem& p, const Segment& segment, int64_t key, int64_t count, float* dq,
+              const Memory& m) {
   const int64_t at = (key - segment.begin) * p.stride;
   multiply<V>(count, p.d, m.scores, tileRows, {m.keys + at, p.stride, 1}, m.qLanes, tileRows, fromZero);
   multiply<V>(count, p.d, m.dscores, tileRows, {m.values + at, p.stride, 1}, m.doutLanes, tileRows, fromZero);
@@ -137,7 +140,8 @@ void passTile(const QueryTile& tile, const Problem& p, const Segment& segment, i
 
 // Brings rows from `row` on into both layouts, with their lse and D. A row that saw nothing, and a lane without a row,
 // gets lse = inf: its probabilities are 0.
-void openRows(const Problem& p, const Span& span, int64_t kvHead, int64_t row, int rows, float* buffer, const Memory& m) {
+void openRows(const Problem& p, const Span& span, int64_t kvHead, int64_t row, int rows, float* buffer,
+              const Memory& m) {
   const auto from = [&](const View& x) { return [&, row](int64_t i) { return p.place(x, span, kvHead, row + i); }; };
   packLanes(m.qLanes, p.q, p.d, rows, p.scoring.queryScale(), from(p.q));
   packLanes(m.doutLanes, p.dout, p.d, rows, 1, from(p.dout));
@@ -153,7 +157,9 @@ void openRows(const Problem& p, const Span& span, int64_t kvHead, int64_t row, i
     if (lse != -INFINITY) m.lse[i] = lse * log2e;
     const float* out = readRow(p.out, from(p.out)(i), p.d, buffer);
     Floats sums[slots] = {};
-    eachRegister(p.d, [&](int64_t k, auto access, int slot) { sums[slot] += access.load(out + k) * access.load(m.doutRows + i * p.stride + k); });
+    eachRegister(p.d, [&](int64_t k, auto access, int slot) {
+      sums[slot] += access.load(out + k) * access.load(m.doutRows + i * p.stride + k);
+    });
     m.delta[i] = sumSlots(sums);
   }
 }
@@ -162,7 +168,8 @@ void passSegment(const Problem& p, const Segment& segment, int64_t kvHead, float
   const Span& span = *segment.span;
   const int64_t keys = segment.end - segment.begin;
   const auto from = [&](const View& x) {
-    return [&, token = span.token + segment.begin](int64_t n) { return (token + n) * x.stride(0) + kvHead * x.stride(1); };
+    return
+        [&, token = span.token + segment.begin](int64_t n) { return (token + n) * x.stride(0) + kvHead * x.stride(1); };
   };
   packRows(m.keys, p.k, p.d, keys, from(p.k));
   packRows(m.values, p.v, p.d, keys, from(p.v));
@@ -195,7 +202,8 @@ void attentionBackward(Device& device, Out dq, Out dk, Out dv, In dout, In q, In
                        float scale, bool causal, int window, float softcap) {
   const int64_t d = q.dim(2), kvHeads = k.dim(1), stride = paddedDim(d);
   if (q.size() == 0) return;
-  const Problem p{dk, dv, dout, q, k, v, out, lse, {scale, causal, window, softcap}, int(q.dim(1) / kvHeads), d, stride};
+  const Problem p{dk, dv,    dout, q, k, v, out, lse, {scale, causal, window, softcap}, int(q.dim(1) / kvHeads),
+                  d,  stride};
   const std::vector<Span> spans = packedSpans(boundaries, q.dim(0));
   for (const View& x : {View(dq), View(dk), View(dv)}) clearOutside(x, spans);
   int64_t blocks = 0, longest = 0;
@@ -212,7 +220,8 @@ void attentionBackward(Device& device, Out dq, Out dk, Out dv, In dout, In q, In
   device.parallelFor(int64_t(order.size()) * kvHeads, [&](int64_t i, int thread) {
     const Segment& segment = *order[i / kvHeads];
     const int64_t kvHead = i % kvHeads;
-    passSegment(p, segment, kvHead, partials + (kvHead * blocks + segment.partial) * block, Memory(memory + thread * size, longest, stride));
+    passSegment(p, segment, kvHead, partials + (kvHead * blocks + segment.partial) * block,
+                Memory(memory + thread * size, longest, stride));
   });
 
   // dq: the segments' parts in order, into the first one that has any.

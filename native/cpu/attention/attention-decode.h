@@ -9,8 +9,8 @@
 namespace cpu::CPU_ISA {
 
 constexpr int stepKeys = 64;
-constexpr int headsAtOnce = 4;                        // query heads that share one load of a key
-constexpr int valueVectors = lanes == 8 ? 2 : 4;      // registers of each head's sum; with 4 heads 8 of 16, or 16 of 32
+constexpr int headsAtOnce = 4;                    // query heads that share one load of a key
+constexpr int valueVectors = lanes == 8 ? 2 : 4;  // registers of each head's sum; with 4 heads 8 of 16, or 16 of 32
 
 // Prefetches memory. Rows lie in short runs, which hardware prefetching detects too late.
 template <class T>
@@ -50,8 +50,8 @@ void scoreKeys(float* scores, const T* const* keys, const Next* const* next, int
 // sums[h][..] = sums[h][..] · factors[h] + Σ n weights[h * stepKeys + n] · values[n][..], for V registers or the part of
 // one that `access` reads; `next` are rows to prefetch
 template <class T, class Next, int H, int V, class Access>
-inline void addValueColumns(float* sums, int64_t stride, const T* const* values, const Next* const* next, int64_t column, int count,
-                            const float* weights, const float* factors, Access access) {
+inline void addValueColumns(float* sums, int64_t stride, const T* const* values, const Next* const* next,
+                            int64_t column, int count, const float* weights, const float* factors, Access access) {
   Floats all[H][V];
 #pragma GCC unroll 4
   for (int h = 0; h < H; h++)
@@ -77,14 +77,16 @@ inline void addValueColumns(float* sums, int64_t stride, const T* const* values,
 }
 
 template <class T, class Next, int H>
-void addValues(float* sums, const T* const* values, const Next* const* next, int count, const float* weights, const float* factors, int64_t d) {
+void addValues(float* sums, const T* const* values, const Next* const* next, int count, const float* weights,
+               const float* factors, int64_t d) {
   const int64_t stride = paddedDim(d);
   int64_t column = 0;
   for (; column + valueVectors * lanes <= d; column += valueVectors * lanes)
     addValueColumns<T, Next, H, valueVectors>(sums, stride, values, next, column, count, weights, factors, Whole{});
   for (; column + lanes <= d; column += lanes)
     addValueColumns<T, Next, H, 1>(sums, stride, values, next, column, count, weights, factors, Whole{});
-  if (column < d) addValueColumns<T, Next, H, 1>(sums, stride, values, next, column, count, weights, factors, Part{d - column});
+  if (column < d)
+    addValueColumns<T, Next, H, 1>(sums, stride, values, next, column, count, weights, factors, Part{d - column});
 }
 
 // Calls body with the number of heads to take at once as a constant: at most headsAtOnce of those that are left.
@@ -109,8 +111,8 @@ struct PartialSoftmax {
 // The softmax over `count` keys. `q` is [group][padded d], scaled and padded with zeros; rowsAt(n, some, rows) gives the
 // offsets of rows n to n + some in either cache. `scores` holds group · stepKeys floats.
 template <class K, class V, class RowsAt>
-void streamKeys(const PartialSoftmax& state, const K* kCache, const V* vCache, const float* q, int group, int64_t d, float softcap,
-                int64_t count, float* scores, RowsAt&& rowsAt) {
+void streamKeys(const PartialSoftmax& state, const K* kCache, const V* vCache, const float* q, int group, int64_t d,
+                float softcap, int64_t count, float* scores, RowsAt&& rowsAt) {
   const int64_t stride = paddedDim(d);
   for (int h = 0; h < group; h++) {
     state.most[h] = -INFINITY;
@@ -136,7 +138,9 @@ void streamKeys(const PartialSoftmax& state, const K* kCache, const V* vCache, c
     std::memcpy(keys, nextKeys, sizeof keys);
     std::memcpy(values, nextValues, sizeof values);
     if (from + stepKeys < count) find(from + stepKeys);
-    headBlocks(group, [&](int h, auto H) { scoreKeys<K, V, H>(scores + h * stepKeys, keys, values, some, q + h * stride, d); });
+    headBlocks(group, [&](int h, auto H) {
+      scoreKeys<K, V, H>(scores + h * stepKeys, keys, values, some, q + h * stride, d);
+    });
     headBlocks(group, [&](int first, auto H) {
       for (int h = 0; h < H; h++) {
         float* s = scores + (first + h) * stepKeys;

@@ -13,7 +13,8 @@ static_assert(runRows % tileRows == 0);
 // One thread's memory.
 class RunScratch {
  public:
-  RunScratch(int threads, int64_t d) : stride_(paddedDim(d)), floats_(threads * size()), tiles_(threads * tilesPerRun) {}
+  RunScratch(int threads, int64_t d)
+      : stride_(paddedDim(d)), floats_(threads * size()), tiles_(threads * tilesPerRun) {}
 
   QueryTile* tiles(int thread) const {
     QueryTile* tiles = tiles_ + thread * tilesPerRun;
@@ -57,7 +58,8 @@ void attendTile(QueryTile& tile, const Scoring& scoring, int64_t d, int64_t key,
   };
   const bool all = tile.seesAll(key, count);
   const float cap = scoring.softcap * log2e;
-  if (cap > 0) each([&](Floats s, int64_t n, int v) { return all ? cap * tanh(s) : masked(cap * tanh(s), key + n, tile, v); });
+  if (cap > 0)
+    each([&](Floats s, int64_t n, int v) { return all ? cap * tanh(s) : masked(cap * tanh(s), key + n, tile, v); });
   else if (!all) each([&](Floats s, int64_t n, int v) { return masked(s, key + n, tile, v); });
   else
     for (int64_t n = 0; n < count; n++)
@@ -90,8 +92,9 @@ void attendTile(QueryTile& tile, const Scoring& scoring, int64_t d, int64_t key,
 // Attends `count` rows from `row` on of one sequence and key-value head, and writes out (and lse, if there is one).
 // copyKeys(key, count, keys, values) copies keys and values as rows of padded d.
 template <class CopyKeys>
-void attendRun(const View& out, const View& lse, const View& q, const Scoring& scoring, const Span& span, int64_t kvHead,
-               int group, int64_t row, int64_t count, const RunScratch& scratch, int thread, CopyKeys&& copyKeys) {
+void attendRun(const View& out, const View& lse, const View& q, const Scoring& scoring, const Span& span,
+               int64_t kvHead, int group, int64_t row, int64_t count, const RunScratch& scratch, int thread,
+               CopyKeys&& copyKeys) {
   const int64_t d = q.dim(2), stride = paddedDim(d);
   QueryTile* tiles = scratch.tiles(thread);
   float *keys = scratch.keys(thread), *values = scratch.values(thread), *scores = scratch.scores(thread);

@@ -99,12 +99,12 @@ struct Span {
 // Up to tileRows query rows of one key-value head, with what their softmax has come to.
 struct QueryTile {
   int rows, vectors;
-  int64_t firstKey, endKey;    // keys that some row sees
-  int64_t allFirst, allEnd;    // keys that every row sees
+  int64_t firstKey, endKey;  // keys that some row sees
+  int64_t allFirst, allEnd;  // keys that every row sees
   int32_t first[tileRows], last[tileRows];
   float most[tileRows], total[tileRows];  // base-2 maximum so far, and Σ 2^(score - most)
-  float* q;                    // [d][tileRows], scaled
-  float* sum;                  // [padded d][tileRows]: Σ 2^(score - most) · value
+  float* q;                               // [d][tileRows], scaled
+  float* sum;                             // [padded d][tileRows]: Σ 2^(score - most) · value
 
   // Rows from `row` on of `span`. Lanes without a row repeat the last one's limits.
   void open(const Span& span, const Scoring& scoring, int group, int64_t row, int64_t count) {
@@ -152,7 +152,8 @@ void packLanes(float* to, const View& x, int64_t d, int rows, float scale, Offse
         const int64_t part = d - k < lanes ? d - k : lanes;
         Floats square[lanes];
         for (int r = 0; r < lanes; r++)
-          square[r] = r >= count ? Floats{} : (part == lanes ? load(starts[r] + k) : loadPart(starts[r] + k, part)) * scale;
+          square[r] =
+              r >= count ? Floats{} : (part == lanes ? load(starts[r] + k) : loadPart(starts[r] + k, part)) * scale;
         transpose(square);
         for (int j = 0; j < part; j++) store(to + (k + j) * tileRows + i, square[j]);
       }
@@ -162,7 +163,8 @@ void packLanes(float* to, const View& x, int64_t d, int rows, float scale, Offse
 
 // The way back: row i of x is from[k * tileRows + i] · scale[i]. `buffer` holds lanes rows of padded d.
 template <class Offset>
-void unpackLanes(const View& x, const float* from, int64_t d, int rows, const float* scale, float* buffer, Offset&& offset) {
+void unpackLanes(const View& x, const float* from, int64_t d, int rows, const float* scale, float* buffer,
+                 Offset&& offset) {
   const int64_t stride = paddedDim(d);
   for (int i = 0; i < rows; i += lanes) {
     const Floats factor = load(scale + i);

@@ -17,7 +17,8 @@
 
 namespace cpu::CPU_ISA {
 
-void attention(Device& device, Out out, Out lse, In q, In k, In v, In boundaries, float scale, bool causal, int window, float softcap) {
+void attention(Device& device, Out out, Out lse, In q, In k, In v, In boundaries, float scale, bool causal, int window,
+               float softcap) {
   const int64_t d = q.dim(2), kvHeads = k.dim(1);
   if (q.size() == 0) return;
   const int group = int(q.dim(1) / kvHeads);
@@ -47,7 +48,9 @@ void attention(Device& device, Out out, Out lse, In q, In k, In v, In boundaries
     attendRun(out, lse, q, scoring, span, kvHead, group, task.row, rows, scratch, thread,
               [&](int64_t key, int64_t count, float* keys, float* values) {
                 const auto place = [&](const View& x) {
-                  return [&x, kvHead, token = span.token + key](int64_t n) { return (token + n) * x.stride(0) + kvHead * x.stride(1); };
+                  return [&x, kvHead, token = span.token + key](int64_t n) {
+                    return (token + n) * x.stride(0) + kvHead * x.stride(1);
+                  };
                 };
                 packRows(keys, k, d, count, place(k));
                 packRows(values, v, d, count, place(v));

@@ -30,7 +30,9 @@ struct Pages {
   int64_t kvHeads, blockSize, d, maxBlocks;
   const int32_t* tables;
 
-  int64_t row(int64_t block, int64_t kvHead, int64_t place) const { return ((block * kvHeads + kvHead) * blockSize + place) * d; }
+  int64_t row(int64_t block, int64_t kvHead, int64_t place) const {
+    return ((block * kvHeads + kvHead) * blockSize + place) * d;
+  }
   // The offsets of `count` keys of a sequence, from `key` on.
   void find(int64_t sequence, int64_t kvHead, int64_t key, int64_t count, int64_t* rows) const {
     int64_t index = key / blockSize, place = key % blockSize;
@@ -47,11 +49,14 @@ void checkPages(const View& kCache, const View& blockTables, const View& boundar
   const int32_t *b = boundaries.data<int32_t>(), *length = lengths.data<int32_t>();
   for (int64_t s = 0; s < lengths.size(); s++) {
     if (length[s] <= 0 || b[s] == b[s + 1]) continue;
-    const auto fail = [&](const std::string& what) { throw std::runtime_error("sequence " + std::to_string(s) + what); };
+    const auto fail = [&](const std::string& what) {
+      throw std::runtime_error("sequence " + std::to_string(s) + what);
+    };
     if (length[s] < b[s + 1] - b[s])
       fail(" has " + std::to_string(b[s + 1] - b[s]) + " new tokens and a length of " + std::to_string(length[s]));
     if (length[s] > maxBlocks * blockSize)
-      fail(" has " + std::to_string(length[s]) + " keys, its block table room for " + std::to_string(maxBlocks * blockSize));
+      fail(" has " + std::to_string(length[s]) + " keys, its block table room for " +
+           std::to_string(maxBlocks * blockSize));
     for (int64_t i = 0; i * blockSize < length[s]; i++)
       if (const int32_t block = blockTables.data<int32_t>()[s * maxBlocks + i]; block < 0 || block >= blocks)
         fail(" names block " + std::to_string(block) + " of a cache of " + std::to_string(blocks));
@@ -67,17 +72,19 @@ struct Task {
 };
 
 // The sequence's one query token, combined from its splits.
-void combine(const View& out, const Span& span, int64_t kvHead, int group, int64_t d, const float* partials, int64_t splits,
-             int64_t step, float* row) {
+void combine(const View& out, const Span& span, int64_t kvHead, int group, int64_t d, const float* partials,
+             int64_t splits, int64_t step, float* row) {
   for (int h = 0; h < group; h++) {
     float most = -INFINITY, total = 0;
-    for (int64_t s = 0; s < splits; s++) most = std::max(most, PartialSoftmax((float*)partials + s * step, group).most[h]);
+    for (int64_t s = 0; s < splits; s++)
+      most = std::max(most, PartialSoftmax((float*)partials + s * step, group).most[h]);
     std::memset(row, 0, size_t(paddedDim(d)) * 4);
     for (int64_t s = 0; s < splits; s++) {
       const PartialSoftmax part((float*)partials + s * step, group);
       const float factor = exp2(splat(part.most[h] - most))[0];
       total += part.total[h] * factor;
-      for (int64_t k = 0; k < d; k += lanes) store(row + k, load(row + k) + load(part.sum + h * paddedDim(d) + k) * factor);
+      for (int64_t k = 0; k < d; k += lanes)
+        store(row + k, load(row + k) + load(part.sum + h * paddedDim(d) + k) * factor);
     }
     for (int64_t k = 0; k < d; k += lanes) store(row + k, load(row + k) * (1 / total));
     writeRow(out, span.token * out.stride(0) + (kvHead * group + h) * out.stride(1), row, d);
@@ -91,7 +98,8 @@ void pagedAppend(Device& device, Out kCache, Out vCache, In k, In v, In slots) {
   const int64_t tokens = slots.size(), room = kCache.dim(0) * pages.blockSize, d = pages.d;
   const int32_t* slot = slots.data<int32_t>();
   for (int64_t t = 0; t < tokens; t++)
-    if (slot[t] >= room) throw std::runtime_error("slot " + std::to_string(slot[t]) + " of a cache of " + std::to_string(room));
+    if (slot[t] >= room)
+      throw std::runtime_error("slot " + std::to_string(slot[t]) + " of a cache of " + std::to_string(room));
   const Scratch<float> buffers(device.threads * d);
   device.parallelRanges(tokens, 8192 / (pages.kvHeads * d + 1) + 1, [&](int64_t begin, int64_t end, int thread) {
     float* buffer = buffers + thread * d;
@@ -106,8 +114,8 @@ void pagedAppend(Device& device, Out kCache, Out vCache, In k, In v, In slots) {
   });
 }
 
-void pagedAttention(Device& device, Out out, In q, In kCache, In vCache, In blockTables, In boundaries, In lengths, float scale,
-                    int window, float softcap) {
+void pagedAttention(Device& device, Out out, In q, In kCache, In vCache, In blockTables, In boundaries, In lengths,
+                    float scale, int window, float softcap) {
   const Pages pages{kCache.dim(1), kCache.dim(2), kCache.dim(3), blockTables.dim(1), blockTables.data<int32_t>()};
   const int64_t d = pages.d, stride = paddedDim(d), kvHeads = pages.kvHeads;
   const int group = int(q.dim(1) / kvHeads);
@@ -154,8 +162,9 @@ void pagedAttention(Device& device, Out out, In q, In kCache, In vCache, In bloc
     const Span& span = *task.span;
     const int64_t kvHead = i % kvHeads;
     if (task.partial < 0) {
-      attendRun(out, {}, q, scoring, span, kvHead, group, task.from, std::min<int64_t>(runRows, span.queries * group - task.from),
-                scratch, thread, [&](int64_t key, int64_t count, float* keys, float* values) {
+      attendRun(out, {}, q, scoring, span, kvHead, group, task.from,
+                std::min<int64_t>(runRows, span.queries * group - task.from), scratch, thread,
+                [&](int64_t key, int64_t count, float* keys, float* values) {
                   int64_t rows[tileKeys];
                   pages.find(task.sequence, kvHead, key, count, rows);
                   packRows(keys, kCache, d, count, [&](int64_t n) { return rows[n]; });
@@ -165,15 +174,17 @@ void pagedAttention(Device& device, Out out, In q, In kCache, In vCache, In bloc
     }
     float* query = buffers + thread * perThread;
     float* scores = query + group * stride;
-    packRows(query, q, d, group, [&](int64_t h) { return span.token * q.stride(0) + (kvHead * group + h) * q.stride(1); });
+    packRows(query, q, d, group,
+             [&](int64_t h) { return span.token * q.stride(0) + (kvHead * group + h) * q.stride(1); });
     for (int64_t k = 0; k < group * stride; k += lanes) store(query + k, load(query + k) * scoring.queryScale());
     const int64_t key = std::max(task.from, scoring.firstKey(span.keys - 1));
     const PartialSoftmax part(partials + (task.partial * kvHeads + kvHead) * step, group);
     visitFloat(kCache.dtype, [&](auto k) {
       visitFloat(vCache.dtype, [&](auto v) {
-        streamKeys(part, kCache.data<decltype(k)>(), vCache.data<decltype(v)>(), query, group, d, softcap,
-                   std::min(task.from + splitKeys, span.keys) - key, scores,
-                   [&](int64_t n, int64_t some, int64_t* rows) { pages.find(task.sequence, kvHead, key + n, some, rows); });
+        streamKeys(
+            part, kCache.data<decltype(k)>(), vCache.data<decltype(v)>(), query, group, d, softcap,
+            std::min(task.from + splitKeys, span.keys) - key, scores,
+            [&](int64_t n, int64_t some, int64_t* rows) { pages.find(task.sequence, kvHead, key + n, some, rows); });
       });
     });
   };
@@ -182,14 +193,16 @@ void pagedAttention(Device& device, Out out, In q, In kCache, In vCache, In bloc
   else
     for (int64_t i = 0; i < count; i++) attend(i, 0);
 
-  device.parallelRanges(int64_t(spans.size()) * kvHeads, grain / (group * d) + 1, [&](int64_t begin, int64_t end, int thread) {
-    for (int64_t i = begin; i < end; i++) {
-      const int64_t span = i / kvHeads, kvHead = i % kvHeads, first = firstPartial[span], splits = firstPartial[span + 1] - first;
-      if (splits == 0) continue;
-      combine(out, spans[span], kvHead, group, d, partials + (first * kvHeads + kvHead) * step, splits, kvHeads * step,
-              buffers + thread * perThread);
-    }
-  });
+  device.parallelRanges(int64_t(spans.size()) * kvHeads, grain / (group * d) + 1,
+                        [&](int64_t begin, int64_t end, int thread) {
+                          for (int64_t i = begin; i < end; i++) {
+                            const int64_t span = i / kvHeads, kvHead = i % kvHeads, first = firstPartial[span],
+                                          splits = firstPartial[span + 1] - first;
+                            if (splits == 0) continue;
+                            combine(out, spans[span], kvHead, group, d, partials + (first * kvHeads + kvHead) * step,
+                                    splits, kvHeads * step, buffers + thread * perThread);
+                          }
+                        });
 }
 
 }  // namespace cpu::CPU_ISA

@@ -48,7 +48,8 @@ void addBlock(const float* w, const float* x, int64_t xStride, int64_t K, float*
   for (int from = 0; from < Rows * Columns; from += lanes) {
     Floats some[lanes];
 #pragma GCC unroll 16
-    for (int i = 0; i < lanes; i++) some[i] = from + i < Rows * Columns ? sums[(from + i) / Columns][(from + i) % Columns] : Floats{};
+    for (int i = 0; i < lanes; i++)
+      some[i] = from + i < Rows * Columns ? sums[(from + i) / Columns][(from + i) % Columns] : Floats{};
     store(totals + from, sumRows(some));
   }
   for (int r = 0; r < Rows; r++)

@@ -81,7 +81,8 @@ void packRows(const Product& p, const Plan& plan, int64_t batch, int64_t panel, 
   const int64_t rows = plan.rowsOf(panel);
   for (int i = 0; i < p.termCount; i++) {
     const Term t = p.term(i, batch);
-    packPanel(to, rows, rows, t.K, t.a.at(panel * plan.panelRows * t.a.rowStride), t.a.rowStride, t.a.colStride, t.scale);
+    packPanel(to, rows, rows, t.K, t.a.at(panel * plan.panelRows * t.a.rowStride), t.a.rowStride, t.a.colStride,
+              t.scale);
     to += t.K * rows;
   }
 }
@@ -108,7 +109,8 @@ inline void prefetchPart(const float* from, int64_t count, int64_t part, int64_t
 }
 
 // One tile: row panels × column panels, over all of k.
-void multiplyTile(const Plan& plan, Range rows, Range cols, const float* a, const float* b, float* sums, int64_t stride) {
+void multiplyTile(const Plan& plan, Range rows, Range cols, const float* a, const float* b, float* sums,
+                  int64_t stride) {
   const int64_t blocks = std::max<int64_t>(1, ceilDiv(plan.K, depth)), length = ceilDiv(plan.K, blocks);
   for (int64_t block = 0; block < blocks; block++) {
     const int64_t k = block * length, count = std::min(length, plan.K - k);
@@ -119,8 +121,7 @@ void multiplyTile(const Plan& plan, Range rows, Range cols, const float* a, cons
         const int64_t height = plan.rowsOf(rows.begin + i);
         if (j + 1 < cols.count())
           prefetchPart(b + (j + 1) * plan.bPanel + k * panelCols, count * panelCols, i, rows.count());
-        else
-          prefetchPart(b + (k + count) * panelCols, nextCount * panelCols, i, rows.count());
+        else prefetchPart(b + (k + count) * panelCols, nextCount * panelCols, i, rows.count());
         prefetchPart(a + i * plan.aPanel + (k + count) * height, nextCount * height, j, cols.count());
         const Multiply kernel = multiplyFor(int(height), vectors, std::make_integer_sequence<int, maxRows>{});
         kernel(count, a + i * plan.aPanel + k * height, b + j * plan.bPanel + k * vectors * lanes,
@@ -133,12 +134,13 @@ void multiplyTile(const Plan& plan, Range rows, Range cols, const float* a, cons
 void blocked(Device& device, const Product& p, Finish finish) {
   const Plan plan(p);
   // How much is packed at a time: whole operands, of many batches if they are small, else parts of one.
-  const int64_t rowBlock = std::clamp(packedLimit / plan.aPanel, ceilDiv(tileRows, plan.panelRows), plan.rowPanels + 16);
+  const int64_t rowBlock =
+      std::clamp(packedLimit / plan.aPanel, ceilDiv(tileRows, plan.panelRows), plan.rowPanels + 16);
   const int64_t colBlock = std::clamp<int64_t>(packedLimit / plan.bPanel, tileCols / panelCols, plan.colPanels + 16);
   const int64_t aRows = std::min(rowBlock, plan.rowPanels), bCols = std::min(colBlock, plan.colPanels);
   const int64_t most = std::max(aRows * plan.aPanel, bCols * plan.bPanel);
-  const int64_t together = aRows < plan.rowPanels || bCols < plan.colPanels
-                               ? 1 : std::clamp<int64_t>(packedLimit / most, 1, p.batches);
+  const int64_t together =
+      aRows < plan.rowPanels || bCols < plan.colPanels ? 1 : std::clamp<int64_t>(packedLimit / most, 1, p.batches);
 
   // Tiles shrink until every thread has a few.
   int64_t tilePanelRows = std::min(ceilDiv(tileRows, plan.panelRows), aRows);
@@ -239,7 +241,8 @@ void Destination::write(const Tile& tile, int64_t offset) const {
     if (bias) add(values, bias + tile.col, tile.cols);
     activate(values, tile.cols, activation);
     if (residual)
-      visitFloat(residualType, [&](auto tag) { add(values, static_cast<const decltype(tag)*>(residual) + at, tile.cols); });
+      visitFloat(residualType,
+                 [&](auto tag) { add(values, static_cast<const decltype(tag)*>(residual) + at, tile.cols); });
     visitFloat(dtype, [&](auto tag) { fromFloats(static_cast<decltype(tag)*>(data) + at, values, tile.cols); });
   }
 }

@@ -72,7 +72,8 @@ void gemm(Device& device, const Product& product, Finish finish);
 template <class Body>
 void gemmTiles(Device& device, const Product& product, Body&& body) {
   using Plain = std::remove_reference_t<Body>;
-  gemm(device, product, Finish{[](void* state, const Tile& tile) { (*static_cast<Plain*>(state))(tile); }, (void*)&body});
+  gemm(device, product,
+       Finish{[](void* state, const Tile& tile) { (*static_cast<Plain*>(state))(tile); }, (void*)&body});
 }
 
 // Rows of a result in memory, in any floating-point format: activation(sums + bias) + residual.

@@ -71,8 +71,8 @@ void matmul(Device& device, Out out, In a, In b, In bias, In residual, Activatio
       for (int64_t j = 0; j < N; j++) biasRow->data()[j] = float(from[j * bias.stride(-1)]);
     });
   }
-  Destination to{out.bytes, out.dtype, out.stride(-2), biasRow ? biasRow->data() : nullptr, activation,
-                 residual.bytes, residual.dtype};
+  Destination to{out.bytes,  out.dtype,      out.stride(-2), biasRow ? biasRow->data() : nullptr,
+                 activation, residual.bytes, residual.dtype};
   if (M == 1) to.rowStride = N;
 
   Product p;

@@ -70,7 +70,8 @@ void dotsOf(const T* large, int64_t largeStride, const float* small, int64_t K, 
             int64_t stepS) {
   constexpr int R = std::clamp((registers - S) / S, 1, 8);
   int64_t i = 0;
-  for (; i + R <= count; i += R) dots<T, R, S>(large + i * largeStride, largeStride, small, K, to + i * stepR, stepR, stepS);
+  for (; i + R <= count; i += R)
+    dots<T, R, S>(large + i * largeStride, largeStride, small, K, to + i * stepR, stepR, stepS);
   for (; i < count; i++) dots<T, 1, S>(large + i * largeStride, largeStride, small, K, to + i * stepR, stepR, stepS);
 }
 
@@ -105,7 +106,8 @@ void rowsOf(const T* large, int64_t step, const float* small, int64_t K, int64_t
             int64_t stepS) {
   constexpr int V = std::clamp((registers + 2) / (S + 1), 1, 8);
   int64_t i = 0;
-  for (; i + V * lanes <= count; i += V * lanes) rows<T, S, V>(large + i, step, small, K, V * lanes, to + i * stepR, stepR, stepS);
+  for (; i + V * lanes <= count; i += V * lanes)
+    rows<T, S, V>(large + i, step, small, K, V * lanes, to + i * stepR, stepR, stepS);
   for (; i < count; i += lanes) rows<T, S, 1>(large + i, step, small, K, count - i, to + i * stepR, stepR, stepS);
 }
 
@@ -145,20 +147,24 @@ void copySmall(const Sides& sides, int64_t count, float* to) {
 }
 
 // Adds one term's part of the outputs [begin, end) of the large side.
-void addTerm(const Sides& sides, int64_t count, const float* small, int64_t begin, int64_t end, float* to, int64_t stepR,
-             int64_t stepS) {
+void addTerm(const Sides& sides, int64_t count, const float* small, int64_t begin, int64_t end, float* to,
+             int64_t stepR, int64_t stepS) {
   visitFloat(sides.large.dtype, [&](auto tag) {
     using T = decltype(tag);
     const T* large = static_cast<const T*>(sides.large.data) + begin * sides.large.rowStride;
     for (int64_t first = 0; first < count; first += maxTogether) {
       const int group = int(std::min<int64_t>(maxTogether, count - first));
-      withConstant(group, [&](auto constant) {
-        constexpr int S = decltype(constant)::value;
-        const float* x = small + first * paddedK(sides.K);
-        float* target = to + first * stepS;
-        if (alongK(sides)) dotsOf<T, S>(large, sides.large.rowStride, x, sides.K, end - begin, target, stepR, stepS);
-        else rowsOf<T, S>(large, sides.large.colStride, x, sides.K, end - begin, target, stepR, stepS);
-      }, std::make_integer_sequence<int, maxTogether>{});
+      withConstant(
+          group,
+          [&](auto constant) {
+            constexpr int S = decltype(constant)::value;
+            const float* x = small + first * paddedK(sides.K);
+            float* target = to + first * stepS;
+            if (alongK(sides))
+              dotsOf<T, S>(large, sides.large.rowStride, x, sides.K, end - begin, target, stepR, stepS);
+            else rowsOf<T, S>(large, sides.large.colStride, x, sides.K, end - begin, target, stepR, stepS);
+          },
+          std::make_integer_sequence<int, maxTogether>{});
     }
   });
 }

@@ -113,8 +113,8 @@ void packAnyhow(float* to, int64_t stride, int64_t width, int64_t K, const T* fr
 
 // `along` is the distance between neighbours in the panel, `step` the distance from k to k + 1. `stride` is `width`, or
 // `width` rounded up to whole registers; the columns between are zero.
-inline void packPanel(float* to, int64_t stride, int64_t width, int64_t K, const Matrix& from, int64_t along, int64_t step,
-                      float scale) {
+inline void packPanel(float* to, int64_t stride, int64_t width, int64_t K, const Matrix& from, int64_t along,
+                      int64_t step, float scale) {
   visitFloat(from.dtype, [&](auto tag) {
     const auto* source = static_cast<const decltype(tag)*>(from.data);
     if (along == 1) packAlong(to, stride, width, K, source, step);

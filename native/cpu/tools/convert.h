@@ -35,7 +35,8 @@ inline void convertContiguous(To* to, const From* from, int64_t count) {
   if constexpr (std::is_same_v<To, From>) std::memmove(to, from, size_t(count) * sizeof(To));
   else if constexpr (std::is_same_v<To, float> && isFloating<From>) toFloats(to, from, count);
   else if constexpr (std::is_same_v<From, float> && isFloating<To>) fromFloats(to, from, count);
-  else for (int64_t i = 0; i < count; i++) to[i] = convert<To>(from[i]);
+  else
+    for (int64_t i = 0; i < count; i++) to[i] = convert<To>(from[i]);
 }
 
 // Converts `count` elements; strides count elements.

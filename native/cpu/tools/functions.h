@@ -8,8 +8,14 @@ namespace cpu::CPU_ISA {
 // max and min that keep a NaN of either operand.
 inline Floats maxOrNan(Floats a, Floats b) { return select((a > b) | (a != a), a, b); }
 inline Floats minOrNan(Floats a, Floats b) { return select((a < b) | (a != a), a, b); }
-inline Ints maxOrNan(Ints a, Ints b) { const Ints m = a > b; return (a & m) | (b & ~m); }
-inline Ints minOrNan(Ints a, Ints b) { const Ints m = a < b; return (a & m) | (b & ~m); }
+inline Ints maxOrNan(Ints a, Ints b) {
+  const Ints m = a > b;
+  return (a & m) | (b & ~m);
+}
+inline Ints minOrNan(Ints a, Ints b) {
+  const Ints m = a < b;
+  return (a & m) | (b & ~m);
+}
 inline float maxOrNan(float a, float b) { return a > b || a != a ? a : b; }
 inline float minOrNan(float a, float b) { return a < b || a != a ? a : b; }
 inline int32_t maxOrNan(int32_t a, int32_t b) { return a > b ? a : b; }
@@ -19,7 +25,7 @@ inline int32_t minOrNan(int32_t a, int32_t b) { return a < b ? a : b; }
 inline Floats log(Floats x) {
   const Ints tiny = x < splat(1.17549435e-38f);
   const Floats normal = select(tiny, x * 8388608.0f, x);  // 2^23 lifts subnormals
-  const Ints bits = (Ints)normal - 0x3f3504f3;             // the bits of sqrt 1/2
+  const Ints bits = (Ints)normal - 0x3f3504f3;            // the bits of sqrt 1/2
   const Ints exponent = (bits >> 23) - (tiny & 23);
   const Floats m = (Floats)((bits & 0x007fffff) + 0x3f3504f3);
   const Floats s = (m - 1.0f) / (m + 1.0f), z = s * s;

@@ -146,7 +146,7 @@ inline float maxLanes(Floats x) {
 // e^x to about 1 ulp over the whole range: 2^n times a degree-6 polynomial on [-ln2/2, ln2/2]. NaN stays NaN.
 inline Floats exp(Floats x) {
   const Floats low = splat(-87.336544f), high = splat(88.722839f);
-  const Ints under = x < low, over = x > high;
+  const Ints under = x<low, over = x> high;
   const Floats clamped = min(max(x, low), high);
   const Floats magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   const Floats n = (clamped * 1.44269504f + magic) - magic;
@@ -180,13 +180,25 @@ inline Floats tanh(Floats x) {
 // How to read and write one register's worth of a row: all lanes, or the lanes left at its end (the others read as
 // zero).
 struct Whole {
-  template <class T> Floats load(const T* from) const { return CPU_ISA::load(from); }
-  template <class T> void store(T* to, Floats x) const { CPU_ISA::store(to, x); }
+  template <class T>
+  Floats load(const T* from) const {
+    return CPU_ISA::load(from);
+  }
+  template <class T>
+  void store(T* to, Floats x) const {
+    CPU_ISA::store(to, x);
+  }
 };
 struct Part {
   int64_t count;
-  template <class T> Floats load(const T* from) const { return loadPart(from, count); }
-  template <class T> void store(T* to, Floats x) const { storePart(to, x, count); }
+  template <class T>
+  Floats load(const T* from) const {
+    return loadPart(from, count);
+  }
+  template <class T>
+  void store(T* to, Floats x) const {
+    storePart(to, x, count);
+  }
 };
 
 // Runs body(i, access, slot) for each register's worth of [0, count). `slot` is below `slots`: sums kept one per slot do
@@ -221,8 +233,9 @@ inline void fromFloats(T* to, const float* from, int64_t count) {
 
 template <int Width, int From, size_t... I>
 inline Floats pick(Floats a, Floats b, std::index_sequence<I...>) {
-  return __builtin_shufflevector(a, b, (I % (2 * Width) < Width ? I / (2 * Width) * 2 * Width + I % Width + From
-                                                              : lanes + I / (2 * Width) * 2 * Width + I % Width + From)...);
+  return __builtin_shufflevector(a, b,
+                                 (I % (2 * Width) < Width ? I / (2 * Width) * 2 * Width + I % Width + From
+                                                          : lanes + I / (2 * Width) * 2 * Width + I % Width + From)...);
 }
 
 // Lane i of the result is sumLanes(rows[i]), to the last bit: halves are added, two rows to a register, until one is left.

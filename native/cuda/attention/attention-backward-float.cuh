@@ -16,14 +16,17 @@ struct FloatSides {
 struct FloatRoom {
   float *left, *right, *weights, *dweights;
   static constexpr size_t bytes = (2 * floatRows * chunkStride + 2 * floatRows * scoreStride) * sizeof(float);
-  __device__ FloatRoom() : left(reinterpret_cast<float*>(ptx::sharedMemory())), right(left + floatRows * chunkStride),
-                           weights(right + floatRows * chunkStride), dweights(weights + floatRows * scoreStride) {}
+  __device__ FloatRoom()
+      : left(reinterpret_cast<float*>(ptx::sharedMemory())),
+        right(left + floatRows * chunkStride),
+        weights(right + floatRows * chunkStride),
+        dweights(weights + floatRows * scoreStride) {}
 };
 
 // Probabilities and dproduct of 32 rows and keys into the room's weights. Starts and ends with a barrier.
 template <class RowOf, class DoutOf, class KeyOf, class ValueOf>
-__device__ void gradeScores(const Gradient& p, const FloatSides& sides, const FloatRoom& room, const Span& span, int kvHead, int row, int key,
-                            RowOf rowOf, DoutOf doutOf, KeyOf keyOf, ValueOf valueOf) {
+__device__ void gradeScores(const Gradient& p, const FloatSides& sides, const FloatRoom& room, const Span& span,
+                            int kvHead, int row, int key, RowOf rowOf, DoutOf doutOf, KeyOf keyOf, ValueOf valueOf) {
   const int y = int(threadIdx.x) / 8, x = int(threadIdx.x) % 8;
   float s[4][4] = {}, ds[4][4] = {};
   for (int c = 0; c < p.d; c += floatChunk) {
@@ -82,17 +85,20 @@ static __global__ void __launch_bounds__(floatThreads) gradeKeysFloat(Gradient p
   for (int row = rows.first; row < rows.end; row += floatRows) {
     const auto rowOf = [&](int r) { return row + r < rows.end ? p.q.row(span, kvHead, p.group, row + r) : -1; };
     const auto doutOf = [&](int r) { return row + r < rows.end ? p.dout.row(span, kvHead, p.group, row + r) : -1; };
-    gradeScores(p, sides, room, span, kvHead, row, key, rowOf, doutOf,
-                [&](int n) { return key + n < span.keys ? p.k.key(span, kvHead, key + n) : -1; },
-                [&](int n) { return key + n < span.keys ? p.v.key(span, kvHead, key + n) : -1; });
+    gradeScores(
+        p, sides, room, span, kvHead, row, key, rowOf, doutOf,
+        [&](int n) { return key + n < span.keys ? p.k.key(span, kvHead, key + n) : -1; },
+        [&](int n) { return key + n < span.keys ? p.v.key(span, kvHead, key + n) : -1; });
     copyChunk(room.left, sides.q, p.d, column, rowOf);
     copyChunk(room.right, sides.dout, p.d, column, doutOf);
     __syncthreads();
     addWeighted<true>(dk, room.dweights, room.left);
     addWeighted<true>(dv, room.weights, room.right);
   }
-  writeSums(sides.dk, dk, column, p.d, [&](int n) { return key + n < span.queries ? p.dk.key(span, kvHead, key + n) : -1; });
-  writeSums(sides.dv, dv, column, p.d, [&](int n) { return key + n < span.queries ? p.dv.key(span, kvHead, key + n) : -1; });
+  writeSums(sides.dk, dk, column, p.d,
+            [&](int n) { return key + n < span.queries ? p.dk.key(span, kvHead, key + n) : -1; });
+  writeSums(sides.dv, dv, column, p.d,
+            [&](int n) { return key + n < span.queries ? p.dv.key(span, kvHead, key + n) : -1; });
 }
 
 static __global__ void __launch_bounds__(floatThreads) gradeQueriesFloat(Gradient p, FloatSides sides) {
@@ -104,28 +110,35 @@ static __global__ void __launch_bounds__(floatThreads) gradeQueriesFloat(Gradien
   if (!p.sequences.find(place.fromLast(), p.group, floatRows, span, row)) return;
   const int rows = span.queries * p.group;
   const FloatRoom room;
-  const KeyRange some =
-      span.keys > 0 ? p.scoring.some(span, row / p.group, (least(row + floatRows, rows) - 1) / p.group) : KeyRange{0, 0};
+  const KeyRange some = span.keys > 0
+                            ? p.scoring.some(span, row / p.group, (least(row + floatRows, rows) - 1) / p.group)
+                            : KeyRange{0, 0};
   float dq[4][8] = {};
   for (int key = some.first; key < some.end; key += floatRows) {
     const auto keyOf = [&](int n) { return key + n < some.end ? p.k.key(span, kvHead, key + n) : -1; };
-    gradeScores(p, sides, room, span, kvHead, row, key,
-                [&](int r) { return row + r < rows ? p.q.row(span, kvHead, p.group, row + r) : -1; },
-                [&](int r) { return row + r < rows ? p.dout.row(span, kvHead, p.group, row + r) : -1; }, keyOf,
-                [&](int n) { return key + n < some.end ? p.v.key(span, kvHead, key + n) : -1; });
+    gradeScores(
+        p, sides, room, span, kvHead, row, key,
+        [&](int r) { return row + r < rows ? p.q.row(span, kvHead, p.group, row + r) : -1; },
+        [&](int r) { return row + r < rows ? p.dout.row(span, kvHead, p.group, row + r) : -1; }, keyOf,
+        [&](int n) { return key + n < some.end ? p.v.key(span, kvHead, key + n) : -1; });
     copyChunk(room.right, sides.k, p.d, column, keyOf);
     __syncthreads();
     addWeighted<false>(dq, room.dweights, room.right);
   }
-  writeSums(sides.dq, dq, column, p.d, [&](int r) { return row + r < rows ? p.dq.row(span, kvHead, p.group, row + r) : -1; });
+  writeSums(sides.dq, dq, column, p.d,
+            [&](int r) { return row + r < rows ? p.dq.row(span, kvHead, p.group, row + r) : -1; });
 }
 
 inline void gradeFloat(Device& device, const Gradient& p, const Backward& x) {
   const FloatSides sides(x);
   const unsigned slices = unsigned(ceilDiv(p.d, floatChunk));
-  launch(device, gradeKeysFloat, {dim3(placesOf(p.sequences.slots(1, floatRows), p.kvHeads), slices), dim3(floatThreads), FloatRoom::bytes}, p, sides);
-  launch(device, gradeQueriesFloat, {dim3(placesOf(p.sequences.slots(p.group, floatRows), p.kvHeads), slices), dim3(floatThreads), FloatRoom::bytes},
-         p, sides);
+  launch(device, gradeKeysFloat,
+         {dim3(placesOf(p.sequences.slots(1, floatRows), p.kvHeads), slices), dim3(floatThreads), FloatRoom::bytes}, p,
+         sides);
+  launch(
+      device, gradeQueriesFloat,
+      {dim3(placesOf(p.sequences.slots(p.group, floatRows), p.kvHeads), slices), dim3(floatThreads), FloatRoom::bytes},
+      p, sides);
 }
 
 }  // namespace cuda

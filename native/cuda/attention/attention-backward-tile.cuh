@@ -15,11 +15,15 @@ struct Sides {
 };
 
 // Passing rows per step: what two buffers and the owned tiles leave of 99 KB of shared memory.
-template <int D> constexpr int passing = D <= 96 ? 64 : D == 128 ? 32 : 16;
+template <int D>
+constexpr int passing = D <= 96    ? 64
+                        : D == 128 ? 32
+                                   : 16;
 
 template <class T, int D, int columns>
-__device__ __forceinline__ void writeTile(T* to, char* tile, const float (&sum)[1][columns / 8][4], int width, int first, int count,
-                                          const Strides& strides, const Span& span, int kvHead, int group) {
+__device__ __forceinline__ void writeTile(T* to, char* tile, const float (&sum)[1][columns / 8][4], int width,
+                                          int first, int count, const Strides& strides, const Span& span, int kvHead,
+                                          int group) {
   const int warp = int(threadIdx.x) / 32;
   const float ones[1][2] = {{1, 1}};
   __syncwarp();
@@ -34,7 +38,8 @@ template <class T, int D, int columns>
 __global__ void __launch_bounds__(128, D < 256 ? 2 : 1) gradeKeysTile(Gradient p, Sides<T> sides) {
   constexpr int N = passing<D>, owned = 64 * D * 2, step = N * D * 2;
   const BlockPlace place(p.kvHeads);
-  const int kvHead = place.kvHead, warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, g = lane / 4, quad = lane % 4;
+  const int kvHead = place.kvHead, warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, g = lane / 4,
+            quad = lane % 4;
   const int column = int(blockIdx.y) * columns;
   Span span;
   int key;
@@ -44,12 +49,16 @@ __global__ void __launch_bounds__(128, D < 256 ? 2 : 1) gradeKeysTile(Gradient p
   const uint32_t keyTile = ptx::sharedAddress(shared), valueTile = keyTile + owned, buffers = valueTile + owned;
   float2* stats = reinterpret_cast<float2*>(shared + 2 * owned + 4 * step);
   const KeyRange rows = span.keys > 0 ? p.rowsOf(span, key, 64) : KeyRange{0, 0};
-  copyRows<D, 128>(keyTile, 64, sides.k, p.d, [&](int n) { return key + n < span.keys ? p.k.key(span, kvHead, key + n) : -1; });
-  copyRows<D, 128>(valueTile, 64, sides.v, p.d, [&](int n) { return key + n < span.keys ? p.v.key(span, kvHead, key + n) : -1; });
+  copyRows<D, 128>(keyTile, 64, sides.k, p.d,
+                   [&](int n) { return key + n < span.keys ? p.k.key(span, kvHead, key + n) : -1; });
+  copyRows<D, 128>(valueTile, 64, sides.v, p.d,
+                   [&](int n) { return key + n < span.keys ? p.v.key(span, kvHead, key + n) : -1; });
   const auto copyQueries = [&](int row, int buffer) {
     const uint32_t to = buffers + uint32_t(buffer * 2 * step);
-    copyRows<D, 128>(to, N, sides.q, p.d, [&](int r) { return row + r < rows.end ? p.q.row(span, kvHead, p.group, row + r) : -1; });
-    copyRows<D, 128>(to + step, N, sides.dout, p.d, [&](int r) { return row + r < rows.end ? p.dout.row(span, kvHead, p.group, row + r) : -1; });
+    copyRows<D, 128>(to, N, sides.q, p.d,
+                     [&](int r) { return row + r < rows.end ? p.q.row(span, kvHead, p.group, row + r) : -1; });
+    copyRows<D, 128>(to + step, N, sides.dout, p.d,
+                     [&](int r) { return row + r < rows.end ? p.dout.row(span, kvHead, p.group, row + r) : -1; });
     ptx::commitCopies();
     if (threadIdx.x < N) stats[buffer * N + int(threadIdx.x)] = p.statsOf(span, kvHead, row + int(threadIdx.x));
   };
@@ -101,7 +110,8 @@ template <class T, int D>
 __global__ void __launch_bounds__(128, D < 256 ? 2 : 1) gradeQueriesTile(Gradient p, Sides<T> sides) {
   constexpr int N = passing<D>, owned = 64 * D * 2, step = N * D * 2;
   const BlockPlace place(p.kvHeads);
-  const int kvHead = place.kvHead, warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, g = lane / 4, quad = lane % 4;
+  const int kvHead = place.kvHead, warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, g = lane / 4,
+            quad = lane % 4;
   if (blockIdx.x == 0) p.sequences.checkAll();
   Span span;
   int row;
@@ -112,12 +122,16 @@ __global__ void __launch_bounds__(128, D < 256 ? 2 : 1) gradeQueriesTile(Gradien
   const uint32_t queryTile = ptx::sharedAddress(shared), doutTile = queryTile + owned, buffers = doutTile + owned;
   const KeyRange some = span.keys > 0 ? p.scoring.some(span, row / p.group, lastRow / p.group) : KeyRange{0, 0};
   const KeyRange all = p.scoring.all(span, row / p.group, lastRow / p.group);
-  copyRows<D, 128>(queryTile, 64, sides.q, p.d, [&](int r) { return row + r < rows ? p.q.row(span, kvHead, p.group, row + r) : -1; });
-  copyRows<D, 128>(doutTile, 64, sides.dout, p.d, [&](int r) { return row + r < rows ? p.dout.row(span, kvHead, p.group, row + r) : -1; });
+  copyRows<D, 128>(queryTile, 64, sides.q, p.d,
+                   [&](int r) { return row + r < rows ? p.q.row(span, kvHead, p.group, row + r) : -1; });
+  copyRows<D, 128>(doutTile, 64, sides.dout, p.d,
+                   [&](int r) { return row + r < rows ? p.dout.row(span, kvHead, p.group, row + r) : -1; });
   const auto copyKeys = [&](int key, int buffer) {
     const uint32_t to = buffers + uint32_t(buffer * 2 * step);
-    copyRows<D, 128>(to, N, sides.k, p.d, [&](int n) { return key + n < some.end ? p.k.key(span, kvHead, key + n) : -1; });
-    copyRows<D, 128>(to + step, N, sides.v, p.d, [&](int n) { return key + n < some.end ? p.v.key(span, kvHead, key + n) : -1; });
+    copyRows<D, 128>(to, N, sides.k, p.d,
+                     [&](int n) { return key + n < some.end ? p.k.key(span, kvHead, key + n) : -1; });
+    copyRows<D, 128>(to + step, N, sides.v, p.d,
+                     [&](int n) { return key + n < some.end ? p.v.key(span, kvHead, key + n) : -1; });
     ptx::commitCopies();
   };
   float2 of[2];
@@ -164,14 +178,17 @@ void launchGradeTiles(Device& device, const Gradient& p, const Sides<T>& sides) 
   constexpr int N = passing<D>, columns = D < 256 ? D : 128;
   constexpr size_t shared = size_t(128 + 4 * N) * D * 2;
   launch(device, gradeKeysTile<T, D, columns>,
-         {dim3(placesOf(p.sequences.slots(1, 64), p.kvHeads), D / columns), dim3(128), shared + 2 * N * sizeof(float2)}, p, sides);
-  launch(device, gradeQueriesTile<T, D>, {dim3(placesOf(p.sequences.slots(p.group, 64), p.kvHeads)), dim3(128), shared}, p, sides);
+         {dim3(placesOf(p.sequences.slots(1, 64), p.kvHeads), D / columns), dim3(128), shared + 2 * N * sizeof(float2)},
+         p, sides);
+  launch(device, gradeQueriesTile<T, D>, {dim3(placesOf(p.sequences.slots(p.group, 64), p.kvHeads)), dim3(128), shared},
+         p, sides);
 }
 
 // All seven of format T, d ≤ 256, rows in chunks of 16 bytes.
 template <class T>
 void gradeTiles(Device& device, const Gradient& p, const Backward& x) {
-  const Sides<T> sides{x.dout.data<T>(), x.q.data<T>(), x.k.data<T>(), x.v.data<T>(), x.dq.data<T>(), x.dk.data<T>(), x.dv.data<T>()};
+  const Sides<T> sides{x.dout.data<T>(), x.q.data<T>(),  x.k.data<T>(), x.v.data<T>(),
+                       x.dq.data<T>(),   x.dk.data<T>(), x.dv.data<T>()};
   if (p.d <= 64) launchGradeTiles<T, 64>(device, p, sides);
   else if (p.d <= 96) launchGradeTiles<T, 96>(device, p, sides);
   else if (p.d <= 128) launchGradeTiles<T, 128>(device, p, sides);

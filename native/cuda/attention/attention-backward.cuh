@@ -24,8 +24,19 @@ struct Gradient {
   const float2* stats;  // [kvHeads, tokens · group]: lse as an exponent of 2, and D
 
   Gradient(const Backward& x, const Sequences& sequences, const Scoring& scoring, const float2* stats)
-      : dq(x.dq), dk(x.dk), dv(x.dv), dout(x.dout), q(x.q), k(x.k), v(x.v), sequences(sequences), scoring(scoring),
-        kvHeads(int(x.k.dim(1))), group(int(x.q.dim(1)) / kvHeads), d(int(x.q.dim(2))), stats(stats) {}
+      : dq(x.dq),
+        dk(x.dk),
+        dv(x.dv),
+        dout(x.dout),
+        q(x.q),
+        k(x.k),
+        v(x.v),
+        sequences(sequences),
+        scoring(scoring),
+        kvHeads(int(x.k.dim(1))),
+        group(int(x.q.dim(1)) / kvHeads),
+        d(int(x.q.dim(2))),
+        stats(stats) {}
 
   // Of row r of a span. A row that is not there has lse = inf: its probabilities are 0.
   __device__ float2 statsOf(const Span& span, int kvHead, int r) const {

@@ -9,11 +9,13 @@
 namespace cuda {
 
 template <int slices, class Keys>
-__global__ void __launch_bounds__(floatThreads) attentionFloat(Forward p, Rows q, Rows k, Rows v, Sink out, Keys keys, Partials partials) {
+__global__ void __launch_bounds__(floatThreads)
+    attentionFloat(Forward p, Rows q, Rows k, Rows v, Sink out, Keys keys, Partials partials) {
   constexpr int width = slices * floatChunk;
   const BlockPlace place(p.kvHeads);
   const int kvHead = place.kvHead, y = int(threadIdx.x) / 8, x = int(threadIdx.x) % 8;
-  const int splits = greatest(1, partials.splits), split = int(blockIdx.y) % splits, column = int(blockIdx.y) / splits * width;
+  const int splits = greatest(1, partials.splits), split = int(blockIdx.y) % splits,
+            column = int(blockIdx.y) / splits * width;
   if (blockIdx.x + 1 == gridDim.x && blockIdx.y == 0) p.sequences.checkAll();
   Span span;
   int row;
@@ -22,7 +24,8 @@ __global__ void __launch_bounds__(floatThreads) attentionFloat(Forward p, Rows q
   if (span.keys <= 0) {
     if (partials.splits > 0 || column > 0) return;
     for (int r = row; r < row + rows; r++) {
-      for (int i = int(threadIdx.x); i < p.d; i += floatThreads) out.store(p.outStrides.row(span, kvHead, p.group, r) + i, 0);
+      for (int i = int(threadIdx.x); i < p.d; i += floatThreads)
+        out.store(p.outStrides.row(span, kvHead, p.group, r) + i, 0);
       if (threadIdx.x == 0) p.storeLse(span, kvHead, r, -INFINITY);
     }
     return;
@@ -49,7 +52,8 @@ __global__ void __launch_bounds__(floatThreads) attentionFloat(Forward p, Rows q
     float s[4][4] = {};
     for (int c = 0; c < p.d; c += floatChunk) {
       __syncthreads();
-      copyChunk(queryChunk, q, p.d, c, [&](int r) { return r < rows ? p.qStrides.row(span, kvHead, p.group, row + r) : -1; });
+      copyChunk(queryChunk, q, p.d, c,
+                [&](int r) { return r < rows ? p.qStrides.row(span, kvHead, p.group, row + r) : -1; });
       copyChunk(keyChunk, k, p.d, c, [&](int n) { return key + n < range.end ? keys.key(span, kvHead, key + n) : -1; });
       __syncthreads();
       addDots(s, queryChunk, keyChunk, least(floatChunk, p.d - c));
@@ -110,19 +114,22 @@ __global__ void __launch_bounds__(floatThreads) attentionFloat(Forward p, Rows q
       for (int c = 0; c < 8; c++) {
         const int at = column + slice * floatChunk + c / 4 * 32 + 4 * x + c % 4;
         if (at >= p.d) continue;
-        if (partials.splits > 0) partials.sums[partials.at(span, kvHead, p.group, r, split) * p.d + at] = sum[slice][i][c];
+        if (partials.splits > 0)
+          partials.sums[partials.at(span, kvHead, p.group, r, split) * p.d + at] = sum[slice][i][c];
         else out.store(p.outStrides.row(span, kvHead, p.group, r) + at, sum[slice][i][c] * factor);
       }
   }
 }
 
 template <class Keys>
-void attendFloat(Device& device, const Forward& p, const View& out, const View& q, const Rows& k, const Rows& v, const Keys& keys,
-                 const Partials& partials) {
+void attendFloat(Device& device, const Forward& p, const View& out, const View& q, const Rows& k, const Rows& v,
+                 const Keys& keys, const Partials& partials) {
   const int slices = p.d > floatChunk ? 2 : 1, splits = partials.splits > 0 ? partials.splits : 1;
-  const Grid grid{dim3(placesOf(p.sequences.slots(p.group, floatRows), p.kvHeads), unsigned(ceilDiv(p.d, slices * floatChunk) * splits)),
+  const Grid grid{dim3(placesOf(p.sequences.slots(p.group, floatRows), p.kvHeads),
+                       unsigned(ceilDiv(p.d, slices * floatChunk) * splits)),
                   dim3(floatThreads), (2 * floatRows * chunkStride + floatRows * scoreStride) * sizeof(float)};
-  launch(device, slices == 2 ? attentionFloat<2, Keys> : attentionFloat<1, Keys>, grid, p, Rows(q), k, v, Sink(out), keys, partials);
+  launch(device, slices == 2 ? attentionFloat<2, Keys> : attentionFloat<1, Keys>, grid, p, Rows(q), k, v, Sink(out),
+         keys, partials);
 }
 
 }  // namespace cuda

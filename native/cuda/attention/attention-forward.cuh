@@ -20,12 +20,25 @@ struct Forward {
   int kvHeads, group, d;
   int leastRows;  // sequences with fewer rows are left to another kernel
 
-  Forward(const View& out, const View& lse, const View& q, const View& k, const View& v, const Sequences& sequences, const Scoring& scoring, int kvHeads)
-      : out(out.bytes), lse(lse ? lse.data<float>() : nullptr), q(q.bytes), k(k.bytes), v(v.bytes), outStrides(out), qStrides(q),
-        sequences(sequences), scoring(scoring), kvHeads(kvHeads), group(int(q.dim(1)) / kvHeads), d(int(q.dim(2))), leastRows(0) {}
+  Forward(const View& out, const View& lse, const View& q, const View& k, const View& v, const Sequences& sequences,
+          const Scoring& scoring, int kvHeads)
+      : out(out.bytes),
+        lse(lse ? lse.data<float>() : nullptr),
+        q(q.bytes),
+        k(k.bytes),
+        v(v.bytes),
+        outStrides(out),
+        qStrides(q),
+        sequences(sequences),
+        scoring(scoring),
+        kvHeads(kvHeads),
+        group(int(q.dim(1)) / kvHeads),
+        d(int(q.dim(2))),
+        leastRows(0) {}
 
   __device__ void storeLse(const Span& span, int kvHead, int row, float value) const {
-    if (lse != nullptr) lse[int64_t(kvHead * group + row % group) * sequences.tokens + span.token + row / group] = value;
+    if (lse != nullptr)
+      lse[int64_t(kvHead * group + row % group) * sequences.tokens + span.token + row / group] = value;
   }
 };
 
@@ -56,16 +69,20 @@ __global__ void __launch_bounds__(128, 2) attentionTile(Forward p, Keys keys) {
   if (span.keys <= 0) return clearRows<T>(p, span, kvHead, row, tileRows);
 
   char* shared = ptx::sharedMemory();
-  const uint32_t queryTile = ptx::sharedAddress(shared), keyTile = queryTile + tileRows * D * 2, valueTile = keyTile + N * D * 2;
+  const uint32_t queryTile = ptx::sharedAddress(shared), keyTile = queryTile + tileRows * D * 2,
+                 valueTile = keyTile + N * D * 2;
   const int lastRow = least(row + tileRows, rows) - 1;
-  const KeyRange some = p.scoring.some(span, row / p.group, lastRow / p.group), all = p.scoring.all(span, row / p.group, lastRow / p.group);
+  const KeyRange some = p.scoring.some(span, row / p.group, lastRow / p.group),
+                 all = p.scoring.all(span, row / p.group, lastRow / p.group);
   const T *k = static_cast<const T*>(p.k), *v = static_cast<const T*>(p.v);
   const auto copyKeys = [&](int key) {
-    copyRows<D, 128>(keyTile, N, k, p.d, [&](int n) { return key + n < span.keys ? keys.key(span, kvHead, key + n) : -1; });
+    copyRows<D, 128>(keyTile, N, k, p.d,
+                     [&](int n) { return key + n < span.keys ? keys.key(span, kvHead, key + n) : -1; });
     ptx::commitCopies();
   };
   const auto copyValues = [&](int key) {
-    copyRows<D, 128>(valueTile, N, v, p.d, [&](int n) { return key + n < span.keys ? keys.value(span, kvHead, key + n) : -1; });
+    copyRows<D, 128>(valueTile, N, v, p.d,
+                     [&](int n) { return key + n < span.keys ? keys.value(span, kvHead, key + n) : -1; });
     ptx::commitCopies();
   };
   copyRows<D, 128>(queryTile, tileRows, static_cast<const T*>(p.q), p.d,
@@ -102,7 +119,8 @@ __global__ void __launch_bounds__(128, 2) attentionTile(Forward p, Keys keys) {
       factor[m][h] = total == 0 ? 0 : 1 / total;
       const int r = row + first + 16 * m + lane / 4 + 8 * h;
       if (lane % 4 == 0 && r <= lastRow)
-        p.storeLse(span, kvHead, r, total == 0 ? -INFINITY : softmax.most[m][h] * p.scoring.exponent * ln2 + logf(total));
+        p.storeLse(span, kvHead, r,
+                   total == 0 ? -INFINITY : softmax.most[m][h] * p.scoring.exponent * ln2 + logf(total));
     }
   // A warp's own queries make room for its results.
   storeTile<T, D, M, D>(shared, first, sum, factor);
@@ -117,7 +135,8 @@ void attendHopper(Device& device, const Forward& p, const View& k, const View& v
 template <class T, int D, int M, class Keys>
 void launchTiles(Device& device, const Forward& p, const Keys& keys) {
   constexpr int tileRows = 64 * M;
-  const Grid grid{dim3(placesOf(p.sequences.slots(p.group, tileRows), p.kvHeads)), dim3(128), size_t(tileRows + 2 * keysAtOnce(D)) * D * 2};
+  const Grid grid{dim3(placesOf(p.sequences.slots(p.group, tileRows), p.kvHeads)), dim3(128),
+                  size_t(tileRows + 2 * keysAtOnce(D)) * D * 2};
   launch(device, attentionTile<T, D, M, Keys>, grid, p, keys);
 }
 

@@ -39,8 +39,8 @@ __device__ __forceinline__ uint32_t parityOf(int tile) { return uint32_t(tile / 
 
 // One thread loads tiles of keys and values as stages become free.
 template <int D>
-__device__ void load(const CUtensorMap* k, const CUtensorMap* v, uint32_t shared, const Barriers& barriers, const Span& span, int kvHead,
-                     int lastTile, int tiles) {
+__device__ void load(const CUtensorMap* k, const CUtensorMap* v, uint32_t shared, const Barriers& barriers,
+                     const Span& span, int kvHead, int lastTile, int tiles) {
   const auto bring = [&](const CUtensorMap* map, uint32_t to, uint32_t full, uint32_t empty, int j) {
     ptx::wait(empty, parityOf(j) ^ 1);
     ptx::arriveExpecting(full, Room<D>::tile);
@@ -68,11 +68,13 @@ __device__ __forceinline__ void queueScores(float (&s)[hopperKeys / 2], uint32_t
 }
 // Queues sum += weights · values.
 template <class T, int D>
-__device__ __forceinline__ void queueSum(float (&sum)[D / 2], const uint32_t (&weights)[hopperKeys / 16][4], uint32_t values) {
+__device__ __forceinline__ void queueSum(float (&sum)[D / 2], const uint32_t (&weights)[hopperKeys / 16][4],
+                                         uint32_t values) {
   ptx::wgmmaFence();
 #pragma unroll
   for (int k = 0; k < hopperKeys / 16; k++)
-    ptx::wgmma<T, D, true>(sum, weights[k], ptx::matrixDescriptor(values + 2048 * k, hopperKeys * 128, 1024, ptx::Swizzle::b128), true);
+    ptx::wgmma<T, D, true>(sum, weights[k],
+                           ptx::matrixDescriptor(values + 2048 * k, hopperKeys * 128, 1024, ptx::Swizzle::b128), true);
   ptx::wgmmaCommit();
 }
 
@@ -106,7 +108,8 @@ struct RowSoftmax {
 };
 
 // A softcap, and -inf where a row does not see a key.
-__device__ __forceinline__ void mask(float (&s)[hopperKeys / 2], const Scoring& scoring, const Span& span, int group, int row, int key, bool all) {
+__device__ __forceinline__ void mask(float (&s)[hopperKeys / 2], const Scoring& scoring, const Span& span, int group,
+                                     int row, int key, bool all) {
   const int lane = int(threadIdx.x) % 32;
   if (!scoring.plain()) {
 #pragma unroll
@@ -116,7 +119,8 @@ __device__ __forceinline__ void mask(float (&s)[hopperKeys / 2], const Scoring& 
 #pragma unroll
   for (int h = 0; h < 2; h++) {
     const int position = span.position((row + 8 * h) / group);
-    const int first = scoring.firstKey(position) - key - lane % 4 * 2, end = scoring.endKey(position, span.keys) - key - lane % 4 * 2;
+    const int first = scoring.firstKey(position) - key - lane % 4 * 2,
+              end = scoring.endKey(position, span.keys) - key - lane % 4 * 2;
 #pragma unroll
     for (int n = 0; n < hopperKeys / 8; n++)
 #pragma unroll
@@ -135,7 +139,8 @@ __device__ __forceinline__ void packWeights(uint32_t (&weights)[hopperKeys / 16]
 
 // One of the two warpgroups that own rows.
 template <class T, int D>
-__device__ void attend(const Forward& p, char* bytes, const Barriers& barriers, const Span& span, int kvHead, int row, int lastTile, int tiles) {
+__device__ void attend(const Forward& p, char* bytes, const Barriers& barriers, const Span& span, int kvHead, int row,
+                       int lastTile, int tiles) {
   const int turn = int(threadIdx.x) / 128 - 1, thread = int(threadIdx.x) % 128, warp = thread / 32, lane = thread % 32;
   const uint32_t shared = ptx::sharedAddress(bytes), queries = shared + uint32_t(turn * 64 * 128);
   const int rows = span.queries * p.group, own = 16 * warp + lane / 4, firstRow = row + 64 * turn;
@@ -145,7 +150,8 @@ __device__ void attend(const Forward& p, char* bytes, const Barriers& barriers, 
   for (int i = thread; i < 64 * D / 8; i += 128) {
     const int r = i / (D / 8), chunk = i % (D / 8);
     const bool there = firstRow + r < rows && chunk * 8 < p.d;
-    const T* from = static_cast<const T*>(p.q) + (there ? p.qStrides.row(span, kvHead, p.group, firstRow + r) + chunk * 8 : 0);
+    const T* from =
+        static_cast<const T*>(p.q) + (there ? p.qStrides.row(span, kvHead, p.group, firstRow + r) + chunk * 8 : 0);
     ptx::copyAsync(queries + placeOf(r, chunk), from, there ? 16 : 0);
   }
   ptx::commitCopies();
@@ -154,7 +160,7 @@ __device__ void attend(const Forward& p, char* bytes, const Barriers& barriers, 
   ptx::barrierSync(3 + turn, 128);
 
   const KeyRange all = p.scoring.all(span, firstRow / p.group, lastRow / p.group);
-  const auto maskTile = [&](float (&s)[hopperKeys / 2], int j) {
+  const auto maskTile = [&](float(&s)[hopperKeys / 2], int j) {
     const int key = (lastTile - j) * hopperKeys;
     mask(s, p.scoring, span, p.group, firstRow + own, key, key >= all.first && key + hopperKeys <= all.end);
   };
@@ -227,15 +233,16 @@ __device__ void attend(const Forward& p, char* bytes, const Barriers& barriers, 
   for (int i = lane; i < 16 * D / 8; i += 32) {
     const int r = 16 * warp + i / (D / 8), chunk = i % (D / 8);
     if (firstRow + r < rows && chunk * 8 < p.d)
-      *reinterpret_cast<uint4*>(static_cast<T*>(p.out) + p.outStrides.row(span, kvHead, p.group, firstRow + r) + chunk * 8) =
-          *reinterpret_cast<const uint4*>(results + placeOf(r, chunk));
+      *reinterpret_cast<uint4*>(static_cast<T*>(p.out) + p.outStrides.row(span, kvHead, p.group, firstRow + r) +
+                                chunk * 8) = *reinterpret_cast<const uint4*>(results + placeOf(r, chunk));
   }
 }
 
 #endif
 
 template <class T, int D>
-__global__ void __launch_bounds__(384, 1) attentionHopper(Forward p, const __grid_constant__ CUtensorMap k, const __grid_constant__ CUtensorMap v) {
+__global__ void __launch_bounds__(384, 1)
+    attentionHopper(Forward p, const __grid_constant__ CUtensorMap k, const __grid_constant__ CUtensorMap v) {
 #ifdef HOPPER
   const BlockPlace place(p.kvHeads);
   const int kvHead = place.kvHead;
@@ -287,7 +294,8 @@ void launchHopper(Device& device, const Forward& p, const View& k, const View& v
 
 void attendHopper(Device& device, const Forward& p, const View& k, const View& v) {
   const bool narrow = p.d <= 64;
-  if (k.dtype == DType::bf16) narrow ? launchHopper<bf16, 64>(device, p, k, v) : launchHopper<bf16, 128>(device, p, k, v);
+  if (k.dtype == DType::bf16)
+    narrow ? launchHopper<bf16, 64>(device, p, k, v) : launchHopper<bf16, 128>(device, p, k, v);
   else narrow ? launchHopper<f16, 64>(device, p, k, v) : launchHopper<f16, 128>(device, p, k, v);
 }
 

@@ -7,8 +7,8 @@
 
 namespace cuda {
 
-constexpr int splitStep = 64;     // a split has a multiple of this many keys
-constexpr int decodeRows = 16;    // rows of a sequence that decode together
+constexpr int splitStep = 64;   // a split has a multiple of this many keys
+constexpr int decodeRows = 16;  // rows of a sequence that decode together
 
 // Split `split` of keys [range.first, range.end); empty once the keys run out.
 __device__ inline KeyRange splitOf(KeyRange range, int splits, int split) {
@@ -18,10 +18,10 @@ __device__ inline KeyRange splitOf(KeyRange range, int splits, int split) {
 }
 
 struct Partials {
-  float* sums = nullptr;   // [rows, splits, d]: Σ 2^(score - largest) · value
-  float* stats = nullptr;  // [rows, splits, 2]: largest, as an exponent of 2, and Σ 2^(score - largest)
-  int splits = 0;          // 0: a block does all keys and writes the result
-  bool bySequence = false; // decodeRows rows are kept for each sequence, else one for each token and head
+  float* sums = nullptr;    // [rows, splits, d]: Σ 2^(score - largest) · value
+  float* stats = nullptr;   // [rows, splits, 2]: largest, as an exponent of 2, and Σ 2^(score - largest)
+  int splits = 0;           // 0: a block does all keys and writes the result
+  bool bySequence = false;  // decodeRows rows are kept for each sequence, else one for each token and head
   int kvHeads = 0;
 
   __device__ int64_t at(const Span& span, int kvHead, int group, int row, int split) const {
@@ -35,7 +35,8 @@ constexpr int combineWarps = 8;
 static __global__ void combineSplits(Forward p, Partials partials, Sink out) {
   ptx::takeTurn();
   const int heads = p.group * partials.kvHeads, lane = int(threadIdx.x) % 32;
-  const int token = int(blockIdx.x), head = int(blockIdx.y) * combineWarps + int(threadIdx.x) / 32, kvHead = head / p.group;
+  const int token = int(blockIdx.x), head = int(blockIdx.y) * combineWarps + int(threadIdx.x) / 32,
+            kvHead = head / p.group;
   if (head >= heads) return;
   const Span span = p.sequences.spanOf(token);
   const int row = (token - span.token) * p.group + head % p.group;
@@ -52,7 +53,7 @@ static __global__ void combineSplits(Forward p, Partials partials, Sink out) {
     if (part.first >= part.end) break;
     splits++;
   }
-  const float *stats = partials.stats + partials.at(span, kvHead, p.group, row, 0) * 2;
+  const float* stats = partials.stats + partials.at(span, kvHead, p.group, row, 0) * 2;
   const float* sums = partials.sums + partials.at(span, kvHead, p.group, row, 0) * p.d;
   float most = -INFINITY;
   for (int s = 0; s < splits; s++) most = fmaxf(most, stats[2 * s]);

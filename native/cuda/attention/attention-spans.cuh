@@ -33,8 +33,12 @@ struct Sequences {
   FaultNote note;
 
   Sequences(const View& boundaries, int64_t tokens, FaultNote note)
-      : boundaries(boundaries.data<int32_t>()), lengths(nullptr), count(int(boundaries.size()) - 1), tokens(int(tokens)),
-        mostKeys(int(tokens)), note{note.faults, note.kind, tokens} {}
+      : boundaries(boundaries.data<int32_t>()),
+        lengths(nullptr),
+        count(int(boundaries.size()) - 1),
+        tokens(int(tokens)),
+        mostKeys(int(tokens)),
+        note{note.faults, note.kind, tokens} {}
 
   int slots(int group, int tileRows) const { return int(int64_t(tokens) * group / tileRows) + count + 2; }
 
@@ -100,7 +104,9 @@ struct KeyRange {
 struct BlockPlace {
   int kvHead, slot, slots;
   __device__ explicit BlockPlace(int kvHeads)
-      : kvHead(int(blockIdx.x % unsigned(kvHeads))), slot(int(blockIdx.x / unsigned(kvHeads))), slots(int(gridDim.x / unsigned(kvHeads))) {}
+      : kvHead(int(blockIdx.x % unsigned(kvHeads))),
+        slot(int(blockIdx.x / unsigned(kvHeads))),
+        slots(int(gridDim.x / unsigned(kvHeads))) {}
   // The last tiles see most keys: with this slot they go first.
   __device__ int fromLast() const { return slots - 1 - slot; }
 };
@@ -114,15 +120,21 @@ struct Scoring {
   int window;
 
   Scoring(float scale, bool causal, int window, float softcap)
-      : scale(scale), inner(softcap > 0 ? scale / softcap : 1),
+      : scale(scale),
+        inner(softcap > 0 ? scale / softcap : 1),
         // Masked scores are -inf, and -inf · 0 would be NaN.
         exponent(fmaxf((softcap > 0 ? softcap : fabsf(scale)) * log2e, 1e-30f)),
-        causal(causal), capped(softcap > 0), negative(scale < 0), window(window) {}
+        causal(causal),
+        capped(softcap > 0),
+        negative(scale < 0),
+        window(window) {}
 
   __device__ int firstKey(int position) const { return window > 0 && position >= window ? position - window + 1 : 0; }
   __device__ int endKey(int position, int keys) const { return causal ? least(position + 1, keys) : keys; }
   __device__ bool plain() const { return !capped && !negative; }
-  __device__ float transform(float product) const { return capped ? tanhf(product * inner) : negative ? -product : product; }
+  __device__ float transform(float product) const {
+    return capped ? tanhf(product * inner) : negative ? -product : product;
+  }
   // The same to the precision of 16-bit formats.
   __device__ float quickTransform(float product) const {
     return capped ? 1 - __fdividef(2.0f, 1 + ptx::exp2(product * inner * (2 * log2e))) : negative ? -product : product;
@@ -137,7 +149,9 @@ struct Scoring {
   __device__ KeyRange all(const Span& span, int first, int last) const {
     return {firstKey(span.position(last)), endKey(span.position(first), span.keys)};
   }
-  __device__ bool sees(int position, int key, int keys) const { return key >= firstKey(position) && key < endKey(position, keys); }
+  __device__ bool sees(int position, int key, int keys) const {
+    return key >= firstKey(position) && key < endKey(position, keys);
+  }
 };
 
 // Strides of a tensor [tokens, heads, d] in elements.
@@ -149,7 +163,9 @@ struct Strides {
   __device__ int64_t row(const Span& span, int kvHead, int group, int r) const {
     return int64_t(span.token + r / group) * token + int64_t(kvHead * group + r % group) * head;
   }
-  __device__ int64_t key(const Span& span, int kvHead, int n) const { return int64_t(span.token + n) * token + int64_t(kvHead) * head; }
+  __device__ int64_t key(const Span& span, int kvHead, int n) const {
+    return int64_t(span.token + n) * token + int64_t(kvHead) * head;
+  }
 };
 
 // Keys and values that lie side by side in packed tensors.
@@ -166,8 +182,13 @@ struct PagedKeys {
   FaultNote note;
 
   PagedKeys(const View& cache, const View& tables, Faults* faults)
-      : tables(tables.data<int32_t>()), maxBlocks(int(tables.dim(1))), blocks(int(cache.dim(0))), blockSize(int(cache.dim(2))),
-        shift(-1), kvHeads(int(cache.dim(1))), d(int(cache.dim(3))),
+      : tables(tables.data<int32_t>()),
+        maxBlocks(int(tables.dim(1))),
+        blocks(int(cache.dim(0))),
+        blockSize(int(cache.dim(2))),
+        shift(-1),
+        kvHeads(int(cache.dim(1))),
+        d(int(cache.dim(3))),
         note{faults, Faults::pagedBlock, cache.dim(0)} {
     for (int s = 0; s < 31; s++)
       if (blockSize == 1 << s) shift = s;

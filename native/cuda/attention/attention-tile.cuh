@@ -41,7 +41,8 @@ __device__ __forceinline__ void multiplyRows(float (&s)[M][N / 8][4], uint32_t a
   for (int k = 0; k < D / 16; k++) {
     uint32_t rows[M][4];
 #pragma unroll
-    for (int m = 0; m < M; m++) ptx::loadMatrices(rows[m], a + chunkAt<D>(first + 16 * m + (lane & 15), 2 * k + (lane >> 4)));
+    for (int m = 0; m < M; m++)
+      ptx::loadMatrices(rows[m], a + chunkAt<D>(first + 16 * m + (lane & 15), 2 * k + (lane >> 4)));
 #pragma unroll
     for (int n = 0; n < N / 16; n++) {
       uint32_t cols[4];
@@ -67,7 +68,8 @@ __device__ __forceinline__ void packColumns(uint32_t (&a)[4], const float (&s)[N
 
 // sum [16 M, columns] += s [16 M, N] · b [N, D], of b the columns from `column` on.
 template <class T, int D, int M, int N, int columns = D>
-__device__ __forceinline__ void addProduct(float (&sum)[M][columns / 8][4], const float (&s)[M][N / 8][4], uint32_t b, int column = 0) {
+__device__ __forceinline__ void addProduct(float (&sum)[M][columns / 8][4], const float (&s)[M][N / 8][4], uint32_t b,
+                                           int column = 0) {
   const int lane = int(threadIdx.x) % 32;
 #pragma unroll
   for (int k = 0; k < N / 16; k++) {
@@ -146,7 +148,8 @@ struct Softmax {
 // What becomes of products before the softmax: a softcap, and -inf where a row does not see a key. Rows count from
 // `row`, keys from `key`; both are this warp's.
 template <int M, int N>
-__device__ __forceinline__ void maskRows(float (&s)[M][N][4], const Scoring& scoring, const Span& span, int group, int row, int key, bool all) {
+__device__ __forceinline__ void maskRows(float (&s)[M][N][4], const Scoring& scoring, const Span& span, int group,
+                                         int row, int key, bool all) {
   const int g = int(threadIdx.x) % 32 / 4, q = int(threadIdx.x) % 4;
   if (!scoring.plain()) {
 #pragma unroll
@@ -162,7 +165,8 @@ __device__ __forceinline__ void maskRows(float (&s)[M][N][4], const Scoring& sco
 #pragma unroll
     for (int h = 0; h < 2; h++) {
       const int position = span.position((row + 16 * m + g + 8 * h) / group);
-      const int first = scoring.firstKey(position) - key - 2 * q, end = scoring.endKey(position, span.keys) - key - 2 * q;
+      const int first = scoring.firstKey(position) - key - 2 * q,
+                end = scoring.endKey(position, span.keys) - key - 2 * q;
 #pragma unroll
       for (int n = 0; n < N; n++)
 #pragma unroll
@@ -173,7 +177,8 @@ __device__ __forceinline__ void maskRows(float (&s)[M][N][4], const Scoring& sco
 
 // Writes a warp's 16 M rows of sums to a tile as 16-bit numbers, each row times factor[m][h].
 template <class T, int D, int M, int columns>
-__device__ __forceinline__ void storeTile(char* tile, int first, const float (&sum)[M][columns / 8][4], const float (&factor)[M][2]) {
+__device__ __forceinline__ void storeTile(char* tile, int first, const float (&sum)[M][columns / 8][4],
+                                          const float (&factor)[M][2]) {
   const int g = int(threadIdx.x) % 32 / 4, q = int(threadIdx.x) % 4;
 #pragma unroll
   for (int m = 0; m < M; m++)
@@ -193,7 +198,8 @@ __device__ __forceinline__ void writeRows(T* to, const char* tile, int first, in
     const int row = i / chunks, chunk = i % chunks;
     const int64_t at = offset(first + row);
     if (at >= 0 && chunk * 8 < width)
-      *reinterpret_cast<uint4*>(to + at + chunk * 8) = *reinterpret_cast<const uint4*>(tile + chunkAt<D>(first + row, chunk));
+      *reinterpret_cast<uint4*>(to + at + chunk * 8) =
+          *reinterpret_cast<const uint4*>(tile + chunkAt<D>(first + row, chunk));
   }
 }
 

@@ -13,15 +13,16 @@ bool isBoxed(const View& x) { return (x.stride(0) != 0 || x.dim(0) == 1) && (x.s
 
 }  // namespace
 
-void attention(Device& device, Out out, Out lse, In q, In k, In v, In boundaries, float scale, bool causal, int window, float softcap) {
+void attention(Device& device, Out out, Out lse, In q, In k, In v, In boundaries, float scale, bool causal, int window,
+               float softcap) {
   if (q.size() == 0) return;
   const int kvHeads = int(k.dim(1));
   const Scoring scoring(scale, causal, window, softcap);
   const Sequences sequences(boundaries, q.dim(0), {device.faults, Faults::attentionBoundary});
   const Forward p(out, lse, q, k, v, sequences, scoring, kvHeads);
   const PackedKeys keys{k, v};
-  const bool tiles = is16Bit(q.dtype) && k.dtype == q.dtype && v.dtype == q.dtype && out.dtype == q.dtype && p.d <= 256 &&
-                     inChunks(out) && inChunks(q) && inChunks(k) && inChunks(v);
+  const bool tiles = is16Bit(q.dtype) && k.dtype == q.dtype && v.dtype == q.dtype && out.dtype == q.dtype &&
+                     p.d <= 256 && inChunks(out) && inChunks(q) && inChunks(k) && inChunks(v);
   if (!tiles) return attendFloat(device, p, out, q, k, v, keys, {});
   if (device.hopper && p.d <= 128 && isBoxed(k) && isBoxed(v)) return attendHopper(device, p, k, v);
   if (q.dtype == DType::bf16) attendTiles<bf16>(device, p, keys);

@@ -64,7 +64,8 @@ __device__ __forceinline__ void addWeighted(float (&sum)[4][8], const float* wei
   b += int(threadIdx.x) % 8 * 4;
 #pragma unroll 4
   for (int n = 0; n < floatRows; n++) {
-    const float4 low = *reinterpret_cast<const float4*>(b + n * chunkStride), high = *reinterpret_cast<const float4*>(b + n * chunkStride + 32);
+    const float4 low = *reinterpret_cast<const float4*>(b + n * chunkStride),
+                 high = *reinterpret_cast<const float4*>(b + n * chunkStride + 32);
 #pragma unroll
     for (int i = 0; i < 4; i++) {
       const float w = weights[8 * i * rowStep + n * depthStep];

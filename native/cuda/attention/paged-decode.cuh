@@ -24,7 +24,8 @@ __global__ void __launch_bounds__(32 * warps) pagedDecode(Forward p, PagedKeys p
   if (part.first >= part.end) return;
 
   char* shared = ptx::sharedMemory();
-  const uint32_t queryTile = ptx::sharedAddress(shared), buffers = queryTile + tileBytes + uint32_t(warp * 4 * tileBytes);
+  const uint32_t queryTile = ptx::sharedAddress(shared),
+                 buffers = queryTile + tileBytes + uint32_t(warp * 4 * tileBytes);
   const T *k = static_cast<const T*>(p.k), *v = static_cast<const T*>(p.v), *queries = static_cast<const T*>(p.q);
   const auto copyKeys = [&](int key, int buffer) {
     const uint32_t to = buffers + uint32_t(buffer * 2 * tileBytes);
@@ -42,8 +43,9 @@ __global__ void __launch_bounds__(32 * warps) pagedDecode(Forward p, PagedKeys p
   for (int row = 0; row < rows; row += decodeRows) {
     const int lastRow = least(row + decodeRows, rows) - 1;
     const KeyRange all = p.scoring.all(span, row / p.group, lastRow / p.group);
-    copyRows<D, 32 * warps>(queryTile, decodeRows, queries, p.d,
-                            [&](int r) { return row + r <= lastRow ? p.qStrides.row(span, kvHead, p.group, row + r) : -1; });
+    copyRows<D, 32 * warps>(queryTile, decodeRows, queries, p.d, [&](int r) {
+      return row + r <= lastRow ? p.qStrides.row(span, kvHead, p.group, row + r) : -1;
+    });
     ptx::commitCopies();
     ptx::waitCopies<0>();
     __syncthreads();
@@ -78,7 +80,8 @@ __global__ void __launch_bounds__(32 * warps) pagedDecode(Forward p, PagedKeys p
     ptx::waitCopies<0>();
 
     // The warps' sums [warps][16][D], largest exponents and totals [warps][16] take the place of the tiles.
-    float *sums = reinterpret_cast<float*>(shared), *most = sums + warps * decodeRows * D, *total = most + warps * decodeRows;
+    float *sums = reinterpret_cast<float*>(shared), *most = sums + warps * decodeRows * D,
+          *total = most + warps * decodeRows;
     __syncthreads();
 #pragma unroll
     for (int h = 0; h < 2; h++) {

@@ -10,17 +10,20 @@ namespace cuda {
 namespace {
 
 // One thread per eight channels of a row (or per channel, if rows have no such parts), for keys and values.
-__global__ void appendRows(Sink kCache, Sink vCache, Source k, Source v, Strides kStrides, Strides vStrides, const int32_t* slots, int tokens,
-                           int room, int kvHeads, int blockSize, int d, bool eights, FaultNote note) {
+__global__ void appendRows(Sink kCache, Sink vCache, Source k, Source v, Strides kStrides, Strides vStrides,
+                           const int32_t* slots, int tokens, int room, int kvHeads, int blockSize, int d, bool eights,
+                           FaultNote note) {
   ptx::takeTurn();
   const int parts = eights ? d / 8 : d;
   const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= int64_t(tokens) * kvHeads * parts) return;
-  const int part = int(i % parts), head = int(i / parts % kvHeads), token = int(i / parts / kvHeads), slot = slots[token];
+  const int part = int(i % parts), head = int(i / parts % kvHeads), token = int(i / parts / kvHeads),
+            slot = slots[token];
   if (slot >= room) note(token, slot);
   if (slot < 0 || slot >= room) return;
   const int64_t to = ((int64_t(slot / blockSize) * kvHeads + head) * blockSize + slot % blockSize) * d;
-  const int64_t fromK = token * kStrides.token + head * kStrides.head, fromV = token * vStrides.token + head * vStrides.head;
+  const int64_t fromK = token * kStrides.token + head * kStrides.head,
+                fromV = token * vStrides.token + head * vStrides.head;
   if (eights) {
     float x[8];
     k.load8(fromK + 8 * part, x);
@@ -35,27 +38,29 @@ __global__ void appendRows(Sink kCache, Sink vCache, Source k, Source v, Strides
 
 // Enough blocks for three on every multiprocessor, if the longest sequence has that many steps.
 int splitsFor(const Device& device, int64_t sequencesAndHeads, int64_t mostKeys) {
-  const int64_t wanted = ceilDiv(3 * device.processors, std::max<int64_t>(1, sequencesAndHeads)), steps = ceilDiv(mostKeys, splitStep);
+  const int64_t wanted = ceilDiv(3 * device.processors, std::max<int64_t>(1, sequencesAndHeads)),
+                steps = ceilDiv(mostKeys, splitStep);
   return int(std::max<int64_t>(1, std::min<int64_t>({wanted, steps, 64})));
 }
 
 }  // namespace
 
 void pagedAppend(Device& device, Out kCache, Out vCache, In k, In v, In slots) {
-  const int tokens = int(slots.size()), kvHeads = int(kCache.dim(1)), blockSize = int(kCache.dim(2)), d = int(kCache.dim(3));
+  const int tokens = int(slots.size()), kvHeads = int(kCache.dim(1)), blockSize = int(kCache.dim(2)),
+            d = int(kCache.dim(3));
   const int room = int(kCache.dim(0)) * blockSize;
   const bool eights = inChunks(kCache) && inChunks(vCache) && inChunks(k) && inChunks(v);
   const int64_t threads = int64_t(tokens) * kvHeads * (eights ? d / 8 : d);
   const int block = int(std::min<int64_t>(256, ceilDiv(threads, 32) * 32));
   if (threads == 0) return;
   launch(device, appendRows,
-         {.blocks = dim3(unsigned(ceilDiv(threads, block))), .threads = dim3(unsigned(block)), .overlaps = true}, Sink(kCache), Sink(vCache), Source(k), Source(v),
-         Strides(k), Strides(v), slots.data<int32_t>(), tokens, room, kvHeads, blockSize, d, eights,
-         FaultNote{device.faults, Faults::pagedAppendSlot, room});
+         {.blocks = dim3(unsigned(ceilDiv(threads, block))), .threads = dim3(unsigned(block)), .overlaps = true},
+         Sink(kCache), Sink(vCache), Source(k), Source(v), Strides(k), Strides(v), slots.data<int32_t>(), tokens, room,
+         kvHeads, blockSize, d, eights, FaultNote{device.faults, Faults::pagedAppendSlot, room});
 }
 
-void pagedAttention(Device& device, Out out, In q, In kCache, In vCache, In blockTables, In boundaries, In lengths, float scale,
-                    int window, float softcap) {
+void pagedAttention(Device& device, Out out, In q, In kCache, In vCache, In blockTables, In boundaries, In lengths,
+                    float scale, int window, float softcap) {
   if (q.size() == 0) return;
   const int kvHeads = int(kCache.dim(1));
   const PagedKeys pages(kCache, blockTables, device.faults);
@@ -63,8 +68,8 @@ void pagedAttention(Device& device, Out out, In q, In kCache, In vCache, In bloc
   sequences.lengths = lengths.data<int32_t>();
   sequences.mostKeys = pages.maxBlocks * pages.blockSize;
   Forward p(out, {}, q, kCache, vCache, sequences, Scoring(scale, true, window, softcap), kvHeads);
-  const bool tiles = is16Bit(q.dtype) && kCache.dtype == q.dtype && vCache.dtype == q.dtype && p.d <= 256 && inChunks(out) && inChunks(q) &&
-                     inChunks(kCache) && inChunks(vCache);
+  const bool tiles = is16Bit(q.dtype) && kCache.dtype == q.dtype && vCache.dtype == q.dtype && p.d <= 256 &&
+                     inChunks(out) && inChunks(q) && inChunks(kCache) && inChunks(vCache);
   const bool decodes = sequences.tokens <= sequences.count;
 
   Partials partials;

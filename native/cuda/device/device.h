@@ -18,16 +18,16 @@ struct Faults;
 
 struct Device {
   Place place;
-  int ordinal = 0;               // CUDA's own number of the GPU
+  int ordinal = 0;  // CUDA's own number of the GPU
   cudaStream_t stream = nullptr;
-  int capability = 80;           // 80, 90, …: major · 10 + minor
-  bool hopper = false;           // it runs sm_90a's instructions, and this build has the kernels that hold them
-  bool overlaps = false;         // it and this build know dependent launches: see Grid::overlaps
-  int processors = 1;            // streaming multiprocessors
-  double memoryRate = 13;        // bytes per cycle and multiprocessor, of long copies
-  size_t sharedPerBlock = 0;     // bytes of shared memory that a block may ask for
-  size_t cacheBytes = 0;         // L2
-  Faults* faults = nullptr;      // in pinned memory, see fault.cuh
+  int capability = 80;        // 80, 90, …: major · 10 + minor
+  bool hopper = false;        // it runs sm_90a's instructions, and this build has the kernels that hold them
+  bool overlaps = false;      // it and this build know dependent launches: see Grid::overlaps
+  int processors = 1;         // streaming multiprocessors
+  double memoryRate = 13;     // bytes per cycle and multiprocessor, of long copies
+  size_t sharedPerBlock = 0;  // bytes of shared memory that a block may ask for
+  size_t cacheBytes = 0;      // L2
+  Faults* faults = nullptr;   // in pinned memory, see fault.cuh
 
   // While a graph is captured, scratch lives as long as the graph does.
   std::vector<std::shared_ptr<void>>* retained = nullptr;

@@ -8,10 +8,12 @@ std::string sentence(const Faults& faults, Faults::Kind kind) {
   const unsigned long long first = ~faults.first[kind];
   const std::string place = std::to_string(first >> 32), number = std::to_string(int32_t(uint32_t(first)));
   const std::string limit = std::to_string(faults.limit[kind]), axis = std::to_string(faults.axis[kind]);
-  const std::string index = "index " + number + " (element " + place + ") is outside axis " + axis + " of size " + limit;
+  const std::string index =
+      "index " + number + " (element " + place + ") is outside axis " + axis + " of size " + limit;
   const std::string id = "id " + number + " (element " + place + ") is outside the table of " + limit + " rows";
   const std::string target = "target " + number + " at " + place + " is beyond a vocabulary of " + limit;
-  const std::string boundary = "boundaries must rise from 0 to at most " + limit + " tokens, got " + number + " at " + place;
+  const std::string boundary =
+      "boundaries must rise from 0 to at most " + limit + " tokens, got " + number + " at " + place;
   const std::string sequence = "pagedAttention: sequence " + place;
   switch (kind) {
     case Faults::gatherIndex: return "gather: " + index;

@@ -40,9 +40,11 @@ struct Found {
 
 // Runs a kernel on a GPU. @throws std::runtime_error that says why it cannot be used.
 Found probe(int ordinal) {
-  const int major = attribute(cudaDevAttrComputeCapabilityMajor, ordinal), minor = attribute(cudaDevAttrComputeCapabilityMinor, ordinal);
+  const int major = attribute(cudaDevAttrComputeCapabilityMajor, ordinal),
+            minor = attribute(cudaDevAttrComputeCapabilityMinor, ordinal);
   if (major < 8)
-    throw std::runtime_error("compute capability " + std::to_string(major) + "." + std::to_string(minor) + ", and 8.0 is the least");
+    throw std::runtime_error("compute capability " + std::to_string(major) + "." + std::to_string(minor) +
+                             ", and 8.0 is the least");
   int value = 0, *onDevice = nullptr;
   check(cudaSetDevice(ordinal));
   check(cudaMalloc(reinterpret_cast<void**>(&onDevice), sizeof value));
@@ -62,7 +64,8 @@ struct Search {
 
   Search() {
     int driver = 0, devices = 0;
-    if (cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0) absence = because("this machine has no NVIDIA driver");
+    if (cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0)
+      absence = because("this machine has no NVIDIA driver");
     else if (cudaError_t error = cudaGetDeviceCount(&devices)) absence = because(error);
     else if (devices == 0) absence = because("no GPU was found");
     for (int ordinal = 0; ordinal < devices; ordinal++) {
@@ -72,7 +75,8 @@ struct Search {
         else throw std::runtime_error("older than compute capability 8.0");
       } catch (const std::exception& e) {
         cudaGetLastError();
-        passedOver += (passedOver.empty() ? "GPU " : "; GPU ") + std::to_string(ordinal) + nameOf(ordinal) + ": " + e.what();
+        passedOver +=
+            (passedOver.empty() ? "GPU " : "; GPU ") + std::to_string(ordinal) + nameOf(ordinal) + ": " + e.what();
       }
     }
     if (found.empty() && absence.empty()) absence = because(passedOver);
@@ -80,7 +84,8 @@ struct Search {
 
   static std::string nameOf(int ordinal) {
     cudaDeviceProp properties;
-    return cudaGetDeviceProperties(&properties, ordinal) == cudaSuccess ? std::string(" (") + properties.name + ")" : "";
+    return cudaGetDeviceProperties(&properties, ordinal) == cudaSuccess ? std::string(" (") + properties.name + ")"
+                                                                        : "";
   }
 };
 
@@ -130,9 +135,10 @@ std::string passedOver() { return search().passedOver; }
 int count() { return int(search().found.size()); }
 
 Gpu::Gpu(int index, int ordinal, int code)
-    : index(index), ordinal(ordinal),
-      pool([ordinal](size_t bytes) { return allocateOn(ordinal, bytes); }, [ordinal](void* block) { freeOn(ordinal, block); },
-           watchFor(stream)),
+    : index(index),
+      ordinal(ordinal),
+      pool([ordinal](size_t bytes) { return allocateOn(ordinal, bytes); },
+           [ordinal](void* block) { freeOn(ordinal, block); }, watchFor(stream)),
       pinned(allocatePinned, [](void* block) { cudaFreeHost(block); }) {
   check(cudaSetDevice(ordinal));
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
@@ -149,7 +155,8 @@ Gpu::Gpu(int index, int ordinal, int code)
   sharedPerBlock = size_t(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, ordinal));
   cacheBytes = size_t(attribute(cudaDevAttrL2CacheSize, ordinal));
   // Clocks in kHz, the bus in bits, two transfers per clock; long copies reach nine tenths of that.
-  const double bytes = 2.0 * attribute(cudaDevAttrMemoryClockRate, ordinal) * attribute(cudaDevAttrGlobalMemoryBusWidth, ordinal) / 8;
+  const double bytes =
+      2.0 * attribute(cudaDevAttrMemoryClockRate, ordinal) * attribute(cudaDevAttrGlobalMemoryBusWidth, ordinal) / 8;
   if (bytes > 0) memoryRate = 0.9 * bytes / attribute(cudaDevAttrClockRate, ordinal) / info.processors;
   waiter.start(*this);  // last: a constructor that throws leaves no thread behind
 }
@@ -237,7 +244,9 @@ void whenReached(Device& device, std::function<void(Failure)> done) {
 }
 
 // The thread is never joined: it sleeps until the process ends.
-void Waiter::start(Gpu& gpu) { std::thread([this, &gpu] { loop(gpu); }).detach(); }
+void Waiter::start(Gpu& gpu) {
+  std::thread([this, &gpu] { loop(gpu); }).detach();
+}
 
 void Waiter::push(cudaEvent_t event, std::function<void(Failure)> done, bool takesFaults) {
   {
@@ -265,7 +274,8 @@ void Waiter::loop(Gpu& gpu) {
     if (error == cudaErrorNotReady) error = cudaEventSynchronize(wait.event);
     Failure failure;
     if (wait.takesFaults)
-      if (std::string fault = takeFault(*gpu.faults); !fault.empty()) failure = std::make_shared<std::string>(std::move(fault));
+      if (std::string fault = takeFault(*gpu.faults); !fault.empty())
+        failure = std::make_shared<std::string>(std::move(fault));
     if (error) failure = std::make_shared<std::string>(std::string("CUDA: ") + cudaGetErrorString(error));
     cudaEventDestroy(wait.event);
     wait.done(failure);

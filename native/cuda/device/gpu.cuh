@@ -53,10 +53,10 @@ struct Gpu {
   GpuInfo info;
   bool hopper = false, overlaps = false;
   size_t sharedPerBlock = 0, cacheBytes = 0;
-  double memoryRate = 13;  // an H100's, where the driver gives none
-  Faults* faults = nullptr;  // pinned
-  Pool pool;    // device memory
-  Pool pinned;  // host memory that downloads land in
+  double memoryRate = 13;               // an H100's, where the driver gives none
+  Faults* faults = nullptr;             // pinned
+  Pool pool;                            // device memory
+  Pool pinned;                          // host memory that downloads land in
   Staging small{size_t(64) << 10, 64};  // a step's ids and tables, while earlier steps still run
   Staging large{size_t(8) << 20, 4};    // long enough for full speed over PCIe
   Waiter waiter;

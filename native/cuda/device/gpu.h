@@ -52,7 +52,8 @@ void upload(Device& device, void* to, const void* from, size_t bytes);
 void download(Device& device, void* to, const void* from, size_t bytes, std::function<void(Failure)> done);
 // Copies to another GPU, behind what `from` has queued, without a way through the host where the two can; `done` as above.
 // Nothing that `to` has queued may still use the bytes that are written.
-void copyAcross(Device& from, const Device& to, void* target, const void* source, size_t bytes, std::function<void(Failure)> done);
+void copyAcross(Device& from, const Device& to, void* target, const void* source, size_t bytes,
+                std::function<void(Failure)> done);
 // Calls `done` on another thread when everything queued so far has run.
 void whenDone(Device& device, std::function<void(Failure)> done);
 // The same for the addon's own waits: faults in data are left for the next await.

@@ -10,9 +10,9 @@ namespace cuda {
 struct Grid {
   dim3 blocks;
   dim3 threads;
-  size_t shared = 0;        // bytes of dynamic shared memory
-  unsigned cluster = 1;     // blocks along x that form a cluster (sm_90)
-  bool overlaps = false;    // the kernel begins with ptx::takeTurn(): its blocks may come while the one before still runs
+  size_t shared = 0;      // bytes of dynamic shared memory
+  unsigned cluster = 1;   // blocks along x that form a cluster (sm_90)
+  bool overlaps = false;  // the kernel begins with ptx::takeTurn(): its blocks may come while the one before still runs
 };
 
 #ifdef HELVETIA_SIMT
@@ -38,7 +38,8 @@ inline void allowShared(const void* kernel, int device, size_t bytes) {
   check(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
   cudaFuncAttributes attributes;
   check(cudaFuncGetAttributes(&attributes, kernel));
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most - int(attributes.sharedSizeBytes)));
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             most - int(attributes.sharedSizeBytes)));
 }
 
 template <class... Parameters, class... Arguments>

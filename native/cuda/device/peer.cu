@@ -12,13 +12,15 @@ void connect(int from, int to) {
   std::lock_guard lock(mutex);
   if (!known.insert({from, to}).second) return;
   int possible = 0;
-  if (cudaDeviceCanAccessPeer(&possible, from, to) != cudaSuccess || !possible || cudaDeviceEnablePeerAccess(to, 0) != cudaSuccess)
+  if (cudaDeviceCanAccessPeer(&possible, from, to) != cudaSuccess || !possible ||
+      cudaDeviceEnablePeerAccess(to, 0) != cudaSuccess)
     cudaGetLastError();
 }
 
 }  // namespace
 
-void copyAcross(Device& from, const Device& to, void* target, const void* source, size_t bytes, std::function<void(Failure)> done) {
+void copyAcross(Device& from, const Device& to, void* target, const void* source, size_t bytes,
+                std::function<void(Failure)> done) {
   connect(from.ordinal, to.ordinal);
   check(cudaMemcpyPeerAsync(target, to.ordinal, source, from.ordinal, bytes, from.stream));
   gpu(from.place.index).peerCopies++;

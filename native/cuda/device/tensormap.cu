@@ -15,7 +15,8 @@ Encode encoder() {
     void* function = nullptr;
     cudaDriverEntryPointQueryResult status = cudaDriverEntryPointSymbolNotFound;
     check(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &status));
-    if (status != cudaDriverEntryPointSuccess) throw std::runtime_error("CUDA: the driver has no cuTensorMapEncodeTiled");
+    if (status != cudaDriverEntryPointSuccess)
+      throw std::runtime_error("CUDA: the driver has no cuTensorMapEncodeTiled");
     return reinterpret_cast<Encode>(function);
   }();
   return encode;

@@ -52,7 +52,8 @@ struct Layout {
   bool aAlongK, aEights, bAlongK, bEights;
 };
 
-__global__ __launch_bounds__(threads) void matmulFloat(const __grid_constant__ Product p, const __grid_constant__ Finish finish,
+__global__ __launch_bounds__(threads) void matmulFloat(const __grid_constant__ Product p,
+                                                       const __grid_constant__ Finish finish,
                                                        const __grid_constant__ Layout first,
                                                        const __grid_constant__ Layout second, uint32_t splits) {
   const uint32_t tileRows = uint32_t((p.M + tile - 1) / tile), tileCols = uint32_t((p.N + tile - 1) / tile);
@@ -112,8 +113,8 @@ __global__ __launch_bounds__(threads) void matmulFloat(const __grid_constant__ P
 Layout layoutOf(const Product& p, const Term& term) {
   const bool aAlongK = term.a.colStride == 1 || (term.a.rowStride != 1 && p.M < term.K);
   const bool bAlongK = term.b.rowStride == 1 || (term.b.colStride != 1 && p.N < term.K);
-  return {aAlongK, aAlongK ? term.a.rowsInEights(p.batches) : term.a.colsInEights(p.batches),
-          bAlongK, bAlongK ? term.b.colsInEights(p.batches) : term.b.rowsInEights(p.batches)};
+  return {aAlongK, aAlongK ? term.a.rowsInEights(p.batches) : term.a.colsInEights(p.batches), bAlongK,
+          bAlongK ? term.b.colsInEights(p.batches) : term.b.rowsInEights(p.batches)};
 }
 
 }  // namespace

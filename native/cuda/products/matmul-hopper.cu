@@ -58,7 +58,8 @@ struct Work {
 #ifdef HOPPER
 
 template <bool aAlongK, bool bAlongK, int tileN>
-__device__ void produce(const Maps& maps, const Schedule& s, uint32_t ring, uint32_t full, uint32_t empty, uint32_t rank) {
+__device__ void produce(const Maps& maps, const Schedule& s, uint32_t ring, uint32_t full, uint32_t empty,
+                        uint32_t rank) {
   constexpr uint32_t stages = stagesOf(tileN), stageBytes = stageBytesOf(tileN);
   uint32_t filled = 0;
   for (uint32_t i = blockIdx.x / s.cluster; i < s.tiles(); i += gridDim.x / s.cluster) {
@@ -178,7 +179,8 @@ __device__ __forceinline__ void consume(const Maps& maps, const Schedule& s, con
     ptx::wgmmaWait<0>();
     release((used - 1) % stages);
     const int row = work.row + 64 * consumer;
-    if (s.byBoxes) storeBoxes<T, tileN>(sums, maps.out, finish.scale, ring + roomAt, row, work.col, work.batch, 1 + consumer);
+    if (s.byBoxes)
+      storeBoxes<T, tileN>(sums, maps.out, finish.scale, ring + roomAt, row, work.col, work.batch, 1 + consumer);
     else storeRows<tileN>(sums, finish, shared + roomAt, work, row);
   }
   if (s.byBoxes && threadIdx.x % 128 == 0) ptx::waitStoresRead<0>();
@@ -187,7 +189,8 @@ __device__ __forceinline__ void consume(const Maps& maps, const Schedule& s, con
 #endif
 
 template <class T, bool aAlongK, bool bAlongK, int tileN>
-__global__ __launch_bounds__(threads, 1) void matmulHopper(const __grid_constant__ Maps maps, const __grid_constant__ Schedule s,
+__global__ __launch_bounds__(threads, 1) void matmulHopper(const __grid_constant__ Maps maps,
+                                                           const __grid_constant__ Schedule s,
                                                            const __grid_constant__ Finish finish) {
 #ifdef HOPPER
   constexpr int stages = stagesOf(tileN);
@@ -226,8 +229,13 @@ __global__ __launch_bounds__(threads, 1) void matmulHopper(const __grid_constant
 
 BoxedMatrix boxed(const Operand& x, const Batches& batches, bool alongCols, int64_t rows, int64_t cols) {
   const int64_t batchStride = batches.axes ? x.batchStrides[0] : 0;
-  return {x.bytes, x.dtype, alongCols ? rows : cols, alongCols ? cols : rows, alongCols ? x.rowStride : x.colStride,
-          batchStride ? batches.count : 1, batchStride};
+  return {x.bytes,
+          x.dtype,
+          alongCols ? rows : cols,
+          alongCols ? cols : rows,
+          alongCols ? x.rowStride : x.colStride,
+          batchStride ? batches.count : 1,
+          batchStride};
 }
 
 template <class T, bool aAlongK, bool bAlongK, int tileN>
@@ -236,15 +244,16 @@ void start(Device& device, const Product& p, const Finish& finish, const MatmulP
   Schedule s{};
   for (int i = 0; i < p.termCount; i++) {
     const Term& term = p.terms[i];
-    const BoxedMatrix a = boxed(term.a, p.batches, aAlongK, p.M, term.K), b = boxed(term.b, p.batches, !bAlongK, term.K, p.N);
+    const BoxedMatrix a = boxed(term.a, p.batches, aAlongK, p.M, term.K),
+                      b = boxed(term.b, p.batches, !bAlongK, term.K, p.N);
     maps.a[i] = tensorMap(a, 64);
     maps.b[i] = tensorMap(b, 64);
     s.batchedA[i] = a.batches > 1;
     s.batchedB[i] = b.batches > 1;
   }
   const DType dtype = p.terms[0].a.dtype;
-  s.byBoxes = finish.out.dtype == dtype && finish.eights && plan.splits == 1 && !finish.bias.bytes && !finish.residual.bytes &&
-              finish.activation == Activation::none;
+  s.byBoxes = finish.out.dtype == dtype && finish.eights && plan.splits == 1 && !finish.bias.bytes &&
+              !finish.residual.bytes && finish.activation == Activation::none;
   if (s.byBoxes) maps.out = tensorMap(boxed(finish.out, p.batches, true, p.M, p.N), 64);
   s.cluster = uint32_t(plan.cluster);
   s.clusterRows = uint32_t(ceilDiv(p.M, tileM * plan.cluster));

@@ -34,8 +34,10 @@ double cycles(const MatmulShape& s, const Candidate& c, int splits, const Matmul
   const double operands = depth * (c.tileM * s.bytesA / c.cluster + c.tileN * s.bytesB) / cacheRate;
   const double busiest = waves * std::max(arithmetic, operands) + std::ceil(waves / c.resident) * c.fixed;
 
-  const double bytes = double(s.batch) * (double(s.M) * s.K * s.bytesA + double(s.K) * s.N * s.bytesB + double(s.M) * s.N * s.bytesOut);
-  const double underWay = std::min(blocks / processors, double(c.resident)) * std::min(double(c.ahead), depth) * c.tileN * s.bytesB;
+  const double bytes =
+      double(s.batch) * (double(s.M) * s.K * s.bytesA + double(s.K) * s.N * s.bytesB + double(s.M) * s.N * s.bytesOut);
+  const double underWay =
+      std::min(blocks / processors, double(c.resident)) * std::min(double(c.ahead), depth) * c.tileN * s.bytesB;
   const double memory = bytes / (machine.memoryRate * processors) / std::min(1.0, underWay / busyBytes);
 
   double time = std::max(busiest, memory);

@@ -17,7 +17,7 @@ struct MatmulPlan {
 struct MatmulShape {
   int64_t M = 0, N = 0, K = 0, batch = 1;
   int bytesA = 4, bytesB = 4, bytesOut = 4;  // per element
-  bool tensor = false;   // both operands have the same 16-bit format
+  bool tensor = false;                       // both operands have the same 16-bit format
   bool streams = false;  // a is contiguous along K and b along either axis: a matrix-vector kernel can read them
   bool alongK = false;   // b is contiguous along K
   bool hopper = false;   // the operands lie as TMA takes them

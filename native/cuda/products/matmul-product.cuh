@@ -95,7 +95,8 @@ struct Finish {
     if (bias.bytes) v += Source(bias.bytes, bias.dtype)[col * bias.colStride];
     v = activate(v, activation);
     if (residual.bytes)
-      v += Source(residual.bytes, residual.dtype)[batches.offset(residual.batchStrides, batch) + row * residual.rowStride + col];
+      v += Source(residual.bytes,
+                  residual.dtype)[batches.offset(residual.batchStrides, batch) + row * residual.rowStride + col];
     const int64_t at = batches.offset(out.batchStrides, batch) + split * splitStride + row * out.rowStride + col;
     Sink(out.bytes, out.dtype).store(at, v);
   }
@@ -126,7 +127,8 @@ struct Finish {
   }
 
  private:
-  __device__ static __forceinline__ void add(float (&v)[8], const Operand& x, int64_t at, int64_t stride, int count, bool whole) {
+  __device__ static __forceinline__ void add(float (&v)[8], const Operand& x, int64_t at, int64_t stride, int count,
+                                             bool whole) {
     const Source source(x.bytes, x.dtype);
     float other[8];
     if (whole) {
@@ -141,10 +143,11 @@ struct Finish {
 };
 
 // The kernels, each in a file of its own. The plan's splits share K; `finish` is then that of the workspace.
-void multiplyTiles(Device& device, const Product& product, const Finish& finish, const MatmulPlan& plan);   // sm_80
-void multiplyFloats(Device& device, const Product& product, const Finish& finish, const MatmulPlan& plan);  // any formats
-void multiplyHopper(Device& device, const Product& product, const Finish& finish, const MatmulPlan& plan);  // sm_90a
-void multiplyVectors(Device& device, const Product& product, const Finish& finish, const MatmulPlan& plan); // M <= 8
+void multiplyTiles(Device& device, const Product& product, const Finish& finish, const MatmulPlan& plan);  // sm_80
+void multiplyFloats(Device& device, const Product& product, const Finish& finish,
+                    const MatmulPlan& plan);  // any formats
+void multiplyHopper(Device& device, const Product& product, const Finish& finish, const MatmulPlan& plan);   // sm_90a
+void multiplyVectors(Device& device, const Product& product, const Finish& finish, const MatmulPlan& plan);  // M <= 8
 
 // Whether the wgmma kernel can run it: operands in the order that TMA takes, at most one batch axis.
 bool suitsHopper(const Product& product);

@@ -36,7 +36,7 @@ __device__ __forceinline__ void fetch(uint32_t to, const uint16_t* from, int64_t
 
 template <class T, int tileM, int tileN, bool aAlongK, bool bAlongK>
 __global__ __launch_bounds__(threads, 2) void matmulTile(const __grid_constant__ Product p,
-                                                          const __grid_constant__ Finish finish, uint32_t splits) {
+                                                         const __grid_constant__ Finish finish, uint32_t splits) {
   constexpr int stages = stagesOf(tileM), warpM = tileM / 2, warpN = tileN / 2;
   using A = Panel<aAlongK, tileM>;
   using B = Panel<bAlongK, tileN>;

@@ -225,13 +225,19 @@ void runSplit(Device& device, const Product& p, const Finish& finish, const Matm
 
 }  // namespace
 
-void multiply(Device& device, const View& out, const View& a, const View& b, const Epilogue& epilogue, const LowRank& lowRank) {
+void multiply(Device& device, const View& out, const View& a, const View& b, const Epilogue& epilogue,
+              const LowRank& lowRank) {
   Draft draft = draftOf(out, a, b, epilogue, lowRank);
   Product& p = draft.product;
   if (p.batches.count * p.M * p.N == 0) return;
 
   const Operand &left = p.terms[0].a, &right = p.terms[0].b;
-  MatmulShape shape{p.M, p.N, p.terms[0].K + p.terms[1].K, p.batches.count, format(a.dtype).blockBytes, format(b.dtype).blockBytes,
+  MatmulShape shape{p.M,
+                    p.N,
+                    p.terms[0].K + p.terms[1].K,
+                    p.batches.count,
+                    format(a.dtype).blockBytes,
+                    format(b.dtype).blockBytes,
                     format(out.dtype).blockBytes};
   const bool inOrder = ordered(left, p.batches) && ordered(right, p.batches);
   const bool worthOrder = double(p.M) * p.N * p.terms[0].K * p.batches.count > 1e6;

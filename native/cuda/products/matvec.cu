@@ -15,8 +15,8 @@
 namespace cuda {
 namespace {
 
-constexpr int columns = 4;      // of a warp in matvecDots
-constexpr int mostWarps = 8;    // of a block
+constexpr int columns = 4;        // of a warp in matvecDots
+constexpr int mostWarps = 8;      // of a block
 constexpr int blockColumns = 64;  // of a block in matvecRows
 
 // Steps of K on their way at once: more would not fit in Blackwell's registers beside four rows.
@@ -33,8 +33,10 @@ __device__ __forceinline__ void stream8(const T* from, float (&v)[8]) {
     unpack8<T>(ptx::loadStreaming(from), v);
   } else {
     const uint4 low = ptx::loadStreaming(from), high = ptx::loadStreaming(from + 4);
-    v[0] = __uint_as_float(low.x), v[1] = __uint_as_float(low.y), v[2] = __uint_as_float(low.z), v[3] = __uint_as_float(low.w);
-    v[4] = __uint_as_float(high.x), v[5] = __uint_as_float(high.y), v[6] = __uint_as_float(high.z), v[7] = __uint_as_float(high.w);
+    v[0] = __uint_as_float(low.x), v[1] = __uint_as_float(low.y), v[2] = __uint_as_float(low.z),
+    v[3] = __uint_as_float(low.w);
+    v[4] = __uint_as_float(high.x), v[5] = __uint_as_float(high.y), v[6] = __uint_as_float(high.z),
+    v[7] = __uint_as_float(high.w);
   }
 }
 
@@ -53,7 +55,9 @@ __device__ __forceinline__ float correction(const Product& p, uint32_t batch, in
 // `warps` of a block share a column group's K, of `inEights` elements in runs of eight and the rest one by one.
 template <class T, int rows>
 __global__ __launch_bounds__(mostWarps * 32, rows == 8 ? 1 : 2) void matvecDots(const __grid_constant__ Product p,
-                                                             const __grid_constant__ Finish finish, uint32_t perBatch, int warps, int64_t inEights) {
+                                                                                const __grid_constant__ Finish finish,
+                                                                                uint32_t perBatch, int warps,
+                                                                                int64_t inEights) {
   ptx::takeTurn();
   const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32, part = warp % warps;
   const int groups = int(blockDim.x) / 32 / warps;
@@ -119,7 +123,8 @@ __global__ __launch_bounds__(mostWarps * 32, rows == 8 ? 1 : 2) void matvecDots(
 
 template <class T, int rows>
 __global__ __launch_bounds__(mostWarps * 32, rows == 8 ? 1 : 2) void matvecRows(const __grid_constant__ Product p,
-                                                             const __grid_constant__ Finish finish, uint32_t splits, bool eights) {
+                                                                                const __grid_constant__ Finish finish,
+                                                                                uint32_t splits, bool eights) {
   ptx::takeTurn();
   const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32, warps = int(blockDim.x) / 32;
   const uint32_t tiles = uint32_t((p.N + blockColumns - 1) / blockColumns), batch = blockIdx.x / tiles / splits;

@@ -45,7 +45,8 @@ struct Row {
   float values[kept > 0 ? kept : 1][width];
 
   __device__ __forceinline__ Row(const Source& from, int64_t row, int64_t cols) : from(from), start(row * cols) {
-    if constexpr (kept > 0) eachChunk<width, kept>(cols, [&](int64_t i, int chunk) { from.load(start + i, values[chunk]); });
+    if constexpr (kept > 0)
+      eachChunk<width, kept>(cols, [&](int64_t i, int chunk) { from.load(start + i, values[chunk]); });
   }
   // The chunk's numbers, to be used before the next call.
   __device__ __forceinline__ float (&operator()(int64_t i, int chunk))[width] {

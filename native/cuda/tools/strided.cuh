@@ -86,7 +86,8 @@ struct Nest {
 #pragma unroll
       for (int axis = maxRank - 1; axis >= 0; axis--) {
         if (axis >= rank) continue;
-        const uint32_t next = axis == 0 ? 0 : divisors[axis].quotient(rest), place = rest - next * uint32_t(shape[axis]);
+        const uint32_t next = axis == 0 ? 0 : divisors[axis].quotient(rest),
+                       place = rest - next * uint32_t(shape[axis]);
 #pragma unroll
         for (int k = 0; k < N; k++) at[k] += place * strides[k][axis];
         rest = next;

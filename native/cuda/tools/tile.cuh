@@ -17,8 +17,8 @@ __device__ __forceinline__ uint32_t chunkAt(int row, int chunk) {
 // Copies rows [row, row + rows) and columns [col, col + 8 · chunks) of a matrix [rowCount, colCount]; zeros beyond its
 // edges. Rows start at multiples of 16 bytes.
 template <int rows, int chunks, int threads>
-__device__ __forceinline__ void copyTile(uint32_t to, const uint16_t* from, int64_t stride, int64_t row, int64_t rowCount,
-                                         int64_t col, int64_t colCount) {
+__device__ __forceinline__ void copyTile(uint32_t to, const uint16_t* from, int64_t stride, int64_t row,
+                                         int64_t rowCount, int64_t col, int64_t colCount) {
   static_assert(rows * chunks % threads == 0);
 #pragma unroll
   for (int i = 0; i < rows * chunks / threads; i++) {
@@ -34,14 +34,16 @@ __device__ __forceinline__ void copyTile(uint32_t to, const uint16_t* from, int6
 template <int chunks, bool alongK>
 __device__ __forceinline__ void loadA(uint32_t (&a)[4], uint32_t tile, int m, int k, int lane) {
   if constexpr (alongK) ptx::loadMatrices(a, tile + chunkAt<chunks>(m + (lane & 15), k / 8 + (lane >> 4)));
-  else ptx::loadMatricesTransposed(a, tile + chunkAt<chunks>(k + (lane & 7) + (lane >> 4) * 8, m / 8 + (lane >> 3 & 1)));
+  else
+    ptx::loadMatricesTransposed(a, tile + chunkAt<chunks>(k + (lane & 7) + (lane >> 4) * 8, m / 8 + (lane >> 3 & 1)));
 }
 
 // The fragments of k to k + 15 and of columns n to n + 7 and n + 8 to n + 15 of b.
 template <int chunks, bool alongK>
 __device__ __forceinline__ void loadB(uint32_t (&b)[2][2], uint32_t tile, int n, int k, int lane) {
   uint32_t r[4];
-  if constexpr (alongK) ptx::loadMatrices(r, tile + chunkAt<chunks>(n + (lane & 7) + (lane >> 4) * 8, k / 8 + (lane >> 3 & 1)));
+  if constexpr (alongK)
+    ptx::loadMatrices(r, tile + chunkAt<chunks>(n + (lane & 7) + (lane >> 4) * 8, k / 8 + (lane >> 3 & 1)));
   else ptx::loadMatricesTransposed(r, tile + chunkAt<chunks>(k + (lane & 15), n / 8 + (lane >> 4)));
   b[0][0] = r[0], b[0][1] = r[1], b[1][0] = r[2], b[1][1] = r[3];
 }

@@ -12,25 +12,39 @@ __device__ __forceinline__ float valueOf(float x) { return x; }
 __device__ __forceinline__ float valueOf(bf16 x) { return __uint_as_float(uint32_t(x.bits) << 16); }
 __device__ __forceinline__ float valueOf(f16 x) { return ptx::floatOfF16(x.bits); }
 
-template <class T> __device__ __forceinline__ T numberOf(float value);
-template <> __device__ __forceinline__ float numberOf<float>(float value) { return value; }
-template <> __device__ __forceinline__ bf16 numberOf<bf16>(float value) {
+template <class T>
+__device__ __forceinline__ T numberOf(float value);
+template <>
+__device__ __forceinline__ float numberOf<float>(float value) {
+  return value;
+}
+template <>
+__device__ __forceinline__ bf16 numberOf<bf16>(float value) {
   bf16 x;
   x.bits = uint16_t(ptx::packBf16(value, 0.0f));
   return x;
 }
-template <> __device__ __forceinline__ f16 numberOf<f16>(float value) {
+template <>
+__device__ __forceinline__ f16 numberOf<f16>(float value) {
   f16 x;
   x.bits = uint16_t(ptx::packF16(value, 0.0f));
   return x;
 }
 
-template <class T> __device__ __forceinline__ uint32_t packPair(float low, float high);
-template <> __device__ __forceinline__ uint32_t packPair<bf16>(float low, float high) { return ptx::packBf16(low, high); }
-template <> __device__ __forceinline__ uint32_t packPair<f16>(float low, float high) { return ptx::packF16(low, high); }
+template <class T>
+__device__ __forceinline__ uint32_t packPair(float low, float high);
+template <>
+__device__ __forceinline__ uint32_t packPair<bf16>(float low, float high) {
+  return ptx::packBf16(low, high);
+}
+template <>
+__device__ __forceinline__ uint32_t packPair<f16>(float low, float high) {
+  return ptx::packF16(low, high);
+}
 
 // Eight 16-bit numbers in 16 bytes.
-template <class T> __device__ __forceinline__ void unpack8(const uint4& from, float (&v)[8]) {
+template <class T>
+__device__ __forceinline__ void unpack8(const uint4& from, float (&v)[8]) {
   const uint32_t pairs[4] = {from.x, from.y, from.z, from.w};
 #pragma unroll
   for (int i = 0; i < 4; i++) {
@@ -41,7 +55,8 @@ template <class T> __device__ __forceinline__ void unpack8(const uint4& from, fl
     v[2 * i + 1] = valueOf(high);
   }
 }
-template <class T> __device__ __forceinline__ uint4 pack8(const float (&v)[8]) {
+template <class T>
+__device__ __forceinline__ uint4 pack8(const float (&v)[8]) {
   return {packPair<T>(v[0], v[1]), packPair<T>(v[2], v[3]), packPair<T>(v[4], v[5]), packPair<T>(v[6], v[7])};
 }
 
@@ -100,7 +115,8 @@ struct Sink {
       to[0] = {v[0], v[1], v[2], v[3]};
       to[1] = {v[4], v[5], v[6], v[7]};
     } else {
-      *reinterpret_cast<uint4*>(static_cast<uint16_t*>(bytes) + i) = dtype == DType::bf16 ? pack8<bf16>(v) : pack8<f16>(v);
+      *reinterpret_cast<uint4*>(static_cast<uint16_t*>(bytes) + i) =
+          dtype == DType::bf16 ? pack8<bf16>(v) : pack8<f16>(v);
     }
   }
 };

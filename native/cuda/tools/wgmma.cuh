@@ -73,8 +73,10 @@ PTX uint64_t matrixDescriptor(uint32_t address, uint32_t leadingBytes, uint32_t 
   } while (0)
 // clang-format on
 
-template <class T> constexpr bool isBf16 = false;
-template <> constexpr bool isBf16<bf16> = true;
+template <class T>
+constexpr bool isBf16 = false;
+template <>
+constexpr bool isBf16<bf16> = true;
 
 // Both operands in shared memory.
 template <class T, int N, bool transposeA, bool transposeB>

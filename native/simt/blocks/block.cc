@@ -129,7 +129,8 @@ uint32_t Group::chance(uint32_t below) {
 }
 
 void touchGlobal(const char* operation) {
-  if (current->awaitsTurn) fault(std::string(operation) + " before takeTurn(): the kernel before may still write there");
+  if (current->awaitsTurn)
+    fault(std::string(operation) + " before takeTurn(): the kernel before may still write there");
 }
 
 void Group::fail(const Thread& thread, const std::string& what) {

@@ -27,9 +27,9 @@ enum class Policy { robin, greedy, random };
 struct Settings {
   Policy policy = Policy::robin;
   uint32_t seed = 0;
-  int capability = 90;   // of the simulated GPU: 80, 86, 89, 90, 120 …
+  int capability = 90;  // of the simulated GPU: 80, 86, 89, 90, 120 …
   int devices = 1;
-  size_t memory = 0;     // bytes of each device, 0 for no limit
+  size_t memory = 0;  // bytes of each device, 0 for no limit
 };
 Settings& settings();  // from the environment at first
 
@@ -47,8 +47,8 @@ struct Thread {
   Stack* stack = nullptr;         // null before it first ran and after it returned
   void* argument = nullptr;       // of the warp operation it waits in
   Wait wait;
-  bool fenced = false;            // has called fence.proxy.async since its last publication
-  bool awaitsTurn = false;        // of a dependent launch, before takeTurn()
+  bool fenced = false;      // has called fence.proxy.async since its last publication
+  bool awaitsTurn = false;  // of a dependent launch, before takeTurn()
   Asynchronous* asynchronous = nullptr;
 };
 
@@ -62,13 +62,13 @@ struct Meeting {
 struct Warp {
   Block* block = nullptr;
   Thread* lanes = nullptr;
-  unsigned number = 0;      // in the block
-  unsigned place = 0;       // in the group: its index in vector clocks
-  uint32_t live = 0;        // lanes that have not returned
-  uint32_t ready = 0;       // live lanes that could run
-  uint32_t turn = 0;        // ready lanes that still run in this turn
-  uint32_t fresh = 0;       // lanes that have not started
-  unsigned registers = 0;   // of each lane, as setmaxnreg left them; 0 before it
+  unsigned number = 0;     // in the block
+  unsigned place = 0;      // in the group: its index in vector clocks
+  uint32_t live = 0;       // lanes that have not returned
+  uint32_t ready = 0;      // live lanes that could run
+  uint32_t turn = 0;       // ready lanes that still run in this turn
+  uint32_t fresh = 0;      // lanes that have not started
+  unsigned registers = 0;  // of each lane, as setmaxnreg left them; 0 before it
   Clock clock;
   std::vector<Meeting> meetings;
 
@@ -139,7 +139,7 @@ struct Group {
   std::vector<Block> blocks;
   std::vector<Warp*> warps;
   Barrier cluster;
-  std::vector<Transfer> transfers;   // asynchronous copies of the TMA unit under way
+  std::vector<Transfer> transfers;                          // asynchronous copies of the TMA unit under way
   std::vector<std::unique_ptr<Asynchronous>> asynchronous;  // of threads, by order of first use
   size_t asynchronousInUse = 0;
   std::string failure;
@@ -147,7 +147,7 @@ struct Group {
   void* scheduler = nullptr;  // where run() is suspended while threads run
 
   void fail(const Thread& thread, const std::string& what);  // the first failure stays
-  uint32_t chance(uint32_t below);  // a random number, the same for the same seed and blocks
+  uint32_t chance(uint32_t below);                           // a random number, the same for the same seed and blocks
 
  private:
   void prepare(uint64_t first);

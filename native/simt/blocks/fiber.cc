@@ -11,7 +11,8 @@
 #endif
 
 #if defined(__x86_64__)
-asm(".text\n.globl " SYMBOL "\n" SYMBOL ":\n"
+asm(".text\n.globl " SYMBOL "\n" SYMBOL
+    ":\n"
     "  endbr64\n"
     "  push %rbp\n  push %rbx\n  push %r12\n  push %r13\n  push %r14\n  push %r15\n"
     "  mov %rsp, (%rdi)\n"
@@ -19,7 +20,8 @@ asm(".text\n.globl " SYMBOL "\n" SYMBOL ":\n"
     "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbx\n  pop %rbp\n"
     "  ret\n");
 #elif defined(__aarch64__)
-asm(".text\n.p2align 2\n.globl " SYMBOL "\n" SYMBOL ":\n"
+asm(".text\n.p2align 2\n.globl " SYMBOL "\n" SYMBOL
+    ":\n"
     "  sub sp, sp, #160\n"
     "  stp x19, x20, [sp, #0]\n  stp x21, x22, [sp, #16]\n  stp x23, x24, [sp, #32]\n"
     "  stp x25, x26, [sp, #48]\n  stp x27, x28, [sp, #64]\n  stp x29, x30, [sp, #80]\n"

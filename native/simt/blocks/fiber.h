@@ -9,9 +9,9 @@
 namespace simt {
 
 struct Stack {
-  void* top = nullptr;       // where the suspended fiber's registers are
-  char* bytes = nullptr;     // the mapping; its lowest pages are a guard
-  char* end = nullptr;       // where an empty stack begins
+  void* top = nullptr;    // where the suspended fiber's registers are
+  char* bytes = nullptr;  // the mapping; its lowest pages are a guard
+  char* end = nullptr;    // where an empty stack begins
 };
 
 // The stacks of one OS thread. A fiber that is idle here waits inside `entry`, which never returns.

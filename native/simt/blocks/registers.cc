@@ -9,7 +9,8 @@ namespace simt {
 void setRegisters(unsigned count, bool takes) {
   constexpr unsigned all = 65536;
   needHopper("setmaxnreg");
-  meet("setmaxnreg", ~0u, nullptr, [](void* const*, uint32_t) {}, true);
+  meet(
+      "setmaxnreg", ~0u, nullptr, [](void* const*, uint32_t) {}, true);
   Warp& warp = *current->warp;
   Block& block = *warp.block;
   const unsigned given = std::min(248u, all / unsigned(block.threads.size()) / 8 * 8);

@@ -58,8 +58,10 @@ std::string describeDeadlock(const Group& group) {
       if (!block.warps[w].live) continue;
       const std::string waits = waitsOf(block.warps[w]);
       size_t last = w;
-      while (last + 1 < block.warps.size() && block.warps[last + 1].live && waitsOf(block.warps[last + 1]) == waits) last++;
-      report += last > w ? ", warps " + std::to_string(w) + "-" + std::to_string(last) + " wait for " : ", warp " + std::to_string(w) + " waits for ";
+      while (last + 1 < block.warps.size() && block.warps[last + 1].live && waitsOf(block.warps[last + 1]) == waits)
+        last++;
+      report += last > w ? ", warps " + std::to_string(w) + "-" + std::to_string(last) + " wait for "
+                         : ", warp " + std::to_string(w) + " waits for ";
       report += waits;
       w = last;
     }

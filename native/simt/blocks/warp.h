@@ -107,19 +107,49 @@ inline uint32_t ballot(const char* operation, uint32_t mask, bool predicate) {
   return arguments.result;
 }
 
-struct Plus { template <class T> T operator()(T a, T b) const { return a + b; } };
-struct Least { template <class T> T operator()(T a, T b) const { return b < a ? b : a; } };
-struct Most { template <class T> T operator()(T a, T b) const { return a < b ? b : a; } };
-struct Both { template <class T> T operator()(T a, T b) const { return a & b; } };
-struct Either { template <class T> T operator()(T a, T b) const { return a | b; } };
-struct Differ { template <class T> T operator()(T a, T b) const { return a ^ b; } };
+struct Plus {
+  template <class T>
+  T operator()(T a, T b) const {
+    return a + b;
+  }
+};
+struct Least {
+  template <class T>
+  T operator()(T a, T b) const {
+    return b < a ? b : a;
+  }
+};
+struct Most {
+  template <class T>
+  T operator()(T a, T b) const {
+    return a < b ? b : a;
+  }
+};
+struct Both {
+  template <class T>
+  T operator()(T a, T b) const {
+    return a & b;
+  }
+};
+struct Either {
+  template <class T>
+  T operator()(T a, T b) const {
+    return a | b;
+  }
+};
+struct Differ {
+  template <class T>
+  T operator()(T a, T b) const {
+    return a ^ b;
+  }
+};
 
 }  // namespace simt
 
-#define SIMT_SHUFFLE(name, kind)                                                                      \
-  template <class T>                                                                                  \
-  T name(unsigned mask, T value, int by, int width = 32) {                                            \
-    return simt::shuffle(#name, mask, value,                                                          \
+#define SIMT_SHUFFLE(name, kind)                                                                         \
+  template <class T>                                                                                     \
+  T name(unsigned mask, T value, int by, int width = 32) {                                               \
+    return simt::shuffle(#name, mask, value,                                                             \
                          simt::shuffleSource(simt::Shuffle::kind, int(simt::current->lane), by, width)); \
   }
 SIMT_SHUFFLE(__shfl_sync, index)
@@ -131,7 +161,9 @@ SIMT_SHUFFLE(__shfl_xor_sync, exclusive)
 inline void __syncwarp(unsigned mask = 0xffffffffu) {
   simt::meet("__syncwarp", mask, nullptr, [](void* const*, uint32_t) {});
 }
-inline unsigned __ballot_sync(unsigned mask, int predicate) { return simt::ballot("__ballot_sync", mask, predicate != 0); }
+inline unsigned __ballot_sync(unsigned mask, int predicate) {
+  return simt::ballot("__ballot_sync", mask, predicate != 0);
+}
 inline int __any_sync(unsigned mask, int predicate) { return simt::ballot("__any_sync", mask, predicate != 0) != 0; }
 inline int __all_sync(unsigned mask, int predicate) { return simt::ballot("__all_sync", mask, predicate == 0) == 0; }
 template <class T>
@@ -141,8 +173,11 @@ unsigned __match_any_sync(unsigned mask, T value) {
   return arguments.result;
 }
 
-#define SIMT_REDUCE(name, Join) \
-  template <class T> T name(unsigned mask, T value) { return simt::reduceLanes<simt::Join>(#name, mask, value); }
+#define SIMT_REDUCE(name, Join)                               \
+  template <class T>                                          \
+  T name(unsigned mask, T value) {                            \
+    return simt::reduceLanes<simt::Join>(#name, mask, value); \
+  }
 SIMT_REDUCE(__reduce_add_sync, Plus)
 SIMT_REDUCE(__reduce_min_sync, Least)
 SIMT_REDUCE(__reduce_max_sync, Most)

@@ -31,27 +31,39 @@ T change(volatile T* at, Change what) {
 
 }  // namespace
 
-#define ACCESSES(bytes)                                                                         \
-  void __tsan_read##bytes(void* at) { touch(at, bytes, false); }                                \
-  void __tsan_write##bytes(void* at) { touch(at, bytes, true); }                                \
-  void __tsan_unaligned_read##bytes(void* at) { touch(at, bytes, false); }                      \
+#define ACCESSES(bytes)                                                    \
+  void __tsan_read##bytes(void* at) { touch(at, bytes, false); }           \
+  void __tsan_write##bytes(void* at) { touch(at, bytes, true); }           \
+  void __tsan_unaligned_read##bytes(void* at) { touch(at, bytes, false); } \
   void __tsan_unaligned_write##bytes(void* at) { touch(at, bytes, true); }
 
 // Atomic operations never race, so they are carried out without a check.
-#define ATOMICS(bits, T)                                                                                             \
-  T __tsan_atomic##bits##_load(const volatile T* at, int) { return __atomic_load_n(at, __ATOMIC_SEQ_CST); }          \
-  void __tsan_atomic##bits##_store(volatile T* at, T value, int) { __atomic_store_n(at, value, __ATOMIC_SEQ_CST); }  \
-  T __tsan_atomic##bits##_exchange(volatile T* at, T value, int) { return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST); } \
-  T __tsan_atomic##bits##_fetch_add(volatile T* at, T value, int) { return change(at, [=](T x) { return T(x + value); }); }   \
-  T __tsan_atomic##bits##_fetch_sub(volatile T* at, T value, int) { return change(at, [=](T x) { return T(x - value); }); }   \
-  T __tsan_atomic##bits##_fetch_and(volatile T* at, T value, int) { return change(at, [=](T x) { return T(x & value); }); }   \
-  T __tsan_atomic##bits##_fetch_or(volatile T* at, T value, int) { return change(at, [=](T x) { return T(x | value); }); }    \
-  T __tsan_atomic##bits##_fetch_xor(volatile T* at, T value, int) { return change(at, [=](T x) { return T(x ^ value); }); }   \
-  bool __tsan_atomic##bits##_compare_exchange_strong(volatile T* at, T* expected, T value, int, int) {               \
-    return __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);              \
-  }                                                                                                                  \
-  bool __tsan_atomic##bits##_compare_exchange_weak(volatile T* at, T* expected, T value, int, int) {                 \
-    return __atomic_compare_exchange_n(at, expected, value, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);               \
+#define ATOMICS(bits, T)                                                                                            \
+  T __tsan_atomic##bits##_load(const volatile T* at, int) { return __atomic_load_n(at, __ATOMIC_SEQ_CST); }         \
+  void __tsan_atomic##bits##_store(volatile T* at, T value, int) { __atomic_store_n(at, value, __ATOMIC_SEQ_CST); } \
+  T __tsan_atomic##bits##_exchange(volatile T* at, T value, int) {                                                  \
+    return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);                                                        \
+  }                                                                                                                 \
+  T __tsan_atomic##bits##_fetch_add(volatile T* at, T value, int) {                                                 \
+    return change(at, [=](T x) { return T(x + value); });                                                           \
+  }                                                                                                                 \
+  T __tsan_atomic##bits##_fetch_sub(volatile T* at, T value, int) {                                                 \
+    return change(at, [=](T x) { return T(x - value); });                                                           \
+  }                                                                                                                 \
+  T __tsan_atomic##bits##_fetch_and(volatile T* at, T value, int) {                                                 \
+    return change(at, [=](T x) { return T(x & value); });                                                           \
+  }                                                                                                                 \
+  T __tsan_atomic##bits##_fetch_or(volatile T* at, T value, int) {                                                  \
+    return change(at, [=](T x) { return T(x | value); });                                                           \
+  }                                                                                                                 \
+  T __tsan_atomic##bits##_fetch_xor(volatile T* at, T value, int) {                                                 \
+    return change(at, [=](T x) { return T(x ^ value); });                                                           \
+  }                                                                                                                 \
+  bool __tsan_atomic##bits##_compare_exchange_strong(volatile T* at, T* expected, T value, int, int) {              \
+    return __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);             \
+  }                                                                                                                 \
+  bool __tsan_atomic##bits##_compare_exchange_weak(volatile T* at, T* expected, T value, int, int) {                \
+    return __atomic_compare_exchange_n(at, expected, value, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);              \
   }
 
 extern "C" {

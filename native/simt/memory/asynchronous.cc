@@ -50,7 +50,8 @@ void finishAsynchronous(Thread& thread) {
   if (!thread.asynchronous) return;
   Asynchronous& left = *thread.asynchronous;
   for (Store& store : left.stores.items) {
-    if (!store.read) fault("a thread returned before its TMA stores had read shared memory: waitStoresRead<0>() is missing");
+    if (!store.read)
+      fault("a thread returned before its TMA stores had read shared memory: waitStoresRead<0>() is missing");
     writeBox(store);
   }
   left.stores.clear();

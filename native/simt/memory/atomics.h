@@ -26,9 +26,13 @@ T atomically(T* at, Change change) {
 }  // namespace simt
 
 template <class T>
-T atomicAdd(T* at, simt::Operand<T> value) { return simt::atomically(at, [=](T old) { return old + value; }); }
+T atomicAdd(T* at, simt::Operand<T> value) {
+  return simt::atomically(at, [=](T old) { return old + value; });
+}
 template <class T>
-T atomicSub(T* at, simt::Operand<T> value) { return simt::atomically(at, [=](T old) { return old - value; }); }
+T atomicSub(T* at, simt::Operand<T> value) {
+  return simt::atomically(at, [=](T old) { return old - value; });
+}
 template <class T>
 T atomicMax(T* at, simt::Operand<T> value) {
   return simt::atomically(at, [=](T old) { return old < value ? value : old; });
@@ -38,13 +42,21 @@ T atomicMin(T* at, simt::Operand<T> value) {
   return simt::atomically(at, [=](T old) { return value < old ? value : old; });
 }
 template <class T>
-T atomicExch(T* at, simt::Operand<T> value) { return simt::atomically(at, [=](T) { return value; }); }
+T atomicExch(T* at, simt::Operand<T> value) {
+  return simt::atomically(at, [=](T) { return value; });
+}
 template <class T>
-T atomicAnd(T* at, simt::Operand<T> value) { return simt::atomically(at, [=](T old) { return old & value; }); }
+T atomicAnd(T* at, simt::Operand<T> value) {
+  return simt::atomically(at, [=](T old) { return old & value; });
+}
 template <class T>
-T atomicOr(T* at, simt::Operand<T> value) { return simt::atomically(at, [=](T old) { return old | value; }); }
+T atomicOr(T* at, simt::Operand<T> value) {
+  return simt::atomically(at, [=](T old) { return old | value; });
+}
 template <class T>
-T atomicXor(T* at, simt::Operand<T> value) { return simt::atomically(at, [=](T old) { return old ^ value; }); }
+T atomicXor(T* at, simt::Operand<T> value) {
+  return simt::atomically(at, [=](T old) { return old ^ value; });
+}
 template <class T>
 T atomicCAS(T* at, simt::Operand<T> expected, simt::Operand<T> value) {
   return simt::atomically(at, [=](T old) { return old == expected ? value : old; });
@@ -58,11 +70,35 @@ inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 inline void __threadfence_block() {}
 inline void __threadfence_system() { __threadfence(); }
 
-template <class T> T __ldg(const T* from) { return *from; }
-template <class T> T __ldca(const T* from) { return *from; }
-template <class T> T __ldcg(const T* from) { return *from; }
-template <class T> T __ldcs(const T* from) { return *from; }
-template <class T> T __ldlu(const T* from) { return *from; }
-template <class T> void __stcg(T* to, simt::Operand<T> value) { *to = value; }
-template <class T> void __stcs(T* to, simt::Operand<T> value) { *to = value; }
-template <class T> void __stwt(T* to, simt::Operand<T> value) { *to = value; }
+template <class T>
+T __ldg(const T* from) {
+  return *from;
+}
+template <class T>
+T __ldca(const T* from) {
+  return *from;
+}
+template <class T>
+T __ldcg(const T* from) {
+  return *from;
+}
+template <class T>
+T __ldcs(const T* from) {
+  return *from;
+}
+template <class T>
+T __ldlu(const T* from) {
+  return *from;
+}
+template <class T>
+void __stcg(T* to, simt::Operand<T> value) {
+  *to = value;
+}
+template <class T>
+void __stcs(T* to, simt::Operand<T> value) {
+  *to = value;
+}
+template <class T>
+void __stwt(T* to, simt::Operand<T> value) {
+  *to = value;
+}

@@ -18,8 +18,8 @@ constexpr size_t redZone = 256;  // also keeps allocations aligned to 256 bytes
 
 struct Allocation {
   size_t size;
-  int device;  // -1 for pinned host memory
-  bool owned;  // not merely registered
+  int device;   // -1 for pinned host memory
+  bool owned;   // not merely registered
   size_t lent;  // bytes that may be written
 };
 
@@ -53,7 +53,8 @@ cudaError_t allocate(void** bytes, size_t size, int device) {
   }
   const size_t room = (size + 2 * redZone + 255) / 256 * 256;
   std::lock_guard lock(stateMutex());
-  char* start = device >= 0 && used(device) + size > capacity() ? nullptr : static_cast<char*>(std::aligned_alloc(256, room));
+  char* start =
+      device >= 0 && used(device) + size > capacity() ? nullptr : static_cast<char*>(std::aligned_alloc(256, room));
   if (!start) return result(cudaErrorMemoryAllocation);
   std::memset(start, 0xff, device >= 0 ? room : redZone);
   std::memset(start + redZone + size, 0xff, redZone);
@@ -185,7 +186,8 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, cudaMemcpyK
   };
   if (isCapturing(stream)) return enqueue(stream, copy);
   if (fromPageable && toDevice) {
-    auto bytes = std::make_shared<std::vector<char>>(static_cast<const char*>(from), static_cast<const char*>(from) + size);
+    auto bytes =
+        std::make_shared<std::vector<char>>(static_cast<const char*>(from), static_cast<const char*>(from) + size);
     return enqueue(stream, [=] {
       std::memcpy(to, bytes->data(), size);
       return std::string();
@@ -195,12 +197,14 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, cudaMemcpyK
   return toPageable ? finish(stream) : cudaSuccess;
 }
 
-cudaError_t cudaMemcpyPeerAsync(void* to, int toDevice, const void* from, int fromDevice, size_t size, cudaStream_t stream) {
+cudaError_t cudaMemcpyPeerAsync(void* to, int toDevice, const void* from, int fromDevice, size_t size,
+                                cudaStream_t stream) {
   if (size == 0) return cudaSuccess;
   {
     std::lock_guard lock(stateMutex());
     const Allocation *target = holder(to, size), *source = holder(from, size);
-    if (!target || target->device != toDevice || !source || source->device != fromDevice) return result(cudaErrorInvalidValue);
+    if (!target || target->device != toDevice || !source || source->device != fromDevice)
+      return result(cudaErrorInvalidValue);
   }
   return enqueue(stream, [=] {
     std::memcpy(to, from, size);

@@ -61,8 +61,7 @@ void publishPhases() {
 
 void arriveAtPhase(uint32_t barrier, uint32_t rank, uint32_t bytes) {
   Group& group = *current->block->group;
-  if (rank >= group.blocks.size())
-    fault("mbarrier.arrive: the cluster has no block of rank " + std::to_string(rank));
+  if (rank >= group.blocks.size()) fault("mbarrier.arrive: the cluster has no block of rank " + std::to_string(rank));
   Block& block = group.blocks[rank];
   if (block.live == 0) fault("mbarrier.arrive: " + placeOf(block) + " of the cluster has ended");
   Phases& phases = phasesAt("mbarrier.arrive", block, barrier);

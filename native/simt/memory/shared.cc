@@ -51,8 +51,8 @@ char* Shared::at(const char* operation, uint32_t address, uint32_t count, uint32
           std::to_string(int64_t(address) - first + count) + " are outside of the block's " + std::to_string(size_) +
           " bytes of shared memory");
   if (address % alignment)
-    fault(std::string(operation) + ": byte " + std::to_string(address - first) + " of shared memory is not aligned to " +
-          std::to_string(alignment));
+    fault(std::string(operation) + ": byte " + std::to_string(address - first) +
+          " of shared memory is not aligned to " + std::to_string(alignment));
   return bytes_ + (address - first);
 }
 
@@ -105,9 +105,9 @@ void Shared::track(const char* operation, const char* at, uint32_t count, bool w
   }
   const auto race = [&](uint32_t place, const char* did) {
     const Warp& other = *current->block->group->warps[place];
-    fault("race: " + std::string(operation) + " of warp " + std::to_string(me.number) + (writes ? " writes" : " reads") +
-          " byte " + std::to_string(at - bytes_) + " of shared memory, which warp " + std::to_string(other.number) + " " +
-          did + " with no barrier between");
+    fault("race: " + std::string(operation) + " of warp " + std::to_string(me.number) +
+          (writes ? " writes" : " reads") + " byte " + std::to_string(at - bytes_) + " of shared memory, which warp " +
+          std::to_string(other.number) + " " + did + " with no barrier between");
   };
   const uint32_t* known = me.clock.ticks.data();
   const size_t end = std::min(size_t(at - bytes_) + count, size_);

@@ -56,14 +56,14 @@ class Shared {
   void view();
   char* asynchronousView(const char* generic) const { return view_ + (generic - bytes_); }
 
-  char* map_ = nullptr;    // red zone, bytes, red zone
+  char* map_ = nullptr;  // red zone, bytes, red zone
   size_t room_ = 0;
   char* bytes_ = nullptr;
-  char* view_ = nullptr;   // what the asynchronous units see
+  char* view_ = nullptr;  // what the asynchronous units see
   size_t size_ = 0, warps_ = 0;
   bool viewed_ = false, fences_ = false;
-  std::vector<Access> accesses_;   // by granule
-  std::vector<uint32_t> reads_;    // by granule and warp: the tick of its last read
+  std::vector<Access> accesses_;  // by granule
+  std::vector<uint32_t> reads_;   // by granule and warp: the tick of its last read
 };
 
 }  // namespace simt

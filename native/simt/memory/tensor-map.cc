@@ -30,7 +30,8 @@ CUresult encode(CUtensorMap* map, CUtensorMapDataType type, cuuint32_t rank, voi
   for (cuuint32_t i = 0; i < rank; i++) {
     if (extent[i] < 1 || extent[i] > uint64_t(1) << 32 || box[i] < 1 || box[i] > 256) return CUDA_ERROR_INVALID_VALUE;
     if (elementStrides[i] != 1) return CUDA_ERROR_INVALID_VALUE;
-    if (i > 0 && (strides[i - 1] == 0 || strides[i - 1] % 16 || strides[i - 1] >= uint64_t(1) << 40)) return CUDA_ERROR_INVALID_VALUE;
+    if (i > 0 && (strides[i - 1] == 0 || strides[i - 1] % 16 || strides[i - 1] >= uint64_t(1) << 40))
+      return CUDA_ERROR_INVALID_VALUE;
     own.extent[i] = extent[i];
     own.stride[i] = i == 0 ? own.elementBytes : strides[i - 1];
     own.box[i] = uint16_t(box[i]);

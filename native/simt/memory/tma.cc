@@ -28,9 +28,12 @@ const TensorMap& decode(const char* operation, const CUtensorMap* map, int rank)
 template <class Row>
 void eachRow(const TensorMap& map, const int (&at)[3], Row row) {
   const uint32_t inner = map.box[0] * map.elementBytes;
-  const int64_t left = std::max<int64_t>(0, -int64_t(at[0])), right = std::min<int64_t>(map.box[0], int64_t(map.extent[0]) - at[0]);
+  const int64_t left = std::max<int64_t>(0, -int64_t(at[0])),
+                right = std::min<int64_t>(map.box[0], int64_t(map.extent[0]) - at[0]);
   const int64_t rows = map.rank > 1 ? map.box[1] : 1, planes = map.rank > 2 ? map.box[2] : 1;
-  const auto inside = [&](int axis, int64_t i) { return map.rank <= axis || (i >= 0 && i < int64_t(map.extent[axis])); };
+  const auto inside = [&](int axis, int64_t i) {
+    return map.rank <= axis || (i >= 0 && i < int64_t(map.extent[axis]));
+  };
   for (int64_t plane = 0; plane < planes; plane++)
     for (int64_t r = 0; r < rows; r++) {
       const int64_t y = at[1] + r, z = at[2] + plane;
@@ -76,11 +79,13 @@ void add(const TensorMap& map, char* to, const char* from, uint32_t bytes) {
 
 }  // namespace
 
-void loadBox(uint32_t to, const CUtensorMap* tensorMap, int rank, const int (&at)[3], uint32_t barrier, uint32_t blocks) {
+void loadBox(uint32_t to, const CUtensorMap* tensorMap, int rank, const int (&at)[3], uint32_t barrier,
+             uint32_t blocks) {
   const TensorMap map = decode("TMA load", tensorMap, rank);
   Thread& me = *current;
   Group& group = *me.block->group;
-  if (blocks == 0 || blocks >> group.blocks.size()) fault("TMA load: its mask names blocks that the cluster does not have");
+  if (blocks == 0 || blocks >> group.blocks.size())
+    fault("TMA load: its mask names blocks that the cluster does not have");
   for (uint32_t rest = blocks; rest; rest &= rest - 1) {
     Block& block = group.blocks[size_t(__builtin_ctz(rest))];
     if (block.live == 0) fault("TMA load: " + placeOf(block) + " of the cluster has ended");
@@ -107,7 +112,8 @@ void fenceAsyncProxy() {
 void storeBox(const CUtensorMap* tensorMap, uint32_t from, const int (&at)[3], bool adds) {
   Thread& me = *current;
   Store store{decode("TMA store", tensorMap, 3), from, {at[0], at[1], at[2]}, adds};
-  if (adds && store.map.type != ElementType::f32 && store.map.type != ElementType::f16 && store.map.type != ElementType::bf16)
+  if (adds && store.map.type != ElementType::f32 && store.map.type != ElementType::f16 &&
+      store.map.type != ElementType::bf16)
     fault("TMA add: the element type cannot be added");
   Shared& shared = *me.block->shared;
   if (me.fenced) shared.publish(*me.block);
@@ -133,7 +139,8 @@ void finishRead(Store& store) {
       fault("TMA store: byte " + std::to_string(store.from - Shared::first + i) +
             " of its source, or one of the next 15, changed before waitStoresRead");
   }
-  shared.track("TMA store", shared.at("TMA store", store.from, uint32_t(store.bytes.size()), 128), uint32_t(store.bytes.size()), false);
+  shared.track("TMA store", shared.at("TMA store", store.from, uint32_t(store.bytes.size()), 128),
+               uint32_t(store.bytes.size()), false);
 }
 
 void writeBox(const Store& store) {

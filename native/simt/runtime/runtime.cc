@@ -53,7 +53,8 @@ cudaError_t failed(const std::string& what) {
 cudaError_t launch(cudaStream_t stream, const Shape& shape, std::function<void()> body) {
   if (!isLaunchable(shape)) return result(cudaErrorInvalidConfiguration);
   return enqueue(stream, [shape, body = std::move(body), device = device] {
-    const std::string failure = runGrid({shape.blocks, shape.threads, shape.shared, shape.cluster, shape.overlaps, &body});
+    const std::string failure =
+        runGrid({shape.blocks, shape.threads, shape.shared, shape.cluster, shape.overlaps, &body});
     const std::string outside = damage(device);
     return failure.empty() ? outside : failure;
   });
@@ -129,7 +130,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
 cudaError_t cudaDeviceSynchronize() { return finishDevice(device); }
 
 cudaError_t cudaDeviceCanAccessPeer(int* possible, int one, int other) {
-  if (one < 0 || one >= settings().devices || other < 0 || other >= settings().devices) return result(cudaErrorInvalidDevice);
+  if (one < 0 || one >= settings().devices || other < 0 || other >= settings().devices)
+    return result(cudaErrorInvalidDevice);
   *possible = one != other;
   return cudaSuccess;
 }

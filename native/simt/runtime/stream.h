@@ -38,11 +38,12 @@ cudaError_t failed(const std::string& what);
 
 // Queues work, or adds it to the graph that the stream captures. Null is the current device's default stream.
 cudaError_t enqueue(cudaStream_t stream, Work work);
-cudaError_t finish(cudaStream_t stream);         // runs all of its work; cudaErrorLaunchFailure once after a failure
-cudaError_t finishDevice(int device);            // the same for all streams of a device
-void runAll(int device);                         // the same, leaving failures where they are
+cudaError_t finish(cudaStream_t stream);  // runs all of its work; cudaErrorLaunchFailure once after a failure
+cudaError_t finishDevice(int device);     // the same for all streams of a device
+void runAll(int device);                  // the same, leaving failures where they are
 bool isCapturing(cudaStream_t stream);
-void leaveFailure(int device, const std::string& what);  // to the next waits on its streams. Call with the state locked.
+void leaveFailure(int device,
+                  const std::string& what);  // to the next waits on its streams. Call with the state locked.
 
 }  // namespace simt
 

@@ -35,7 +35,8 @@ std::string load(CUtensorMapSwizzle swizzle, int columns, int x, int y, int z, u
     if (threadIdx.x == 0) {
       ptx::arriveExpecting(barrier, uint32_t(count) * 2);
       if (cluster == 1) ptx::loadBox(base, &map, x, y, z, barrier);
-      else if (ptx::clusterRank() == 0) ptx::loadBoxMulticast(base, &map, x, y, z, barrier, uint16_t((1 << cluster) - 1));
+      else if (ptx::clusterRank() == 0)
+        ptx::loadBoxMulticast(base, &map, x, y, z, barrier, uint16_t((1 << cluster) - 1));
     }
     ptx::wait(barrier, 0);
     for (int i = int(threadIdx.x); i < count; i += 32) {
@@ -48,14 +49,16 @@ std::string load(CUtensorMapSwizzle swizzle, int columns, int x, int y, int z, u
   if (!problem.empty()) return problem;
   std::vector<float> expected;
   for (unsigned block = 0; block < cluster; block++)
-    for (int i = 0; i < count; i++) expected.push_back(element(x + i % columns, y + i / columns % 8, z + i / columns / 8));
+    for (int i = 0; i < count; i++)
+      expected.push_back(element(x + i % columns, y + i / columns % 8, z + i / columns / 8));
   return compare(out.values(), expected, 0);
 }
 
 // Stores a box of ones over the tensor's edge, once or twice.
 std::string store(bool adds) {
   Buffer<float> out(std::vector<float>(wide * high, 3));
-  const CUtensorMap map = encodeBf16(out.get(), {wide, high, 1}, {16, 8, 1}, CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_DATA_TYPE_FLOAT32);
+  const CUtensorMap map =
+      encodeBf16(out.get(), {wide, high, 1}, {16, 8, 1}, CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_DATA_TYPE_FLOAT32);
   const std::string problem = runKernel({1, 32, 16 * 8 * 4}, [=] {
     for (unsigned i = threadIdx.x; i < 128; i += 32) reinterpret_cast<float*>(ptx::sharedMemory())[i] = float(i);
     ptx::fenceAsyncProxy();
@@ -85,7 +88,8 @@ struct Arguments {
   uint32_t rank = 2;
   uint64_t extent[6] = {64, 8, 1, 1, 1, 1}, strides[5] = {128, 1024, 1024, 1024, 1024};
   uint32_t box[6] = {64, 8, 1, 1, 1, 1}, steps[6] = {1, 1, 1, 1, 1, 1};
-  int type = CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, interleave = 0, swizzle = CU_TENSOR_MAP_SWIZZLE_128B, promotion = 0, fill = 0;
+  int type = CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, interleave = 0, swizzle = CU_TENSOR_MAP_SWIZZLE_128B, promotion = 0,
+      fill = 0;
   size_t mapAt = 0;
 };
 
@@ -129,11 +133,12 @@ std::string refusals() {
   for (const Case& one : cases) {
     Arguments a{bytes};
     one.spoil(a);
-    const CUresult result = encode(
-        reinterpret_cast<CUtensorMap*>(maps + a.mapAt), CUtensorMapDataType(a.type), a.rank, a.base, a.extent, a.strides, a.box,
-        a.steps, CUtensorMapInterleave(a.interleave), CUtensorMapSwizzle(a.swizzle), CUtensorMapL2promotion(a.promotion),
-        CUtensorMapFloatOOBfill(a.fill));
-    if (result != (one.refused ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS)) return std::string(one.what) + " is judged wrongly";
+    const CUresult result =
+        encode(reinterpret_cast<CUtensorMap*>(maps + a.mapAt), CUtensorMapDataType(a.type), a.rank, a.base, a.extent,
+               a.strides, a.box, a.steps, CUtensorMapInterleave(a.interleave), CUtensorMapSwizzle(a.swizzle),
+               CUtensorMapL2promotion(a.promotion), CUtensorMapFloatOOBfill(a.fill));
+    if (result != (one.refused ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS))
+      return std::string(one.what) + " is judged wrongly";
   }
   return "";
 }

@@ -54,7 +54,7 @@ std::vector<Check> tileChecks();    // the sm_80 product, right and with seeded 
 std::vector<Check> hopperChecks();  // the sm_90 product
 std::vector<Check> planChecks();
 
-CUtensorMap encodeBf16(const void* base, std::vector<uint64_t> extent, std::vector<uint32_t> box, CUtensorMapSwizzle swizzle,
-                       CUtensorMapDataType type = CU_TENSOR_MAP_DATA_TYPE_BFLOAT16);
+CUtensorMap encodeBf16(const void* base, std::vector<uint64_t> extent, std::vector<uint32_t> box,
+                       CUtensorMapSwizzle swizzle, CUtensorMapDataType type = CU_TENSOR_MAP_DATA_TYPE_BFLOAT16);
 
 }  // namespace selftest

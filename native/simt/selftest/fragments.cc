@@ -23,9 +23,11 @@ std::string loads(bool transposed) {
   for (uint32_t lane = 0; lane < 32; lane++)
     for (uint32_t m = 0; m < 4; m++) {
       const uint32_t g = lane / 4, q = lane % 4;
-      const uint32_t low = transposed ? m * 64 + 2 * q * 8 + g : m * 64 + g * 8 + 2 * q, high = low + (transposed ? 8 : 1);
+      const uint32_t low = transposed ? m * 64 + 2 * q * 8 + g : m * 64 + g * 8 + 2 * q,
+                     high = low + (transposed ? 8 : 1);
       if (got[lane * 4 + m] != (high << 16 | low))
-        return "lane " + std::to_string(lane) + " matrix " + std::to_string(m) + " holds " + std::to_string(got[lane * 4 + m]);
+        return "lane " + std::to_string(lane) + " matrix " + std::to_string(m) + " holds " +
+               std::to_string(got[lane * 4 + m]);
     }
   return "";
 }

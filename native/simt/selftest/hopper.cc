@@ -5,7 +5,15 @@ namespace selftest {
 namespace {
 
 enum class Bug {
-  none, noEmptyWait, noFullWait, readsBeforeWait, wrongStride, halfTheBytes, noProxyFence, stagingReusedEarly, noProductFence
+  none,
+  noEmptyWait,
+  noFullWait,
+  readsBeforeWait,
+  wrongStride,
+  halfTheBytes,
+  noProxyFence,
+  stagingReusedEarly,
+  noProductFence
 };
 
 constexpr int M = 128, N = 192, K = 320, tileN = 64, stages = 2;
@@ -51,7 +59,8 @@ void multiply(const Maps& maps, Bug bug) {
       if (bug != Bug::noFullWait) ptx::wait(full(s), turn / stages & 1);
       if (bug != Bug::noProductFence) ptx::wgmmaFence();
       for (uint32_t step = 0; step < 4; step++) {
-        const uint64_t a = ptx::matrixDescriptor(from + rows * 128 + step * 32, 16, bug == Bug::wrongStride ? 512 : 1024, ptx::Swizzle::b128);
+        const uint64_t a = ptx::matrixDescriptor(from + rows * 128 + step * 32, 16,
+                                                 bug == Bug::wrongStride ? 512 : 1024, ptx::Swizzle::b128);
         const uint64_t b = ptx::matrixDescriptor(from + boxA + step * 32, 16, 1024, ptx::Swizzle::b128);
         ptx::wgmma<bf16, tileN, false, false>(d, a, b, true);
       }
@@ -86,9 +95,10 @@ std::string run(Bug bug) {
   for (uint32_t i = 0; i < N * K; i++) right.push_back(sampleBf16(i + 77777));
   Buffer<bf16> a(left), b(right);
   Buffer<float> c(M * N);
-  const Maps maps{encodeBf16(a.get(), {K, M}, {64, 128}, CU_TENSOR_MAP_SWIZZLE_128B),
-                  encodeBf16(b.get(), {K, N}, {64, tileN}, CU_TENSOR_MAP_SWIZZLE_128B),
-                  encodeBf16(c.get(), {N, M, 1}, {32, 128, 1}, CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_DATA_TYPE_FLOAT32)};
+  const Maps maps{
+      encodeBf16(a.get(), {K, M}, {64, 128}, CU_TENSOR_MAP_SWIZZLE_128B),
+      encodeBf16(b.get(), {K, N}, {64, tileN}, CU_TENSOR_MAP_SWIZZLE_128B),
+      encodeBf16(c.get(), {N, M, 1}, {32, 128, 1}, CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_DATA_TYPE_FLOAT32)};
   const std::string problem = runKernel({1, 384, sharedBytes}, [=] { multiply(maps, bug); });
   if (!problem.empty()) return problem;
   std::vector<float> expected(M * N);

@@ -21,8 +21,8 @@ std::string compare(const std::vector<float>& got, const std::vector<float>& exp
   return "";
 }
 
-CUtensorMap encodeBf16(const void* base, std::vector<uint64_t> extent, std::vector<uint32_t> box, CUtensorMapSwizzle swizzle,
-                       CUtensorMapDataType type) {
+CUtensorMap encodeBf16(const void* base, std::vector<uint64_t> extent, std::vector<uint32_t> box,
+                       CUtensorMapSwizzle swizzle, CUtensorMapDataType type) {
   void* function = nullptr;
   cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault);
   const uint64_t size = type == CU_TENSOR_MAP_DATA_TYPE_FLOAT32 ? 4 : 2;
@@ -32,8 +32,9 @@ CUtensorMap encodeBf16(const void* base, std::vector<uint64_t> extent, std::vect
   const std::vector<uint32_t> ones(extent.size(), 1);
   CUtensorMap map{};
   reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function)(
-      &map, type, uint32_t(extent.size()), const_cast<void*>(base), extent.data(), strides.data(), box.data(), ones.data(),
-      CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+      &map, type, uint32_t(extent.size()), const_cast<void*>(base), extent.data(), strides.data(), box.data(),
+      ones.data(), CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_NONE,
+      CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   return map;
 }
 
@@ -42,7 +43,8 @@ CUtensorMap encodeBf16(const void* base, std::vector<uint64_t> extent, std::vect
 int main(int count, char** arguments) {
   using namespace selftest;
   const char* prefix = count > 1 ? arguments[1] : "";
-  for (const auto& family : {warpChecks, runtimeChecks, fragmentChecks, productChecks, boxChecks, tileChecks, hopperChecks, planChecks})
+  for (const auto& family :
+       {warpChecks, runtimeChecks, fragmentChecks, productChecks, boxChecks, tileChecks, hopperChecks, planChecks})
     for (const Check& check : family())
       if (!std::strncmp(check.name.c_str(), prefix, std::strlen(prefix))) {
         std::printf("%s\t%s\n", check.name.c_str(), check.run().c_str());

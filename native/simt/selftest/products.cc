@@ -16,7 +16,8 @@ struct Layout {
 uint32_t place(const Layout& layout, uint32_t rows, uint32_t mn, uint32_t k) {
   const uint32_t span = layout.span(), wide = span / 2;
   uint32_t offset;
-  if (layout.swizzle == ptx::Swizzle::none && !layout.mnMajor) offset = mn / 8 * 128 + k / 8 * (rows * 16) + mn % 8 * 16 + k % 8 * 2;
+  if (layout.swizzle == ptx::Swizzle::none && !layout.mnMajor)
+    offset = mn / 8 * 128 + k / 8 * (rows * 16) + mn % 8 * 16 + k % 8 * 2;
   else if (layout.swizzle == ptx::Swizzle::none) offset = mn / 8 * 128 + k / 8 * (rows * 16) + k % 8 * 16 + mn % 8 * 2;
   else if (!layout.mnMajor) offset = k / wide * (rows * span) + mn * span + k % wide * 2;
   else offset = mn / wide * (depth * span) + k * span + mn % wide * 2;
@@ -44,7 +45,8 @@ std::string multiply(ptx::Swizzle swizzle, bool registers) {
     for (uint32_t i = t; i < 64 * depth; i += 128)
       *reinterpret_cast<bf16*>(ptx::sharedMemory() + place(forA, 64, i / depth, i % depth)) = sampleBf16(i);
     for (uint32_t i = t; i < n * depth; i += 128)
-      *reinterpret_cast<bf16*>(ptx::sharedMemory() + startB + place(forB, n, i / depth, i % depth)) = sampleBf16(i + 9999);
+      *reinterpret_cast<bf16*>(ptx::sharedMemory() + startB + place(forB, n, i / depth, i % depth)) =
+          sampleBf16(i + 9999);
     ptx::fenceAsyncProxy();
     __syncthreads();
     float d[n / 2];

@@ -79,7 +79,9 @@ std::string failures() {
   cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
   cudaEvent_t event;
   cudaEventCreate(&event);
-  simt::launch(stream, {2, 64}, [] { if (blockIdx.x == 1 && threadIdx.x == 33) __trap(); });
+  simt::launch(stream, {2, 64}, [] {
+    if (blockIdx.x == 1 && threadIdx.x == 33) __trap();
+  });
   simt::launch(stream, {1, 1}, [at = value.get()] { *at = 1; });
   cudaEventRecord(event, stream);
   std::string problem;
@@ -101,13 +103,15 @@ std::string memory() {
   std::string problem;
   if (cudaMalloc(&first, 600 << 10) != cudaSuccess) problem = "memory that is there was refused";
   if (cudaMalloc(&second, 600 << 10) != cudaErrorMemoryAllocation) problem = "more memory than there is was given";
-  if (cudaMemcpy(static_cast<char*>(first) + (600 << 10) - 4, &problem, 8, cudaMemcpyHostToDevice) != cudaErrorInvalidValue)
+  if (cudaMemcpy(static_cast<char*>(first) + (600 << 10) - 4, &problem, 8, cudaMemcpyHostToDevice) !=
+      cudaErrorInvalidValue)
     problem = "a copy reaches past its allocation";
   simt::launch(nullptr, {1, 1}, [at = static_cast<char*>(first)] { at[600 << 10] = 0; });
   if (cudaDeviceSynchronize() != cudaErrorLaunchFailure) problem = "a write past an allocation was not told";
   static_cast<char*>(first)[-1] = 0;  // outside of any launch
   if (cudaFree(first) != cudaErrorLaunchFailure) problem = "a write before an allocation was not told at its end";
-  if (cudaDeviceSynchronize() != cudaErrorLaunchFailure) problem = "a write before an allocation was not left to the next wait";
+  if (cudaDeviceSynchronize() != cudaErrorLaunchFailure)
+    problem = "a write before an allocation was not left to the next wait";
   simt::settings().memory = before;
   cudaGetLastError();
   return problem;
@@ -121,7 +125,8 @@ std::string lending() {
   simt::lend(nullptr, at, 1000);
   std::string problem;
   if (!writes(999).empty()) problem = "the last lent byte was refused";
-  if (writes(1000) != "something wrote past the end of 1000 bytes of memory") problem = "the first byte behind was not told";
+  if (writes(1000) != "something wrote past the end of 1000 bytes of memory")
+    problem = "the first byte behind was not told";
   simt::launch(nullptr, {1, 1}, [=] { at[3000] = 1; });
   simt::lend(nullptr, at, 0);
   if (cudaDeviceSynchronize() != cudaErrorLaunchFailure) problem = "a byte far behind was not told at the return";
@@ -136,7 +141,8 @@ std::string lending() {
 std::string launches() {
   const auto nothing = [] {};
   if (simt::launch(nullptr, {1, 1025}, nothing) != cudaErrorInvalidConfiguration) return "1025 threads were taken";
-  if (simt::launch(nullptr, {1, 32, 300000}, nothing) != cudaErrorInvalidConfiguration) return "300000 bytes were taken";
+  if (simt::launch(nullptr, {1, 32, 300000}, nothing) != cudaErrorInvalidConfiguration)
+    return "300000 bytes were taken";
   if (simt::launch(nullptr, {3, 32, 0, 2}, nothing) != cudaErrorInvalidConfiguration) return "half a cluster was taken";
   cudaGetLastError();
   return "";
@@ -146,9 +152,12 @@ std::string launches() {
 
 std::vector<Check> runtimeChecks() {
   return {
-      {"runtime copies run late", lateCopies}, {"runtime events order streams", eventsOrderStreams},
-      {"runtime graphs", graphs},              {"runtime failures", failures},
-      {"runtime memory", memory},              {"runtime launches", launches},
+      {"runtime copies run late", lateCopies},
+      {"runtime events order streams", eventsOrderStreams},
+      {"runtime graphs", graphs},
+      {"runtime failures", failures},
+      {"runtime memory", memory},
+      {"runtime launches", launches},
       {"runtime lending", lending},
   };
 }

@@ -17,10 +17,10 @@ std::string shuffles() {
   const std::string problem = runKernel({1, 32}, [to = out.get()] {
     const int lane = int(threadIdx.x);
     constexpr unsigned all = 0xffffffffu;
-    int results[] = {__shfl_xor_sync(all, lane, 5),        __shfl_up_sync(all, lane, 3),
-                     __shfl_down_sync(all, lane, 3),       __shfl_sync(all, lane, 7, 16),
-                     int(__ballot_sync(all, lane % 3 == 0)), int(__match_any_sync(all, lane / 8)),
-                     __reduce_add_sync(all, lane)};
+    int results[] = {
+        __shfl_xor_sync(all, lane, 5), __shfl_up_sync(all, lane, 3),           __shfl_down_sync(all, lane, 3),
+        __shfl_sync(all, lane, 7, 16), int(__ballot_sync(all, lane % 3 == 0)), int(__match_any_sync(all, lane / 8)),
+        __reduce_add_sync(all, lane)};
     for (int i = 0; i < 7; i++) to[i * 32 + lane] = results[i];
   });
   if (!problem.empty()) return problem;
@@ -28,11 +28,17 @@ std::string shuffles() {
   unsigned thirds = 0;
   for (int lane = 0; lane < 32; lane += 3) thirds |= 1u << lane;
   for (int lane = 0; lane < 32; lane++) {
-    const int expected[] = {lane ^ 5, lane < 3 ? lane : lane - 3, lane > 28 ? lane : lane + 3, (lane & 16) | 7, int(thirds),
-                            int(0xffu << lane / 8 * 8), 496};
+    const int expected[] = {lane ^ 5,
+                            lane < 3 ? lane : lane - 3,
+                            lane > 28 ? lane : lane + 3,
+                            (lane & 16) | 7,
+                            int(thirds),
+                            int(0xffu << lane / 8 * 8),
+                            496};
     for (int i = 0; i < 7; i++)
       if (got[size_t(i * 32 + lane)] != expected[i])
-        return "operation " + std::to_string(i) + " of lane " + std::to_string(lane) + " gives " + std::to_string(got[size_t(i * 32 + lane)]);
+        return "operation " + std::to_string(i) + " of lane " + std::to_string(lane) + " gives " +
+               std::to_string(got[size_t(i * 32 + lane)]);
   }
   return "";
 }
@@ -127,79 +133,122 @@ std::vector<Check> warpChecks() {
       {"block bug: memory is read before its turn", [] { return dependent(false, true); }},
       {"block bug: a thread ends without its turn", [] { return dependent(true, false); }},
       {"block bug: no barrier between two uses of a sum's room", [] { return blockSums(false); }},
-      {"report an arrival at a block that has ended", [] {
-         return mustFail({2, 32, 64, 2}, [] {
-           const uint32_t at = ptx::sharedAddress(ptx::sharedMemory());
-           if (threadIdx.x == 0) ptx::initBarrier(at, 1);
-           ptx::clusterSync();
-           if (ptx::clusterRank() == 1) return;
-           __nanosleep(0);
-           for (int i = 0; i < 1000; i++) __nanosleep(0);
-           if (threadIdx.x == 0) ptx::arriveAt(at, 1);
-         }, "block (1, 0, 0) of the cluster has ended");
+      {"report an arrival at a block that has ended",
+       [] {
+         return mustFail(
+             {2, 32, 64, 2},
+             [] {
+               const uint32_t at = ptx::sharedAddress(ptx::sharedMemory());
+               if (threadIdx.x == 0) ptx::initBarrier(at, 1);
+               ptx::clusterSync();
+               if (ptx::clusterRank() == 1) return;
+               __nanosleep(0);
+               for (int i = 0; i < 1000; i++) __nanosleep(0);
+               if (threadIdx.x == 0) ptx::arriveAt(at, 1);
+             },
+             "block (1, 0, 0) of the cluster has ended");
        }},
-      {"report an arrival at a block that the cluster lacks", [] {
-         return mustFail({2, 32, 64, 2}, [] { ptx::arriveAt(ptx::sharedAddress(ptx::sharedMemory()), 2); }, "has no block of rank 2");
+      {"report an arrival at a block that the cluster lacks",
+       [] {
+         return mustFail(
+             {2, 32, 64, 2}, [] { ptx::arriveAt(ptx::sharedAddress(ptx::sharedMemory()), 2); },
+             "has no block of rank 2");
        }},
-      {"report masks that overlap and differ", [] {
-         return mustFail({1, 32}, [] { __syncwarp(threadIdx.x < 16 ? 0x1ffffu : 0xffff8000u); }, "the warp diverged: the mask is");
+      {"report masks that overlap and differ",
+       [] {
+         return mustFail(
+             {1, 32}, [] { __syncwarp(threadIdx.x < 16 ? 0x1ffffu : 0xffff8000u); }, "the warp diverged: the mask is");
        }},
-      {"report more registers than a block has", [] {
-         return mustFail({1, 384}, [] {
-           if (threadIdx.x < 128) ptx::giveRegisters<40>();
-           else ptx::takeRegisters<240>();
-         }, "want 66560 registers, and there are 65536");
+      {"report more registers than a block has",
+       [] {
+         return mustFail(
+             {1, 384},
+             [] {
+               if (threadIdx.x < 128) ptx::giveRegisters<40>();
+               else ptx::takeRegisters<240>();
+             },
+             "want 66560 registers, and there are 65536");
        }},
-      {"report registers that are given where they are taken", [] {
-         return mustFail({1, 384}, [] { ptx::giveRegisters<176>(); }, "gives registers to have 176 of each thread, and it has 168");
+      {"report registers that are given where they are taken",
+       [] {
+         return mustFail(
+             {1, 384}, [] { ptx::giveRegisters<176>(); }, "gives registers to have 176 of each thread, and it has 168");
        }},
-      {"registers within the block's", [] {
+      {"registers within the block's",
+       [] {
          return runKernel({1, 384}, [] {
            if (threadIdx.x < 128) ptx::giveRegisters<40>();
            else ptx::takeRegisters<232>();
          });
        }},
-      {"report deadlock of a barrier", [] {
-         return mustFail({1, 64}, [] { if (threadIdx.x < 32) ptx::barrierSync(3, 64); },
-                         "deadlock: block (0, 0, 0), warp 0 waits for barrier 3 of 64 threads");
+      {"report deadlock of a barrier",
+       [] {
+         return mustFail(
+             {1, 64},
+             [] {
+               if (threadIdx.x < 32) ptx::barrierSync(3, 64);
+             },
+             "deadlock: block (0, 0, 0), warp 0 waits for barrier 3 of 64 threads");
        }},
-      {"report deadlock of an mbarrier", [] {
-         return mustFail({1, 32, 64}, [] {
-           const uint32_t at = ptx::sharedAddress(ptx::sharedMemory());
-           if (threadIdx.x == 0) ptx::initBarrier(at, 2);
-           __syncwarp();
-           if (threadIdx.x == 5) ptx::arrive(at);
-           ptx::wait(at, 0);
-         }, "the mbarrier at byte 0, phase of parity 0");
+      {"report deadlock of an mbarrier",
+       [] {
+         return mustFail(
+             {1, 32, 64},
+             [] {
+               const uint32_t at = ptx::sharedAddress(ptx::sharedMemory());
+               if (threadIdx.x == 0) ptx::initBarrier(at, 2);
+               __syncwarp();
+               if (threadIdx.x == 5) ptx::arrive(at);
+               ptx::wait(at, 0);
+             },
+             "the mbarrier at byte 0, phase of parity 0");
        }},
-      {"report other operations in one warp", [] {
-         return mustFail({1, 32}, [] {
-           if (threadIdx.x < 7) __syncwarp();
-           else __shfl_xor_sync(0xffffffffu, 1, 1);
-         }, "diverged");
+      {"report other operations in one warp",
+       [] {
+         return mustFail(
+             {1, 32},
+             [] {
+               if (threadIdx.x < 7) __syncwarp();
+               else __shfl_xor_sync(0xffffffffu, 1, 1);
+             },
+             "diverged");
        }},
-      {"report a lane outside of its mask", [] {
-         return mustFail({1, 32}, [] { __ballot_sync(0xffffu, 1); }, "not in its mask");
+      {"report a lane outside of its mask",
+       [] {
+         return mustFail(
+             {1, 32}, [] { __ballot_sync(0xffffu, 1); }, "not in its mask");
        }},
-      {"report shared memory out of bounds", [] {
-         return mustFail({1, 1, 64}, [] { ptx::copyAsync(ptx::sharedAddress(ptx::sharedMemory()) + 64, nullptr, 0); }, "outside");
+      {"report shared memory out of bounds",
+       [] {
+         return mustFail(
+             {1, 1, 64}, [] { ptx::copyAsync(ptx::sharedAddress(ptx::sharedMemory()) + 64, nullptr, 0); }, "outside");
        }},
-      {"report a misaligned shared address", [] {
-         return mustFail({1, 1, 64}, [] { ptx::copyAsync(ptx::sharedAddress(ptx::sharedMemory()) + 8, nullptr, 0); }, "aligned");
+      {"report a misaligned shared address",
+       [] {
+         return mustFail(
+             {1, 1, 64}, [] { ptx::copyAsync(ptx::sharedAddress(ptx::sharedMemory()) + 8, nullptr, 0); }, "aligned");
        }},
-      {"report a plain write past shared memory", [] {
-         return mustFail({1, 1, 64}, [] { *static_cast<volatile char*>(ptx::sharedMemory() + 64) = 1; }, "past the end");
+      {"report a plain write past shared memory",
+       [] {
+         return mustFail(
+             {1, 1, 64}, [] { *static_cast<volatile char*>(ptx::sharedMemory() + 64) = 1; }, "past the end");
        }},
-      {"report memory that is not mapped", [] {
-         return mustFail({3, 64}, [] { *reinterpret_cast<volatile int*>(uintptr_t(0x10000000)) = int(threadIdx.x); }, "not mapped");
+      {"report memory that is not mapped",
+       [] {
+         return mustFail(
+             {3, 64}, [] { *reinterpret_cast<volatile int*>(uintptr_t(0x10000000)) = int(threadIdx.x); }, "not mapped");
        }},
-      {"report a race of warps in shared memory", [] {
-         return mustFail({1, 64, 1024}, [] {
-           uint32_t r[4] = {1, 2, 3, 4};
-           const uint32_t at = ptx::sharedAddress(ptx::sharedMemory()) + threadIdx.x % 32 * 16;
-           if (threadIdx.x < 32) ptx::storeMatrices(at, r);
-           else ptx::loadMatrices(r, at);
-         }, "race");
+      {"report a race of warps in shared memory",
+       [] {
+         return mustFail(
+             {1, 64, 1024},
+             [] {
+               uint32_t r[4] = {1, 2, 3, 4};
+               const uint32_t at = ptx::sharedAddress(ptx::sharedMemory()) + threadIdx.x % 32 * 16;
+               if (threadIdx.x < 32) ptx::storeMatrices(at, r);
+               else ptx::loadMatrices(r, at);
+             },
+             "race");
        }},
   };
 }

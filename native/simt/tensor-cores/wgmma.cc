@@ -19,9 +19,12 @@ struct Descriptor {
   uint32_t start, leading, stride;  // bytes
   int layout;
   explicit Descriptor(uint64_t bits)
-      : start(uint32_t(bits & 0x3fff) << 4), leading(uint32_t(bits >> 16 & 0x3fff) << 4),
-        stride(uint32_t(bits >> 32 & 0x3fff) << 4), layout(int(bits >> 62)) {
-    if (bits >> 49 & 7) fault("wgmma: the descriptor has a base offset; tiles start at a multiple of the swizzle's repeat");
+      : start(uint32_t(bits & 0x3fff) << 4),
+        leading(uint32_t(bits >> 16 & 0x3fff) << 4),
+        stride(uint32_t(bits >> 32 & 0x3fff) << 4),
+        layout(int(bits >> 62)) {
+    if (bits >> 49 & 7)
+      fault("wgmma: the descriptor has a base offset; tiles start at a multiple of the swizzle's repeat");
   }
   uint32_t span() const { return layout == 0 ? 16 : 256u >> layout; }
 
@@ -41,7 +44,7 @@ template <class Put>
 void gather(uint64_t bits, bool transposed, bool half, uint32_t count, Put put) {
   const Descriptor descriptor(bits);
   Shared& shared = *current->block->shared;
-  const auto read = [&](uint32_t mn, uint32_t k, float (&eight)[8]) {
+  const auto read = [&](uint32_t mn, uint32_t k, float(&eight)[8]) {
     const char* chunk = shared.at("wgmma", descriptor.chunk(mn, k, !transposed), 16, 16);
     shared.track("wgmma", chunk, 16, false);
     uint16_t elements[8];
@@ -159,7 +162,8 @@ size_t accumulatorsAt(Asynchronous& own, float* d, size_t count) {
 
 }  // namespace
 
-void issueProduct(const ProductShape& shape, float* d, uint64_t a, const uint32_t* registers, uint64_t b, bool accumulate) {
+void issueProduct(const ProductShape& shape, float* d, uint64_t a, const uint32_t* registers, uint64_t b,
+                  bool accumulate) {
   if (settings().capability != 90) fault("wgmma needs a GPU of compute capability 9.0");
   Thread& me = *current;
   if (me.warp->number / 4 >= me.block->warpgroups.size()) fault("wgmma: the warpgroup has fewer than four warps");

@@ -1,5 +1,5 @@
 // A compiler launcher, for a copy of the package whose sources a clone has compiled already: where the clone's command is
-// the same and every file it reads is the same byte for byte, the clone's object is copied. All else is compiled.
+// the same and every file it reads is the same but for the root's path, the clone's object is copied. All else is compiled.
 //
 //   REUSE_FROM  the clone's root, whose build/cmake is up to date; REUSE_TO  the copy's root; REUSE_LOG  what was done
 import { spawnSync } from 'node:child_process';
@@ -10,8 +10,10 @@ const { REUSE_FROM: from, REUSE_TO: to, REUSE_LOG: log } = process.env;
 const [compiler, ...args] = process.argv.slice(2);
 const object = args[args.indexOf('-o') + 1];
 
-// Quotes differ between a shell's line and arguments; a path is given by its place in the sources.
-const plain = (command) => command.replace(/["\\]/g, '').replaceAll(to, from);
+// A command, path or generated source of the copy, as it would be in the clone.
+const inClone = (text) => text.replaceAll(to, from).replaceAll(join(from, 'build/release'), join(from, 'build/cmake'));
+// Quotes differ between a shell's line and arguments.
+const plain = (command) => inClone(command.replace(/["\\]/g, ''));
 
 function run(list) {
   const { status, error } = spawnSync(compiler, list, { stdio: 'inherit' });
@@ -42,7 +44,7 @@ function readsTheSame() {
   if (list.some((file) => file.startsWith(join(from, 'native/')))) return false;
   return list
     .filter((file) => file.startsWith(to))
-    .every((file) => readFileSync(file).equals(readFileSync(plain(file))));
+    .every((file) => inClone(readFileSync(file, 'utf8')) === readFileSync(inClone(file), 'utf8'));
 }
 
 const path = known();

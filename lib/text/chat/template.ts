@@ -124,8 +124,8 @@ export class ChatTemplates {
 }
 
 /**
- * Tries the forms that templates are written for: a call's arguments as an object or, where one appends them, as JSON,
- * and no content or, where one appends that, an empty text.
+ * Tries the forms that templates are written for: a call's arguments as an object or, where one appends them, as JSON;
+ * no content or, where one appends that, an empty text; content as one text or, where that is left out, as parts.
  *
  * @throws TemplateError of the first form, or of the template's own raise_exception
  */
@@ -140,16 +140,29 @@ function renderAny(
     const unparsed = messages.map((message) => plainMessage(message, writtenArguments));
     forms.push(unparsed, unparsed.map(speaking));
   }
+  const question = parsed.findLast(({ role }) => role === 'user')?.content;
+  const asked = typeof question === 'string' ? question.trim() : '';
+  let found: string | undefined;
   let first: TemplateError | undefined;
-  for (const form of forms) {
+  const partly = parsed.map(inParts);
+  for (const form of [...forms, partly]) {
+    if (found !== undefined && form !== partly) continue;
     try {
-      return evaluate(program, { ...values, messages: form });
+      const text = evaluate(program, { ...values, messages: form });
+      if (text.includes(asked)) return text;
+      found ??= text;
     } catch (error) {
-      if (error instanceof TemplateError) throw error;
+      if (error instanceof TemplateError && found === undefined) throw error;
       first ??= failure(error);
     }
   }
-  throw first!;
+  if (found === undefined) throw first!;
+  return found;
+}
+
+function inParts(message: Record<string, unknown>): Record<string, unknown> {
+  const { content } = message;
+  return typeof content === 'string' ? { ...message, content: [{ type: 'text', text: content }] } : message;
 }
 
 /** An assistant that only calls tools has no content. */

@@ -31,7 +31,9 @@ export function fromPlain(value: unknown): Value {
 
 function plainArguments({ positional, named }: Arguments): unknown[] {
   const plain = positional.map(toPlain);
-  return named.size > 0 ? [...plain, Object.fromEntries([...named].map(([name, value]) => [name, toPlain(value)]))] : plain;
+  return named.size > 0
+    ? [...plain, Object.fromEntries([...named].map(([name, value]) => [name, toPlain(value)]))]
+    : plain;
 }
 
 function toPlain(value: Value): unknown {

@@ -12,7 +12,18 @@ import { names } from './parse.js';
 import { Scope } from './scope.js';
 import { map } from './sequence-filters.js';
 import { testOf } from './tests.js';
-import { Arguments, Callable, type Dict, Float, iterate, keyOf, Namespace, Tuple, truth, type Value } from './values.js';
+import {
+  Arguments,
+  Callable,
+  type Dict,
+  Float,
+  iterate,
+  keyOf,
+  Namespace,
+  Tuple,
+  truth,
+  type Value,
+} from './values.js';
 import { str } from './write.js';
 
 /** What a loop does next. */
@@ -188,7 +199,13 @@ function mentions(body: readonly Node[], name: string): boolean {
   return found.has(name);
 }
 
-function callBlock(call: Call, parameters: readonly Parameter[], body: readonly Node[], scope: Scope, page: Page): Signal {
+function callBlock(
+  call: Call,
+  parameters: readonly Parameter[],
+  body: readonly Node[],
+  scope: Scope,
+  page: Page,
+): Signal {
   const { callee } = call;
   if (callee.type === 'Identifier' && callee.value === names.scope) {
     const inner = new Scope(scope);
@@ -284,7 +301,8 @@ function called({ callee, args }: Call, scope: Scope): Value {
   if (callee.type === 'Identifier') {
     if (callee.value === names.tuple) return new Tuple(args.map((entry) => value(entry, scope)));
     if (callee.value === names.group) return value(args[0]!, scope);
-    if (callee.value !== 'caller' && scope.get(callee.value) === undefined) throw new Error(`'${callee.value}' is undefined`);
+    if (callee.value !== 'caller' && scope.get(callee.value) === undefined)
+      throw new Error(`'${callee.value}' is undefined`);
   }
   return callValue(value(callee, scope), argumentsOf(args, scope));
 }

@@ -1,9 +1,9 @@
 // Jinja's filters on one value: text, numbers, JSON.
 import { fixed, printf } from './format.js';
-import { attribute } from './operators.js';
+import { own } from './operators.js';
 import { sequenceFilters } from './sequence-filters.js';
 import { capitalize, pad, replace, splitLines, strip } from './text-methods.js';
-import { Arguments, Float, lengthOf, numeric, Tuple, truth, typeName, type Value } from './values.js';
+import { type Arguments, Float, lengthOf, numeric, Tuple, truth, typeName, type Value } from './values.js';
 import { json, repr, str } from './write.js';
 
 export type Filter = (value: Value, args: Arguments) => Value;
@@ -14,7 +14,12 @@ function int(value: Value, absent: number): number {
 
 function toJson(value: Value, args: Arguments): string {
   const [ascii, indent, separators, sorted] = args.as('tojson', 'ensure_ascii', 'indent', 'separators', 'sort_keys');
-  const step = indent === undefined || indent === null ? undefined : typeof indent === 'string' ? indent : ' '.repeat(int(indent, 0));
+  const step =
+    indent === undefined || indent === null
+      ? undefined
+      : typeof indent === 'string'
+        ? indent
+        : ' '.repeat(int(indent, 0));
   const given = separators instanceof Tuple ? separators.items : Array.isArray(separators) ? separators : undefined;
   return json(value, {
     ascii: truth(ascii),
@@ -48,7 +53,8 @@ function readFloat(text: string): number | undefined {
 
 function toFloat(value: Value, args: Arguments): Value {
   const [otherwise = new Float(0)] = args.as('float', 'default');
-  const number = numeric(value) ?? (typeof value === 'string' ? readFloat(strip(value, 'both', null).replace(/_/g, '')) : undefined);
+  const number =
+    numeric(value) ?? (typeof value === 'string' ? readFloat(strip(value, 'both', null).replace(/_/g, '')) : undefined);
   return number === undefined ? otherwise : new Float(number);
 }
 
@@ -62,7 +68,8 @@ function round(value: Value, args: Arguments): Value {
   if (method === 'floor') return new Float(Math.floor(number * scale) / scale);
   if (method !== 'common') throw new Error('the method of round must be common, ceil or floor');
   if (!(value instanceof Float) && places >= 0) return number;
-  const size = places >= 0 ? Number(fixed(Math.abs(number), places)) : Number(fixed(Math.abs(number) * scale, 0)) / scale;
+  const size =
+    places >= 0 ? Number(fixed(Math.abs(number), places)) : Number(fixed(Math.abs(number) * scale, 0)) / scale;
   const rounded = number < 0 ? -size : size;
   return value instanceof Float ? new Float(rounded) : rounded + 0;
 }
@@ -71,7 +78,9 @@ function indent(value: Value, args: Arguments): string {
   const [width = 4, first, blank] = args.as('indent', 'width', 'first', 'blank');
   const by = typeof width === 'string' ? width : ' '.repeat(int(width, 4));
   const lines = splitLines(`${str(value)}\n`);
-  const written = lines.map((line, index) => (index > 0 && (line !== '' || truth(blank)) ? by + line : line)).join('\n');
+  const written = lines
+    .map((line, index) => (index > 0 && (line !== '' || truth(blank)) ? by + line : line))
+    .join('\n');
   return truth(first) ? by + written : written;
 }
 
@@ -79,8 +88,11 @@ function truncate(value: Value, args: Arguments): string {
   const [length = 255, kill, end = '...', leeway = 5] = args.as('truncate', 'length', 'killwords', 'end', 'leeway');
   const text = str(value);
   const most = int(length, 255);
+  if (most < lengthOf(str(end))) throw new Error(`expected length >= ${lengthOf(str(end))}, got ${most}`);
   if (lengthOf(text) <= most + int(leeway, 5)) return text;
-  const cut = Array.from(text).slice(0, most - lengthOf(str(end))).join('');
+  const cut = Array.from(text)
+    .slice(0, most - lengthOf(str(end)))
+    .join('');
   const last = cut.lastIndexOf(' ');
   return (truth(kill) || last < 0 ? cut : cut.slice(0, last)) + str(end);
 }
@@ -112,7 +124,10 @@ function fileSize(value: Value, args: Arguments): string {
   const bytes = numeric(value) ?? Number(value);
   if (bytes === 1) return '1 Byte';
   if (bytes < base) return `${Math.trunc(bytes)} Bytes`;
-  const names = base === 1024 ? ['KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB', 'ZiB', 'YiB'] : ['kB', 'MB', 'GB', 'TB', 'PB', 'EB', 'ZB', 'YB'];
+  const names =
+    base === 1024
+      ? ['KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB', 'ZiB', 'YiB']
+      : ['kB', 'MB', 'GB', 'TB', 'PB', 'EB', 'ZB', 'YB'];
   const at = names.findIndex((_, power) => bytes < base ** (power + 2));
   const power = at < 0 ? names.length - 1 : at;
   return `${fixed(bytes / base ** (power + 1), 1)} ${names[power]}`;
@@ -138,7 +153,15 @@ const plainFilters: readonly (readonly [string, (value: Value) => Value])[] = [
   ['urlencode', urlEncode],
   ['pprint', repr],
   ['wordcount', (value) => str(value).match(/[\p{L}\p{N}\p{M}_]+/gu)?.length ?? 0],
-  ['striptags', (value) => str(value).replace(/<!--[^]*?-->|<[^>]*>/g, '').split(/\s+/).filter(Boolean).join(' ')],
+  [
+    'striptags',
+    (value) =>
+      str(value)
+        .replace(/<!--[^]*?-->|<[^>]*>/g, '')
+        .split(/\s+/)
+        .filter(Boolean)
+        .join(' '),
+  ],
 ];
 
 export const filters: ReadonlyMap<string, Filter> = new Map<string, Filter>([
@@ -179,7 +202,7 @@ export const filters: ReadonlyMap<string, Filter> = new Map<string, Filter>([
     'format',
     (value, { positional, named }) => printf(str(value), named.size > 0 ? new Map(named) : new Tuple(positional)),
   ],
-  ['attr', (value, args) => (value instanceof Map ? undefined : attribute(value, str(args.as('attr', 'name')[0])))],
+  ['attr', (value, args) => own(value, str(args.as('attr', 'name')[0]))],
 ]);
 
 /** @throws Error where Jinja has no filter of that name */

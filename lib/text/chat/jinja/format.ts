@@ -1,5 +1,5 @@
 // Python's two ways to format text: `'%s' % value` and `'{}'.format(value)`.
-import { Arguments, Float, Instance, lengthOf, numeric, Tuple, typeName, type Value } from './values.js';
+import { type Arguments, Float, Instance, lengthOf, numeric, Tuple, typeName, type Value } from './values.js';
 import { float, repr, str } from './write.js';
 
 /** Characters that a width or a precision may ask for. */
@@ -161,7 +161,8 @@ function digits(value: Value, number: number, spec: Spec): string {
 
 /** JavaScript rounds an exact half up, Python to the even digit. */
 export function fixed(number: number, places: number): string {
-  if (number >= 1e21 || places > 100) return `${BigInt(Math.round(number))}${places > 0 ? '.' + '0'.repeat(places) : ''}`;
+  if (number >= 1e21 || places > 100)
+    return `${BigInt(Math.round(number))}${places > 0 ? '.' + '0'.repeat(places) : ''}`;
   const up = number.toFixed(places);
   const scaled = number * 10 ** places;
   const half = scaled % 1 === 0.5 && scaled / 10 ** places === number;
@@ -176,7 +177,8 @@ function exponential(number: number, places: number): string {
 function general(number: number, precision: number): string {
   const places = Math.max(precision, 1);
   const exponent = number === 0 ? 0 : Number(number.toExponential(places - 1).split('e')[1]);
-  const text = exponent < -4 || exponent >= places ? exponential(number, places - 1) : fixed(number, places - 1 - exponent);
+  const text =
+    exponent < -4 || exponent >= places ? exponential(number, places - 1) : fixed(number, places - 1 - exponent);
   return text.includes('.') ? text.replace(/\.?0+(?=e|$)/, '') : text;
 }
 

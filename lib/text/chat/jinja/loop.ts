@@ -65,4 +65,3 @@ export class Loop extends Instance {
     return `<LoopContext ${this.index0 + 1}/${this.items.length}>`;
   }
 }
-

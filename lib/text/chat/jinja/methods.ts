@@ -1,5 +1,5 @@
 // The methods of dictionaries, lists and tuples. Those that change them are refused, as in transformers' sandbox.
-import { Arguments, type Dict, equals, items, keyOf, Tuple, type Value, View, valueOfKey } from './values.js';
+import { type Arguments, type Dict, equals, items, keyOf, Tuple, type Value, View, valueOfKey } from './values.js';
 import { repr } from './write.js';
 
 type Method<Self> = (self: Self, args: Arguments) => Value;

@@ -3,7 +3,7 @@ import { printf } from './format.js';
 import { dictMethods, listMethods } from './methods.js';
 import { textMethods } from './text-methods.js';
 import {
-  Arguments,
+  type Arguments,
   Callable,
   characters,
   compare,
@@ -51,7 +51,8 @@ export function operate(operator: string, left: Value, right: Value): Value {
   }
   const a = numeric(left);
   const b = numeric(right);
-  if (a !== undefined && b !== undefined) return calculate(operator, a, b, left instanceof Float || right instanceof Float);
+  if (a !== undefined && b !== undefined)
+    return calculate(operator, a, b, left instanceof Float || right instanceof Float);
   if (operator === '+') {
     if (typeof left === 'string' && typeof right === 'string') return left + right;
     if (Array.isArray(left) && Array.isArray(right)) return left.concat(right);
@@ -134,7 +135,8 @@ export function item(value: Value, key: Value): Value {
   return typeof key === 'string' ? own(value, key) : undefined;
 }
 
-function own(value: Value, name: string): Value {
+/** What Python's getattr finds; names with a leading underscore are kept from templates. */
+export function own(value: Value, name: string): Value {
   if (name.startsWith('_')) return undefined;
   if (value instanceof Instance) return value.attribute(name);
   if (value instanceof Tuple && value.names.includes(name)) return value.items[value.names.indexOf(name)];

@@ -47,7 +47,8 @@ const pipe = token('Pipe', '|');
 const comma = token('Comma', ',');
 const tag = (...tokens: Token[]): Token[] => [token('OpenStatement', '{%'), ...tokens, token('CloseStatement', '%}')];
 const wrapped = (name: string, tokens: Token[]): Token[] => [identifier(name), openParen, ...tokens, closeParen];
-const isName = (given: Token | undefined, name: string): boolean => given?.type === 'Identifier' && given.value === name;
+const isName = (given: Token | undefined, name: string): boolean =>
+  given?.type === 'Identifier' && given.value === name;
 
 /** The tags of one of the template's, and what is then open. */
 function statement(tokens: Token[], open: Block[]): Token[] {
@@ -78,13 +79,22 @@ function statement(tokens: Token[], open: Block[]): Token[] {
     }
     case 'filter': {
       const filters = split(rest, 'Pipe');
-      return begin(filters.map(() => 'endfilter'), filterTags(filters));
+      return begin(
+        filters.map(() => 'endfilter'),
+        filterTags(filters),
+      );
     }
     case 'with': {
       const given = rest.length === 0 ? [] : split(rest, 'Comma').map((part) => split(part, 'Equals'));
       const targets = given.flatMap(([target], index) => (index === 0 ? target! : [comma, ...target!]));
       const values = given.map(([, value]) => expression(value ?? []));
-      return begin(['endcall'], scope(targets, values.flatMap((value, index) => (index === 0 ? value : [comma, ...value]))));
+      return begin(
+        ['endcall'],
+        scope(
+          targets,
+          values.flatMap((value, index) => (index === 0 ? value : [comma, ...value])),
+        ),
+      );
     }
     case 'generation':
     case 'block':
@@ -120,7 +130,9 @@ function loop(tokens: Token[]): Token[] {
   return [
     ...all.slice(0, at + 1),
     ...(recursive ? wrapped(names.recursive, items) : items),
-    ...(condition < rest.length ? [rest[condition]!, openParen, ...expression(rest.slice(condition + 1)), closeParen] : []),
+    ...(condition < rest.length
+      ? [rest[condition]!, openParen, ...expression(rest.slice(condition + 1)), closeParen]
+      : []),
   ];
 }
 
@@ -147,14 +159,18 @@ function sequence(tokens: Token[]): Token[] {
   return top(tokens, (given) => given.type === 'Comma').length > 0 ? wrapped(names.tuple, written) : written;
 }
 
-interface Bracket {
-  /** Where it stands in what is written. */
+/** What is being written between two brackets, or outside all. */
+interface Level {
+  /** Where its bracket stands in what is written. */
   at: number;
   /** The arguments of a call, or an index. */
   attached: boolean;
   commas: number;
   conditions: number;
   group: number;
+  /** Where the operands of "~" began. */
+  operands: number;
+  concatenates: boolean;
 }
 
 const operators = new Set(['and', 'or', 'not', 'in', 'if', 'else', 'is']);
@@ -163,38 +179,68 @@ let groups = 0;
 /** Tests as filters, tuples as calls, and comparisons marked by the bracket that they stand in. */
 function expression(tokens: Token[]): Token[] {
   const written: Token[] = [];
-  const open: Bracket[] = [];
-  const outside = ++groups;
+  const levels: Level[] = [];
+  const enter = (at: number, attached: boolean): void => {
+    levels.push({ at, attached, commas: 0, conditions: 0, group: ++groups, operands: at + 1, concatenates: false });
+  };
+  /** "~" goes before "+" and "-", which the library takes for its equals. */
+  const endOperands = (level: Level): void => {
+    if (level.concatenates) {
+      written.splice(level.operands, 0, openParen);
+      written.push(closeParen);
+    }
+    level.concatenates = false;
+  };
+  const between = (given: Token, level: Level): void => {
+    endOperands(level);
+    written.push(given);
+    level.operands = written.length;
+  };
+  enter(-1, false);
   for (let index = 0; index < tokens.length; index += 1) {
     const given = tokens[index]!;
-    const around = open.at(-1);
-    const group = around?.group ?? outside;
+    const level = levels.at(-1)!;
     if (/^Open/.test(given.type)) {
-      open.push({ at: written.length, attached: isOperand(written.at(-1)), commas: 0, conditions: 0, group: ++groups });
+      enter(written.length, isOperand(written.at(-1)));
       written.push(given);
     } else if (/^Close/.test(given.type)) {
-      const bracket = open.pop()!;
-      const empty = written.length === bracket.at + 1;
+      levels.pop();
+      endOperands(level);
+      const empty = written.length === level.at + 1;
       written.push(given);
-      if (given.value !== ')' || bracket.attached) continue;
-      if (bracket.commas > 0 || empty) written.splice(bracket.at, 0, identifier(names.tuple));
-      else if (bracket.conditions > 0) written.splice(bracket.at, 0, identifier(names.group));
+      if (given.value !== ')' || level.attached) continue;
+      if (level.commas > 0 || empty) written.splice(level.at, 0, identifier(names.tuple));
+      else if (level.conditions > 0) written.splice(level.at, 0, identifier(names.group));
     } else if (given.type === 'ComparisonBinaryOperator') {
-      written.push({ ...given, group });
-    } else if (isName(given, 'in')) {
-      written.push({ type: 'ComparisonBinaryOperator', value: 'in', group });
-    } else if (isName(given, 'not') && isName(tokens[index + 1], 'in')) {
-      written.push({ type: 'ComparisonBinaryOperator', value: 'not in', group });
-      index += 1;
+      between({ ...given, group: level.group }, level);
+    } else if (isName(given, 'in') || (isName(given, 'not') && isName(tokens[index + 1], 'in'))) {
+      const value = isName(given, 'in') ? 'in' : 'not in';
+      between({ type: 'ComparisonBinaryOperator', value, group: level.group }, level);
+      if (value === 'not in') index += 1;
     } else if (isName(given, 'is') && isOperand(written.at(-1))) {
       index = test(tokens, index + 1, written) - 1;
+    } else if (given.value === '~' && given.type === 'AdditiveBinaryOperator') {
+      level.concatenates = true;
+      written.push(given);
+    } else if (separates(given, written.at(-1))) {
+      if (given.type === 'Comma') level.commas += 1;
+      if (isName(given, 'if')) level.conditions += 1;
+      between(given, level);
     } else {
-      if (around && given.type === 'Comma') around.commas += 1;
-      if (around && isName(given, 'if')) around.conditions += 1;
       written.push(given);
     }
   }
+  endOperands(levels.pop()!);
   return written;
+}
+
+const separators = new Set(['and', 'or', 'not', 'if', 'else']);
+
+/** Whether the operands of "~" end in front of it. */
+function separates(given: Token, before: Token | undefined): boolean {
+  if (given.type === 'Identifier') return separators.has(given.value) && before?.type !== 'Dot';
+  if (given.type === 'AdditiveBinaryOperator') return isOperand(before);
+  return given.type === 'Comma' || given.type === 'Colon' || given.type === 'Equals';
 }
 
 /** Whether something may be called or looked into right behind it. */
@@ -231,8 +277,9 @@ function operandEnd(tokens: Token[], start: number): number {
     } while (depth > 0);
   };
   if (/^Open/.test(tokens[at]!.type)) bracket();
-  else do at += 1;
-  while (tokens[at - 1]!.type === 'StringLiteral' && tokens[at]?.type === 'StringLiteral');
+  else
+    do at += 1;
+    while (tokens[at - 1]!.type === 'StringLiteral' && tokens[at]?.type === 'StringLiteral');
   for (;;) {
     const next = tokens[at];
     if (next?.type === 'Dot') at += 2;

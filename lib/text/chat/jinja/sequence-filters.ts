@@ -24,7 +24,12 @@ type Getter = (entry: Value) => Value;
 /** What "a.b.0" leads to; the entry itself without a path. */
 function getter(path: Value, otherwise?: Value): Getter {
   if (path === undefined || path === null) return (entry) => entry;
-  const parts = typeof path === 'number' ? [path] : str(path).split('.').map((part) => (/^\d+$/.test(part) ? Number(part) : part));
+  const parts =
+    typeof path === 'number'
+      ? [path]
+      : str(path)
+          .split('.')
+          .map((part) => (/^\d+$/.test(part) ? Number(part) : part));
   return (entry) => {
     const found = parts.reduce<Value>((value, part) => item(value, part), entry);
     return found === undefined ? otherwise : found;
@@ -74,7 +79,8 @@ function extreme(name: string, sign: number): Filter {
   return (value, args) => {
     const [caseSensitive, path] = args.as(name, 'case_sensitive', 'attribute');
     const key = getter(path);
-    const order = (a: Value, b: Value): number => sign * compare(folded(key(a), caseSensitive), folded(key(b), caseSensitive));
+    const order = (a: Value, b: Value): number =>
+      sign * compare(folded(key(a), caseSensitive), folded(key(b), caseSensitive));
     const all = iterate(value);
     return all.length === 0 ? undefined : all.reduce((best, entry) => (order(entry, best) < 0 ? entry : best));
   };
@@ -112,14 +118,18 @@ function join(value: Value, args: Arguments): string {
 
 function sum(value: Value, args: Arguments): Value {
   const [path, start = 0] = args.as('sum', 'attribute', 'start');
-  return iterate(value).map(getter(path)).reduce((total, entry) => operate('+', total, entry), start);
+  return iterate(value)
+    .map(getter(path))
+    .reduce((total, entry) => operate('+', total, entry), start);
 }
 
 function batch(value: Value, args: Arguments): Value {
   const [count, fill] = args.as('batch', 'linecount', 'fill_with');
   const size = Math.max(1, numeric(count) ?? 1);
   const all = iterate(value);
-  const rows = Array.from({ length: Math.ceil(all.length / size) }, (_, row) => all.slice(row * size, (row + 1) * size));
+  const rows = Array.from({ length: Math.ceil(all.length / size) }, (_, row) =>
+    all.slice(row * size, (row + 1) * size),
+  );
   return new Lazy(rows.map((row) => padded(row, size, fill)));
 }
 

@@ -1,7 +1,19 @@
 // Jinja's tests: what stands behind `is`.
-import { isLower, isUpper } from './text-methods.js';
-import { Callable, contains, equals, Float, Instance, isIterable, numeric, Tuple, typeName, type Value } from './values.js';
+
 import { operate } from './operators.js';
+import { isLower, isUpper } from './text-methods.js';
+import {
+  Callable,
+  contains,
+  equals,
+  Float,
+  Instance,
+  isIterable,
+  numeric,
+  Tuple,
+  typeName,
+  type Value,
+} from './values.js';
 import { str } from './write.js';
 
 export type Test = (value: Value, ...args: Value[]) => boolean;

@@ -1,6 +1,6 @@
 // The methods of Python's str.
 import { formatted } from './format.js';
-import { Arguments, characters, iterate, lengthOf, Tuple, typeName, type Value } from './values.js';
+import { type Arguments, characters, iterate, lengthOf, Tuple, typeName, type Value } from './values.js';
 
 type Method = (text: string, args: Arguments) => Value;
 
@@ -32,7 +32,8 @@ export function strip(value: string, side: 'both' | 'left' | 'right', given: Val
 }
 
 export function splitLines(value: string, keepEnds = false): string[] {
-  const lines = value.match(/[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])|[^]+$/g) ?? [];
+  const lines =
+    value.match(/[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])|[^]+$/g) ?? [];
   return keepEnds ? lines : lines.map((line) => line.replace(/(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])$/, ''));
 }
 
@@ -94,7 +95,8 @@ function partition(value: string, args: Arguments, last: boolean): Value {
 
 function startsOrEnds(value: string, args: Arguments, name: string, ends: boolean): boolean {
   const [wanted, start, stop] = args.as(`${name}()`, 'prefix', 'start', 'end');
-  const all = start === undefined && stop === undefined ? value : characters(value).slice(int(start, 0), int(stop, 1e9)).join('');
+  const all =
+    start === undefined && stop === undefined ? value : characters(value).slice(int(start, 0), int(stop, 1e9)).join('');
   const options = wanted instanceof Tuple ? wanted.items : [wanted];
   return options.some((option) => (ends ? all.endsWith(text(option, name)) : all.startsWith(text(option, name))));
 }
@@ -141,7 +143,10 @@ export const isUpper = (value: string): boolean => cased(value, value.toUpperCas
 const titled = (value: string): string =>
   value.replace(letters, (_, first: string, rest: string) => first.toUpperCase() + rest.toLowerCase());
 
-const matches = (pattern: RegExp): Method => (value) => pattern.test(value);
+const matches =
+  (pattern: RegExp): Method =>
+  (value) =>
+    pattern.test(value);
 
 function expandTabs(value: string, size: number): string {
   let column = 0;

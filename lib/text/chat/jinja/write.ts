@@ -1,5 +1,16 @@
 // Python's spelling of values: str(), repr(), and json.dumps as transformers' `tojson` calls it.
-import { Callable, compareTexts, Float, Instance, Lazy, Tuple, typeName, type Value, View, valueOfKey } from './values.js';
+import {
+  Callable,
+  compareTexts,
+  Float,
+  Instance,
+  Lazy,
+  Tuple,
+  typeName,
+  type Value,
+  View,
+  valueOfKey,
+} from './values.js';
 
 /** Python's str(). */
 export function str(value: Value): string {

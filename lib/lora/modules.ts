@@ -1,5 +1,5 @@
-// A LoRA config, and which of a model's layers it is for, and with what rank: PEFT's rules for target_modules, exclude_modules,
-// layers_to_transform, layers_pattern, rank_pattern and alpha_pattern.
+// A LoRA config, and which of a model's layers it is for, with what rank: PEFT's rules for target_modules,
+// exclude_modules, layers_to_transform, layers_pattern, rank_pattern and alpha_pattern.
 import { shown } from '../flow/fault.js';
 import { Effort, Pattern, PatternError } from './pattern.js';
 

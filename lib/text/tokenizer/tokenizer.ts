@@ -12,6 +12,7 @@ import { type Asker, type ChatRenderer, sharedRenderer } from '../chat/render-ap
 import { type ChatMessage, ChatTemplates, specialTokenNames, type TemplateOptions } from '../chat/template.js';
 import { BytePairModel, type BytePairOptions } from './bpe.js';
 import { type DecoderJson, Detokenizer, type DetokenizerOptions, decodingRules, TokenBytes } from './detokenizer.js';
+import { checkTokenizer } from './ids.js';
 import { exactPreTokenizer, type PreTokenizerJson } from './pretokenizer.js';
 
 export interface AddedTokenJson {
@@ -128,6 +129,7 @@ export class Tokenizer {
       ...namedTemplates(inFolder('chat_template.json')?.chat_template),
       ...namedTemplates(existsSync(template) ? readText(template) : undefined),
     ]);
+    checkTokenizer(json as TokenizerJson, config, { json: path, config: join(folder, 'tokenizer_config.json') });
     return new Tokenizer({ json: json as TokenizerJson, config, templates, source: path });
   }
 

@@ -107,6 +107,34 @@ describe('Tokenizer.fromFolder', () => {
     await expect(Tokenizer.fromFolder(folder)).rejects.toThrow(/tokenizer\.json: .*merge 0 joins "a" and "b"/);
   });
 
+  it('names the field whose value is no model or no id', async () => {
+    const words = { type: 'WordLevel', vocab: { a: 0, b: 1 }, unk_token: 'a' };
+    const broken: [json: object, words: string][] = [
+      [{ model: { ...words, type: 'Charwise' } }, `'model.type' must be one of BPE, Unigram`],
+      [{ model: { ...words, vocab: { a: 0, b: -1 } } }, `'model.vocab["b"]' must be an id: an integer from 0, got -1`],
+      [
+        { model: { ...words, vocab: { a: 0, b: 1.5 } } },
+        `'model.vocab["b"]' must be an id: an integer from 0, got 1.5`,
+      ],
+      [{ model: { ...words, vocab: { a: '0' } } }, `'model.vocab["a"]' must be an id: an integer from 0, got "0"`],
+      [{ model: { ...words, vocab: 'a b' } }, `'model.vocab' must be an object of tokens and ids`],
+      [{ model: { type: 'Unigram', vocab: [['a', -1], 'b'] } }, `'model.vocab[1]' must be a token and its score`],
+      [{ model: words, added_tokens: [{ id: -2, content: 'c' }] }, `'added_tokens[0].id' must be an integer from 0`],
+      [{ model: words, added_tokens: [{ id: 2 }] }, `'added_tokens[0].content' must be a string`],
+      [{ model: words, added_tokens: { id: 2 } }, `'added_tokens' must be a list`],
+    ];
+    for (const [json, words] of broken) {
+      await write('tokenizer.json', json);
+      await expect(Tokenizer.fromFolder(folder)).rejects.toThrow(`tokenizer.json: field ${words}`);
+    }
+    await write('tokenizer.json', { model: words });
+    await write('tokenizer_config.json', { added_tokens_decoder: { '-3': { content: 'c' } } });
+    await expect(Tokenizer.fromFolder(folder)).rejects.toThrow(
+      `tokenizer_config.json: field 'added_tokens_decoder' must have ids for keys, integers from 0, got "-3"`,
+    );
+    await rm(join(folder, 'tokenizer_config.json'));
+  });
+
   it('merges the config, the special tokens map and the templates', async () => {
     await write('tokenizer.json', {
       model: { type: 'BPE', vocab: { a: 0, b: 1, ab: 2, '<s>': 3, '</s>': 4 }, merges: [['a', 'b']] },

@@ -127,13 +127,13 @@ const leastTopP = (topP: number | undefined): number | undefined =>
 async function* streamParts(generation: Generation, reader: AnswerReader): AsyncGenerator<StreamPart, void, void> {
   const blocks = new Blocks();
   for await (const { text, token } of generation) yield* blocks.of(reader.push(text, token));
-  yield* blocks.of(reader.end());
+  const { finishReason, stopString, usage } = await generation;
+  yield* blocks.of(reader.end({ cut: finishReason === 'length' || stopString !== undefined }));
   yield* blocks.close();
-  const { finishReason, usage } = await generation;
   yield {
     type: 'finish',
     finishReason: {
-      unified: blocks.called && finishReason === 'stop' ? 'tool-calls' : finishReason,
+      unified: reader.complete && finishReason === 'stop' ? 'tool-calls' : finishReason,
       raw: finishReason,
     },
     usage: usageOf(usage),

@@ -62,7 +62,7 @@ export function makeApp(context: ServerContext, readiness: Readiness, data: Serv
   app.notFound((c) => {
     const kept = /^\/(files|fine_tuning)\b/.test(c.req.path);
     const why = kept && !data ? 'this server was started without a data folder' : 'there is no such address';
-    return failed(notFound(`${c.req.method} ${c.req.path.slice(0, 200)}: ${why}.`, null, 'unknown_url'), c);
+    return failed(notFound(`${c.req.method} ${addressOf(c)}: ${why}.`, null, 'unknown_url'), c);
   });
   app.onError(failed);
   return app;
@@ -78,8 +78,15 @@ export function makeEarlyApp(context: ServerContext, readiness: Readiness, whole
   return app;
 }
 
-/** The path without the base path that the server is mounted under, and without `/v1`. */
-function routed(path: string, basePath: string): string {
+/** The address as the client wrote it, cut to a length that fits a message. */
+const addressOf = (c: Context): string => new URL(c.req.url).pathname.slice(0, 200);
+
+/**
+ * The path without the base path that the server is mounted under, and without `/v1`. Base addresses with a slash at
+ * their end make doubled ones, and some clients end every address with one.
+ */
+function routed(given: string, basePath: string): string {
+  const path = given.replace(/\/{2,}/g, '/').replace(/(?<=.)\/$/, '');
   const inside = basePath !== '' && path.startsWith(`${basePath}/`) ? path.slice(basePath.length) : path;
   return inside.startsWith('/v1/') ? inside.slice(3) : inside;
 }
@@ -95,7 +102,7 @@ function refuseOtherMethods(app: Hono): void {
   for (const [path, known] of methods) {
     app.all(path, (c) => {
       const allow = [...known].join(', ');
-      throw new ApiError(405, `${c.req.method} ${c.req.path.slice(0, 200)}: expected ${allow}.`, {
+      throw new ApiError(405, `${c.req.method} ${addressOf(c)}: expected ${allow}.`, {
         code: 'method_not_allowed',
         headers: { allow },
       });

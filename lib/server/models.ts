@@ -5,6 +5,7 @@ import { whyCpu } from '../core/device.js';
 import type { Adapter } from '../lora/adapter.js';
 import { AdapterFolder } from '../lora/folder.js';
 import { loadModel, type Model } from '../model.js';
+import { afterBase, longestName } from './adapter-names.js';
 import { ApiError, notFound } from './http/errors.js';
 import type { Logger } from './log.js';
 import type { ServedModelOptions, ServerSettings } from './options.js';
@@ -67,6 +68,7 @@ export class Models {
   async resolve(name: string, signal?: AbortSignal): Promise<Resolved> {
     const served = this.byId.get(name);
     if (served) return resolved(name, served);
+    if (name.length > longestName) throw this.notFound(name);
     const found = (await this.#wholeName(name, signal)) ?? (await this.#afterColon(name, signal));
     if (!found) throw this.notFound(name);
     return found;
@@ -101,13 +103,11 @@ export class Models {
     return undefined;
   }
 
-  /** `base:adapter`, cut at the last colon that leaves the name of a model before it. */
+  /** `base:adapter`, where the longest name of a model counts. */
   async #afterColon(name: string, signal: AbortSignal | undefined): Promise<Resolved | undefined> {
-    for (let at = name.lastIndexOf(':'); at > 0; at = name.lastIndexOf(':', at - 1)) {
-      const served = this.byId.get(name.slice(0, at));
-      if (!served) continue;
+    for (const { served, rest } of afterBase(this.byId, name)) {
       try {
-        const adapter = await served.adapters.resolve(name.slice(at + 1), signal);
+        const adapter = await served.adapters.resolve(rest, signal);
         if (adapter) return resolved(name, served, adapter);
       } catch (error) {
         throw this.#unusable(name, error, signal);

@@ -24,6 +24,8 @@ export interface Generated {
   /** The new tokens, without the end token. */
   tokens: number[];
   finishReason: FinishReason;
+  /** The stop string that ended the text. */
+  stopString?: string;
   usage: { promptTokens: number; completionTokens: number /** Found in the cache. */; cachedTokens: number };
 }
 
@@ -55,10 +57,11 @@ export async function* generate(request: Request): AsyncGenerator<Piece, Generat
   const flush = (): string => stops.push(detokenizer?.flush() ?? '').emit + stops.flush();
   const tokens: number[] = [];
   let text = '';
-  const finished = (finishReason: FinishReason): Generated => ({
+  const finished = (finishReason: FinishReason, stopString?: string): Generated => ({
     text,
     tokens,
     finishReason,
+    ...(stopString === undefined ? {} : { stopString }),
     usage: { promptTokens: prompt.length, completionTokens: tokens.length, cachedTokens: chosen.cachedTokens },
   });
   try {
@@ -74,13 +77,13 @@ export async function* generate(request: Request): AsyncGenerator<Piece, Generat
       tokens.push(token);
       // No stop string goes on past a control token: whoever reads those gets the text before them first.
       const before = tokenizer?.specialIds.has(token) ? stops.flush() : '';
-      const { emit, stopped } = stops.push(detokenizer?.push(token) ?? '');
+      const { emit, stopped, matched } = stops.push(detokenizer?.push(token) ?? '');
       // The last token brings all that was held back.
       const rest = !stopped && tokens.length === most ? flush() : '';
       const certain = before + emit + rest;
       text += certain;
       yield { ...next.value, text: certain };
-      if (stopped) return finished('stop');
+      if (stopped) return finished('stop', matched);
     }
   } finally {
     await chosen.return('stop');

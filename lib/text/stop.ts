@@ -12,32 +12,30 @@ export interface StopResult {
 }
 
 export class StopStrings {
-  private readonly stops: readonly string[];
+  private readonly stops: readonly Watched[];
   private held = '';
   private matched: string | undefined;
 
   /** Empty strings stop nothing. */
   constructor(stops: readonly string[]) {
-    this.stops = stops.filter((stop) => stop !== '');
+    this.stops = stops.filter((stop) => stop !== '').map((stop) => new Watched(stop));
   }
 
   push(text: string): StopResult {
     if (this.matched !== undefined) return { emit: '', stopped: true, matched: this.matched };
     const seen = this.held + text;
-    let start = -1;
-    let end = Number.POSITIVE_INFINITY;
-    for (const stop of this.stops) {
-      const at = seen.indexOf(stop);
-      if (at < 0 || at + stop.length > end || (at + stop.length === end && at >= start)) continue;
-      start = at;
-      end = at + stop.length;
-      this.matched = stop;
-    }
-    if (this.matched !== undefined) {
+    for (let at = this.held.length; at < seen.length; at += 1) {
+      let found: string | undefined;
+      for (const stop of this.stops) {
+        if (stop.ends(seen.charCodeAt(at)) && stop.text.length > (found?.length ?? 0)) found = stop.text;
+      }
+      if (found === undefined) continue;
+      this.matched = found;
       this.held = '';
-      return { emit: seen.slice(0, start), stopped: true, matched: this.matched };
+      return { emit: seen.slice(0, at + 1 - found.length), stopped: true, matched: found };
     }
-    const cut = seen.length - this.heldLength(seen);
+    const held = this.stops.reduce((most, { begun }) => Math.max(most, begun), 0);
+    const cut = seen.length - held;
     this.held = seen.slice(cut);
     return { emit: seen.slice(0, cut), stopped: false };
   }
@@ -46,17 +44,34 @@ export class StopStrings {
   flush(): string {
     const rest = this.held;
     this.held = '';
+    for (const stop of this.stops) stop.begun = 0;
     return rest;
   }
+}
 
-  /** Length of the longest end of `seen` that begins a stop string. */
-  private heldLength(seen: string): number {
-    let longest = 0;
-    for (const stop of this.stops) {
-      for (let length = Math.min(stop.length - 1, seen.length); length > longest; length -= 1) {
-        if (seen.endsWith(stop.slice(0, length))) longest = length;
-      }
+/** One stop string, matched in a constant time a character (Knuth, Morris and Pratt, 1977). */
+class Watched {
+  /** How many of its characters the text ends with. */
+  begun = 0;
+  /** For each length of a beginning, the longest shorter beginning that it ends with. */
+  readonly #shorter: Int32Array;
+
+  constructor(readonly text: string) {
+    this.#shorter = new Int32Array(text.length + 1);
+    for (let at = 1, length = 0; at < text.length; at += 1) {
+      while (length > 0 && text[at] !== text[length]) length = this.#shorter[length]!;
+      if (text[at] === text[length]) length += 1;
+      this.#shorter[at + 1] = length;
     }
-    return longest;
+  }
+
+  /** Whether the text ends with the stop string, one more character read. */
+  ends(character: number): boolean {
+    const { text } = this;
+    while (this.begun > 0 && (this.begun === text.length || text.charCodeAt(this.begun) !== character)) {
+      this.begun = this.#shorter[this.begun]!;
+    }
+    if (text.charCodeAt(this.begun) === character) this.begun += 1;
+    return this.begun === text.length;
   }
 }

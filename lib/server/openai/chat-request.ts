@@ -129,5 +129,5 @@ function textOf(role: string, content: Content, param: string, hasCalls: boolean
         : `parts of type ${JSON.stringify(part.type.slice(0, 40))} are not supported, only 'text'`;
       throw badRequest(`'${param}[${i}]': ${what}.`, `${param}[${i}]`);
     })
-    .join('');
+    .join('\n');
 }

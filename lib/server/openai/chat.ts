@@ -1,6 +1,6 @@
 // POST /v1/chat/completions, whole or as a stream of chunks.
 import { Hono } from 'hono';
-import type { AnswerReader } from '../../text/calls/tools.js';
+import type { AnswerPlan, AnswerReader } from '../../text/calls/tools.js';
 import type { Generated, Piece } from '../../text/generate.js';
 import type { ServerContext } from '../context.js';
 import { jsonBody } from '../http/body.js';
@@ -26,7 +26,7 @@ export function chatRoutes(context: ServerContext): Hono {
     const { sequences, answer } = await prepare(context, resolved, body, facts);
     const generations = new Generations(context, resolved, sequences, facts);
     await generations.begun(beginMilliseconds);
-    const completion = new Completion(resolved, body, generations, () => answer.reader());
+    const completion = new Completion(resolved, body, generations, answer);
     const headers = warningHeader(answer.warnings);
     if (!body.stream) return c.json(await completion.whole(), 200, headers);
     return eventStream(completion.chunks(), {
@@ -77,8 +77,9 @@ async function prepare(context: ServerContext, resolved: Resolved, body: ChatBod
 
 interface Choice {
   reader: AnswerReader;
-  called: boolean;
   end?: Generated;
+  /** Whether the stream has named the role. */
+  named?: boolean;
 }
 
 class Completion {
@@ -89,7 +90,7 @@ class Completion {
     private readonly resolved: Resolved,
     private readonly body: ChatBody,
     private readonly generations: Generations,
-    reader: () => AnswerReader,
+    answer: AnswerPlan,
   ) {
     this.#head = {
       id: newId('chatcmpl-'),
@@ -97,7 +98,7 @@ class Completion {
       model: body.model,
       system_fingerprint: systemFingerprint(resolved),
     };
-    this.#choices = Array.from({ length: body.n ?? 1 }, () => ({ reader: reader(), called: false }));
+    this.#choices = Array.from({ length: body.n ?? 1 }, () => ({ reader: answer.reader() }));
   }
 
   async whole(): Promise<object> {
@@ -161,18 +162,30 @@ class Completion {
       ],
       ...(includeUsage ? { usage: null } : {}),
     });
-    for (const index of this.#choices.keys()) yield chunk(index, { role: 'assistant', content: '', refusal: null });
+    const named = (index: number, content: '' | null) => {
+      this.#choices[index]!.named = true;
+      return chunk(index, { role: 'assistant', content, refusal: null });
+    };
+    // An answer that may be calls says with its first part whether it has content.
+    if (!this.body.tools?.length) {
+      for (const index of this.#choices.keys()) yield named(index, '');
+    }
     for await (const event of this.generations) {
       const { index } = event;
       const logprob = 'piece' in event ? this.#logprob(event.piece) : undefined;
       let logprobs = logprob ? [logprob] : [];
       const deltas = this.#deltas(index, event);
-      if (deltas.length === 0 && logprob) deltas.push({ content: '' });
+      const choice = this.#choices[index]!;
+      if (deltas.length === 0 && logprob) deltas.push(choice.named ? { content: '' } : {});
+      if (!choice.named && deltas.length > 0) yield named(index, deltas[0]!.content === undefined ? null : '');
       for (const delta of deltas) {
         yield chunk(index, delta, logprobs);
         logprobs = [];
       }
-      if ('end' in event) yield chunk(index, {}, [], this.#finishReason(index));
+      if ('end' in event) {
+        if (!choice.named) yield named(index, '');
+        yield chunk(index, {}, [], this.#finishReason(index));
+      }
     }
     if (includeUsage) yield { ...head, choices: [], usage: this.#usage() };
   }
@@ -181,10 +194,9 @@ class Completion {
     const choice = this.#choices[index]!;
     if ('end' in event) choice.end = event.end;
     const { reader } = choice;
-    const events = 'end' in event ? reader.end() : reader.push(event.piece.text, event.piece.token);
-    const deltas = events.map(deltaOf);
-    choice.called ||= deltas.some((delta) => delta.tool_calls !== undefined);
-    return deltas;
+    if (!('end' in event)) return reader.push(event.piece.text, event.piece.token).map(deltaOf);
+    const { finishReason, stopString } = event.end;
+    return reader.end({ cut: finishReason === 'length' || stopString !== undefined }).map(deltaOf);
   }
 
   #logprob(piece: Piece): ChatTokenLogprob | undefined {
@@ -192,8 +204,8 @@ class Completion {
   }
 
   #finishReason(index: number): string {
-    const { called, end } = this.#choices[index]!;
-    return called && end?.finishReason === 'stop' ? 'tool_calls' : (end?.finishReason ?? 'stop');
+    const { reader, end } = this.#choices[index]!;
+    return reader.complete && end?.finishReason === 'stop' ? 'tool_calls' : (end?.finishReason ?? 'stop');
   }
 
   #usage() {

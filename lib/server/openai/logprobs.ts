@@ -54,7 +54,7 @@ export function completionLogprobs(
       result.tokens.push(name(token));
       result.token_logprobs.push(finite(logprob));
       result.top_logprobs.push(
-        Object.fromEntries((top ?? []).map((other) => [name(other.token), finite(other.logprob)])),
+        Object.fromEntries([{ token, logprob }, ...(top ?? [])].map((one) => [name(one.token), finite(one.logprob)])),
       );
       result.text_offset.push(offset);
     }

@@ -2,11 +2,25 @@
 import { z } from 'zod';
 import type { Model } from '../../model.js';
 import type { GenerateOptions } from '../../text/options.js';
-import { list, record } from '../http/body.js';
+import { record } from '../http/body.js';
 import { badRequest } from '../http/errors.js';
 import type { Sequence } from './generation.js';
 
 const maxSequences = 128;
+
+// More than OpenAI's four, as vLLM and llama.cpp take them.
+const mostStops = 64;
+const isStop = (value: unknown): value is string => typeof value === 'string' && value !== '';
+
+const stopStrings = z.custom<string | string[]>(
+  (value) => isStop(value) || (Array.isArray(value) && value.length <= mostStops && value.every(isStop)),
+  {
+    error: ({ input }) =>
+      Array.isArray(input) && input.length > mostStops
+        ? `has ${input.length} entries, expected at most ${mostStops} stop strings`
+        : 'expected a stop string or an array of them, none of them empty',
+  },
+);
 
 export const samplingFields = {
   model: z.string().min(1),
@@ -22,7 +36,7 @@ export const samplingFields = {
     .max(2 ** 64)
     .refine(Number.isInteger, 'expected a whole number')
     .nullish(),
-  stop: z.union([z.string().min(1), list(z.string().min(1), 4, 1)]).nullish(),
+  stop: stopStrings.nullish(),
   n: z.number().int().min(1).max(maxSequences).nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
@@ -50,7 +64,7 @@ export function samplingOptions(body: SamplingBody, { decoder, defaults }: Model
     ...(body.frequency_penalty ? { frequencyPenalty: body.frequency_penalty } : {}),
     ...(logitBias.size > 0 ? { logitBias } : {}),
     ...(typeof seed === 'number' ? { seed: wholeSeed(seed) } : {}),
-    ...(stop ? { stop } : {}),
+    ...(stop && stop.length > 0 ? { stop } : {}),
     ...(ignore_eos ? { ignoreEos: true } : {}),
   };
 }

@@ -50,5 +50,5 @@ export function oneCallEach(messages: readonly ChatMessage[]): ChatMessage[] {
 /** A message's text, without its other parts. */
 export function textOf(content: ChatMessage['content']): string {
   if (typeof content === 'string') return content;
-  return (content ?? []).map((part) => ('text' in part ? String(part.text) : '')).join('');
+  return (content ?? []).flatMap((part) => ('text' in part ? [String(part.text)] : [])).join('\n');
 }

@@ -20,7 +20,14 @@ export interface ToolParserOptions {
   callable: ReadonlyMap<string, ToolDefinition['function']>;
   /** Whether an answer may hold several calls; if not, all text behind the first call is dropped. */
   parallel: boolean;
+  /** Whether the answer must be calls, so that what begins as one is no other text. */
+  forced?: boolean;
   newId: () => string;
+}
+
+/** How an answer ended: the model's own way, or cut off by a limit or a stop string. */
+export interface AnswerEnd {
+  cut: boolean;
 }
 
 /** Calls that are being read. */
@@ -29,7 +36,12 @@ interface Section {
   reading: Reading;
   /** The opening with the white space before it: content where no call follows. */
   opening: string;
+  /** Whether the opening is markup, which begins nothing but calls. */
+  marked: boolean;
 }
+
+/** The fewest characters of markup that an answer cut off after them is not content for. */
+const leastMarkup = 2;
 
 export class ToolParser {
   /** Text that may still belong to what opens a call. */
@@ -41,12 +53,21 @@ export class ToolParser {
   #begun = false;
   #full = false;
   #ended = false;
+  #cut = false;
+  /** Arguments of the call at hand, as far as they are read. */
+  #arguments = '';
+  #broken = false;
 
   constructor(private readonly options: ToolParserOptions) {}
 
   /** Whether there was a call. */
   get called(): boolean {
     return this.#count > 0;
+  }
+
+  /** Whether there were calls, and all of them have JSON objects as arguments. */
+  get complete(): boolean {
+    return this.called && !this.#broken && this.#arguments === '';
   }
 
   /** Reads on. `token` is the one that brought the text; a control token has no text of its own. */
@@ -60,13 +81,17 @@ export class ToolParser {
     return events;
   }
 
-  /** Ends the answer and gives out text that was held back. */
-  end(): ToolEvent[] {
+  /** Ends the answer and gives out text that was held back, but for the markup of a call that was cut off. */
+  end({ cut }: AnswerEnd = { cut: false }): ToolEvent[] {
     const events: ToolEvent[] = [];
     this.#ended = true;
+    this.#cut = cut;
     if (this.#section) this.#section.input.ended = true;
     this.#run(events);
-    if (!this.called || /\S/.test(this.#held)) this.#text(this.#held, events);
+    const begun = cut ? this.#beginning(this.#held) : 0;
+    if (begun >= (this.options.forced ? 1 : leastMarkup)) this.#held = this.#held.slice(0, -begun).trimEnd();
+    const mayBeBlank = !this.called && !this.options.forced;
+    if (mayBeBlank || /\S/.test(this.#held)) this.#text(this.#held, events);
     this.#held = '';
     return events;
   }
@@ -111,7 +136,12 @@ export class ToolParser {
   }
 
   /** Gives out a false opening as text; the text behind it is searched again. */
-  #noCall({ opening, input }: Section, events: ToolEvent[]): void {
+  #noCall({ opening, input, marked }: Section, events: ToolEvent[]): void {
+    if (this.#cut && (marked || this.options.forced)) {
+      // The rest was not written, so that nothing says it is no call.
+      this.#held = '';
+      return;
+    }
     const all = opening + input.taken + input.rest;
     const length = Math.max(1, opening.trim() === '' ? opening.length + 1 : opening.length);
     this.#text(all.slice(0, length), events);
@@ -162,7 +192,8 @@ export class ToolParser {
     input.rest = this.#held.slice(at + length);
     input.ended = this.#ended;
     const opening = this.#held.slice(certain.length, at + length);
-    this.#section = { input, opening, reading: dialect.read(input, { opening: by, callable }) };
+    const marked = dialect.openings.includes(by);
+    this.#section = { input, opening, marked, reading: dialect.read(input, { opening: by, callable }) };
     this.#held = '';
     return true;
   }
@@ -174,9 +205,13 @@ export class ToolParser {
       events.push({ type: 'call', index: this.#count, id: part.id ?? this.options.newId(), name: part.text });
       this.#count += 1;
       this.#begun = true;
+      this.#arguments = ' ';
     } else if (part.type === 'end') {
+      this.#broken ||= !isObjectText(this.#arguments);
+      this.#arguments = '';
       this.#full = !this.options.parallel;
     } else if (part.text !== '') {
+      this.#arguments += part.text;
       events.push({ type: 'arguments', index: this.#count - 1, text: part.text });
     }
   }
@@ -187,5 +222,14 @@ export class ToolParser {
     const last = events.at(-1);
     if (last?.type === 'text') last.text += text;
     else events.push({ type: 'text', text });
+  }
+}
+
+function isObjectText(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
   }
 }

@@ -8,7 +8,7 @@ import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { type Constraint, constrained } from './constraint.js';
 import { marksOf, recognised } from './recognise.js';
 import type { ToolDefinition } from './tool-definition.js';
-import { type ToolEvent, ToolParser, type ToolParserOptions } from './tool-parser.js';
+import { type AnswerEnd, type ToolEvent, ToolParser, type ToolParserOptions } from './tool-parser.js';
 
 export type { ToolDefinition } from './tool-definition.js';
 export type { ToolEvent } from './tool-parser.js';
@@ -30,7 +30,10 @@ export interface AnswerOptions {
 /** Reads one answer. */
 export interface AnswerReader {
   push(text: string, token?: number): ToolEvent[];
-  end(): ToolEvent[];
+  /** Without saying how, the model ended the answer itself. */
+  end(how?: AnswerEnd): ToolEvent[];
+  /** Whether the answer was calls, whole and with JSON objects as arguments. */
+  readonly complete: boolean;
 }
 
 export interface AnswerPlan {
@@ -77,6 +80,7 @@ export async function planAnswer(
     marks: marksOf(by),
     callable: new Map(callable.map((tool) => [tool.function.name, tool.function])),
     parallel: several,
+    forced,
     newId,
   };
   return {
@@ -97,6 +101,7 @@ function described({ function: { description, parameters, ...rest }, ...tool }: 
 const plainReader: AnswerReader = {
   push: (text) => (text === '' ? [] : [{ type: 'text', text }]),
   end: () => [],
+  complete: false,
 };
 
 function newId(): string {

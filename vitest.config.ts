@@ -1,8 +1,8 @@
 // The ops and the model in the repository are tested on every CPU path that this machine has, the rest on the best one.
 // What computes is tested once more on the GPU in software, and on a GPU where there is one.
 //
-// The files that measure time come first, each alone (test/timed.txt); then all others, two at a time; then what must see
-// all of the GPU in software; a GPU last.
+// The files that measure time come first, each alone (test/timed.txt), and what computes with as many threads as there are
+// cores; then all others, two at a time; then what must see all of the GPU in software; a GPU last.
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ const shared = {
   expect: { poll: { timeout: 110_000 } }, // what must happen may take as long as a test
 };
 const alone = (groupOrder: number) => ({ fileParallelism: false, sequence: { groupOrder } });
-const twoAtATime = { fileParallelism: true, maxWorkers: 2, sequence: { groupOrder: 2 } };
+const twoAtATime = { fileParallelism: true, maxWorkers: 2, sequence: { groupOrder: 3 } };
 
 /** Each line is a path and, after `#`, why it must run alone. */
 const timed = readFileSync(join(import.meta.dirname, 'test/timed.txt'), 'utf8')
@@ -100,11 +100,13 @@ const onSimt = [
 
 const projects: Project[] = [
   { name: 'timed', include: timed, env: { HELVETIA_GPU: 'off' }, ...alone(1) },
+  { name: 'threads', include: [...ops, ...model], env: { HELVETIA_GPU: 'off' }, ...alone(2) },
   {
     name: best,
     include: ['test/**/*.test.ts'],
     exclude: [...timed, 'test/cuda/**', 'test/simt/{launches,orders}.test.ts'],
-    env: { HELVETIA_GPU: 'off' },
+    // Two processes whose threads wait for each other would wait for cores most of the time.
+    env: { HELVETIA_GPU: 'off', HELVETIA_THREADS: '1' },
     ...twoAtATime,
   },
   ...paths
@@ -112,7 +114,7 @@ const projects: Project[] = [
     .map((path) => ({
       name: path,
       include: [...ops, ...model],
-      env: { HELVETIA_CPU: path, HELVETIA_GPU: 'off' },
+      env: { HELVETIA_CPU: path, HELVETIA_GPU: 'off', HELVETIA_THREADS: '1' },
       ...twoAtATime,
     })),
 ];
@@ -126,7 +128,7 @@ if (existsSync(join(import.meta.dirname, 'build/simt/Release/helvetia.node'))) {
         onSimt.map(({ name, include }) => ({ name, include, steady: include !== models && include !== serving })),
       ),
     },
-    ...alone(3),
+    ...alone(4),
   });
 }
 if (native.cudaAbsence() === '') {
@@ -134,7 +136,7 @@ if (native.cudaAbsence() === '') {
     name: 'cuda',
     include: [...kernels, ...models, ...serving],
     env: { HELVETIA_TEST_DEVICE: 'cuda' },
-    ...alone(4),
+    ...alone(5),
   });
 }
 

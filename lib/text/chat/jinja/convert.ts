@@ -1,5 +1,5 @@
 // Values from JavaScript into a template and, for functions that a program gives, back.
-import { Arguments, Callable, type Dict, Float, Tuple, type Value, View } from './values.js';
+import { Arguments, Callable, type Dict, Float, Markup, Tuple, type Value, View } from './values.js';
 
 // A larger number was written with an exponent, which Python reads as a float.
 const largestInt = 1e21;
@@ -37,6 +37,7 @@ function plainArguments({ positional, named }: Arguments): unknown[] {
 }
 
 function toPlain(value: Value): unknown {
+  if (value instanceof Markup) return value.text;
   if (value instanceof Float) return value.value;
   if (Array.isArray(value)) return value.map(toPlain);
   if (value instanceof Tuple || value instanceof View) return value.items.map(toPlain);

@@ -3,7 +3,18 @@ import { fixed, printf } from './format.js';
 import { own } from './operators.js';
 import { sequenceFilters } from './sequence-filters.js';
 import { capitalize, pad, replace, splitLines, strip } from './text-methods.js';
-import { type Arguments, Float, lengthOf, numeric, Tuple, truth, typeName, type Value } from './values.js';
+import {
+  type Arguments,
+  escapeHtml,
+  Float,
+  lengthOf,
+  Markup,
+  numeric,
+  Tuple,
+  truth,
+  typeName,
+  type Value,
+} from './values.js';
 import { json, repr, str } from './write.js';
 
 export type Filter = (value: Value, args: Arguments) => Value;
@@ -31,6 +42,7 @@ function toJson(value: Value, args: Arguments): string {
 
 function toInt(value: Value, args: Arguments): Value {
   const [otherwise = 0, base = 10] = args.as('int', 'default', 'base');
+  if (value === undefined) throw new Error('a value is undefined');
   const number = numeric(value);
   if (number !== undefined) return Number.isFinite(number) ? Math.trunc(number) : otherwise;
   if (typeof value !== 'string') return otherwise;
@@ -53,6 +65,7 @@ function readFloat(text: string): number | undefined {
 
 function toFloat(value: Value, args: Arguments): Value {
   const [otherwise = new Float(0)] = args.as('float', 'default');
+  if (value === undefined) throw new Error('a value is undefined');
   const number =
     numeric(value) ?? (typeof value === 'string' ? readFloat(strip(value, 'both', null).replace(/_/g, '')) : undefined);
   return number === undefined ? otherwise : new Float(number);
@@ -76,8 +89,9 @@ function round(value: Value, args: Arguments): Value {
 
 function indent(value: Value, args: Arguments): string {
   const [width = 4, first, blank] = args.as('indent', 'width', 'first', 'blank');
+  if (typeof value !== 'string') throw new Error(`indent takes text, not ${typeName(value)}`);
   const by = typeof width === 'string' ? width : ' '.repeat(int(width, 4));
-  const lines = splitLines(`${str(value)}\n`);
+  const lines = splitLines(`${value}\n`);
   const written = lines
     .map((line, index) => (index > 0 && (line !== '' || truth(blank)) ? by + line : line))
     .join('\n');
@@ -100,11 +114,6 @@ function truncate(value: Value, args: Arguments): string {
 function title(text: string): string {
   const parts = text.split(/([-\t-\r\x1c-\x20\x85\xa0({[<]+)/);
   return parts.map((part) => part.slice(0, 1).toUpperCase() + part.slice(1).toLowerCase()).join('');
-}
-
-function escape(value: Value): string {
-  const named: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', "'": '&#39;', '"': '&#34;' };
-  return str(value).replace(/[&<>'"]/g, (character) => named[character]!);
 }
 
 function urlEncode(value: Value): string {
@@ -141,15 +150,15 @@ const plain =
   };
 
 const plainFilters: readonly (readonly [string, (value: Value) => Value])[] = [
-  ['safe', (value) => value],
+  ['safe', (value) => new Markup(str(value))],
   ['string', (value) => str(value)],
   ['upper', (value) => str(value).toUpperCase()],
   ['lower', (value) => str(value).toLowerCase()],
   ['capitalize', (value) => capitalize(str(value))],
   ['title', (value) => title(str(value))],
-  ['e', escape],
-  ['escape', escape],
-  ['forceescape', escape],
+  ['e', (value) => new Markup(escapeHtml(str(value)))],
+  ['escape', (value) => new Markup(escapeHtml(str(value)))],
+  ['forceescape', (value) => new Markup(escapeHtml(str(value)))],
   ['urlencode', urlEncode],
   ['pprint', repr],
   ['wordcount', (value) => str(value).match(/[\p{L}\p{N}\p{M}_]+/gu)?.length ?? 0],
@@ -157,7 +166,7 @@ const plainFilters: readonly (readonly [string, (value: Value) => Value])[] = [
     'striptags',
     (value) =>
       str(value)
-        .replace(/<!--[^]*?-->|<[^>]*>/g, '')
+        .replace(/<!--[\s\S]*?-->|<[^>]*>/g, '')
         .split(/\s+/)
         .filter(Boolean)
         .join(' '),
@@ -205,9 +214,28 @@ export const filters: ReadonlyMap<string, Filter> = new Map<string, Filter>([
   ['attr', (value, args) => own(value, str(args.as('attr', 'name')[0]))],
 ]);
 
+/** On marked text, these give marked text. */
+const keepMarks = new Set([
+  'string',
+  'upper',
+  'lower',
+  'capitalize',
+  'trim',
+  'center',
+  'indent',
+  'truncate',
+  'replace',
+]);
+const takeMarks = new Set(['e', 'escape', 'default', 'd']);
+
 /** @throws Error where Jinja has no filter of that name */
 export function filterOf(name: string): Filter {
   const filter = filters.get(name);
   if (!filter) throw new Error(`no filter named '${name}'`);
-  return filter;
+  return (value, args) => {
+    if (!(value instanceof Markup)) return filter(value, args);
+    if (takeMarks.has(name)) return name.startsWith('d') ? filter(value, args) : value;
+    const made = filter(value.text, args);
+    return typeof made === 'string' && keepMarks.has(name) ? new Markup(made) : made;
+  };
 }

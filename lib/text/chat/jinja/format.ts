@@ -5,7 +5,7 @@ import { float, repr, str } from './write.js';
 /** Characters that a width or a precision may ask for. */
 const widest = 1_000_000;
 
-const percent = /%(?:\(([^)]*)\))?([-+ 0#]*)(\*|\d*)(?:\.(\*|\d*))?[hlL]?([^])/g;
+const percent = /%(?:\(([^)]*)\))?([-+ 0#]*)(\*|\d*)(?:\.(\*|\d*))?[hlL]?([\s\S])/g;
 
 /** `text % values` @throws Error where they do not fit each other */
 export function printf(text: string, values: Value): string {
@@ -61,7 +61,7 @@ const field = /\{\{|\}\}|\{([^{}!:]*)(?:!([rsa]))?(?::((?:[^{}]|\{[^{}]*\})*))?\
 /** `text.format(…)` @throws Error where a field names nothing, or its format is none of the value's */
 export function formatted(text: string, args: Arguments): string {
   let automatic = 0;
-  const valueOf = (path: string): Value => {
+  const named = (path: string): Value => {
     const first = /^[^.[]*/.exec(path)![0];
     const key = first === '' ? String(automatic++) : first;
     const isIndex = /^\d+$/.test(key);
@@ -77,8 +77,8 @@ export function formatted(text: string, args: Arguments): string {
   return text.replace(field, (whole, path?: string, conversion?: string, spec = '') => {
     if (whole === '{{' || whole === '}}') return whole[0]!;
     if (path === undefined) throw new Error(`single "${whole}" in a format`);
-    const value = valueOf(path);
-    const wanted = spec.replace(/\{([^{}]*)\}/g, (_: string, inner: string) => str(valueOf(inner)));
+    const value = named(path);
+    const wanted = spec.replace(/\{([^{}]*)\}/g, (_: string, inner: string) => str(named(inner)));
     return specified(conversion === undefined ? value : conversion === 's' ? str(value) : repr(value), read(wanted));
   });
 }
@@ -91,7 +91,7 @@ function within(value: Value, name: string | undefined, index: string | undefine
 }
 
 function read(spec: string): Spec {
-  const found = /^(?:([^])?([<>=^]))?([-+ ]?)(#?)(0?)(\d*)([,_]?)(?:\.(\d+))?([a-zA-Z%]?)$/u.exec(spec);
+  const found = /^(?:([\s\S])?([<>=^]))?([-+ ]?)(#?)(0?)(\d*)([,_]?)(?:\.(\d+))?([a-zA-Z%]?)$/u.exec(spec);
   if (!found) throw new Error(`invalid format specifier '${spec}'`);
   const [, fill, align, sign, alternative, zero, width, grouping, precision, type] = found;
   return {

@@ -23,7 +23,7 @@ const rawEnd = new RegExp(`\\{%([-+]?)[${spaces}]*endraw[${spaces}]*([-+]?)%\\}`
 const number =
   /(?<!\.)(?:\d+_)*\d+(?:(?:\.(?:\d+_)*\d+)?[eE][+-]?(?:\d+_)*\d+|\.(?:\d+_)*\d+)|0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0[xX](?:_?[\da-fA-F])+|[1-9](?:_?\d)*|0(?:_?0)*/y;
 const name = /[\p{L}\p{N}\p{M}_]+/uy;
-const string = /'[^'\\]*(?:\\[^][^'\\]*)*'|"[^"\\]*(?:\\[^][^"\\]*)*"/y;
+const string = /'[^'\\]*(?:\\[\s\S][^'\\]*)*'|"[^"\\]*(?:\\[\s\S][^"\\]*)*"/y;
 const operator = /\*\*|\/\/|==|!=|<=|>=|[-+*/%~()[\]{}<>=.,:|]/y;
 
 const operators: Readonly<Record<string, string>> = {
@@ -178,7 +178,7 @@ const escapes: Readonly<Record<string, string>> = {
 /** Python's escapes; an unknown one stays as it is. */
 function unescaped(text: string): string {
   return text.replace(
-    /\\(?:([0-7]{1,3})|x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([^]))/g,
+    /\\(?:([0-7]{1,3})|x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([\s\S]))/g,
     (whole, octal?: string, x?: string, u?: string, wide?: string, plain?: string) => {
       if (octal !== undefined) return String.fromCodePoint(Number.parseInt(octal, 8));
       const hex = x ?? u ?? wide;

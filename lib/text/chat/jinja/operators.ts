@@ -3,19 +3,23 @@ import { printf } from './format.js';
 import { dictMethods, listMethods } from './methods.js';
 import { textMethods } from './text-methods.js';
 import {
-  type Arguments,
+  Arguments,
   Callable,
   characters,
   compare,
   contains,
   equals,
+  escapeHtml,
   Float,
   Instance,
+  iterate,
   keyOf,
   lengthOf,
+  Markup,
   numeric,
   Tuple,
   typeName,
+  unmarked,
   type Value,
 } from './values.js';
 import { str } from './write.js';
@@ -49,6 +53,7 @@ export function operate(operator: string, left: Value, right: Value): Value {
     case '>=':
       return compare(left, right) >= 0;
   }
+  if (left instanceof Markup || right instanceof Markup) return operateMarked(operator, left, right);
   const a = numeric(left);
   const b = numeric(right);
   if (a !== undefined && b !== undefined)
@@ -64,6 +69,13 @@ export function operate(operator: string, left: Value, right: Value): Value {
   }
   if (operator === '%' && typeof left === 'string') return printf(left, right);
   throw new Error(`unsupported operand type(s) for ${operator}: '${typeName(left)}' and '${typeName(right)}'`);
+}
+
+function operateMarked(operator: string, left: Value, right: Value): Value {
+  const escaped = (value: Value): Value => (typeof value === 'string' ? escapeHtml(value) : unmarked(value));
+  const values = operator === '%' && right instanceof Tuple ? new Tuple(right.items.map(escaped)) : escaped(right);
+  const result = operate(operator, escaped(left), values);
+  return typeof result === 'string' ? new Markup(result) : result;
 }
 
 function refuseUndefined(value: Value): void {
@@ -115,6 +127,7 @@ export function signed(operator: string, value: Value): Value {
 
 /** `value.name`: Python's attributes go before a dictionary's keys. */
 export function attribute(value: Value, name: string): Value {
+  if (value instanceof Markup) return own(value, name);
   if (value === undefined) throw new Error(`a value is undefined and has no "${name}"`);
   const found = own(value, name);
   if (found !== undefined) return found;
@@ -123,6 +136,7 @@ export function attribute(value: Value, name: string): Value {
 
 /** `value[key]`: a dictionary's keys and a list's entries go before attributes. */
 export function item(value: Value, key: Value): Value {
+  if (value instanceof Markup || key instanceof Markup) return marked(item(unmarked(value), unmarked(key)), value);
   if (value === undefined) throw new Error('a value is undefined and has no entries');
   if (value instanceof Map && !Array.isArray(key) && !(key instanceof Map)) {
     const found = value.get(keyOf(key));
@@ -138,6 +152,7 @@ export function item(value: Value, key: Value): Value {
 /** What Python's getattr finds; names with a leading underscore are kept from templates. */
 export function own(value: Value, name: string): Value {
   if (name.startsWith('_')) return undefined;
+  if (value instanceof Markup) return markedMethod(value, name);
   if (value instanceof Instance) return value.attribute(name);
   if (value instanceof Tuple && value.names.includes(name)) return value.items[value.names.indexOf(name)];
   const methods =
@@ -152,8 +167,38 @@ export function own(value: Value, name: string): Value {
   return method && new Callable(name, (args) => method(value, args));
 }
 
+/** Text made of marked text is marked too. */
+function marked(made: Value, from: Value): Value {
+  if (!(from instanceof Markup)) return made;
+  if (typeof made === 'string') return new Markup(made);
+  if (made instanceof Tuple) return new Tuple(made.items.map((part) => marked(part, from)));
+  return Array.isArray(made) ? made.map((part) => marked(part, from)) : made;
+}
+
+/** Arguments that become part of the text; others, as what `split` looks for, stay as they are. */
+const written: Readonly<Record<string, (index: number) => boolean>> = {
+  replace: (index) => index === 1,
+  join: () => true,
+  format: () => true,
+};
+
+function markedMethod(value: Markup, name: string): Value {
+  const method = own(value.text, name);
+  if (!(method instanceof Callable)) return method;
+  const escaped = (given: Value, index: number): Value => {
+    if (written[name]?.(index) !== true) return unmarked(given);
+    const text = (part: Value): Value => (typeof part === 'string' ? escapeHtml(part) : unmarked(part));
+    return name === 'join' ? iterate(given).map(text) : text(given);
+  };
+  return new Callable(name, ({ positional, named }) => {
+    const names = new Map([...named].map(([key, given]) => [key, escaped(given, key === 'new' ? 1 : 0)]));
+    return marked(method.call(new Arguments(positional.map(escaped), names)), value);
+  });
+}
+
 /** `value[start:stop:step]` */
 export function slice(value: Value, start: Value, stop: Value, step: Value): Value {
+  if (value instanceof Markup) return marked(slice(value.text, start, stop, step), value);
   if (value instanceof Tuple) return new Tuple(sliced(value.items, start, stop, step));
   if (Array.isArray(value)) return sliced(value, start, stop, step);
   if (typeof value === 'string') return sliced(characters(value), start, stop, step).join('');

@@ -160,6 +160,7 @@ function chosen(name: string, wanted: boolean, byAttribute: boolean): Filter {
     const given = byAttribute ? positional.slice(1) : positional;
     if (byAttribute && positional.length === 0) throw new Error(`missing parameter for attribute name of ${name}`);
     if (named.size > 0) throw new Error(`${name} takes no named arguments`);
+    if (!truth(value)) return new Lazy([]); // None too
     const key = getter(byAttribute ? positional[0] : undefined);
     const [test, ...args] = given;
     const holds = test === undefined ? truth : testOf(str(test));
@@ -202,6 +203,7 @@ export const sequenceFilters: readonly (readonly [string, Filter])[] = [
 
 /** `map(attribute=…)`, or by one of `filters`. */
 export function map(value: Value, { positional, named }: Arguments, filterOf: (name: string) => Filter): Value {
+  if (!truth(value)) return new Lazy([]); // None too
   if (positional.length === 0) {
     const [path, otherwise] = new Arguments([], named).as('map', 'attribute', 'default');
     if (path === undefined) throw new Error('map requires a filter argument');

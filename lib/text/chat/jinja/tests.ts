@@ -9,6 +9,7 @@ import {
   Float,
   Instance,
   isIterable,
+  Markup,
   numeric,
   Tuple,
   typeName,
@@ -29,7 +30,7 @@ const comparison =
   (a, b) =>
     operate(operator, a, b) as boolean;
 
-const isText: Test = (value) => typeof value === 'string';
+const isText: Test = (value) => typeof value === 'string' || value instanceof Markup;
 const isSequence: Test = (value) =>
   value === undefined || isText(value) || Array.isArray(value) || value instanceof Tuple || value instanceof Map;
 
@@ -48,7 +49,7 @@ export const tests: ReadonlyMap<string, Test> = new Map<string, Test>([
   ['sequence', isSequence],
   ['iterable', isIterable],
   ['callable', (value) => value === undefined || value instanceof Callable || value instanceof Instance],
-  ['escaped', () => false],
+  ['escaped', (value) => value instanceof Markup],
   ['lower', (value) => isLower(str(value))],
   ['upper', (value) => isUpper(str(value))],
   ['odd', (value) => whole(value, 2) === 1],

@@ -33,7 +33,7 @@ export function strip(value: string, side: 'both' | 'left' | 'right', given: Val
 
 export function splitLines(value: string, keepEnds = false): string[] {
   const lines =
-    value.match(/[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])|[^]+$/g) ?? [];
+    value.match(/[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])|[\s\S]+$/g) ?? [];
   return keepEnds ? lines : lines.map((line) => line.replace(/(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])$/, ''));
 }
 
@@ -159,13 +159,23 @@ function expandTabs(value: string, size: number): string {
   return made;
 }
 
-export const textMethods: ReadonlyMap<string, Method> = new Map<string, Method>([
+const changes: readonly (readonly [string, (value: string) => string])[] = [
   ['upper', (value) => value.toUpperCase()],
   ['lower', (value) => value.toLowerCase()],
   ['casefold', (value) => value.toLowerCase().replace(/ß/g, 'ss')],
   ['capitalize', capitalize],
   ['title', titled],
   ['swapcase', swapCase],
+];
+
+export const textMethods: ReadonlyMap<string, Method> = new Map<string, Method>([
+  ...changes.map(([name, change]): [string, Method] => [
+    name,
+    (value, args) => {
+      args.as(`${name}()`);
+      return change(value);
+    },
+  ]),
   ['strip', (value, args) => strip(value, 'both', args.as('strip()', 'chars')[0])],
   ['lstrip', (value, args) => strip(value, 'left', args.as('lstrip()', 'chars')[0])],
   ['rstrip', (value, args) => strip(value, 'right', args.as('rstrip()', 'chars')[0])],

@@ -11,6 +11,7 @@ export type Value =
   | Float
   | Value[]
   | Tuple
+  | Markup
   | Dict
   | Lazy
   | View
@@ -22,6 +23,20 @@ export type Dict = Map<Value, Value>;
 /** Python's float: `1.0` and `1` are written differently. */
 export class Float {
   constructor(readonly value: number) {}
+}
+
+/** Text that `safe` marks: what `+`, `*` and `%` then put beside it is written with HTML's escapes. */
+export class Markup {
+  constructor(readonly text: string) {}
+}
+
+export function unmarked(value: Value): Exclude<Value, Markup> {
+  return value instanceof Markup ? value.text : value;
+}
+
+export function escapeHtml(text: string): string {
+  const named: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', "'": '&#39;', '"': '&#34;' };
+  return text.replace(/[&<>'"]/g, (character) => named[character]!);
 }
 
 export class Tuple {
@@ -114,6 +129,7 @@ export class Arguments {
 }
 
 export function typeName(value: Value): string {
+  if (value instanceof Markup) return 'Markup';
   if (value === undefined) return 'Undefined';
   if (value === null) return 'NoneType';
   if (typeof value === 'string') return 'str';
@@ -129,6 +145,7 @@ export function typeName(value: Value): string {
 }
 
 export function truth(value: Value): boolean {
+  if (value instanceof Markup) return value.text !== '';
   if (value instanceof Float) return value.value !== 0;
   if (Array.isArray(value)) return value.length > 0;
   if (value instanceof Tuple || value instanceof View) return value.items.length > 0;
@@ -145,6 +162,7 @@ export function characters(text: string): string[] {
 
 /** @throws Error where the value has no length */
 export function lengthOf(value: Value): number {
+  if (value instanceof Markup) return lengthOf(value.text);
   if (value === undefined) return 0;
   if (typeof value === 'string') return surrogates.test(value) ? characters(value).length : value.length;
   if (Array.isArray(value)) return value.length;
@@ -154,12 +172,14 @@ export function lengthOf(value: Value): number {
 }
 
 export function isIterable(value: Value): boolean {
+  if (value instanceof Markup) return true;
   if (value === undefined || typeof value === 'string' || Array.isArray(value)) return true;
   return value instanceof Tuple || value instanceof View || value instanceof Map || value instanceof Lazy;
 }
 
 /** @throws Error where the value is not iterable */
 export function iterate(value: Value): readonly Value[] {
+  if (value instanceof Markup) return characters(value.text);
   if (value === undefined) return [];
   if (Array.isArray(value)) return value;
   if (typeof value === 'string') return characters(value);
@@ -182,6 +202,7 @@ export function numeric(value: Value): number | undefined {
  * @throws Error where Python cannot hash the value
  */
 export function keyOf(value: Value): Value {
+  if (value instanceof Markup) return value.text;
   if (value instanceof Float) return value.value;
   if (Array.isArray(value) || value instanceof Map) throw new Error(`unhashable type: '${typeName(value)}'`);
   return value;
@@ -196,6 +217,7 @@ export function items(dict: Dict): Tuple[] {
 }
 
 export function equals(a: Value, b: Value): boolean {
+  if (a instanceof Markup || b instanceof Markup) return unmarked(a) === unmarked(b);
   if (a === b) return true;
   const left = numeric(a);
   if (left !== undefined) return left === numeric(b);
@@ -213,6 +235,7 @@ function sameItems(a: readonly Value[], b: readonly Value[]): boolean {
 
 /** Below, at or above zero, as `a` is before, like or behind `b`. @throws Error where Python has no order for the two */
 export function compare(a: Value, b: Value): number {
+  if (a instanceof Markup || b instanceof Markup) return compare(unmarked(a), unmarked(b));
   const left = numeric(a);
   const right = numeric(b);
   if (left !== undefined && right !== undefined) return left < right ? -1 : left > right ? 1 : left === right ? 0 : NaN;
@@ -241,6 +264,7 @@ export function compareTexts(a: string, b: string): number {
 
 /** @throws Error where the container holds nothing */
 export function contains(container: Value, item: Value): boolean {
+  if (container instanceof Markup || item instanceof Markup) return contains(unmarked(container), unmarked(item));
   if (typeof container === 'string') {
     if (typeof item === 'string') return container.includes(item);
     throw new Error(`'in <string>' requires string as left operand, not ${typeName(item)}`);

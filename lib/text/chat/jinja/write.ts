@@ -5,6 +5,7 @@ import {
   Float,
   Instance,
   Lazy,
+  Markup,
   Tuple,
   typeName,
   type Value,
@@ -15,6 +16,7 @@ import {
 /** Python's str(). */
 export function str(value: Value): string {
   if (typeof value === 'string') return value;
+  if (value instanceof Markup) return value.text;
   return value === undefined ? '' : repr(value);
 }
 
@@ -22,6 +24,7 @@ export function repr(value: Value): string {
   if (value === undefined) return 'Undefined';
   if (value === null) return 'None';
   if (typeof value === 'string') return quoted(value);
+  if (value instanceof Markup) return `Markup(${quoted(value.text)})`;
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   if (typeof value === 'number') return int(value);
   if (value instanceof Float) return float(value.value);
@@ -92,6 +95,7 @@ export interface JsonStyle {
 /** Python's json.dumps. @throws Error for what JSON does not hold */
 export function json(value: Value, style: JsonStyle, line = '\n'): string {
   if (typeof value === 'string') return jsonText(value, style);
+  if (value instanceof Markup) return jsonText(value.text, style);
   if (value === null) return 'null';
   if (typeof value === 'boolean') return String(value);
   if (typeof value === 'number') return int(value);

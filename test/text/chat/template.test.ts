@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { strftime } from '../../../lib/text/chat/strftime.js';
 import {
   type ChatMessage,
@@ -25,6 +25,9 @@ function templates(source: string, specialTokens: Record<string, string> = {}): 
 }
 
 describeWithData('templates of real models', () => {
+  beforeEach(() => void vi.useFakeTimers({ now: new Date(2026, 0, 5, 14, 3, 9), toFake: ['Date'] }));
+  afterEach(() => void vi.useRealTimers());
+
   it.each(Object.entries(recorded.rendered))('%s writes what transformers writes', (path, results) => {
     const template = templates(dataText(`chat-templates/${path}`), recorded.specialTokens);
     for (const [chat, hash] of Object.entries(results)) {

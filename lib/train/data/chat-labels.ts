@@ -2,8 +2,10 @@
 //
 // Each of the assistant's messages is rendered twice: the prefix with the generation prompt, and the prefix with the
 // message; the difference is what the model would have had to write. The end-of-turn token belongs to it, white space
-// that the template adds after that does not. Templates that render a message differently once more messages follow
-// (thinking is dropped, ends of turns change) allow this for the last turn only.
+// that the template adds after that does not, nor does the token with which a template closes a finished chat.
+//
+// Some templates render a message differently once more messages follow: thinking is dropped, ends of turns change. Such
+// a chat is unrolled: each turn that the whole text does not hold as the model writes it ends a piece of its own.
 //
 // Rendering the whole prefix per turn is quadratic. Most templates render a turn the same with only the previous turn
 // before it; if the pieces join up to the whole text, that holds. Of a long chat only the wanted tokens are rendered.
@@ -15,9 +17,13 @@ export interface LabelledChat {
   ids: number[];
   /** True at the tokens to train on. */
   mask: boolean[];
+  /** Further pieces, where the chat was unrolled, in the order of its turns. */
+  others?: Labelled[];
   /** Why fewer messages are trained on than asked for, in one sentence. */
   warning?: string;
 }
+
+type Labelled = Pick<LabelledChat, 'ids' | 'mask'>;
 
 export interface RenderPace {
   /** The number of ids that are needed; more may be returned. Default: all. */
@@ -34,7 +40,8 @@ interface Span {
 /**
  * The ids of a chat, and a mask of the assistant's words. A message with `weight: 0` is left out of the mask.
  *
- * @throws TemplateError where the template refuses the messages, or the assistant's words can't be told apart.
+ * @throws TemplateError where the template refuses the messages, does not write a call of a tool, or the assistant's
+ *   words can't be told apart.
  */
 export async function labelChat(
   tokenizer: Tokenizer,
@@ -49,23 +56,26 @@ export async function labelChat(
   await pause();
   const start = encodeStart(tokenizer, whole, tokens, { addSpecialTokens: false });
   await pause();
-  const chat = new Chat(part, whole, render, pause);
+  const closing = [...tokenizer.specialIds].flatMap((id) => tokenizer.idToToken(id) || []);
+  const chat = new Chat(part, whole, { render, pause, closing });
   const wanted = chat.turns.filter((index) => part[index]!.weight !== 0);
   const spans = await chat.spans(wanted, start.text.length);
-  if (spans) return maskedIds(tokenizer, start.text, endsOfTurns(tokenizer, whole, spans), start.ids, pause);
-  const warning =
-    "the chat template changes the assistant's earlier turns once more follow, so only the last turn is trained on";
-  if (part.length < messages.length) return { ids: start.ids, mask: start.ids.map(() => false), warning };
-  const last = wanted.at(-1) === chat.turns.at(-1) ? chat.span(wanted.at(-1)!) : undefined;
-  if (last === undefined) {
-    throw new TemplateError(
-      "chat template: the assistant's words can't be told from the rest, as the template writes them differently " +
-        'within the whole chat',
-    );
+  if (spans) return maskedIds(tokenizer, start.text, spans, start.ids, pause);
+  const { pieces, lost } = await chat.unrolled(wanted);
+  const labelled: Labelled[] = [];
+  for (const piece of pieces) {
+    const { text, ids } = encodeStart(tokenizer, piece.text, tokens, { addSpecialTokens: false });
+    await pause();
+    labelled.push(await maskedIds(tokenizer, text, piece.spans, ids, pause));
   }
-  const masked = await maskedIds(tokenizer, start.text, endsOfTurns(tokenizer, whole, [last]), start.ids, pause);
-  return { ...masked, warning };
+  const [first, ...others] = labelled;
+  if (!first) throw new TemplateError(untold);
+  return { ...first, others, ...(lost > 0 ? { warning: `${lost} of its turns are left out: ${untold}` } : {}) };
 }
+
+const untold =
+  "chat template: the assistant's words can't be told from the rest, as the template writes them differently within " +
+  'the whole chat';
 
 // Most characters of a token in nearly every text; encodeStart takes more text where tokens are longer.
 const tokenCharacters = 6;
@@ -123,6 +133,20 @@ interface Before {
   at: number;
 }
 
+/** The last message of a rendered list: the text of all of it, and where the message begins there. */
+interface Turn {
+  messages: readonly ChatMessage[];
+  text: string;
+  start: number;
+}
+
+interface Means {
+  render: (part: readonly ChatMessage[], addGenerationPrompt?: boolean) => string;
+  pause: () => Promise<void>;
+  /** Special tokens: a turn ends with one. */
+  closing: readonly string[];
+}
+
 /** Finds the assistant's messages in the text of a chat. */
 class Chat {
   /** Indices of the assistant's messages. */
@@ -131,10 +155,28 @@ class Chat {
   constructor(
     private readonly messages: readonly ChatMessage[],
     private readonly whole: string,
-    private readonly render: (part: readonly ChatMessage[], addGenerationPrompt?: boolean) => string,
-    private readonly pause: () => Promise<void>,
+    private readonly means: Means,
   ) {
     this.turns = [...messages.keys()].filter((index) => messages[index]!.role === 'assistant');
+  }
+
+  /** Texts that together hold each wanted turn as the model writes it; `lost` turns can't be told apart even so. */
+  async unrolled(wanted: readonly number[]): Promise<{ pieces: { text: string; spans: Span[] }[]; lost: number }> {
+    const found: Turn[] = [];
+    for (const index of wanted) {
+      const turn = this.#turn(this.messages.slice(0, index + 1));
+      if (turn) found.push(turn);
+      await this.means.pause();
+    }
+    const pieces: { text: string; spans: Span[] }[] = [];
+    for (let left = found; left.length > 0; ) {
+      const { text } = left.at(-1)!;
+      const spans = left.map((turn) => this.#spanIn(text, turn));
+      pieces.unshift({ text, spans: spans.filter((span) => span !== undefined) });
+      left = left.filter((_, i) => spans[i] === undefined);
+      await this.means.pause();
+    }
+    return { pieces, lost: wanted.length - found.length };
   }
 
   /** The spans of the wanted turns that begin before `limit`; undefined if one of them is not found. */
@@ -148,7 +190,7 @@ class Chat {
       if (!span) {
         if (failed === undefined) break; // behind the limit
         span = this.span(index);
-        await this.pause();
+        await this.means.pause();
         if (!span) return undefined;
         if (span.start >= limit) break;
       }
@@ -179,11 +221,11 @@ class Chat {
       if (previous) {
         const asked = previous.some(({ role }) => role === 'user') || !user ? [] : [user];
         const context = [...head, ...asked, ...previous];
-        const text = attempt(() => this.render(context));
+        const text = attempt(() => this.means.render(context));
         before = text === undefined ? undefined : { messages: context, text, at };
       }
       const found = before && this.#find(before, own);
-      await this.pause();
+      await this.means.pause();
       if (!found) return { spans, failed: index };
       spans.set(index, found);
       at = found.next;
@@ -197,27 +239,98 @@ class Chat {
 
   /** The span of the last of `own`, which follow `before`; undefined where the whole text renders them differently. */
   #find(before: Before, own: readonly ChatMessage[]): (Span & { next: number }) | undefined {
-    const { whole } = this;
     const { at } = before;
     const known = before.text.length;
-    const all = [...before.messages, ...own];
-    const isWhole = before.messages.length === 0 && own.length === this.messages.length;
-    const after = isWhole ? whole : attempt(() => this.render(all));
-    if (after === undefined || !after.startsWith(before.text) || !whole.startsWith(after.slice(known), at)) {
-      return undefined;
+    const turn = this.#turn([...before.messages, ...own]);
+    if (!turn?.text.startsWith(before.text) || turn.start < known) return undefined;
+    const span = this.#spanIn(this.whole, turn, known, at);
+    return span && { ...span, next: at + turn.text.length - known };
+  }
+
+  /** Undefined where the template refuses the messages, or does not show where the last one begins. */
+  #turn(all: readonly ChatMessage[]): Turn | undefined {
+    const { render } = this.means;
+    const isWhole = all.length === this.messages.length && all.every((message, i) => message === this.messages[i]);
+    const text = isWhole ? this.whole : attempt(() => render(all));
+    if (text === undefined) return undefined;
+    const start = all.length === 1 ? this.#firstStart(all[0]!, text) : this.#start(all.slice(0, -1), text);
+    return start === undefined ? undefined : { messages: all, text, start };
+  }
+
+  #start(before: readonly ChatMessage[], after: string): number | undefined {
+    const { render } = this.means;
+    const prompt = attempt(() => render(before, true));
+    if (prompt === undefined || after.startsWith(prompt)) return prompt?.length;
+    // A generation prompt may open a block, such as <think>, that the message lacks: their common prefix counts.
+    const start = commonLength(prompt, after);
+    const text = attempt(() => render(before));
+    return text === undefined || start <= text.length || !after.startsWith(text) ? undefined : start;
+  }
+
+  /** Where a chat's first message begins. Templates refuse an empty list, or put a system message in front of others. */
+  #firstStart(message: ChatMessage, after: string): number | undefined {
+    const { render } = this.means;
+    const [one, other] = ['Q', '7'].map((content) => attempt(() => render([{ role: message.role, content }])));
+    const asked = attempt(() => render([message], true));
+    if (one === undefined || other === undefined || asked === undefined) return undefined;
+    const head = one.slice(0, commonLength(one, other));
+    const prompt = asked.slice(commonLength(asked, after));
+    const at = prompt === '' ? head.length : head.lastIndexOf(prompt) + prompt.length;
+    return (prompt === '' || head.includes(prompt)) && after.startsWith(head.slice(0, at)) ? at : undefined;
+  }
+
+  /**
+   * The span in `whole` of a turn whose text from `known` on stands at `at`; undefined where it stands otherwise there.
+   *
+   * @throws TemplateError if the template does not write a call that the message has.
+   */
+  #spanIn(whole: string, { messages, text, start }: Turn, known = 0, at = 0): Span | undefined {
+    let end = text.length;
+    if (!whole.startsWith(text.slice(known), at)) {
+      end = this.#border(text, known + commonLength(text.slice(known), whole.slice(at)));
+      if (!this.#closes(text, start, end)) return undefined;
+    } else if (this.#closings(text.slice(start)) > 1) {
+      // Another message behind it shows what belongs to the end of the chat.
+      const { render } = this.means;
+      const longer = attempt(() => render([...messages, { role: 'user', content: 'Q' }]));
+      const shared = longer === undefined ? 0 : this.#border(text, commonLength(text, longer));
+      if (this.#closes(text, start, shared)) end = shared;
     }
-    const prompt = attempt(() => this.render(all.slice(0, -1), true));
-    if (prompt === undefined) return undefined;
-    let start = prompt.length;
-    if (!after.startsWith(prompt)) {
-      // A generation prompt may open a block, such as <think>, that the message lacks: their common prefix counts.
-      start = commonLength(prompt, after);
-      const text = attempt(() => this.render(all.slice(0, -1)));
-      if (text === undefined || start <= text.length || !after.startsWith(text)) return undefined;
+    const written = text.slice(start, end);
+    for (const { function: called } of messages.at(-1)!.tool_calls ?? []) {
+      if (written.includes(called.name)) continue;
+      throw new TemplateError(`chat template: it does not write the call of the tool '${called.name}'`);
     }
-    if (start < known) return undefined;
-    const next = at + after.length - known;
-    return { start: at + start - known, end: next, next };
+    // White space behind the token that closes a turn is the template's.
+    const closed = this.#closings(written) > 0;
+    const offset = at - known;
+    return { start: start + offset, end: start + offset + (closed ? written.trimEnd() : written).length };
+  }
+
+  /** Whether a turn that begins at `start` is closed before `end`, so that what follows in its text closes the chat. */
+  #closes(text: string, start: number, end: number): boolean {
+    const rest = text.slice(end);
+    return end > start && this.#closings(text.slice(start, end)) > 0 && this.#closings(rest, true) > 0;
+  }
+
+  /** Where the special token that `end` lies inside of begins; `end` where it lies in none. */
+  #border(text: string, end: number): number {
+    for (const token of this.means.closing) {
+      for (let inside = 1; inside < token.length; inside++)
+        if (text.startsWith(token, end - inside)) return end - inside;
+    }
+    return end;
+  }
+
+  /** How many special tokens end a text, white space aside; with `only`, 0 where it holds anything else. */
+  #closings(text: string, only = false): number {
+    let count = 0;
+    let rest = text.trimEnd();
+    for (let token: string | undefined; ; count++) {
+      token = this.means.closing.find((other) => rest.endsWith(other));
+      if (token === undefined) return only && rest !== '' ? 0 : count;
+      rest = rest.slice(0, -token.length).trimEnd();
+    }
   }
 }
 
@@ -225,16 +338,6 @@ function commonLength(a: string, b: string): number {
   let length = 0;
   while (length < a.length && a[length] === b[length]) length += 1;
   return length;
-}
-
-/** Removes white space after a closing special token from the spans. */
-function endsOfTurns(tokenizer: Tokenizer, whole: string, spans: readonly Span[]): Span[] {
-  const closing = [...tokenizer.specialIds].map((id) => tokenizer.idToToken(id)).filter((token) => token !== undefined);
-  return spans.map(({ start, end }) => {
-    const written = whole.slice(start, end).trimEnd();
-    const closed = closing.some((token) => token !== '' && written.endsWith(token));
-    return { start, end: closed ? start + written.length : end };
-  });
 }
 
 /** Marks the tokens `ids` of a text that lie in `spans`, which are in order and disjoint; spans beyond the text are cut. */

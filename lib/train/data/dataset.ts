@@ -30,10 +30,10 @@ export class DataReport {
   /** How many rows a finding is of, and the first of them. */
   readonly #found = new Map<string, { count: number; first: string[] }>();
 
-  /** Adds a row at `place`, such as `line 3`. Returns whether it has something to learn. */
-  add({ example, truncated, warning }: Encoded, place: string): boolean {
+  /** Adds a row at `place`, such as `line 3`. */
+  add({ example, others = [], truncated, warning }: Encoded, place: string): void {
     this.rows++;
-    const useful = learned(example) > 0;
+    const useful = [example, ...others].some((piece) => learned(piece) > 0);
     if (truncated) this.truncated++;
     if (!useful) this.skipped++;
     const findings = [truncated && cut, !useful && leftOut, warning !== undefined && `: ${warning}`];
@@ -42,7 +42,6 @@ export class DataReport {
       const { count, first } = this.#found.get(finding) ?? { count: 0, first: [] };
       this.#found.set(finding, { count: count + 1, first: count < mostNamed ? [...first, place] : first });
     }
-    return useful;
   }
 
   /** The findings, one sentence each. */
@@ -55,9 +54,9 @@ export class DataReport {
 
   /** The error of data without a usable row. */
   nothing(name: string): string {
-    return this.rows === 0
-      ? `${name}: there are no rows`
-      : `${name}: none of the ${this.rows} rows has anything to learn`;
+    if (this.rows === 0) return `${name}: there are no rows`;
+    const [why] = [...this.#found].filter(([finding]) => finding.startsWith(': '));
+    return `${name}: none of the ${this.rows} rows has anything to learn${why ? ` (${why[1].first[0]}${why[0]})` : ''}`;
   }
 }
 
@@ -81,7 +80,8 @@ export async function* examples(
   const pause = (): Promise<void> => slice.pause();
   for await (const { where, place, row } of rows(data, pause)) {
     const encoded = await (options.encode ?? encodeRow)(row, where, { ...options, pause });
-    if (report.add(encoded, place)) yield encoded.example;
+    report.add(encoded, place);
+    for (const example of [encoded.example, ...(encoded.others ?? [])]) if (learned(example) > 0) yield example;
     await pause();
   }
 }

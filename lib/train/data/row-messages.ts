@@ -64,6 +64,17 @@ export function checkedTools(value: unknown, field: string, wrong: Wrong): unkno
   return value;
 }
 
+/** Whether a string somewhere in a value has half of a surrogate pair: UTF-8 has none, so it would become U+FFFD. */
+export function hasHalfCharacter(value: unknown): boolean {
+  const waiting = [value];
+  while (waiting.length > 0) {
+    const next = waiting.pop();
+    if (typeof next === 'string' && /\p{Surrogate}/u.test(next)) return true;
+    if (typeof next === 'object' && next !== null) for (const entry of Object.entries(next).flat()) waiting.push(entry);
+  }
+  return false;
+}
+
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 

@@ -10,7 +10,7 @@
 import { type ChatMessage, TemplateError } from '../../text/chat/template.js';
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js';
 import { encodeStart, labelChat, type RenderPace } from './chat-labels.js';
-import { checkedMessages, checkedTools, isObject, kind, type Wrong } from './row-messages.js';
+import { checkedMessages, checkedTools, hasHalfCharacter, isObject, kind, type Wrong } from './row-messages.js';
 
 /** A chat, as OpenAI's fine-tuning takes it. */
 export interface ChatRow {
@@ -60,6 +60,8 @@ export interface EncodeOptions {
 
 export interface Encoded {
   example: Example;
+  /** Further examples of the row: a chat's pieces, where its template writes earlier turns otherwise. */
+  others?: readonly Example[];
   truncated: boolean;
   warning?: string | undefined;
 }
@@ -76,6 +78,8 @@ const ownNames: FieldNames = { prompt: 'prompt', completion: 'completion', tools
 /**
  * Turns a row into tokens.
  *
+ * A row that is well-formed but cannot be learned, as its chat template refuses it, gives no tokens and a warning.
+ *
  * @throws Error that begins with `where` (the file and line) and names the field and what was expected.
  */
 export async function encodeRow(
@@ -88,14 +92,32 @@ export async function encodeRow(
     throw new Error(`${where}: ${what}`);
   };
   if (!isObject(row)) return wrong(`a row must be an object, got ${kind(row)}`);
-  const { ids, labels, warning } = await tokens(row, wrong, options, names);
-  if (ids.length !== labels.length) {
-    wrong(`'input_ids' and 'labels' must be of one length, got ${ids.length} and ${labels.length}`);
+  const { pieces, warning } = await taught(row, wrong, options, names);
+  let truncated = false;
+  const [example, ...others] = pieces.map(({ ids, labels }) => {
+    if (ids.length !== labels.length) {
+      wrong(`'input_ids' and 'labels' must be of one length, got ${ids.length} and ${labels.length}`);
+    }
+    checkIds(ids, labels, options.vocabSize, wrong);
+    const length = Math.min(ids.length, options.seqLength);
+    truncated ||= ids.length > length;
+    return { ids: Int32Array.from(ids.slice(0, length)), labels: Int32Array.from(labels.slice(0, length)) };
+  });
+  return { example: example!, ...(others.length > 0 ? { others } : {}), truncated, warning };
+}
+
+/** A row that is well-formed, and teaches nothing all the same; the message says why. */
+class Untaught extends Error {}
+
+/** A row's tokens: none, with a warning, where it is well-formed but cannot be learned. */
+async function taught(...given: Parameters<typeof tokens>): Promise<Taught> {
+  const nothing = { ids: [], labels: [] };
+  try {
+    return await tokens(...given);
+  } catch (error) {
+    if (!(error instanceof TemplateError || error instanceof Untaught)) throw error;
+    return { pieces: [nothing], warning: error.message };
   }
-  checkIds(ids, labels, options.vocabSize, wrong);
-  const length = Math.min(ids.length, options.seqLength);
-  const example = { ids: Int32Array.from(ids.slice(0, length)), labels: Int32Array.from(labels.slice(0, length)) };
-  return { example, truncated: ids.length > length, warning };
 }
 
 /** How many positions have something to learn. */
@@ -108,6 +130,10 @@ export function learned({ labels }: Example): number {
 interface Tokens {
   ids: number[];
   labels: number[];
+}
+
+interface Taught {
+  pieces: Tokens[];
   warning?: string | undefined;
 }
 
@@ -116,8 +142,8 @@ async function tokens(
   wrong: Wrong,
   options: EncodeOptions,
   names: FieldNames,
-): Promise<Tokens> {
-  if (row.input_ids !== undefined) return given(row, wrong);
+): Promise<Taught> {
+  if (row.input_ids !== undefined) return { pieces: [given(row, wrong)] };
   const form = ['messages', 'prompt', 'completion', 'text'].find((field) => row[field] !== undefined);
   if (form === undefined) {
     const found = Object.keys(row)
@@ -132,10 +158,13 @@ async function tokens(
   if (!tokenizer) {
     return wrong(`this model has no tokenizer, so rows must be tokens ('input_ids', 'labels'), got '${form}'`);
   }
-  if (form === 'text') return text(row.text, tokenizer, wrong, options.seqLength);
+  const half = ['messages', 'prompt', 'completion', 'text', 'tools'].find((field) => hasHalfCharacter(row[field]));
+  if (half !== undefined)
+    throw new Untaught(`'${half}' holds half of a surrogate pair, as cut emoji leave it, which is no character`);
+  if (form === 'text') return { pieces: [text(row.text, tokenizer, wrong, options.seqLength)] };
   const encoding = { ...options, tokenizer };
   const tools = checkedTools(row.tools ?? undefined, names.tools, wrong);
-  if (form === 'messages') return chat(checkedMessages(row.messages, 'messages', wrong), tools, encoding, wrong);
+  if (form === 'messages') return chat(checkedMessages(row.messages, 'messages', wrong), tools, encoding);
   return completion(row, tools, encoding, wrong, names);
 }
 
@@ -161,16 +190,14 @@ async function chat(
   list: readonly ChatMessage[],
   tools: unknown[] | undefined,
   { tokenizer, seqLength, pause }: Encoding,
-  wrong: Wrong,
-): Promise<Tokens> {
-  try {
-    const pace = { tokens: seqLength, pause };
-    const { ids, mask, warning } = await labelChat(tokenizer, list, tools ? { tools } : {}, pace);
-    return { ids, labels: ids.map((id, t) => (mask[t] ? id : ignored)), warning };
-  } catch (error) {
-    if (error instanceof TemplateError) return wrong(error.message);
-    throw error;
-  }
+): Promise<Taught> {
+  const pace = { tokens: seqLength, pause };
+  const { warning, others = [], ...first } = await labelChat(tokenizer, list, tools ? { tools } : {}, pace);
+  const pieces = [first, ...others].map(({ ids, mask }) => ({
+    ids,
+    labels: ids.map((id, t) => (mask[t] ? id : ignored)),
+  }));
+  return { pieces, warning };
 }
 
 async function completion(
@@ -179,7 +206,7 @@ async function completion(
   encoding: Encoding,
   wrong: Wrong,
   names: FieldNames,
-): Promise<Tokens> {
+): Promise<Taught> {
   const { prompt, completion } = row;
   const { tokenizer, seqLength } = encoding;
   if (prompt === undefined) wrong(`a row with a '${names.completion}' must have a '${names.prompt}'`);
@@ -192,13 +219,13 @@ async function completion(
       ? whole
       : [...before, ...encodeStart(tokenizer, completion, seqLength, { addSpecialTokens: false }).ids];
     const ids = closed(joined, tokenizer);
-    return { ids, labels: ids.map((id, t) => (t < before.length ? ignored : id)) };
+    return { pieces: [{ ids, labels: ids.map((id, t) => (t < before.length ? ignored : id)) }] };
   }
   if (typeof prompt === 'string' || typeof completion === 'string') {
     wrong(`'${names.prompt}' and '${names.completion}' must both be strings or both lists of messages`);
   }
   const asked = checkedMessages(prompt, names.prompt, wrong).map((message) => ({ ...message, weight: 0 }));
-  return chat([...asked, ...checkedMessages(completion, names.completion, wrong)], tools, encoding, wrong);
+  return chat([...asked, ...checkedMessages(completion, names.completion, wrong)], tools, encoding);
 }
 
 function promptIds(prompt: string, tokenizer: Tokenizer, seqLength: number): number[] {

@@ -1,15 +1,17 @@
 // DPO's rows as pairs of token sequences. A row has one of three forms:
 //
 //   { input: { messages, tools? }, preferred_output, non_preferred_output }    OpenAI's; the outputs are messages
-//   { prompt, chosen, rejected }     TRL's; strings, or lists of messages
+//   { prompt, chosen, rejected }     TRL's; strings, or lists of messages. Without a prompt, what both begin with is it
 //   { chosen, rejected }             rows of tokens: { input_ids, labels }
 //
 // The answers are learned, the prompt is read twice. Each of the two sequences is cut on its own.
+import { isDeepStrictEqual } from 'node:util';
 import type { ChatMessage } from '../../text/chat/template.js';
 import { isObject, kind, type Wrong } from '../data/row-messages.js';
 import {
   type Encoded,
   type EncodeOptions,
+  type Example,
   encodeRow,
   type FieldNames,
   ignored,
@@ -25,7 +27,7 @@ export interface PreferenceRow {
 }
 
 export interface ChosenRow {
-  prompt: string | readonly ChatMessage[];
+  prompt?: string | readonly ChatMessage[];
   chosen: string | readonly ChatMessage[];
   rejected: string | readonly ChatMessage[];
 }
@@ -52,18 +54,28 @@ export async function encodePreference(row: unknown, where: string, options: Enc
     encodeRow(answer.row, answer.names ? where : `${where}: '${answer.field}'`, options, answer.names);
   const chosen = await encode(one);
   const rejected = await encode(other);
-  const pair = [chosen.example, rejected.example] as const;
+  const pair = [last(chosen), last(rejected)] as const;
   const ids = Int32Array.from(pair.flatMap((part) => [...part.ids]));
   const labels = Int32Array.from(pair.flatMap((part) => [ignored, ...part.labels.subarray(1)]));
+  const same = isDeepStrictEqual(pair[0], pair[1]);
   // A pair with no target on one side is skipped.
-  if (pair.some((part) => learned(part) === 0)) labels.fill(ignored);
-  const warning = chosen.warning ?? rejected.warning;
+  if (same || pair.some((part) => learned(part) === 0)) labels.fill(ignored);
+  const isUnrolled = chosen.others !== undefined || rejected.others !== undefined;
+  const warning =
+    chosen.warning ??
+    rejected.warning ??
+    (isUnrolled
+      ? "only the answers' last turns are compared, as the chat template rewrites earlier ones"
+      : undefined) ??
+    (same ? 'both answers are the same' : undefined);
   return {
-    example: { ids, labels, mark: chosen.example.ids.length },
+    example: { ids, labels, mark: pair[0].ids.length },
     truncated: chosen.truncated || rejected.truncated,
     warning,
   };
 }
+
+const last = ({ example, others = [] }: Encoded): Example => others.at(-1) ?? example;
 
 interface Answer {
   field: string;
@@ -95,15 +107,34 @@ function answers(row: Record<string, unknown>, wrong: Wrong): [Answer, Answer] {
       `a preference must have 'input', 'preferred_output' and 'non_preferred_output', or 'chosen' and 'rejected', got ${fields(row)}`,
     );
   }
-  const side = (field: string): Answer => {
-    const answer = row[field];
+  const { prompt, chosen, rejected } = row.prompt === undefined ? implied(row.chosen, row.rejected) : row;
+  const side = (field: string, answer: unknown): Answer => {
     if (isObject(answer)) return { field, row: answer };
-    if (row.prompt === undefined)
-      return wrong(`'${field}' must be an object with 'input_ids' where there is no 'prompt'`);
+    // Nothing is common: each side is a chat of its own.
+    if (prompt === undefined && Array.isArray(answer)) return { field, row: { messages: answer, tools: row.tools } };
+    if (prompt === undefined)
+      return wrong(`'${field}' must be an object with 'input_ids', or a list of messages, where there is no 'prompt'`);
     const names = { prompt: 'prompt', completion: field, tools: 'tools' };
-    return { field, row: { prompt: row.prompt, completion: answer, tools: row.tools }, names };
+    return { field, row: { prompt, completion: answer, tools: row.tools }, names };
   };
-  return [side('chosen'), side('rejected')];
+  return [side('chosen', chosen), side('rejected', rejected)];
+}
+
+/** Takes what both answers begin with out of them, as the prompt; at least a message or a word is left of each. */
+function implied(chosen: unknown, rejected: unknown): { prompt?: unknown; chosen: unknown; rejected: unknown } {
+  const isText = typeof chosen === 'string' && typeof rejected === 'string';
+  if (!isText && !(Array.isArray(chosen) && Array.isArray(rejected))) return { chosen, rejected };
+  const [one, other] = [chosen, rejected as typeof chosen];
+  let length = 0;
+  const most = Math.min(one.length, other.length) - (isText ? 0 : 1);
+  while (length < most && isDeepStrictEqual(one[length], other[length])) length++;
+  if (isText) {
+    // The completion begins with the space in front of its first word.
+    while (length > 0 && chosen[length - 1]!.trim() !== '') length--;
+    while (length > 0 && chosen[length - 1]!.trim() === '') length--;
+  }
+  if (length === 0) return { chosen, rejected };
+  return { prompt: one.slice(0, length), chosen: one.slice(length), rejected: other.slice(length) };
 }
 
 const fields = (row: Record<string, unknown>): string =>

@@ -1,6 +1,7 @@
 // Which tokens of a chat are trained on: recorded labels, weights, and templates that rewrite what came before.
 
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import type { ChatMessage } from '../../../lib/text/chat/template.js';
 import { Tokenizer } from '../../../lib/text/tokenizer/tokenizer.js';
@@ -84,7 +85,7 @@ describeWithData('labelChat with real tokenizers', () => {
     expect((await labelChat(tokenizer, chat.slice(0, 2))).mask).not.toContain(true);
   });
 
-  it('trains on the last turn only where the template rewrites earlier ones, and says so', async () => {
+  it('unrolls a chat whose template drops the thinking of earlier turns', async () => {
     const tokenizer = await folderTokenizer('tokenizer-qwen3');
     const thinking = chat.map((message) =>
       message.role === 'assistant'
@@ -92,13 +93,12 @@ describeWithData('labelChat with real tokenizers', () => {
         : message,
     );
     const rendered = await labelChat(tokenizer, thinking);
-    expect(rendered.warning).toMatch(/only the last turn is trained on/);
-    expect(trained(tokenizer, rendered)).toEqual([
-      '<think>\nhm\n</think>\n\nBecause.\n<|im_end|>'.replace('Because', ' Because'),
+    expect(rendered.warning).toBeUndefined();
+    const pieces = [rendered, ...rendered.others!];
+    expect(pieces.map((piece) => trained(tokenizer, piece))).toEqual([
+      ['<think>\nhm\n</think>\n\nHello 👩‍👩‍👧‍👦!<|im_end|>'],
+      ['<think>\nhm\n</think>\n\n Because.\n<|im_end|>'],
     ]);
-    const first = thinking.map((message, index) => (index === 4 ? { ...message, weight: 0 } : message));
-    await expect(labelChat(tokenizer, first)).rejects.toThrow("chat template: the assistant's words can't be told");
-    expect(trained(tokenizer, await labelChat(tokenizer, thinking.slice(0, 3)))).toHaveLength(1);
   });
 
   it('trains on calls of tools, not on their results', async () => {
@@ -110,10 +110,11 @@ describeWithData('labelChat with real tokenizers', () => {
       { role: 'tool', content: 'result', tool_call_id: '1' },
       { role: 'assistant', content: 'Done.' },
     ];
-    const runs = trained(
-      tokenizer,
-      await labelChat(tokenizer, messages, { tools: [{ type: 'function', function: { name: 'f' } }] }),
-    );
+    const tools = [{ type: 'function', function: { name: 'f' } }];
+    const { others, ...first } = await labelChat(tokenizer, messages, { tools });
+    const runs = [first, ...others!].flatMap((piece) => trained(tokenizer, piece));
+    expect(runs).toHaveLength(2);
+    expect(runs[0]).toContain('{"name": "f", "arguments": {"a": 1}}\n</tool_call><|im_end|>');
     expect(runs.join('|')).toContain('Done.<|im_end|>');
     expect(runs.join('|')).not.toContain('result');
   });
@@ -155,15 +156,17 @@ describeWithData('labelChat with real tokenizers', () => {
   });
 
   for (const name of ['llama3_1', 'gemma', 'phi3', 'deepseekv3', 'gptoss', 'qwen2_5', 'glm4moe', 'cohere']) {
-    it(`finds the last turn with the template ${name}`, async () => {
+    it(`finds both turns with the template ${name}`, async () => {
       const tokenizer = await folderTokenizer('tokenizer-gpt2');
       const chatTemplate = dataText(`chat-templates/trl/${name}.jinja`);
       const [, ...plain] = chat;
       const rendered = await labelChat(tokenizer, plain, { chatTemplate });
-      const runs = trained(tokenizer, rendered);
-      expect(runs.at(-1)).toContain('Because.');
+      expect(rendered.warning).toBeUndefined();
+      const runs = [rendered, ...(rendered.others ?? [])].flatMap((piece) => trained(tokenizer, piece));
+      expect(runs).toHaveLength(2);
+      expect(runs[1]).toContain('Because.');
       expect(runs.join('')).not.toContain('Why?');
-      if (rendered.warning === undefined) expect(runs[0]).toContain('Hello 👩‍👩‍👧‍👦!');
+      expect(runs[0]).toContain('Hello 👩‍👩‍👧‍👦!');
     });
   }
 
@@ -194,6 +197,76 @@ describeWithData('labelChat with real tokenizers', () => {
       expect(places.map(({ start }) => start)).toEqual([0, ...places.slice(0, -1).map(({ end }) => end)]);
       expect(tokenPlaces(tokenizer, 'another text', ids)).toBeUndefined();
     }
+  });
+});
+
+describe('labelChat with templates of its own', async () => {
+  const tokenizer = (await Tokenizer.fromFolder(join(import.meta.dirname, '../../../models/helvetia-small')))!;
+  const turns = (...weights: number[]): ChatMessage[] =>
+    weights.flatMap((weight, n) => [
+      { role: 'user', content: `Question ${n}` },
+      { role: 'assistant', content: `Answer ${n}`, weight },
+    ]);
+  const learned = async (messages: ChatMessage[], chatTemplate: string): Promise<string[][]> => {
+    const first = await labelChat(tokenizer, messages, { chatTemplate });
+    expect(first.warning).toBeUndefined();
+    return [first, ...(first.others ?? [])].map((piece) => trained(tokenizer, piece));
+  };
+  const message = "<|{{ m.role }}|>{{ m.content or '' }}<|end|>\n";
+  const prompt = '{% if add_generation_prompt %}<|assistant|>{% endif %}';
+  const each = (body: string, after = prompt): string => `{% for m in messages %}${body}{% endfor %}${after}`;
+
+  it('leaves out the token that closes a finished chat', async () => {
+    const closed = each(message, '{% if add_generation_prompt %}<|assistant|>{% else %}<|pad|>\n{% endif %}');
+    expect(await learned(turns(1, 1, 1), closed)).toEqual([['Answer 0<|end|>', 'Answer 1<|end|>', 'Answer 2<|end|>']]);
+    expect(await learned(turns(1), closed)).toEqual([['Answer 0<|end|>']]);
+  });
+
+  it('unrolls a chat whose last turn begins otherwise', async () => {
+    const begun = each(
+      `{% if m.role == 'assistant' and loop.last %}<|assistant|>(so){{ m.content }}<|end|>{% else %}${message}{% endif %}`,
+    );
+    expect(await learned(turns(1, 1), begun)).toEqual([['(so)Answer 0<|end|>'], ['(so)Answer 1<|end|>']]);
+    expect(await learned(turns(1, 0), begun)).toEqual([['(so)Answer 0<|end|>']]);
+    expect(await learned(turns(0, 1), begun)).toEqual([['(so)Answer 1<|end|>']]);
+  });
+
+  it('unrolls a chat whose last turn ends otherwise', async () => {
+    const ended = each(
+      `<|{{ m.role }}|>{{ m.content }}{% if loop.last and m.role == 'assistant' %}<|pad|>{% else %}<|end|>{% endif %}`,
+    );
+    expect(await learned(turns(1, 1), ended)).toEqual([['Answer 0<|pad|>'], ['Answer 1<|pad|>']]);
+  });
+
+  it('joins the turns that the template leaves as they are', async () => {
+    const marked = each(
+      `<|{{ m.role }}|>{% if loop.last and m.content in ['Answer 2', 'Answer 3'] %}!{% endif %}{{ m.content }}<|end|>`,
+    );
+    expect(await learned(turns(1, 1, 1, 1), marked)).toEqual([
+      ['!Answer 2<|end|>'],
+      ['Answer 0<|end|>', 'Answer 1<|end|>', '!Answer 3<|end|>'],
+    ]);
+  });
+
+  it('finds an assistant that begins, behind a system message of the template', async () => {
+    const greeted = each(`{% if loop.first and m.role != 'system' %}<|system|>Answer 7<|end|>\n{% endif %}${message}`);
+    const chat = [{ role: 'assistant', content: 'Answer 7, please.' }, ...turns(1)];
+    expect(await learned(chat, greeted)).toEqual([['Answer 7, please.<|end|>', 'Answer 0<|end|>']]);
+  });
+
+  it('refuses a call that the template does not write', async () => {
+    const call = { type: 'function', function: { name: 'weigh', arguments: '{"grams": 5}' } };
+    const calling = [
+      { role: 'user', content: 'weigh it' },
+      { role: 'assistant', content: null, tool_calls: [call] },
+    ];
+    await expect(labelChat(tokenizer, calling, { chatTemplate: each(message) })).rejects.toThrow(
+      "chat template: it does not write the call of the tool 'weigh'",
+    );
+    const written = each(
+      `{% for c in m.tool_calls or [] %}<|assistant|>{{ c.function.name }}<|end|>{% else %}${message}{% endfor %}`,
+    );
+    expect(await learned(calling, written)).toEqual([['weigh<|end|>']]);
   });
 });
 

@@ -357,6 +357,32 @@ describe('rows', async () => {
     expect(plain.labels[plain.mark!]).toBe(-100);
   });
 
+  it('without a prompt have what both answers begin with for one', async () => {
+    const expected = (await encodePreference(openai, 'x', options)).example;
+    const row = { chosen: [user, ...said('Not at all.')], rejected: [user, ...said('Yes')] };
+    expect((await encodePreference(row, 'x', options)).example).toEqual(expected);
+    const words = { chosen: 'Is it late? Not now', rejected: 'Is it late? No' };
+    const split = { prompt: 'Is it late?', chosen: ' Not now', rejected: ' No' };
+    expect(await encodePreference(words, 'x', options)).toEqual(await encodePreference(split, 'x', options));
+    // Two chats that have nothing in common are learned as they are.
+    const apart = { chosen: [user, ...said('No')], rejected: [{ ...user, content: 'Why?' }, ...said('So')] };
+    const { ids, mark } = (await encodePreference(apart, 'x', options)).example;
+    expect(tokenizer.decode([...ids.subarray(mark)])).toMatch(/Why\?[\s\S]*So/);
+  });
+
+  it('with one answer twice teach nothing, and say so', async () => {
+    const none = (labels: Int32Array): boolean => labels.every((label) => label < 0);
+    for (const row of [
+      { ...openai, non_preferred_output: openai.preferred_output },
+      { chosen: [user, ...said('No')], rejected: [user, ...said('No')] },
+      { chosen: { input_ids: [5, 6] }, rejected: { input_ids: [5, 6] } },
+    ]) {
+      const { example, warning } = await encodePreference(row, 'x', options);
+      expect(none(example.labels)).toBe(true);
+      expect(warning).toBe('both answers are the same');
+    }
+  });
+
   it('with nothing to learn on one side teach nothing', async () => {
     const { example, truncated } = await encodePreference(openai, 'x', { ...options, seqLength: 4 });
     expect(truncated).toBe(true);
@@ -381,7 +407,7 @@ describe('rows', async () => {
     [{ ...openai, preferred_output: 'Yes' }, /^x:1: 'preferred_output' must be a list of messages, got "Yes"/],
     [{ ...openai, non_preferred_output: undefined }, /^x:1: 'non_preferred_output' must be a list/],
     [{ ...openai, preferred_output: [{ content: 'x' }] }, /^x:1: 'preferred_output\[0\]\.role' must be a string/],
-    [{ chosen: 'a', rejected: 'b' }, /^x:1: 'chosen' must be an object with 'input_ids'/],
+    [{ chosen: 'a', rejected: 'b' }, /^x:1: 'chosen' must be an object with 'input_ids', or a list of messages, where/],
     [{ chosen: 'a', prompt: 'b' }, /^x:1: a preference must have/],
   ])('that are wrong are refused: %j', async (row, message) => {
     await expect(encodePreference(row, 'x:1', options)).rejects.toThrow(message);

@@ -37,8 +37,10 @@ export class DataReport {
     if (truncated) this.truncated++;
     if (!useful) this.skipped++;
     const findings = [truncated && cut, !useful && leftOut, warning !== undefined && `: ${warning}`];
-    for (const finding of findings) {
-      if (finding === false) continue;
+    for (const each of findings) {
+      if (each === false) continue;
+      // A template's refusal may quote its row, so that each is another one.
+      const finding = this.#found.has(each) || this.#found.size < mostFindings ? each : further;
       const { count, first } = this.#found.get(finding) ?? { count: 0, first: [] };
       this.#found.set(finding, { count: count + 1, first: count < mostNamed ? [...first, place] : first });
     }
@@ -62,6 +64,8 @@ export class DataReport {
 
 const cut = ' were cut to seqLength';
 const leftOut = ' were left out, as they have nothing to learn';
+const further = ': left out for further reasons';
+const mostFindings = 20;
 // Rows that a warning names.
 const mostNamed = 3;
 

@@ -162,6 +162,33 @@ describe('data', () => {
     ]);
   });
 
+  it('takes the pieces of a row at its place, and names a row that is left out', async () => {
+    const example = (...ids: number[]): Example => ({ ids: Int32Array.from(ids), labels: Int32Array.from(ids) });
+    const encode = async (row: unknown) =>
+      row === 'bad'
+        ? { example: example(), truncated: false, warning: 'no template' }
+        : { example: example(1, 2), others: [example(9), example(3, 4, 5)], truncated: false };
+    const report = new DataReport();
+    const source = await LoadedSource.load(['bad', 'good'], { ...options, encode }, report, never, undefined);
+    expect([0, 1, 2].map((i) => source.examples.at(i)?.ids.length)).toEqual([2, 3, undefined]);
+    expect(report.warnings('x.jsonl', 50)).toEqual([
+      'x.jsonl: 1 of 2 rows were left out, as they have nothing to learn (row 0)',
+      'x.jsonl: 1 of 2 rows: no template (row 0)',
+    ]);
+    await expect(LoadedSource.load(['bad'], { ...options, encode }, new DataReport(), never, 1)).rejects.toThrow(
+      'data: none of the 1 rows has anything to learn (row 0: no template)',
+    );
+  });
+
+  it('makes few warnings of many kinds of faults', () => {
+    const report = new DataReport();
+    const none = { ids: new Int32Array(0), labels: new Int32Array(0) };
+    for (let n = 0; n < 1000; n++) report.add({ example: none, truncated: false, warning: `fault ${n}` }, `row ${n}`);
+    const warnings = report.warnings('x.jsonl', 50);
+    expect(warnings).toHaveLength(21);
+    expect(warnings.at(-1)).toMatch(/98\d of 1000 rows: left out for further reasons/);
+  });
+
   it('takes little more memory than its tokens', async () => {
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as () => void;

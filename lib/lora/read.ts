@@ -48,12 +48,13 @@ export async function readAdapter(
   const pairs = new Map<string, LowRank>();
   try {
     const slice = new TimeSlice();
+    // A config without target_modules leaves the choice to the weights.
+    const hasTargets = config.targetModules.length > 0;
     const found = pathsIn(file, base);
     for (const path of base.linearPaths()) {
       if (slice.over) await slice.pause();
-      // A config without target_modules leaves the choice to the weights.
-      const isTarget = config.targetModules.length === 0 || modules.isTarget(path);
-      if (!found.has(path) && isTarget && config.targetModules.length > 0) {
+      const isTarget = hasTargets ? modules.isTarget(path) : found.has(path);
+      if (!found.has(path) && isTarget) {
         throw new Error(
           `${file.path}: layer '${path}' has no LoRA weights, but ${configFile} targets it; if that is meant, leave it out of 'target_modules' or name it in 'exclude_modules'`,
         );
@@ -68,7 +69,8 @@ export async function readAdapter(
     }
     await computed([...pairs.values()].flatMap(({ a, b }) => [a, b]));
     await checkFinite(file, pairs);
-    return { config, pairs };
+    // Saved again, the config names what the weights chose.
+    return { config: hasTargets ? config : { ...config, targetModules: [...pairs.keys()] }, pairs };
   } catch (error) {
     for (const { a, b } of pairs.values()) [a, b].forEach((x) => x.dispose());
     throw error;

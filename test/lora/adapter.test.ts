@@ -198,6 +198,15 @@ describe('an adapter', () => {
       await expect(loading()).rejects.toThrow(lost);
     });
 
+    it('may leave its targets to the weights', async () => {
+      rewrite({ target_modules: null });
+      using adapter = await loading();
+      expect(adapter.config.targetModules).toEqual([...adapter.pairs.keys()]);
+      await adapter.save(place);
+      using again = await loading();
+      expect([...again.pairs.keys()]).toEqual([...adapter.pairs.keys()]);
+    });
+
     it('is told which tensor is not finite', async () => {
       for (const value of [Number.NaN, Number.NEGATIVE_INFINITY]) {
         const name = 'base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight';

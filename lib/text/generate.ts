@@ -40,7 +40,7 @@ export interface Request {
   tokenizer: Tokenizer | undefined;
   /** Token ids: at least one, and no more than the model's context. */
   prompt: readonly number[];
-  settings: Pick<Settings, 'stop' | 'maxNewTokens'>;
+  settings: Pick<Settings, 'stop' | 'maxNewTokens'> & Partial<Pick<Settings, 'stopTokens' | 'includeStop'>>;
   /** The most tokens that the model's context leaves room for. */
   room: number;
   /** Whether the text goes on where the prompt ended, so that a first space belongs to it. */
@@ -74,13 +74,19 @@ export async function* generate(request: Request): AsyncGenerator<Piece, Generat
         return finished(next.value);
       }
       const { token } = next.value;
+      if (settings.stopTokens?.includes(token)) {
+        const rest = flush();
+        text += rest;
+        if (rest) yield { text: rest, token: tokens.at(-1)! };
+        return finished('stop');
+      }
       tokens.push(token);
       // No stop string goes on past a control token: whoever reads those gets the text before them first.
       const before = tokenizer?.specialIds.has(token) ? stops.flush() : '';
       const { emit, stopped, matched } = stops.push(detokenizer?.push(token) ?? '');
       // The last token brings all that was held back.
       const rest = !stopped && tokens.length === most ? flush() : '';
-      const certain = before + emit + rest;
+      const certain = before + emit + rest + (settings.includeStop ? (matched ?? '') : '');
       text += certain;
       yield { ...next.value, text: certain };
       if (stopped) return finished('stop', matched);

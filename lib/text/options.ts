@@ -26,6 +26,10 @@ export interface GenerateOptions {
   seed?: number;
   /** Ends the text before any of these. */
   stop?: string | readonly string[];
+  /** Ends the text before any of these tokens. */
+  stopTokens?: readonly number[];
+  /** Keeps the stop string that ended the text in it. */
+  includeStop?: boolean;
   /** Goes on after the model's end tokens. */
   ignoreEos?: boolean;
   signal?: AbortSignal;
@@ -47,6 +51,8 @@ const schema = z.strictObject({
     .union([z.string().min(1), z.array(z.string().min(1))])
     .describe('a text or a list of texts, none of them empty')
     .optional(),
+  stopTokens: z.array(z.number().int().min(0)).describe('a list of token ids').optional(),
+  includeStop: z.boolean().optional(),
   ignoreEos: z.boolean().optional(),
   signal: signalOption.optional(),
   adapter: z.instanceof(Adapter).describe('an Adapter').optional(),
@@ -122,6 +128,8 @@ export function settingsOf(options: GenerateOptions, defaults: GenerationDefault
     logitBias: given.logitBias ?? new Map(),
     seed: given.seed ?? (temperature === 0 ? 0 : Math.floor(Math.random() * 2 ** 48)),
     stop: given.stop === undefined ? [] : [given.stop].flat(),
+    stopTokens: given.stopTokens ?? [],
+    includeStop: given.includeStop ?? false,
     ignoreEos: given.ignoreEos ?? false,
     adapter: options.adapter,
   };

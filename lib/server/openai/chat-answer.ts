@@ -8,8 +8,10 @@ import {
   type ToolChoice,
   type ToolEvent,
 } from '../../text/calls/tools.js';
+import { compileJsonSchema } from '../../text/grammar/index.js';
 import { badRequest } from '../http/errors.js';
 import type { ChatBody } from './chat-request.js';
+import { type ConstraintBody, textFormatOf } from './constraints.js';
 import { tokenizerOf } from './prompt.js';
 
 export interface ToolCallDelta {
@@ -25,7 +27,8 @@ export interface Delta {
 }
 
 /** The fields of a request that say what its answer may be. */
-export type AnswerFields = Pick<ChatBody, 'tools' | 'tool_choice' | 'parallel_tool_calls' | 'response_format'>;
+export type AnswerFields = Pick<ChatBody, 'tools' | 'tool_choice' | 'parallel_tool_calls' | 'response_format'> &
+  ConstraintBody;
 
 /** @throws ApiError 400 where tool_choice names a function that is not among the tools. */
 export async function planAnswer(model: Model, body: AnswerFields): Promise<AnswerPlan> {
@@ -34,18 +37,42 @@ export async function planAnswer(model: Model, body: AnswerFields): Promise<Answ
   if (tools.length === 0 && choice && choice.mode !== 'none') {
     throw badRequest("'tool_choice': is only allowed when 'tools' are given.", 'tool_choice');
   }
+  const given = textFormatOf(body);
+  if (given && body.response_format && body.response_format.type !== 'text') {
+    throw badRequest(`'${given.param}': cannot stand beside 'response_format'.`, given.param);
+  }
   const options: AnswerOptions = {
     tools,
     ...(choice ? { toolChoice: choice } : {}),
     parallel: body.parallel_tool_calls ?? true,
-    format: formatOf(body.response_format),
+    format: given?.format ?? formatOf(body.response_format),
   };
   try {
-    return await plan(tokenizerOf(model), model.defaults.endIds, options);
+    const answer = await plan(tokenizerOf(model), model.defaults.endIds, options);
+    await checkEnforced(body, given?.param, answer.warnings);
+    return answer;
   } catch (error) {
     if (error instanceof RangeError) throw badRequest(`'tool_choice': ${error.message}.`, 'tool_choice');
     throw error;
   }
+}
+
+/** @throws ApiError 400 where a regular expression, or a schema that is strict, is not enforced as a whole. */
+async function checkEnforced(body: AnswerFields, param: string | undefined, warnings: readonly string[]) {
+  const { response_format: format } = body;
+  const [warning] = warnings;
+  if (warning !== undefined && param?.endsWith('regex')) throw badRequest(`'${param}': ${warning}.`, param);
+  if (format?.type === 'json_schema' && format.json_schema.strict && format.json_schema.schema) {
+    await checkStrict(format.json_schema.schema, 'response_format.json_schema.schema');
+  }
+  for (const [index, { function: tool }] of (body.tools ?? []).entries()) {
+    if (tool.strict && tool.parameters) await checkStrict(tool.parameters, `tools[${index}].function.parameters`);
+  }
+}
+
+async function checkStrict(schema: unknown, param: string): Promise<void> {
+  const [warning] = (await compileJsonSchema(schema)).warnings;
+  if (warning !== undefined) throw badRequest(`'${param}': 'strict' is true, but ${warning}.`, param);
 }
 
 function toolChoiceOf(choice: ChatBody['tool_choice']): ToolChoice | undefined {
@@ -57,7 +84,8 @@ function toolChoiceOf(choice: ChatBody['tool_choice']): ToolChoice | undefined {
 }
 
 function formatOf(format: ChatBody['response_format']): NonNullable<AnswerOptions['format']> {
-  if (format?.type === 'json_object') return { type: 'json' };
+  if (format?.type === 'json_object')
+    return format.schema ? { type: 'schema', schema: format.schema } : { type: 'json' };
   if (format?.type !== 'json_schema') return { type: 'text' };
   const { schema } = format.json_schema;
   return schema ? { type: 'schema', schema } : { type: 'json' };

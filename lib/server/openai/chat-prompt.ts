@@ -21,26 +21,29 @@ export interface PromptLimits {
   most: number;
   /** Whether the prompt ends with what begins an answer; true by default. */
   addGenerationPrompt?: boolean;
+  /** Whether the prompt ends within the last message, behind its text. */
+  continued?: boolean;
 }
 
 /** @throws ApiError 400 for messages, tools or a choice of them that the model cannot take. */
 export async function preparePrompt(
   model: Model,
   conversation: Conversation,
-  { most, addGenerationPrompt = true }: PromptLimits,
+  { most, addGenerationPrompt = true, continued = false }: PromptLimits,
   asker: Asker,
 ): Promise<{ prompt: number[]; answer: AnswerPlan }> {
   const messages = templateMessages(conversation.messages);
   checkLength(messages, most);
   const answer = await planAnswer(model, conversation);
   // In a turn before the one that hands them over: both take a while where a tool's description is long.
-  const written = answer.messages(messages);
+  const written = answer.messages(continued ? withEndMark(messages) : messages);
   await ownTurn();
-  const text = await rendered(model, written, asker, {
+  const whole = await rendered(model, written, asker, {
     tools: answer.templateTools,
     addGenerationPrompt,
     variables: conversation.chat_template_kwargs ?? {},
   });
+  const text = continued ? upToEndMark(whole) : whole;
   return { prompt: nonEmpty(await encoded(model, text, 'messages', most, false), 'messages'), answer };
 }
 
@@ -67,4 +70,29 @@ async function rendered(
     if (error instanceof TemplateError) throw badRequest(`'messages': ${error.message}.`, 'messages');
     throw error;
   }
+}
+
+/** A noncharacter of Unicode behind the last message's text: the prompt ends where the template has put it. */
+const endMark = '\ufdd1';
+
+/** @throws ApiError 400 where the last message is not the assistant's, or has no text. */
+function withEndMark(messages: readonly ChatMessage[]): ChatMessage[] {
+  const last = messages.at(-1);
+  if (last?.role !== 'assistant' || typeof last.content !== 'string' || last.content === '') {
+    throw badRequest(
+      "'continue_final_message': the last message must be the assistant's, with text.",
+      'continue_final_message',
+    );
+  }
+  return [...messages.slice(0, -1), { ...last, content: last.content + endMark }];
+}
+
+/** @throws ApiError 400 where the template does not write the last message. */
+function upToEndMark(text: string): string {
+  const at = text.lastIndexOf(endMark);
+  if (at >= 0) return text.slice(0, at);
+  throw badRequest(
+    "'continue_final_message': the model's chat template does not write the last message.",
+    'continue_final_message',
+  );
 }

@@ -51,7 +51,7 @@ const toolChoice = z.union([
 
 const responseFormat = z.discriminatedUnion('type', [
   z.looseObject({ type: z.literal('text') }),
-  z.looseObject({ type: z.literal('json_object') }),
+  z.looseObject({ type: z.literal('json_object'), schema: z.record(z.string(), z.unknown()).nullish() }),
   z.looseObject({
     type: z.literal('json_schema'),
     json_schema: z.looseObject({
@@ -89,6 +89,11 @@ export const chatBody = z.looseObject({
   functions: absent("is no longer supported: send 'tools'"),
   function_call: absent("is no longer supported: send 'tool_choice'"),
   audio: absent('is not supported'),
+  /** As in vLLM: the answer goes on with the last message, which is the assistant's. */
+  continue_final_message: z.boolean().nullish(),
+  add_generation_prompt: z.boolean().nullish(),
+  best_of: z.union([z.null(), z.literal(1)], { error: "is not supported: send 'n'" }).optional(),
+  echo: z.literal(false, { error: 'is not supported here: /v1/completions has it' }).nullish(),
 });
 
 export type ChatBody = z.infer<typeof chatBody>;

@@ -13,10 +13,11 @@ import { systemFingerprint, unixSeconds, usageOf } from './answers.js';
 import { type Delta, deltaOf } from './chat-answer.js';
 import { preparePrompt } from './chat-prompt.js';
 import { type ChatBody, chatBody } from './chat-request.js';
+import { refuseUnsupported } from './constraints.js';
 import { beginMilliseconds, Generations, type RequestFacts } from './generation.js';
 import { type ChatTokenLogprob, chatLogprob } from './logprobs.js';
 import { mostTokens } from './prompt.js';
-import { checkSequences, checkTokensTogether, samplingOptions, seedOf } from './sampling.js';
+import { checkSequences, checkTokensTogether, maskOf, samplingOptions, seedOf } from './sampling.js';
 
 export function chatRoutes(context: ServerContext): Hono {
   return new Hono().post('/chat/completions', async (c) => {
@@ -53,19 +54,36 @@ async function prepare(context: ServerContext, resolved: Resolved, body: ChatBod
   if (typeof body.top_logprobs === 'number' && !body.logprobs) {
     throw badRequest("'top_logprobs': needs 'logprobs' to be true.", 'top_logprobs');
   }
+  refuseUnsupported(body);
   checkSequences(body.n ?? 1, model, 'n');
-  const { prompt, answer } = await preparePrompt(model, body, { most: mostTokens(context, model) }, facts);
+  const continued = body.continue_final_message === true;
+  if (continued && body.add_generation_prompt === true) {
+    throw badRequest(
+      "'continue_final_message': cannot stand beside 'add_generation_prompt'.",
+      'continue_final_message',
+    );
+  }
+  const { prompt, answer } = await preparePrompt(
+    model,
+    body,
+    {
+      most: mostTokens(context, model),
+      addGenerationPrompt: !continued && body.add_generation_prompt !== false,
+      continued,
+    },
+    facts,
+  );
   const { contextLength } = model.decoder.config;
   const { seed, ...sampling } = samplingOptions(body, model);
   const sequences = Array.from({ length: body.n ?? 1 }, (_, index) => {
-    const mask = answer.mask?.();
+    const mask = maskOf(body, model, answer.mask?.());
     return {
       prompt,
       options: {
         ...sampling,
         ...seedOf(seed, index),
         maxNewTokens: body.max_completion_tokens ?? body.max_tokens ?? contextLength - prompt.length,
-        continues: false,
+        continues: continued,
         ...(body.logprobs ? { topLogprobs: body.top_logprobs ?? 0 } : {}),
         ...(mask ? { mask } : {}),
       },

@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import { z } from 'zod';
 import type { Model } from '../../model.js';
 import type { Generated, Piece } from '../../text/generate.js';
+import type { TokenMask } from '../../text/mask.js';
 import type { ServerContext } from '../context.js';
 import { jsonBody } from '../http/body.js';
 import { badRequest, errorBody } from '../http/errors.js';
@@ -12,11 +13,13 @@ import { newId } from '../ids.js';
 import { failedAs } from '../metrics.js';
 import type { Resolved } from '../served.js';
 import { systemFingerprint, unixSeconds, usageOf } from './answers.js';
+import { planAnswer } from './chat-answer.js';
+import { refuseUnsupported, textFormatOf } from './constraints.js';
 import { beginMilliseconds, Generations, type RequestFacts, type Sequence } from './generation.js';
 import { type CompletionLogprobs, completionLogprobs, joined } from './logprobs.js';
 import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
 import { promptLogprobs } from './prompt-logprobs.js';
-import { checkSequences, checkTokensTogether, samplingFields, samplingOptions, seedOf } from './sampling.js';
+import { checkSequences, checkTokensTogether, maskOf, samplingFields, samplingOptions, seedOf } from './sampling.js';
 
 const completionBody = z.looseObject({
   ...samplingFields,
@@ -70,10 +73,13 @@ async function prepare(
   for (const [at, prompt] of given.entries()) {
     prompts.push(await plainPrompt(model, prompt, given.length > 1 ? `prompt[${at}]` : 'prompt', most));
   }
+  refuseUnsupported(body);
+  const answer = textFormatOf(body) ? await planAnswer(model, body) : undefined;
   const sequences = prompts.flatMap((prompt) =>
     Array.from({ length: candidates }, (_, i) => ({
       prompt,
       options: {
+        ...masked(maskOf(body, model, answer?.mask?.())),
         ...sampling,
         ...seedOf(seed, i),
         maxNewTokens: body.max_tokens ?? 16,
@@ -85,6 +91,8 @@ async function prepare(
   if (body.max_tokens !== 0) checkTokensTogether(sequences, model, param);
   return sequences;
 }
+
+const masked = (mask: TokenMask | undefined): { mask?: TokenMask } => (mask ? { mask } : {});
 
 /** Of each prompt, where they are asked for. Sequences that come no further are counted here. */
 async function echoedLogprobs(

@@ -1,9 +1,12 @@
 // The sampling parameters that chat and completions share: OpenAI's, and the usual extensions of open-weight servers.
 import { z } from 'zod';
 import type { Model } from '../../model.js';
+import { leastTokens } from '../../text/least-tokens.js';
+import type { TokenMask } from '../../text/mask.js';
 import type { GenerateOptions } from '../../text/options.js';
 import { record } from '../http/body.js';
 import { badRequest } from '../http/errors.js';
+import { constraintFields } from './constraints.js';
 import type { Sequence } from './generation.js';
 
 const maxSequences = 128;
@@ -44,6 +47,7 @@ export const samplingFields = {
   min_p: z.number().min(0).max(1).nullish(),
   repetition_penalty: z.number().positive().max(10).nullish(),
   ignore_eos: z.boolean().nullish(),
+  ...constraintFields,
 };
 
 type SamplingBody = z.infer<z.ZodObject<typeof samplingFields>>;
@@ -65,8 +69,17 @@ export function samplingOptions(body: SamplingBody, { decoder, defaults }: Model
     ...(logitBias.size > 0 ? { logitBias } : {}),
     ...(typeof seed === 'number' ? { seed: wholeSeed(seed) } : {}),
     ...(stop && stop.length > 0 ? { stop } : {}),
+    ...(body.stop_token_ids?.length ? { stopTokens: body.stop_token_ids } : {}),
+    ...(body.include_stop_str_in_output ? { includeStop: true } : {}),
     ...(ignore_eos ? { ignoreEos: true } : {}),
   };
+}
+
+/** The mask of one text, which ends after `min_tokens` at the earliest. */
+export function maskOf(body: SamplingBody, { decoder, defaults }: Model, mask: TokenMask | undefined) {
+  if (!body.min_tokens) return mask;
+  const ends = [...(body.ignore_eos ? [] : defaults.endIds), ...(body.stop_token_ids ?? [])];
+  return leastTokens(body.min_tokens, ends, decoder.config.vocabSize, mask);
 }
 
 /** The seed of choice `index`: each choice of a request draws on its own. */

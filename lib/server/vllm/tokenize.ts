@@ -26,6 +26,7 @@ const tokenizeBody = z
       response_format: true,
       chat_template: true,
       chat_template_kwargs: true,
+      continue_final_message: true,
     }).shape,
     model,
     prompt: z.string().optional(),
@@ -81,7 +82,8 @@ async function tokensOf(
 ): Promise<number[]> {
   const { prompt, messages } = body;
   if (!messages) return encoded(model, prompt ?? '', 'prompt', mostListed, body.add_special_tokens ?? true);
-  const limits = { most: mostListed, addGenerationPrompt: body.add_generation_prompt ?? true };
+  const continued = body.continue_final_message === true;
+  const limits = { most: mostListed, addGenerationPrompt: body.add_generation_prompt ?? !continued, continued };
   return (await preparePrompt(model, { ...body, messages }, limits, facts)).prompt;
 }
 

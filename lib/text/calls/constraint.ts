@@ -1,6 +1,16 @@
 // The grammar that an answer is kept within: JSON of a schema, calls of functions, or either.
 
-import { choice, control, type Expression, sequence, text } from '../grammar/expression.js';
+import {
+  type CodeRange,
+  character,
+  choice,
+  control,
+  type Expression,
+  repeat,
+  sequence,
+  text,
+  words,
+} from '../grammar/expression.js';
 import {
   Budget,
   type CompiledSchema,
@@ -11,13 +21,21 @@ import {
   schemaExpression,
 } from '../grammar/index.js';
 import * as json from '../grammar/json.js';
+import { textExpression } from '../grammar/pattern.js';
 import type { CallableTool, CallSyntax } from './dialects/dialect.js';
 import type { Recognised } from './recognise.js';
 import type { ToolDefinition } from './tool-definition.js';
 
+/** What a text must be: JSON, one of some texts, or a match of a whole regular expression. */
+export type TextFormat =
+  | { type: 'json' }
+  | { type: 'schema'; schema: unknown }
+  | { type: 'choice'; texts: readonly string[] }
+  | { type: 'regex'; pattern: string };
+
 export interface Constraint {
   /** The answer's text where it is no call; undefined where it must be one. */
-  format: { type: 'json' } | { type: 'schema'; schema: unknown } | undefined;
+  format: TextFormat | undefined;
   /** The tools that may be called. */
   tools: readonly ToolDefinition[];
   /** Whether an answer may hold several calls. */
@@ -30,10 +48,14 @@ export function constrained(by: Recognised, constraint: Constraint): Promise<Com
   const { dialect, model, controls } = by;
   const written = controls.map((token) => token !== undefined);
   return recalled([dialect.name, model.called, written, format, tools, several], async () => {
-    if (format && tools.length === 0) {
+    if (format && tools.length === 0 && (format.type === 'json' || format.type === 'schema')) {
       return format.type === 'json' ? compileJsonObject() : compileJsonSchema(format.schema);
     }
     const budget = new Budget();
+    if (format && tools.length === 0) {
+      const { exact, free, warnings } = await formatExpressions(format, budget);
+      return compiled(choice(...exact), warnings, choice(...free), budget);
+    }
     const answer = await formatExpressions(format, budget);
     const calls = await callExpressions(by, constraint, budget);
     return compiled(
@@ -45,10 +67,29 @@ export function constrained(by: Recognised, constraint: Constraint): Promise<Com
   });
 }
 
-async function formatExpressions(format: Constraint['format'], budget: Budget) {
+const anyCharacter: readonly CodeRange[] = [
+  [0, 0xd7ff],
+  [0xe000, 0x10ffff],
+];
+
+interface Written {
+  exact: Expression[];
+  /** Where the exact ones are too large. */
+  free: Expression[];
+  warnings: string[];
+}
+
+async function formatExpressions(format: Constraint['format'], budget: Budget): Promise<Written> {
   const led = (expression: Expression): Expression[] => [sequence(leadingSpace, expression)];
   if (!format) return { exact: [], free: [], warnings: [] };
   if (format.type === 'json') return { exact: led(json.object), free: led(json.value), warnings: [] };
+  const anyText = [repeat(character(anyCharacter), 0, Number.POSITIVE_INFINITY)];
+  if (format.type === 'choice') return { exact: [words(format.texts)], free: anyText, warnings: [] };
+  if (format.type === 'regex') {
+    const matching = textExpression(format.pattern);
+    if (matching) return { exact: [matching], free: anyText, warnings: [] };
+    return { exact: anyText, free: anyText, warnings: ['the regular expression is not understood'] };
+  }
   const { expression, warnings } = await schemaExpression(format.schema, budget);
   return { exact: led(expression), free: led(json.value), warnings };
 }

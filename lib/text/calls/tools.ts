@@ -5,7 +5,7 @@ import type { ChatMessage } from '../chat/template.js';
 import { maskFor, vocabularyOf } from '../grammar/index.js';
 import type { TokenMask } from '../mask.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
-import { type Constraint, constrained } from './constraint.js';
+import { type Constraint, constrained, type TextFormat } from './constraint.js';
 import { marksOf, recognised } from './recognise.js';
 import type { ToolDefinition } from './tool-definition.js';
 import { type AnswerEnd, type ToolEvent, ToolParser, type ToolParserOptions } from './tool-parser.js';
@@ -24,7 +24,7 @@ export interface AnswerOptions {
   toolChoice?: ToolChoice;
   /** Several calls in one answer; true unless said otherwise. */
   parallel?: boolean;
-  format?: { type: 'text' } | { type: 'json' } | { type: 'schema'; schema: unknown };
+  format?: { type: 'text' } | TextFormat;
 }
 
 /** Reads one answer. */

@@ -55,11 +55,27 @@ const controls: Record<string, number> = { t: 9, n: 10, v: 11, f: 12, r: 13, 0: 
 
 class Unsupported extends Error {}
 
+/** How a text that matches is written. */
+interface Writing {
+  one(ranges: readonly CodeRange[]): Expression;
+  /** Whether other text may stand around a branch without anchors. */
+  open: boolean;
+}
+
 /** A JSON string's inside that matches the pattern; undefined where the pattern is not understood. */
 export function patternExpression(pattern: string): Expression | undefined {
+  return read(pattern, { one: inString, open: true });
+}
+
+/** A text that matches the whole pattern; undefined where the pattern is not understood. */
+export function textExpression(pattern: string): Expression | undefined {
+  return read(pattern, { one: plainly, open: false });
+}
+
+function read(pattern: string, writing: Writing): Expression | undefined {
   if (pattern.length > mostLength) return undefined;
   try {
-    return new Reader(pattern).whole();
+    return new Reader(pattern, writing).whole();
   } catch (error) {
     if (error instanceof Unsupported) return undefined;
     throw error;
@@ -81,7 +97,10 @@ class Reader {
   private at = 0;
   private groups = 0;
 
-  constructor(pattern: string) {
+  constructor(
+    pattern: string,
+    private readonly writing: Writing,
+  ) {
     this.source = Array.from(pattern);
   }
 
@@ -97,7 +116,8 @@ class Reader {
     const starts = this.take('^');
     const inside = this.branch();
     const ends = this.take('$');
-    return sequence(starts ? empty : anything, inside, ends ? empty : anything);
+    const { open } = this.writing;
+    return sequence(starts || !open ? empty : anything, inside, ends || !open ? empty : anything);
   }
 
   private branch(): Expression {
@@ -137,11 +157,11 @@ class Reader {
       case '(':
         return this.group();
       case '[':
-        return inString(this.set());
+        return this.writing.one(this.set());
       case '.':
-        return inString(without(lineEnds));
+        return this.writing.one(without(lineEnds));
       case '\\':
-        return inString(this.escape());
+        return this.writing.one(this.escape());
       case '^':
       case '*':
       case '+':
@@ -149,7 +169,7 @@ class Reader {
       case '{':
         throw new Unsupported();
       default:
-        return inString([[next.codePointAt(0)!, next.codePointAt(0)!]]);
+        return this.writing.one([[next.codePointAt(0)!, next.codePointAt(0)!]]);
     }
   }
 
@@ -254,6 +274,12 @@ const escapes: readonly [code: number, written: Expression][] = [
   [34, text('\\"')],
   [92, text('\\\\')],
 ];
+
+/** One of the characters as it is. Surrogates are no characters. */
+function plainly(ranges: readonly CodeRange[]): Expression {
+  const surrogates: CodeRange = [0xd800, 0xdfff];
+  return character(without([...without(ranges), surrogates]));
+}
 
 /** One of the characters, as JSON writes it inside a string. */
 export function inString(ranges: readonly CodeRange[]): Expression {

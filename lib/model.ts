@@ -43,6 +43,8 @@ export interface LoadModelOptions {
   dtype?: 'f32' | 'bf16' | 'f16';
   /** Default `'auto'`. */
   device?: string;
+  /** Lets messages spell control tokens, and so end a turn or begin the system's; false unless all text is trusted. */
+  controlTokensInMessages?: boolean;
   signal?: AbortSignal;
   /** Called while files come from the hub. */
   onProgress?: ResolveOptions['onProgress'];
@@ -51,6 +53,7 @@ export interface LoadModelOptions {
 const loadOptions = z.strictObject({
   dtype: z.enum(['f32', 'bf16', 'f16']).optional(),
   device: z.string().optional(),
+  controlTokensInMessages: z.boolean().optional(),
   signal: signalOption.optional(),
   onProgress: callbackOption<ResolveOptions['onProgress']>().optional(),
 });
@@ -191,8 +194,7 @@ export class Model {
    * @throws Error if the model has no chat template, or the template refuses the messages.
    */
   chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): Generation {
-    const text = this.tokenizer.applyChatTemplate(messages, { addGenerationPrompt: true });
-    const ids = this.tokenizer.encode(text, { addSpecialTokens: false });
+    const ids = this.tokenizer.encodeChat(messages, { addGenerationPrompt: true });
     return this.generateTokens(ids, { ...options, continues: false });
   }
 
@@ -296,6 +298,7 @@ export async function loadModel(nameOrPath: string, options: LoadModelOptions = 
   try {
     const folder = statSync(path).isDirectory();
     const tokenizer = folder ? await Tokenizer.fromFolder(path) : ggufTokenizer(path);
+    if (tokenizer) tokenizer.controlTokensInMessages = options.controlTokensInMessages ?? false;
     const file = join(path, 'generation_config.json');
     const json = readJsonIfThere(file) ?? {};
     const ends = [...decoder.config.eosIds, ...(tokenizer?.endIds ?? [])];

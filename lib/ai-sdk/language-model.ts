@@ -82,7 +82,7 @@ export class HelvetiaLanguageModel<V extends Version> implements LanguageModel<V
     const messages = plan.messages(chatMessages(options.prompt));
     const templateOptions = { tools: plan.templateTools, addGenerationPrompt: true };
     const text = await tokenizer.renderChat(messages, templateOptions, { signal: options.abortSignal }).catch(retried);
-    const prompt = tokenizer.encode(text, { addSpecialTokens: false });
+    const prompt = tokenizer.encode(text, { addSpecialTokens: false, literals: !tokenizer.controlTokensInMessages });
     const mask = plan.mask?.();
     const generation = model.generateTokens(prompt, {
       ...sampling(options),

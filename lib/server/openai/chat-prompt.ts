@@ -34,6 +34,7 @@ export async function preparePrompt(
 ): Promise<{ prompt: number[]; answer: AnswerPlan }> {
   const messages = templateMessages(conversation.messages);
   checkLength(messages, most);
+  const tokenizer = tokenizerOf(model);
   const answer = await planAnswer(model, conversation);
   // In a turn before the one that hands them over: both take a while where a tool's description is long.
   const written = answer.messages(continued ? withEndMark(messages) : messages);
@@ -41,10 +42,11 @@ export async function preparePrompt(
   const whole = await rendered(model, written, asker, {
     tools: answer.templateTools,
     addGenerationPrompt,
-    variables: conversation.chat_template_kwargs ?? {},
+    variables: tokenizer.literal(conversation.chat_template_kwargs ?? {}),
   });
+  const options = { addSpecialTokens: false, literals: !tokenizer.controlTokensInMessages };
   const text = continued ? upToEndMark(whole) : whole;
-  return { prompt: nonEmpty(await encoded(model, text, 'messages', most, false), 'messages'), answer };
+  return { prompt: nonEmpty(await encoded(model, text, 'messages', most, options), 'messages'), answer };
 }
 
 /** @throws ApiError 400 for messages that cannot fit, before anything is made of them. */

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { ownTurn } from '../../flow/pause.js';
 import type { Model } from '../../model.js';
 import { encodeSlices } from '../../text/tokenizer/encode-slices.js';
-import type { Tokenizer } from '../../text/tokenizer/tokenizer.js';
+import type { EncodeOptions, Tokenizer } from '../../text/tokenizer/tokenizer.js';
 import type { ServerContext } from '../context.js';
 import { type ApiError, badRequest } from '../http/errors.js';
 
@@ -79,10 +79,10 @@ export async function encoded(
   text: string,
   param: string,
   most: number,
-  addSpecialTokens = true,
+  options: EncodeOptions = {},
 ): Promise<number[]> {
   const ids: number[] = [];
-  const slices = encodeSlices(tokenizerOf(model), text, { addSpecialTokens });
+  const slices = encodeSlices(tokenizerOf(model), text, options);
   for (;;) {
     await ownTurn();
     const { done, value } = slices.next();

@@ -81,7 +81,8 @@ async function tokensOf(
   facts: RequestFacts,
 ): Promise<number[]> {
   const { prompt, messages } = body;
-  if (!messages) return encoded(model, prompt ?? '', 'prompt', mostListed, body.add_special_tokens ?? true);
+  if (!messages)
+    return encoded(model, prompt ?? '', 'prompt', mostListed, { addSpecialTokens: body.add_special_tokens ?? true });
   const continued = body.continue_final_message === true;
   const limits = { most: mostListed, addGenerationPrompt: body.add_generation_prompt ?? !continued, continued };
   return (await preparePrompt(model, { ...body, messages }, limits, facts)).prompt;

@@ -39,7 +39,7 @@ export interface AnswerReader {
 export interface AnswerPlan {
   /** The tools that the chat template is given. */
   templateTools: readonly ToolDefinition[] | undefined;
-  /** Messages as the template wants them. */
+  /** Messages as the template wants them, marked by `tokenizer.literal`. */
   messages(messages: readonly ChatMessage[]): readonly ChatMessage[];
   /** Makes the mask of one answer, where answers are constrained. */
   mask: (() => TokenMask) | undefined;
@@ -84,8 +84,12 @@ export async function planAnswer(
     newId,
   };
   return {
-    templateTools: !dialect.describesTools && shown.length > 0 ? shown.map(described) : undefined,
-    messages: (messages) => dialect.messages?.(messages, shown, model) ?? messages,
+    templateTools: !dialect.describesTools && shown.length > 0 ? tokenizer.literal(shown.map(described)) : undefined,
+    messages: (messages) => {
+      // Before a dialect puts markup of its own into them.
+      const literal = tokenizer.literal(messages);
+      return dialect.messages?.(literal, tokenizer.literal(shown), model) ?? literal;
+    },
     mask: compiled && vocabulary && (() => maskFor(vocabulary, compiled.grammar, endIds, controls)),
     reader: () => (shown.length > 0 ? new ToolParser(reading) : plainReader),
     warnings: compiled?.warnings ?? [],

@@ -5,7 +5,7 @@
 // are left out, so that what a tokenizer does at the beginning of a text does not happen in the middle. A run without
 // any such place is cut anyway; its tokens may then differ at the cut, and still spell the text.
 
-import type { Tokenizer } from './tokenizer.js';
+import type { EncodeOptions, Tokenizer } from './tokenizer.js';
 
 /** Characters: two to ten milliseconds, by language and machine. */
 const sliceLength = 2048;
@@ -17,14 +17,14 @@ const mostTries = 16;
 export function* encodeSlices(
   tokenizer: Tokenizer,
   text: string,
-  { addSpecialTokens = true }: { addSpecialTokens?: boolean } = {},
+  { addSpecialTokens = true, literals = false }: EncodeOptions = {},
 ): Generator<number[], void, void> {
   if (text.length <= 2 * sliceLength) {
-    yield tokenizer.encode(text, { addSpecialTokens });
+    yield tokenizer.encode(text, { addSpecialTokens, literals });
     return;
   }
   const encode = (from: number, to: number): number[] =>
-    tokenizer.encode(text.slice(Math.max(0, from), to), { addSpecialTokens: false });
+    tokenizer.encode(text.slice(Math.max(0, from), to), { addSpecialTokens: false, literals });
   const [before, after] = addSpecialTokens ? specials(tokenizer) : [[], []];
   let lead: number[] | undefined = [];
   for (let from = 0; from < text.length; ) {

@@ -13,6 +13,7 @@ import { type ChatMessage, ChatTemplates, specialTokenNames, type TemplateOption
 import { BytePairModel, type BytePairOptions } from './bpe.js';
 import { type DecoderJson, Detokenizer, type DetokenizerOptions, decodingRules, TokenBytes } from './detokenizer.js';
 import { checkTokenizer } from './ids.js';
+import { LiteralText } from './literal-text.js';
 import { exactPreTokenizer, type PreTokenizerJson } from './pretokenizer.js';
 
 export interface AddedTokenJson {
@@ -68,7 +69,16 @@ interface PipelineModel {
   unk_token_id: number | undefined;
 }
 
+export interface EncodeOptions {
+  /** Puts the special tokens around the text that the model expects. */
+  addSpecialTokens?: boolean;
+  /** The text holds what `literal` gave, whose spellings of control tokens are text. */
+  literals?: boolean;
+}
+
 export class Tokenizer {
+  /** Control tokens spelled in messages become control tokens, as if the template had written them. */
+  controlTokensInMessages = false;
   readonly vocabSize: number;
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
@@ -81,6 +91,11 @@ export class Tokenizer {
   readonly chatTemplate: string | undefined;
   private readonly pipeline: Pipeline;
   private readonly bytes: TokenBytes;
+  private readonly literals: LiteralText;
+  /** How words write a mark. */
+  private readonly writtenMark: string;
+  /** Looks at the words of a text on their way to the model, and may change them. */
+  private onWords: ((words: string[]) => string[]) | undefined;
   private readonly templates: ChatTemplates;
   private readonly renderer: ChatRenderer = sharedRenderer;
 
@@ -95,9 +110,15 @@ export class Tokenizer {
     } catch (error) {
       throw new Error(`${source}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
+    const { model } = this.pipeline;
+    this.pipeline.model = new Proxy(model, {
+      apply: (_, self, [words]: [string[]]) => Reflect.apply(model, self, [this.onWords?.(words) ?? words]) as string[],
+    });
+    this.writtenMark = this.markInWords();
     const largest = (most: number, id: number): number => Math.max(most, id);
     this.vocabSize = added.map(({ id }) => id).reduce(largest, [...vocab.values()].reduce(largest, -1)) + 1;
     this.specialIds = new Set(added.filter(({ special }) => special).map(({ id }) => id));
+    this.literals = new LiteralText(added.filter(({ special }) => special).map(({ content }) => content));
     this.bytes = new TokenBytes(rules, (id) => this.idToToken(id), new Set(added.map(({ id }) => id)), this.specialIds);
     this.bosId = this.idOf(config.bos_token);
     this.eosId = this.idOf(config.eos_token);
@@ -134,10 +155,37 @@ export class Tokenizer {
   }
 
   /** Special tokens in the text are recognised; `addSpecialTokens` puts those around it that the model expects. */
-  encode(text: string, options: { addSpecialTokens?: boolean } = {}): number[] {
-    const ids = this.pipeline.encode(text, { add_special_tokens: options.addSpecialTokens ?? true }).ids;
+  encode(text: string, { addSpecialTokens = true, literals = false }: EncodeOptions = {}): number[] {
+    const isMarked = literals && LiteralText.isMarked(text);
+    if (isMarked) this.onWords = (words) => LiteralText.unmarked(words, this.writtenMark);
+    let ids: (number | undefined)[];
+    try {
+      ids = this.pipeline.encode(text, { add_special_tokens: addSpecialTokens }).ids;
+    } finally {
+      this.onWords = undefined;
+    }
     // Characters that no token covers, in a vocabulary without an unknown token, have no id.
     return ids.filter((id) => id !== undefined);
+  }
+
+  /**
+   * Messages, tools or a template's variables, so marked that no text in them becomes a control token. What a template
+   * writes of them is encoded with `literals`.
+   */
+  literal<T>(value: T): T {
+    return this.controlTokensInMessages ? value : this.literals.marked(value);
+  }
+
+  /**
+   * A conversation's ids: control tokens are those that the template writes, and not what messages spell.
+   *
+   * @throws TemplateError where the template refuses the messages, or there is none.
+   */
+  encodeChat(messages: readonly ChatMessage[], options: TemplateOptions = {}): number[] {
+    const { tools, variables } = options;
+    const own = { ...options, tools: this.literal(tools), variables: this.literal(variables) };
+    const text = this.applyChatTemplate(this.literal(messages), own);
+    return this.encode(text, { addSpecialTokens: false, literals: !this.controlTokensInMessages });
   }
 
   /** Ids that are no tokens count for nothing. */
@@ -183,6 +231,18 @@ export class Tokenizer {
    */
   renderChat(messages: readonly ChatMessage[], options: TemplateOptions = {}, asker: Asker = {}): Promise<string> {
     return this.renderer.render(this.templates, messages, options, asker);
+  }
+
+  /** Empty where the normalizer takes marks out. */
+  private markInWords(): string {
+    let written = '';
+    this.onWords = (words) => {
+      written += words.join('');
+      return words;
+    };
+    this.pipeline.encode(LiteralText.probe, { add_special_tokens: false });
+    this.onWords = undefined;
+    return written.slice(written.indexOf('a') + 1, written.lastIndexOf('a'));
   }
 
   private idOf(token: unknown): number | undefined {

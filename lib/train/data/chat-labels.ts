@@ -11,7 +11,7 @@
 // before it; if the pieces join up to the whole text, that holds. Of a long chat only the wanted tokens are rendered.
 
 import { type ChatMessage, TemplateError, type TemplateOptions } from '../../text/chat/template.js';
-import type { Tokenizer } from '../../text/tokenizer/tokenizer.js';
+import type { EncodeOptions, Tokenizer } from '../../text/tokenizer/tokenizer.js';
 
 export interface LabelledChat {
   ids: number[];
@@ -45,16 +45,20 @@ interface Span {
  */
 export async function labelChat(
   tokenizer: Tokenizer,
-  messages: readonly ChatMessage[],
-  options: TemplateOptions = {},
+  given: readonly ChatMessage[],
+  templateOptions: TemplateOptions = {},
   { tokens = Number.POSITIVE_INFINITY, pause = async () => {} }: RenderPace = {},
 ): Promise<LabelledChat> {
+  // Control tokens are those of the template: what the messages spell is text.
+  const messages = tokenizer.literal(given);
+  const { tools, variables } = templateOptions;
+  const options = { ...templateOptions, tools: tokenizer.literal(tools), variables: tokenizer.literal(variables) };
   const render = (part: readonly ChatMessage[], addGenerationPrompt = false): string =>
     tokenizer.applyChatTemplate(part, { ...options, addGenerationPrompt });
   const part = await enoughMessages(tokenizer, messages, render, { tokens, pause });
   const whole = render(part);
   await pause();
-  const start = encodeStart(tokenizer, whole, tokens, { addSpecialTokens: false });
+  const start = encodeStart(tokenizer, whole, tokens, chatText);
   await pause();
   const closing = [...tokenizer.specialIds].flatMap((id) => tokenizer.idToToken(id) || []);
   const chat = new Chat(part, whole, { render, pause, closing });
@@ -64,7 +68,7 @@ export async function labelChat(
   const { pieces, lost } = await chat.unrolled(wanted);
   const labelled: Labelled[] = [];
   for (const piece of pieces) {
-    const { text, ids } = encodeStart(tokenizer, piece.text, tokens, { addSpecialTokens: false });
+    const { text, ids } = encodeStart(tokenizer, piece.text, tokens, chatText);
     await pause();
     labelled.push(await maskedIds(tokenizer, text, piece.spans, ids, pause));
   }
@@ -77,6 +81,9 @@ const untold =
   "chat template: the assistant's words can't be told from the rest, as the template writes them differently within " +
   'the whole chat';
 
+/** Text that a template wrote of what `tokenizer.literal` gave. */
+const chatText: EncodeOptions = { addSpecialTokens: false, literals: true };
+
 // Most characters of a token in nearly every text; encodeStart takes more text where tokens are longer.
 const tokenCharacters = 6;
 
@@ -88,7 +95,7 @@ export function encodeStart(
   tokenizer: Tokenizer,
   text: string,
   tokens: number,
-  options?: { addSpecialTokens?: boolean },
+  options?: EncodeOptions,
 ): { text: string; ids: number[] } {
   for (let length = tokenCharacters * tokens + 256; length < text.length; length *= 2) {
     const part = text.slice(0, length);
@@ -110,7 +117,7 @@ async function enoughMessages(
     const text = attempt(() => render(part));
     await pause();
     if (text === undefined || text.length < 2 * (tokenCharacters * tokens + 256)) continue;
-    if (encodeStart(tokenizer, text.slice(0, text.length / 2), tokens).ids.length > tokens + 64) return part;
+    if (encodeStart(tokenizer, text.slice(0, text.length / 2), tokens, chatText).ids.length > tokens + 64) return part;
     await pause();
   }
   return messages;
@@ -345,14 +352,14 @@ export async function maskedIds(
   tokenizer: Tokenizer,
   text: string,
   spans: readonly Span[],
-  ids: number[] = tokenizer.encode(text, { addSpecialTokens: false }),
+  ids: number[] = tokenizer.encode(text, chatText),
   pause: () => Promise<void> = async () => {},
 ): Promise<{ ids: number[]; mask: boolean[] }> {
   const inside = spans.filter(({ start }) => start < text.length);
   const joined: number[] = [];
   const mask: boolean[] = [];
   const add = async (start: number, end: number, trained: boolean): Promise<void> => {
-    for (const id of tokenizer.encode(text.slice(start, end), { addSpecialTokens: false })) {
+    for (const id of tokenizer.encode(text.slice(start, end), chatText)) {
       joined.push(id);
       mask.push(trained);
     }

@@ -7,7 +7,7 @@ import { labelChat } from '../../../lib/train/data/chat-labels.js';
 import { hasShared, shared } from '../../shared.js';
 
 const folders: [string, string][] = [['helvetia-small', 'models/helvetia-small']];
-for (const name of ['tokenizer-qwen3', 'stories260K/hf', 'tokenizer-gpt2', 'tokenizer-mistral']) {
+for (const name of ['tokenizer-qwen3', 'stories260K/hf', 'tokenizer-gpt2']) {
   if (hasShared(name)) folders.push([name, shared(name)]);
 }
 const chatMl =

@@ -128,13 +128,10 @@ function checkExtent(text: string): void {
   let depth = 0;
   let values = 0;
   let fields = 0;
-  let inString = false;
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i);
-    if (c === 0x22) inString = !inString;
-    else if (inString) {
-      if (c === 0x5c) i++;
-    } else if (c === 0x5b || c === 0x7b) {
+    if (c === 0x22) i = endOfString(text, i);
+    else if (c === 0x5b || c === 0x7b) {
       if (++depth > mostDepth) throw badRequest(`The body nests deeper than ${mostDepth} levels.`);
     } else if (c === 0x5d || c === 0x7d) depth--;
     else if (c === 0x2c) values++;
@@ -142,6 +139,16 @@ function checkExtent(text: string): void {
     if (values > mostValues) throw badRequest(`The body has more than ${mostValues} values.`);
     if (fields > mostFields) throw badRequest(`The body has more than ${mostFields} fields.`);
   }
+}
+
+/** The place of the quote that ends the string which begins at `at`: found in much less time than character by character. */
+function endOfString(text: string, at: number): number {
+  for (let end = text.indexOf('"', at + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let before = end;
+    while (text.charCodeAt(before - 1) === 0x5c) before--;
+    if ((end - before) % 2 === 0) return end;
+  }
+  return text.length;
 }
 
 /** The schema library's words as a sentence of ours goes on. */

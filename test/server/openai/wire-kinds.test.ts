@@ -109,6 +109,12 @@ describe('an encoded body', () => {
   });
 });
 
+it.each(['\\\\', '\\"', '"', '[[{,:', '\\\\\\"{['])('a body may hold the string %j', async (content) => {
+  expect((await answer({ messages: [{ role: 'user', content }] }, '/tokenize')).status).toBe(200);
+  const deep = `{"model":${JSON.stringify(content)},"a":${'['.repeat(200)}`;
+  expect(await (await at.post('/v1/chat/completions', deep)).text()).toContain('nests deeper');
+});
+
 describe('an address', () => {
   it.each(['/v1//chat/completions', '//v1/chat/completions/', '/chat/completions/'])('%s is found', async (path) => {
     expect((await answer({}, path)).status).toBe(200);

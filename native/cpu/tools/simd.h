@@ -146,7 +146,8 @@ inline float maxLanes(Floats x) {
 // e^x to about 1 ulp over the whole range: 2^n times a degree-6 polynomial on [-ln2/2, ln2/2]. NaN stays NaN.
 inline Floats exp(Floats x) {
   const Floats low = splat(-87.336544f), high = splat(88.722839f);
-  const Ints under = x<low, over = x> high;
+  const Ints under = x < low;
+  const Ints over = x > high;
   const Floats clamped = min(max(x, low), high);
   const Floats magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   const Floats n = (clamped * 1.44269504f + magic) - magic;

@@ -61,7 +61,11 @@ describe('bodies', () => {
     ['a user without content', chat({ messages: [{ role: 'user' }] }), { status: 400, param: 'messages[0].content' }],
     ['a temperature of 3', chat({ temperature: 3 }), { status: 400, param: 'temperature' }],
     ['n of 129', chat({ n: 129 }), { status: 400, param: 'n' }],
-    ['five stops', chat({ stop: ['a', 'b', 'c', 'd', 'e'] }), { status: 400, param: 'stop' }],
+    [
+      '65 stops',
+      chat({ stop: Array.from({ length: 65 }, (_, i) => `stop ${i}`) }),
+      { status: 400, param: 'stop', message: /65 entries, expected at most 64/ },
+    ],
     ['top_logprobs alone', chat({ top_logprobs: 3 }), { status: 400, param: 'top_logprobs' }],
     ['a bias for no token', chat({ logit_bias: { 99999999: 1 } }), { status: 400, param: 'logit_bias' }],
     ['functions', chat({ functions: [] }), { status: 400, param: 'functions', message: /tools/ }],

@@ -13,7 +13,11 @@ export function randomIds(vocabSize: number, length: number, seed: number): numb
   return Array.from({ length }, () => Math.floor(random() * vocabSize));
 }
 
-/** Runs one greedy generation; milliseconds to the first token and to the last. */
+/**
+ * Runs one greedy generation; milliseconds to the first token and to the last.
+ *
+ * @throws RangeError if the model's context, or the memory for it, has no room for so many tokens after the prompt.
+ */
 async function timeGeneration(
   decoder: Decoder,
   prompt: readonly number[],
@@ -22,6 +26,10 @@ async function timeGeneration(
 ): Promise<{ first: number; last: number }> {
   const sampling = settingsOf({}, greedy);
   const engine = new Engine(decoder);
+  if (prompt.length + tokens > engine.capacity) {
+    const sizes = `a prompt of ${prompt.length} tokens and ${tokens} new ones`;
+    throw new RangeError(`bench: ${sizes} do not fit into ${engine.capacity} tokens, all that one sequence may have`);
+  }
   const started = performance.now();
   let first = 0;
   let last = 0;

@@ -109,8 +109,12 @@ void Environment::settle(std::function<void(Napi::Env)> done) {
 void Environment::onLoop(napi_env env, napi_value, void*, void* data) {
   std::unique_ptr<std::function<void(Napi::Env)>> done(static_cast<std::function<void(Napi::Env)>*>(data));
   if (!env) return;  // the environment is closing, and no promise is left
-  Napi::HandleScope scope(env);
-  (*done)(env);
+  // A worker thread that is being terminated still gets here, and refuses every call: its promises stay as they are. An
+  // exception that left this function would end the process.
+  try {
+    Napi::HandleScope scope(env);
+    (*done)(env);
+  } catch (const std::exception&) {}
 }
 
 // A promise, and the task that settles it.
@@ -130,10 +134,10 @@ std::pair<Napi::Promise, std::function<void()>> Environment::promised(Lane& lane
   return {promise, [this, wait, &lane, work = std::move(work)] {
             const Done done = [this, wait](Failure failure) {
               settle([this, wait, failure = std::move(failure)](Napi::Env env) {
+                const std::unique_ptr<Wait> settled(wait);
                 if (--waiting_ == 0) napi_unref_threadsafe_function(env, loop_);
                 if (failure) wait->promise.Reject(Napi::Error::New(env, *failure).Value());
                 else wait->promise.Resolve(wait->result.Value().As<Napi::Object>().Get("result"));
-                delete wait;
               });
             };
             try {

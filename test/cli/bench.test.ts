@@ -1,10 +1,12 @@
 // What `helvetia bench` computes with: medians, the named shapes' sizes, and the memory that they take.
 import { describe, expect, it } from 'vitest';
 import { repeat, spread } from '../../lib/bench/measure.js';
+import { timeDecode, timePrefill } from '../../lib/bench/models.js';
 import { type ShapeName, shapeNames, shapes } from '../../lib/bench/shapes.js';
 import { checkMemory } from '../../lib/bench/subject.js';
 import { decoderConfig } from '../../lib/models/architectures/index.js';
 import { layerFlops, parameterCount, weightBytes } from '../../lib/models/config.js';
+import { smallDecoder } from '../train/small.js';
 
 const config = (name: ShapeName) => decoderConfig(name, shapes[name]);
 
@@ -28,6 +30,19 @@ describe('measuring', () => {
       return 1;
     };
     await expect(repeat({ repeats: 3, warmup: 0, signal: stopped.signal }, once)).rejects.toThrow('enough');
+  });
+});
+
+describe('a model', () => {
+  it('is not timed where a prompt leaves no room for what is to be measured', async () => {
+    const decoder = smallDecoder();
+    const { contextLength } = decoder.config;
+    const once = { repeats: 1, warmup: 0 };
+    const full = `do not fit into ${contextLength} tokens`;
+    await expect(timePrefill(decoder, { ...once, tokens: contextLength })).rejects.toThrow(full);
+    await expect(timeDecode(decoder, { ...once, promptTokens: contextLength - 4, tokens: 5 })).rejects.toThrow(full);
+    expect((await timePrefill(decoder, { ...once, tokens: contextLength - 1 })).median).toBeGreaterThan(0);
+    decoder.dispose();
   });
 });
 

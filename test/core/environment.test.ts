@@ -123,6 +123,34 @@ describe('the package', () => {
     expect(status).toBe(0);
   });
 
+  it('lets worker threads end in any way while the device works for them', () => {
+    const { status, stdout, stderr } = run(`
+      const { Worker } = require('node:worker_threads');
+      const code = (end) => \`
+        const { matmul, randn } = require('helvetia/tensor');
+        const a = randn([192, 192], { seed: 5 });
+        const loop = async () => { for (;;) await matmul(a, a).data(); };
+        for (let i = 0; i < 4; i++) loop();
+        require('node:worker_threads').parentPort.postMessage('busy');
+        setTimeout(() => { \${end} }, 5);
+      \`;
+      const ends = ['process.exit(3)', 'throw new Error("uncaught")', ''];
+      (async () => {
+        for (let round = 0; round < 4; round++) {
+          await Promise.all(ends.map((end) => new Promise((resolve) => {
+            const worker = new Worker(code(end), { eval: true });
+            worker.on('error', () => {}).on('exit', resolve);
+            if (end === '') worker.on('message', () => worker.terminate());
+          })));
+        }
+        console.log('alive');
+      })();
+    `);
+    expect(stderr.replace(/^.*ExperimentalWarning.*\n.*--trace-warnings.*\n/gm, '')).toBe('');
+    expect(stdout.trim()).toBe('alive');
+    expect(status).toBe(0);
+  });
+
   it('explains a CPU path that it does not have', () => {
     const { status, stderr } = run("require('helvetia/tensor')", { HELVETIA_CPU: 'mmx' });
     expect(status).not.toBe(0);

@@ -241,7 +241,8 @@ function shapeOf(values: Nested): number[] {
   const shape: number[] = [];
   for (let level = values; Array.isArray(level); level = level[0] as Nested) {
     shape.push(level.length);
-    if (level.length === 0) break;
+    // An array that holds itself has no end.
+    if (level.length === 0 || shape.length > maxRank) break;
   }
   return shape;
 }

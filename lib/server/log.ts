@@ -9,8 +9,9 @@ export interface Logger {
   error(fields: Fields, event: string): void;
 }
 
-/** Writes JSON lines. */
-export function jsonLogger(out: Pick<NodeJS.WritableStream, 'write'> = process.stderr): Logger {
+/** Writes JSON lines. Lines that cannot be written, on a full disk or to a reader that is gone, are lost. */
+export function jsonLogger(out: Pick<NodeJS.WritableStream, 'write' | 'on'> = process.stderr): Logger {
+  out.on('error', () => {});
   const at = (level: string) => (fields: Fields, event: string) => {
     out.write(`${JSON.stringify({ time: new Date().toISOString(), level, event, ...fields })}\n`);
   };

@@ -4,7 +4,7 @@ import { device, memory, resetPeak } from '../../lib/core/device.js';
 import { kernels } from '../../lib/core/native.js';
 import { recordCalls } from '../../lib/core/recording.js';
 import { keep, scope } from '../../lib/core/scope.js';
-import { empty, tensor } from '../../lib/core/tensor.js';
+import { empty, type Nested, tensor } from '../../lib/core/tensor.js';
 import { add, mul } from '../../lib/ops/elementwise.js';
 import { embedding } from '../../lib/ops/embedding.js';
 import { matmul } from '../../lib/ops/matmul.js';
@@ -33,6 +33,9 @@ describe('tensor', () => {
 
   it('refuses what is not a tensor', () => {
     expect(() => tensor([[1, 2], [3]])).toThrow('tensor: the nested arrays are ragged at depth 1');
+    const endless: Nested[] = [];
+    endless.push(endless);
+    expect(() => tensor(endless)).toThrow('tensor: at most 6 axes');
     expect(() => tensor(new Float32Array(3), { shape: [2, 2] })).toThrow('tensor: 3 numbers for the shape [2,2]');
     expect(() => empty([2, -1])).toThrow('empty: [2,-1] is not a shape');
     expect(() => empty([1, 1, 1, 1, 1, 1, 1])).toThrow('at most 6 axes');

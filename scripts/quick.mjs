@@ -1,6 +1,7 @@
 // What a change can be checked by in under a minute, on one path of the CPU: types, lint, layout, and the tests that need
 // neither the GPU in software nor the clock, nor train, serve or build for long. Says how long each part took.
 import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
@@ -15,9 +16,11 @@ const tests = [
   'flow/',
   'formats/',
   ...['families', 'golden', 'gguf'].map((name) => `models/${name}`),
-  'ops/',
+  ...readdirSync(join(root, 'test/ops'))
+    .filter((name) => name.endsWith('.test.ts') && name !== 'lora.test.ts')
+    .map((name) => `ops/${name}`),
   'store/',
-  'text/',
+  ...['calls/', 'chat/template', 'generate', 'grammar/limits', 'stop', 'tokenizer/'].map((name) => `text/${name}`),
   ...['data/', 'options', 'report', 'schedule'].map((name) => `train/${name}`),
 ].map((path) => `test/${path}`);
 

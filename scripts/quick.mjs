@@ -15,7 +15,7 @@ const tests = [
   ...['atomic', 'gguf', 'hub', 'json', 'safetensors'].map((name) => `files/${name}`),
   'flow/',
   'formats/',
-  ...['families', 'golden', 'gguf'].map((name) => `models/${name}`),
+  ...['families', 'gguf'].map((name) => `models/${name}`),
   ...readdirSync(join(root, 'test/ops'))
     .filter((name) => name.endsWith('.test.ts') && name !== 'lora.test.ts')
     .map((name) => `ops/${name}`),

@@ -20,7 +20,9 @@ const tests = [
     .filter((name) => name.endsWith('.test.ts') && name !== 'lora.test.ts')
     .map((name) => `ops/${name}`),
   'store/',
-  ...['calls/contract', 'calls/dialects', 'chat/template', 'generate', 'grammar/limits', 'stop', 'tokenizer/'].map((name) => `text/${name}`),
+  ...['calls/contract', 'calls/dialects', 'chat/template', 'generate', 'grammar/limits', 'stop', 'tokenizer/'].map(
+    (name) => `text/${name}`,
+  ),
   ...['data/batches', 'data/jsonl', 'data/rows', 'options', 'report', 'schedule'].map((name) => `train/${name}`),
 ].map((path) => `test/${path}`);
 

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { check } from '../files/json.js';
 import { shown } from '../flow/fault.js';
 import { checkOptions } from '../flow/options.js';
-import { type FieldFault, isAt, type LoraConfig, LoraModules } from './modules.js';
+import { type FieldFault, type LoraConfig, LoraModules } from './modules.js';
 
 export type { LoraConfig } from './modules.js';
 
@@ -193,7 +193,3 @@ export function peftConfig(config: LoraConfig): Record<string, unknown> {
     use_rslora: config.useRslora,
   };
 }
-
-/** Whether a list of targets means a layer: by its path or the ending of that. */
-export const matches = (targets: 'all-linear' | readonly string[], path: string): boolean =>
-  targets === 'all-linear' || targets.some((name) => isAt(name, path));

@@ -2,10 +2,11 @@
 // all that it learns from and starts with.
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
-import { matches } from '../../lora/config.js';
+import { suggestion } from '../../flow/options.js';
 import { adapterFiles, copyAdapter } from '../../lora/folder.js';
+import { isAt } from '../../lora/modules.js';
 import type { Draft } from '../../store/store.js';
-import { defaultMethod } from '../../train/methods/index.js';
+import { defaultMethod, methodNames, methods } from '../../train/methods/index.js';
 import { adapterNamed, type NamedAdapter } from '../adapter-names.js';
 import type { ServerContext } from '../context.js';
 import type { ServerData } from '../data.js';
@@ -56,10 +57,10 @@ async function checked(
   using base = start ? undefined : await context.resolve(request.model, signal);
   const { served } = (start ?? base)!;
   const method = request.method?.type ?? defaultMethod;
-  const own = request.method?.[method]?.hyperparameters;
-  const hyperparameters = { ...(own ?? request.hyperparameters ?? {}) };
+  const hyperparameters = ownHyperparameters(request, method);
   if (start) checkStart(start, hyperparameters);
   checkFit(served, hyperparameters);
+  checkRate(method, hyperparameters);
   const training = await dataFile(files, request.training_file, 'training_file');
   const validation = request.validation_file
     ? await dataFile(files, request.validation_file, 'validation_file')
@@ -87,8 +88,36 @@ function checkFit({ model }: ServedModel, hyperparameters: Hyperparameters): voi
     throw badRequest(`'lora_r' must be at most ${maxLoraRank}, the largest rank that this server serves.`, 'lora_r');
   const { target_modules: modules = 'all-linear' } = hyperparameters;
   const layers = decoder.linearPaths();
-  if (!layers.some((path) => matches(modules, path)))
-    throw badRequest(`'target_modules' fits none of the model's layers, such as '${layers[0]}'.`, 'target_modules');
+  const unknown =
+    modules === 'all-linear' ? undefined : modules.find((name) => !layers.some((path) => isAt(name, path)));
+  if (unknown === undefined) return;
+  const names = [...new Set(layers.map((path) => path.slice(path.lastIndexOf('.') + 1)))];
+  const hint = suggestion(unknown, names);
+  const wrong = `'target_modules': ${JSON.stringify(unknown)} fits none of the model's layers`;
+  throw badRequest(`${wrong}${hint}${hint.endsWith('?') ? '' : '.'}`, 'target_modules');
+}
+
+/** Refuses rates that are 0 or infinite in the f32 that the optimizer computes with. */
+function checkRate(method: JobRecord['method'], hyperparameters: Hyperparameters): void {
+  const { learning_rate: given, learning_rate_multiplier: multiplier } = hyperparameters;
+  const rate = given ?? methods[method].learningRate * (typeof multiplier === 'number' ? multiplier : 1);
+  const param = given === undefined ? 'learning_rate_multiplier' : 'learning_rate';
+  const single = Math.fround(rate);
+  if (single > 0 && Number.isFinite(single)) return;
+  throw badRequest(`'${param}' gives a learning rate of ${rate}, which is beyond 32-bit numbers.`, param);
+}
+
+/** Hyperparameters of the method that was chosen; what stands elsewhere would have no effect. */
+function ownHyperparameters({ method: chosen, hyperparameters }: CreateRequest, method: JobRecord['method']) {
+  const other = methodNames.find((name) => name !== method && chosen?.[name]?.hyperparameters !== undefined);
+  if (other)
+    throw badRequest(`'method.${other}' has no effect, because 'method.type' is '${method}'.`, `method.${other}`);
+  const own = chosen?.[method]?.hyperparameters;
+  if (own && hyperparameters) {
+    const place = `method.${method}.hyperparameters`;
+    throw badRequest(`'hyperparameters' has no effect beside '${place}': give the latter alone.`, 'hyperparameters');
+  }
+  return { ...(own ?? hyperparameters ?? {}) };
 }
 
 async function dataFile(files: FileStore, id: string, param: string): Promise<FileRecord> {

@@ -73,6 +73,13 @@ describe('what is wrong', () => {
     ],
     [withMethod({ target_modules: ['x'.repeat(201)] }), 'method.supervised.hyperparameters.target_modules[0]'],
     [withMethod({ target_modules: ['zebra_proj'] }), 'target_modules'],
+    [withMethod({ target_modules: ['q_proj', 'zebra_proj'] }), 'target_modules'],
+    [withMethod({ learning_rate: 1e-60 }), 'learning_rate'],
+    [withMethod({ learning_rate: 1e60 }), 'learning_rate'],
+    [withMethod({ learning_rate_multiplier: 1e-320 }), 'learning_rate_multiplier'],
+    [withMethod({ learning_rate_multiplier: 1e300 }), 'learning_rate_multiplier'],
+    [{ ...body, method: { type: 'supervised', dpo: { hyperparameters: { beta: 1 } } } }, 'method.dpo'],
+    [{ ...withMethod({ n_epochs: 1 }), hyperparameters: { n_epochs: 2 } }, 'hyperparameters'],
     [withMethod({ n_epochs: 51 }), 'method.supervised.hyperparameters.n_epochs'],
     [withMethod({ batch_size: 'many' }), 'method.supervised.hyperparameters.batch_size'],
     [withMethod({ lora_r: 0 }), 'method.supervised.hyperparameters.lora_r'],
@@ -86,6 +93,16 @@ describe('what is wrong', () => {
     const answer = (await response.json()) as { error: { param: string } };
     expectValid('ErrorResponse', answer);
     expect(answer.error.param).toBe(param);
+  });
+
+  it('in one of several target modules names it, and what was meant', async () => {
+    const target_modules = ['q_proj', 'v_prj', 'mlp.down_proj'];
+    await expect(create(rows(2), { target_modules })).rejects.toThrow(
+      `'target_modules': "v_prj" fits none of the model's layers: did you mean 'v_proj'?`,
+    );
+    await expect(create(rows(2), { target_modules: ['zebra'] })).rejects.toThrow(
+      /"zebra" fits none .*; known: q_proj, /,
+    );
   });
 
   it('keeps of integrations what is known', async () => {

@@ -12,6 +12,8 @@ interface Flags extends ModelFlags {
   data?: string;
   adapters?: string;
   apiKey?: string[];
+  /** False where --no-auth is given. */
+  auth: boolean;
   cors?: string[];
   allowedHost?: string[];
   metricsPrefix?: string;
@@ -31,7 +33,11 @@ export function addServe(program: Command, context: Context): void {
       "Serves models by OpenAI's API: chat, completions, embeddings, and with --data files and fine-tuning jobs. At / is a page to try it with. Ctrl-C or SIGTERM lets running answers end first.",
     )
     .argument('<models...>', 'folders, .gguf files, or Hugging Face names (ORG/NAME)')
-    .option('--host <address>', 'where to listen; 0.0.0.0 is every network of this machine', '127.0.0.1')
+    .option(
+      '--host <address>',
+      'where to listen; 0.0.0.0 is every network of this machine, which needs --api-key or --no-auth',
+      '127.0.0.1',
+    )
     .option('--port <n>', '0 takes any that is free', wholeNumber, 8000)
     .option('--data <folder>', 'keeps files, jobs and trained adapters here')
     .option('--adapters <folder>', 'each folder in it is an adapter, served by its name')
@@ -40,6 +46,7 @@ export function addServe(program: Command, context: Context): void {
       'let in only who sends this key; may be given several times (or HELVETIA_API_KEY)',
       repeated,
     )
+    .option('--no-auth', 'let other machines call without a key (or HELVETIA_NO_AUTH=1)')
     .option('--cors <origin>', "let a browser's page from there call; * is any; may be given several times", repeated)
     .option(
       '--allowed-host <name>',
@@ -94,6 +101,7 @@ async function serve(context: Context, models: string[], flags: Flags): Promise<
     models,
     ...given({ device, dtype, dataDir, adapters, cors, allowedHosts, metricsPrefix, organization, logText, apiKeys }),
     engine: given({ maxBatch, maxQueued }),
+    noAuth: !flags.auth || env.HELVETIA_NO_AUTH === '1',
     logger: flags.quiet ? false : jsonLogger(stderr),
   });
   try {

@@ -31,6 +31,8 @@ export interface ServerOptions {
   dataDir?: string;
   /** Bearer keys, of printable characters without spaces. Without any, everybody is let in. */
   apiKeys?: readonly string[];
+  /** Lets `listen` take addresses beyond this machine without a key. Default false. */
+  noAuth?: boolean;
   limits?: Limits;
   /** Before the names in /metrics. Default `'helvetia:'`; with `'vllm:'` dashboards made for vLLM work. */
   metricsPrefix?: string;
@@ -62,6 +64,7 @@ export interface ServerSettings {
   readonly adapters: string | undefined;
   readonly dataDir: string | undefined;
   readonly apiKeys: readonly string[];
+  readonly noAuth: boolean;
   readonly limits: Required<Limits>;
   readonly metricsPrefix: string;
   readonly organization: string;
@@ -105,6 +108,7 @@ const schema = z.strictObject({
         .describe('a key of printable characters without spaces'),
     )
     .optional(),
+  noAuth: z.boolean().optional(),
   limits: z
     .strictObject({
       bodyBytes: positive,
@@ -141,11 +145,16 @@ const schema = z.strictObject({
 export function serverSettings(given: ServerOptions): ServerSettings {
   const options = checkOptions('createServer', schema, given);
   const { limits = {}, logger = jsonLogger() } = options;
+  if (options.noAuth && options.apiKeys?.length)
+    throw new TypeError(
+      "createServer: give 'apiKeys' or 'noAuth', not both: a key that is not asked for protects nothing",
+    );
   return {
     models: options.models.map((entry) => (typeof entry === 'object' && 'model' in entry ? entry : { model: entry })),
     adapters: options.adapters,
     dataDir: options.dataDir,
     apiKeys: options.apiKeys ?? [],
+    noAuth: options.noAuth ?? false,
     limits: {
       bodyBytes: limits.bodyBytes ?? 8 * 2 ** 20,
       bodySeconds: limits.bodySeconds ?? 60,

@@ -38,7 +38,11 @@ export interface Server {
   readonly node: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
   /** Resolves once all models are loaded; rejects if one cannot be. Requests wait for it by themselves. */
   readonly ready: Promise<void>;
-  /** Listens at once, while the models are still being loaded. */
+  /**
+   * Listens at once, while the models are still being loaded.
+   *
+   * @throws Error (as a rejection) for an address beyond this machine where there is no key and `noAuth` is not set.
+   */
   listen(options?: ListenOptions): Promise<{ url: string; host: string; port: number }>;
   /** Takes no more requests, lets running ones end, and frees what the server loaded. */
   close(options?: CloseOptions): Promise<void>;
@@ -68,6 +72,7 @@ export function serverOf(settings: ServerSettings, openStore: (() => Promise<Sto
     ready,
     close: ({ drainSeconds = 30 } = {}) => life.close(drainSeconds),
     listen: async ({ host = '127.0.0.1', port = 8000 } = {}) => {
+      refuseOpenAddress(host, settings);
       const guarded = isLoopback(host) && settings.apiKeys.length === 0;
       const known: Server['fetch'] = async (request, env) =>
         strangeHost(request.headers.get('host'), settings.allowedHosts)?.response() ?? fetch(request, env);
@@ -87,6 +92,15 @@ export function serverOf(settings: ServerSettings, openStore: (() => Promise<Sto
       return { url, host, port: bound };
     },
   };
+}
+
+/** @throws Error where other machines could call a server that asks for no key, unless that is what its owner wants. */
+function refuseOpenAddress(host: string, { apiKeys, noAuth }: ServerSettings): void {
+  if (isLoopback(host) || apiKeys.length > 0 || noAuth) return;
+  throw new Error(
+    `listen: host '${host}' lets other machines call this server, and it has no key, so that all of them could use its models, ` +
+      "read what users uploaded and start jobs: set 'apiKeys' (--api-key KEY), or 'noAuth' (--no-auth) if the network is trusted",
+  );
 }
 
 // For a large file over a slow line; headers have Node's own, shorter limit, and JSON bodies `limits.bodySeconds`.

@@ -46,3 +46,14 @@ it.skipIf(!existsSync(command))('says in one sentence why it cannot start', asyn
   expect(url).toBeUndefined();
   expect(log()).toMatch(/^error: [^\n]*nowhere[^\n]*\n$/);
 });
+
+it.skipIf(!existsSync(command))('listens for other machines with a key, or with --no-auth alone', async () => {
+  const open = [model, '--quiet', '--port', '0', '--host', '0.0.0.0'];
+  const refused = await started(open);
+  expect(await refused.ended).toBe(1);
+  expect(refused.log()).toMatch(/^error: [^\n]*--no-auth[^\n]*\n$/);
+  const { child, url, ended } = await started([...open, '--no-auth']);
+  expect((await fetch(`${url}/v1/models`)).status).toBe(200);
+  child.kill('SIGTERM');
+  expect(await ended).toBe(0);
+});

@@ -20,6 +20,9 @@ interface Flags extends ModelFlags {
   organization?: string;
   maxBatch?: number;
   maxQueued?: number;
+  maxConnections?: number;
+  keepAlive?: number;
+  controlTokensInMessages?: boolean;
   drain: number;
   logText?: boolean;
   quiet?: boolean;
@@ -55,12 +58,23 @@ export function addServe(program: Command, context: Context): void {
     )
     .option('--max-batch <n>', 'sequences in a step at most', positiveInteger)
     .option('--max-queued <n>', 'sequences waiting at most; more are answered 429', positiveInteger)
+    .option(
+      '--max-connections <n>',
+      'connections that requests may take (default: half of the files that the process may open)',
+      positiveInteger,
+    )
+    .option(
+      '--keep-alive <seconds>',
+      'how long a connection stays open without a request (default: 75): longer than the pool of a proxy before it',
+      positiveInteger,
+    )
     .option('--drain <seconds>', 'how long running answers may take to end', wholeNumber, 30)
     .option(
       '--metrics-prefix <prefix>',
       "of the names in /metrics; 'vllm:' suits vLLM's dashboards (default: helvetia:)",
     )
     .option('--organization <name>', 'in the names of fine-tuned models (default: local)')
+    .option('--control-tokens-in-messages', 'let messages spell control tokens, where all that clients send is trusted')
     .option('--log-text', 'put prompts and answers into the log')
     .option('--quiet', 'no log');
   addModelOptions(command)
@@ -93,15 +107,31 @@ async function serve(context: Context, models: string[], flags: Flags): Promise<
     organization,
     maxBatch,
     maxQueued,
+    maxConnections: connections,
+    keepAlive: keepAliveSeconds,
+    controlTokensInMessages,
     logText,
   } = flags;
   // An empty key is refused: whoever sets one does not mean to let everybody in.
   const apiKeys = flags.apiKey ?? (env.HELVETIA_API_KEY === undefined ? undefined : [env.HELVETIA_API_KEY]);
   const server = createServer({
     models,
-    ...given({ device, dtype, dataDir, adapters, cors, allowedHosts, metricsPrefix, organization, logText, apiKeys }),
+    ...given({
+      device,
+      dtype,
+      dataDir,
+      adapters,
+      cors,
+      allowedHosts,
+      metricsPrefix,
+      organization,
+      logText,
+      apiKeys,
+      controlTokensInMessages,
+    }),
     engine: given({ maxBatch, maxQueued }),
     noAuth: !flags.auth || env.HELVETIA_NO_AUTH === '1',
+    limits: given({ connections, keepAliveSeconds }),
     logger: flags.quiet ? false : jsonLogger(stderr),
   });
   try {

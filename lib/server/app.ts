@@ -8,6 +8,7 @@ import { healthRoutes, type Readiness, requireReady } from './health.js';
 import { bearerAuth } from './http/auth.js';
 import { ApiError, asApiError, notFound } from './http/errors.js';
 import { refuseOtherSites } from './http/origin.js';
+import { routed } from './http/path.js';
 import { requestIdOf } from './http/request.js';
 import { jobRoutes } from './jobs/routes.js';
 import { chatRoutes } from './openai/chat.js';
@@ -80,16 +81,6 @@ export function makeEarlyApp(context: ServerContext, readiness: Readiness, whole
 
 /** The address as the client wrote it, cut to a length that fits a message. */
 const addressOf = (c: Context): string => new URL(c.req.url).pathname.slice(0, 200);
-
-/**
- * The path without the base path that the server is mounted under, and without `/v1`. Base addresses with a slash at
- * their end make doubled ones, and some clients end every address with one.
- */
-function routed(given: string, basePath: string): string {
-  const path = given.replace(/\/{2,}/g, '/').replace(/(?<=.)\/$/, '');
-  const inside = basePath !== '' && path.startsWith(`${basePath}/`) ? path.slice(basePath.length) : path;
-  return inside.startsWith('/v1/') ? inside.slice(3) : inside;
-}
 
 /** Answers 405 with `allow` where an address exists, but not for the request's method. */
 function refuseOtherMethods(app: Hono): void {

@@ -7,6 +7,9 @@ export interface Readiness {
   state: 'loading' | 'ready' | 'failed' | 'draining';
 }
 
+/** What monitors ask for: answered also where nothing else is. */
+export const probes: ReadonlySet<string> = new Set(['/health', '/health/ready', '/metrics']);
+
 export function healthRoutes(context: ServerContext, readiness: Readiness): Hono {
   return new Hono()
     .get('/health', (c) => {

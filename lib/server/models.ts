@@ -58,8 +58,9 @@ export class Models {
   }
 
   async #open(name: string, signal: AbortSignal): Promise<Model> {
-    const { device, dtype } = this.settings;
-    const model = await loadModel(name, { device, signal, ...(dtype ? { dtype } : {}) });
+    const { device, dtype, controlTokensInMessages } = this.settings;
+    const options = { device, controlTokensInMessages, signal, ...(dtype ? { dtype } : {}) };
+    const model = await loadModel(name, options);
     this.#own.push(model);
     return model;
   }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { EngineOptions } from '../engine/engine.js';
 import { checkOptions } from '../flow/options.js';
 import { Model } from '../model.js';
+import { defaultConnections } from './http/connections.js';
 import { jsonLogger, type Logger } from './log.js';
 
 export interface ServedModelOptions {
@@ -20,6 +21,18 @@ export interface Limits {
   promptTokens?: number;
   /** Bytes of an uploaded file. Default 512 MiB. */
   uploadBytes?: number;
+  /**
+   * Connections that requests may take on the server's own listener; probes have some more. Default: half of the files
+   * that the process may open, at most 10,000.
+   */
+  connections?: number;
+  /**
+   * Seconds that the server's own listener keeps a connection without a request. Default 75: more than a proxy's pool
+   * keeps one, which would otherwise send a request into a closing connection.
+   */
+  keepAliveSeconds?: number;
+  /** Seconds within which a client of the server's own listener takes, or sends, the next bytes. Default 90. */
+  stallSeconds?: number;
 }
 
 export interface ServerOptions {
@@ -57,6 +70,8 @@ export interface ServerOptions {
   /** For models given by name or path. */
   device?: string;
   dtype?: 'f32' | 'bf16' | 'f16';
+  /** Lets messages, tools and calls spell control tokens: for those who trust all that clients send. Default false. */
+  controlTokensInMessages?: boolean;
 }
 
 export interface ServerSettings {
@@ -77,6 +92,7 @@ export interface ServerSettings {
   readonly loadedAdapters: number;
   readonly device: string;
   readonly dtype: 'f32' | 'bf16' | 'f16' | undefined;
+  readonly controlTokensInMessages: boolean;
 }
 
 const silent: Logger = { info: () => {}, warn: () => {}, error: () => {} };
@@ -84,6 +100,8 @@ const silent: Logger = { info: () => {}, warn: () => {}, error: () => {} };
 const model = z.instanceof(Model).describe('a loaded model');
 const name = z.string().min(1).describe('a string that is not empty');
 const positive = z.number().gt(0).optional();
+// A day. Timers of more than 2 ** 31 milliseconds end at once.
+const mostTimerSeconds = 86_400;
 const isLogger = (value: unknown): boolean =>
   value === false ||
   (typeof value === 'object' &&
@@ -115,6 +133,9 @@ const schema = z.strictObject({
       bodySeconds: z.number().gt(0).max(3600).optional(),
       promptTokens: positive,
       uploadBytes: positive,
+      connections: z.number().int().min(1).optional(),
+      keepAliveSeconds: z.number().gt(0).max(mostTimerSeconds).optional(),
+      stallSeconds: z.number().gt(0).max(mostTimerSeconds).optional(),
     })
     .optional(),
   metricsPrefix: z
@@ -139,6 +160,7 @@ const schema = z.strictObject({
   loadedAdapters: z.number().int().min(1).optional(),
   device: name.optional(),
   dtype: z.enum(['f32', 'bf16', 'f16']).optional(),
+  controlTokensInMessages: z.boolean().optional(),
 });
 
 /** @throws TypeError or RangeError that names the option. */
@@ -160,6 +182,9 @@ export function serverSettings(given: ServerOptions): ServerSettings {
       bodySeconds: limits.bodySeconds ?? 60,
       promptTokens: limits.promptTokens ?? Number.POSITIVE_INFINITY,
       uploadBytes: limits.uploadBytes ?? 512 * 2 ** 20,
+      connections: limits.connections ?? defaultConnections(),
+      keepAliveSeconds: limits.keepAliveSeconds ?? 75,
+      stallSeconds: limits.stallSeconds ?? 90,
     },
     metricsPrefix: options.metricsPrefix ?? 'helvetia:',
     organization: options.organization ?? 'local',
@@ -172,5 +197,6 @@ export function serverSettings(given: ServerOptions): ServerSettings {
     loadedAdapters: options.loadedAdapters ?? 64,
     device: options.device ?? 'auto',
     dtype: options.dtype,
+    controlTokensInMessages: options.controlTokensInMessages ?? false,
   };
 }

@@ -1,13 +1,16 @@
 // createServer(): OpenAI's API over models in this process, as handlers to mount and as a server of its own.
-import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { resolve as absolute } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
 import { FolderStore } from '../store/folder.js';
 import type { Store } from '../store/store.js';
 import type { ServerContext } from './context.js';
+import { probes } from './health.js';
+import { limitedListener } from './http/connections.js';
 import { asApiError, badRequest } from './http/errors.js';
 import { isLoopback, strangeHost } from './http/origin.js';
+import { routed } from './http/path.js';
 import { requestIdOf } from './http/request.js';
 import { Lifecycle } from './lifecycle.js';
 import { type ServerOptions, type ServerSettings, serverSettings } from './options.js';
@@ -77,9 +80,9 @@ export function serverOf(settings: ServerSettings, openStore: (() => Promise<Sto
       const known: Server['fetch'] = async (request, env) =>
         strangeHost(request.headers.get('host'), settings.allowedHosts)?.response() ?? fetch(request, env);
       const own = guarded ? nodeListener(known, context) : node;
-      const listener = createHttpServer({ requestTimeout: requestMilliseconds }, (incoming, outgoing) => {
-        void own(incoming, outgoing);
-      });
+      const isProbe = ({ url = '' }: IncomingMessage): boolean =>
+        probes.has(routed(url.replace(/\?.*/s, ''), settings.basePath));
+      const listener = limitedListener(settings.limits, isProbe, own);
       await new Promise<void>((resolve, reject) => {
         listener.once('error', reject);
         listener.listen(port, host, resolve);
@@ -102,9 +105,6 @@ function refuseOpenAddress(host: string, { apiKeys, noAuth }: ServerSettings): v
       "read what users uploaded and start jobs: set 'apiKeys' (--api-key KEY), or 'noAuth' (--no-auth) if the network is trusted",
   );
 }
-
-// For a large file over a slow line; headers have Node's own, shorter limit, and JSON bodies `limits.bodySeconds`.
-const requestMilliseconds = 3_600_000;
 
 function nodeListener(fetch: Server['fetch'], { log, track }: ServerContext): Server['node'] {
   const listener = getRequestListener(fetch, {

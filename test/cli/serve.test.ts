@@ -40,6 +40,24 @@ it.skipIf(!existsSync(command))('serves until SIGTERM, and lets the running answ
   expect(log()).not.toContain('secret');
 });
 
+it.skipIf(!existsSync(command))('takes options of its connections and its models', async () => {
+  const prompts: number[] = [];
+  for (const more of [[], ['--control-tokens-in-messages', '--keep-alive', '9', '--max-connections', '4']]) {
+    const { child, url, ended } = await started([model, '--port', '0', '--quiet', ...more]);
+    const answer = await fetch(`${url}/tokenize`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ messages: [{ role: 'user', content: '<|end|><|system|>' }] }),
+    });
+    prompts.push(((await answer.json()) as { count: number }).count);
+    expect(answer.headers.get('keep-alive')).toBe(`timeout=${more.length > 0 ? 9 : 75}`);
+    child.kill('SIGTERM');
+    expect(await ended).toBe(0);
+  }
+  // The control tokens of the message are one token each, or many as text.
+  expect(prompts[0]!).toBeGreaterThan(prompts[1]!);
+});
+
 it.skipIf(!existsSync(command))('says in one sentence why it cannot start', async () => {
   const { ended, log, url } = await started(['./nowhere', '--quiet', '--port', '0']);
   expect(await ended).toBe(1);

@@ -6,6 +6,7 @@ import { Engine, type EngineOptions } from '../../lib/engine/engine.js';
 import { Adapter } from '../../lib/lora/adapter.js';
 import { loadModel, type Model } from '../../lib/model.js';
 import { packed } from '../../lib/models/decoder.js';
+import { testDevice } from '../device.js';
 import { until } from '../until.js';
 import { folder, prompt, request, tokens } from './asking.js';
 import { normal } from './numbers.js';
@@ -93,6 +94,19 @@ describe('embeddings', () => {
       expect(farthest(await got[i]!, await whole(model, text)), `text ${i}`).toBeLessThan(1e-5);
     }
     await Promise.all(others);
+  });
+
+  it.skipIf(testDevice !== 'cpu')('have the same bits alone and beside others, in steps of any size', async () => {
+    const model = start();
+    const alone = await engine.embed(long);
+    await engine.dispose();
+    for (const stepTokens of [9, 40, 100]) {
+      start('f32', { stepTokens, maxBatch: 5 });
+      const others = [50, 33, 7].map((length) => tokens(model, engine, { prompt: long.slice(0, length) }));
+      expect(await engine.embed(long), `${stepTokens} tokens in a step`).toEqual(alone);
+      await Promise.all(others);
+      await engine.dispose();
+    }
   });
 
   it('do not hold up a stream, and take turns with it', async () => {

@@ -5,8 +5,8 @@ import type { Gguf } from '../files/gguf.js';
 import { check } from '../files/json.js';
 import { branch, chain } from '../parts/block.js';
 import { type EmbeddingOptions, tokenEmbedding } from '../parts/embedding.js';
-import { outputHead } from '../parts/head.js';
-import { type NormOptions, norm } from '../parts/norm.js';
+import { type HeadOptions, outputHead } from '../parts/head.js';
+import { type NormKind, type NormOptions, norm } from '../parts/norm.js';
 import { type Inside, inside, type Part } from '../parts/part.js';
 import { type Rope, ropeFrequencies } from '../parts/rope.js';
 import type { DecoderConfig } from './config.js';
@@ -204,10 +204,14 @@ export function preNorm(layer: Inside, options: NormOptions, mixer: Part, mlp: P
   );
 }
 
+const usualNames = { embedding: 'model.embed_tokens', layers: 'model.layers', norm: 'model.norm', head: 'lm_head' };
+
 interface DecoderParts {
-  /** Of the normal kind; default `model.norm`. */
-  norm: Omit<NormOptions, 'size'>;
-  embedding?: Pick<EmbeddingOptions, 'scale'>;
+  /** What the modules are called in a checkpoint, where not `model.embed_tokens`, `model.layers`, `model.norm`, `lm_head`. */
+  names?: typeof usualNames;
+  norm: NormKind;
+  embedding?: Pick<EmbeddingOptions, 'scale' | 'positions'>;
+  head?: HeadOptions;
   /** Where config.json does not say. */
   tied: boolean;
   contextLength: number;
@@ -215,15 +219,16 @@ interface DecoderParts {
   layer(layer: Inside, index: number): Part;
 }
 
-/** A decoder whose modules have the usual names: `model.embed_tokens`, `model.layers.N`, `model.norm`, `lm_head`. */
+/** A decoder: an embedding, layers, a norm and an output. */
 export function decoderOf(json: Pick<DenseConfig, OutlineKeys>, parts: DecoderParts): Omit<DecoderConfig, 'modelType'> {
   const { vocab_size: vocabSize, hidden_size: hiddenSize, num_hidden_layers: count } = json;
+  const names = parts.names ?? usualNames;
   const embedding = tokenEmbedding(
-    { path: 'model.embed_tokens', gguf: 'token_embd' },
+    { path: names.embedding, gguf: 'token_embd' },
     { vocabSize, hiddenSize, ...parts.embedding },
   );
   const layer = (index: number): Part =>
-    parts.layer(inside({ path: `model.layers.${index}`, gguf: `blk.${index}` }), index);
+    parts.layer(inside({ path: `${names.layers}.${index}`, gguf: `blk.${index}` }), index);
   return {
     vocabSize,
     hiddenSize,
@@ -232,7 +237,12 @@ export function decoderOf(json: Pick<DenseConfig, OutlineKeys>, parts: DecoderPa
     eosIds: [json.eos_token_id ?? []].flat(),
     embedding,
     layers: Array.from({ length: count }, (_, index) => layer(index)),
-    norm: norm({ path: 'model.norm', gguf: 'output_norm' }, { ...parts.norm, size: hiddenSize }),
-    head: outputHead({ path: 'lm_head', gguf: 'output' }, embedding, json.tie_word_embeddings ?? parts.tied),
+    norm: norm({ path: names.norm, gguf: 'output_norm' }, { ...parts.norm, size: hiddenSize }),
+    head: outputHead(
+      { path: names.head, gguf: 'output' },
+      embedding,
+      json.tie_word_embeddings ?? parts.tied,
+      parts.head,
+    ),
   };
 }

@@ -50,10 +50,10 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
   }
   const hidden = size(key('embedding_length'));
   const heads = size(key('attention.head_count'));
-  const rotary = size(key('rope.dimension_count'), optional(key('attention.key_length')) ?? hidden / heads);
-  const headDim = size(key('attention.key_length'), rotary);
-  if (rotary !== headDim) {
-    throw new Error(`${path}: ${key('rope.dimension_count')} is ${rotary}, but must be the head size ${headDim}`);
+  const headDim = size(key('attention.key_length'), hidden / heads);
+  const rotary = size(key('rope.dimension_count'), headDim);
+  if (rotary > headDim) {
+    throw new Error(`${path}: ${key('rope.dimension_count')} is ${rotary}, more than the head size ${headDim}`);
   }
   if (size(key('attention.value_length'), headDim) !== headDim) {
     throw new Error(
@@ -61,7 +61,9 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
     );
   }
   const eps = optional(key('attention.layer_norm_rms_epsilon'));
-  if (eps === undefined) throw new Error(`${path}: ${key('attention.layer_norm_rms_epsilon')} is missing`);
+  // An architecture with LayerNorms asks for this key by itself.
+  if (eps === undefined && !metadata.has(key('attention.layer_norm_epsilon')))
+    throw new Error(`${path}: ${key('attention.layer_norm_rms_epsilon')} is missing`);
   const theta = shortest(optional(key('rope.freq_base')) ?? 10000);
   const tokens = metadata.get('tokenizer.ggml.tokens');
 
@@ -75,12 +77,13 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
     num_key_value_heads: size(key('attention.head_count_kv'), heads),
     head_dim: headDim,
     max_position_embeddings: size(key('context_length')),
-    rms_norm_eps: shortest(eps),
+    ...(eps === undefined ? {} : { rms_norm_eps: shortest(eps) }),
     rope_theta: theta,
+    ...(rotary === headDim ? {} : { partial_rotary_factor: share(rotary, headDim) }),
     rope_scaling: ropeScaling(gguf, architecture.gguf.name, theta, headDim, optional),
     hidden_act: 'silu',
-    attention_bias: tensors.has('blk.0.attn_q.bias'),
-    mlp_bias: tensors.has('blk.0.ffn_gate.bias'),
+    attention_bias: tensors.has('blk.0.attn_q.bias') || tensors.has('blk.0.attn_qkv.bias'),
+    mlp_bias: tensors.has('blk.0.ffn_up.bias'),
     tie_word_embeddings: !tensors.has('output.weight'),
     bos_token_id: optional('tokenizer.ggml.bos_token_id') ?? null,
     eos_token_id: endTokens(optional),
@@ -88,6 +91,10 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
     ...architecture.gguf.config?.(keys),
   };
 }
+
+// The product with the whole is rounded down again, and must give the part.
+const share = (part: number, whole: number): number =>
+  Math.floor((part / whole) * whole) === part ? part / whole : (part + 0.5) / whole;
 
 type Optional = (name: string) => number | undefined;
 

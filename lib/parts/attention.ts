@@ -3,13 +3,12 @@
 import type { Steps } from '../core/steps.js';
 import type { Tensor } from '../core/tensor.js';
 import { attentionSteps } from '../ops/attention.js';
-import { rmsNorm } from '../ops/norm.js';
 import { pagedAppend, pagedAttention } from '../ops/paged.js';
 import { rope as rotate } from '../ops/rope.js';
 import { reshape } from '../ops/view.js';
 import { applyLinear, type LinearLayer, linearLayer } from './linear.js';
 import type { BlockMemory } from './memory.js';
-import { normWeight } from './norm.js';
+import { type Norm, type NormKind, normOf } from './norm.js';
 import { type Inside, type Part, type Pass, productFlops } from './part.js';
 import type { Rope } from './rope.js';
 
@@ -22,12 +21,13 @@ export interface AttentionOptions {
   scale?: number | undefined;
   /** Tokens that each token sees, itself included. Default: all before it. */
   window?: number | undefined;
-  rope: Rope;
+  /** Undefined where tokens do not know their positions. */
+  rope: Rope | undefined;
   /** Of q, k and v. */
   bias?: boolean | undefined;
   outputBias?: boolean | undefined;
-  /** RMSNorm of each head's queries and keys before they are rotated. */
-  headNorm?: { eps: number; shift?: number } | undefined;
+  /** A norm of each head's queries and keys before they are rotated, with one weight for all heads or one for each. */
+  headNorm?: (NormKind & { over?: 'head' | 'each head' }) | undefined;
   /**
    * llama.cpp's converter wrote the rows of q and k so that rotated pairs lie side by side: for architectures whose rope is
    * its NORM kind while the checkpoint rotates halves.
@@ -54,28 +54,31 @@ export function attention(layer: Inside, options: AttentionOptions): Part {
     in: heads * headDim,
     bias: outputBias,
   });
-  const normOf = (name: string, gguf: string) =>
-    headNorm && normWeight(layer(`self_attn.${name}`, gguf), { ...headNorm, size: headDim });
-  const qNorm = normOf('q_norm', 'attn_q_norm');
-  const kNorm = normOf('k_norm', 'attn_k_norm');
-  const weights = [
-    ...[q, k, v, o].flatMap((linear) => linear.weights),
-    ...[qNorm, kNorm].filter((x) => x !== undefined),
-  ];
+  const headNormOf = (name: string, gguf: string, count: number): Norm | undefined =>
+    headNorm &&
+    normOf(layer(`self_attn.${name}`, gguf), {
+      ...headNorm,
+      size: headDim,
+      heads: headNorm.over === 'each head' ? count : undefined,
+    });
+  const qNorm = headNormOf('q_norm', 'attn_q_norm', heads);
+  const kNorm = headNormOf('k_norm', 'attn_k_norm', kvHeads);
+  const norms = [qNorm, kNorm].filter((x) => x !== undefined);
+  const weights = [q, k, v, o, ...norms].flatMap((x) => x.weights);
   const memory: BlockMemory = { kind: 'blocks', kvHeads, headDim, window };
-  const frequencies = rope.frequencies;
 
-  function* heading(linear: LinearLayer, norm: typeof qNorm, count: number, x: Tensor, pass: Pass): Steps<Tensor> {
+  function* heading(linear: LinearLayer, norm: Norm | undefined, count: number, x: Tensor, pass: Pass): Steps<Tensor> {
     const y = reshape(yield* applyLinear(linear, x, pass), [x.dim(0), count, headDim]);
-    const normed = norm ? rmsNorm(y, pass.weight(norm.name), headNorm) : y;
-    const { factor, interleaved } = rope;
+    const normed = norm ? norm.apply(y, pass) : y;
+    if (!rope) return normed;
+    const { frequencies, factor, interleaved } = rope;
     return rotate(normed, pass.batch.positions, pass.constant(frequencies), { factor, interleaved });
   }
 
   return {
     weights,
     memory: [memory],
-    constants: [frequencies],
+    constants: [...(rope ? [rope.frequencies] : []), ...norms.flatMap(({ constants }) => constants)],
     facts: { heads, kvHeads, headDim, ...(window === undefined ? {} : { window }) },
     flops: (tokens) => ({ products: productFlops(weights), mixing: 4 * heads * headDim * seen(tokens, window) }),
     *run(x, pass, residual) {

@@ -1,6 +1,7 @@
 // Blocks: how parts stand together in a layer.
 import type { Steps } from '../core/steps.js';
 import type { Tensor } from '../core/tensor.js';
+import { add, affine } from '../ops/elementwise.js';
 import type { Part } from './part.js';
 
 /** One part after the other; a residual is added by the last. */
@@ -20,6 +21,27 @@ export function branch(...parts: readonly Part[]): Part {
   const inner = chain(...parts);
   return joined([inner], function* (x, pass): Steps<Tensor> {
     return yield* inner.run(x, pass, x);
+  });
+}
+
+/** The sum of what the parts make of one input. */
+export function parallel(...parts: readonly Part[]): Part {
+  return joined(parts, function* (x, pass, residual) {
+    let sum = residual;
+    for (const [i, part] of parts.entries()) {
+      if (i > 0) yield;
+      sum = yield* part.run(x, pass, sum);
+    }
+    return sum!;
+  });
+}
+
+/** What a part makes, times `factor`. */
+export function scaled(part: Part, factor: number): Part {
+  if (factor === 1) return part;
+  return joined([part], function* (x, pass, residual): Steps<Tensor> {
+    const out = affine(yield* part.run(x, pass), factor, 0);
+    return residual ? add(residual, out) : out;
   });
 }
 

@@ -1,6 +1,7 @@
 // The output projection: where a decoder ends, as logits or as losses.
 import type { Steps } from '../core/steps.js';
 import type { Tensor } from '../core/tensor.js';
+import { affine } from '../ops/elementwise.js';
 import { linearCrossEntropySteps, type Scored } from '../ops/loss.js';
 import { matmul } from '../ops/matmul.js';
 import type { EmbeddingPart } from './embedding.js';
@@ -23,16 +24,27 @@ export interface HeadPart {
   losses(hidden: Tensor, targets: Tensor, weight: WeightOf): Steps<Scored>;
 }
 
+export interface HeadOptions {
+  /** The logits are multiplied by this. Default 1. */
+  scale?: number | undefined;
+}
+
 /** A projection of its own, or the embedding's rows (`tied`). */
-export function outputHead({ path, gguf }: Place, embedding: EmbeddingPart, tied: boolean): HeadPart {
+export function outputHead(
+  { path, gguf }: Place,
+  embedding: EmbeddingPart,
+  tied: boolean,
+  { scale = 1 }: HeadOptions = {},
+): HeadPart {
   const [table] = embedding.weights;
   const own: Weight = { ...table, name: `${path}.weight`, gguf: { name: `${gguf}.weight` } };
   const { name } = tied ? table : own;
+  const scaled = (hidden: Tensor): Tensor => (scale === 1 ? hidden : affine(hidden, scale, 0));
   return {
     weights: tied ? [] : [own],
     tied,
     flops: 2 * table.shape[0]! * table.shape[1]!,
-    logits: (hidden, weight) => matmul(hidden, weight(name), { transposeB: true, dtype: 'f32' }),
-    losses: (hidden, targets, weight) => linearCrossEntropySteps(hidden, weight(name), targets),
+    logits: (hidden, weight) => matmul(scaled(hidden), weight(name), { transposeB: true, dtype: 'f32' }),
+    losses: (hidden, targets, weight) => linearCrossEntropySteps(scaled(hidden), weight(name), targets),
   };
 }

@@ -1,42 +1,101 @@
-// Gated MLP: down(activation(gate(x)) · up(x)) (Shazeer, "GLU variants improve transformer", 2020).
+// MLPs: gated, down(activation(gate(x)) · up(x)) (Shazeer, "GLU variants improve transformer", 2020), and without a gate,
+// down(activation(up(x))).
+import type { Steps } from '../core/steps.js';
+import type { Tensor } from '../core/tensor.js';
+import { gelu, geluTanh, mul, relu, silu } from '../ops/elementwise.js';
 import { geglu, swiglu } from '../ops/gated.js';
-import { applyLinear, linearLayer } from './linear.js';
-import { type Inside, type Part, productFlops } from './part.js';
+import { slice } from '../ops/view.js';
+import { applyLinear, type LinearLayer, linearLayer } from './linear.js';
+import { type Inside, type Part, type Pass, productFlops } from './part.js';
 
-const activations = { silu: swiglu, geluTanh: geglu };
+const gatedActivations = { silu: swiglu, geluTanh: geglu };
 
-export type GatedActivation = keyof typeof activations;
+export type GatedActivation = keyof typeof gatedActivations;
 
 export interface GatedMlpOptions {
   hiddenSize: number;
   intermediateSize: number;
   activation: GatedActivation;
   bias?: boolean | undefined;
+  /** One projection for both, the gate's rows first: `gate_up_proj`, in GGUF files `ffn_up`. */
+  fused?: boolean | undefined;
 }
 
-/** The weights are `mlp.{gate,up,down}_proj` of the layer. */
-export function gatedMlp(
-  layer: Inside,
-  { hiddenSize: hidden, intermediateSize: inner, activation, bias }: GatedMlpOptions,
-): Part {
-  const gate = linearLayer(layer('mlp.gate_proj', 'ffn_gate'), { out: inner, in: hidden, bias });
-  const up = linearLayer(layer('mlp.up_proj', 'ffn_up'), { out: inner, in: hidden, bias });
+/** The weights are `mlp.{gate,up,down}_proj` of the layer, or `mlp.{gate_up,down}_proj`. */
+export function gatedMlp(layer: Inside, options: GatedMlpOptions): Part {
+  const { hiddenSize: hidden, intermediateSize: inner, activation, bias, fused } = options;
+  const into = fused
+    ? [linearLayer(layer('mlp.gate_up_proj', 'ffn_up'), { out: 2 * inner, in: hidden, bias })]
+    : [
+        linearLayer(layer('mlp.gate_proj', 'ffn_gate'), { out: inner, in: hidden, bias }),
+        linearLayer(layer('mlp.up_proj', 'ffn_up'), { out: inner, in: hidden, bias }),
+      ];
   const down = linearLayer(layer('mlp.down_proj', 'ffn_down'), { out: hidden, in: inner, bias });
-  const weights = [gate, up, down].flatMap((linear) => linear.weights);
+  const gated = gatedActivations[activation];
+  return mlp(into, down, inner, ([first, second]) =>
+    second ? gated(first!, second) : gated(slice(first!, 1, 0, inner), slice(first!, 1, inner)),
+  );
+}
+
+/** By their names in config.json. */
+const activations: Readonly<Record<string, (x: Tensor) => Tensor>> = {
+  gelu,
+  gelu_new: geluTanh,
+  gelu_pytorch_tanh: geluTanh,
+  relu,
+  relu2(x) {
+    const positive = relu(x);
+    return mul(positive, positive);
+  },
+  silu,
+};
+
+export const activationNames = Object.keys(activations);
+
+export interface PlainMlpOptions {
+  hiddenSize: number;
+  intermediateSize: number;
+  /** One of `activationNames`. */
+  activation: string;
+  bias?: boolean | undefined;
+  /** The checkpoint stores its matrices as `[in, out]`. */
+  transposed?: boolean | undefined;
+  /** The modules' names. */
+  names: { up: string; down: string };
+}
+
+/** An MLP without a gate. @throws RangeError if its activation is none of `activationNames`. */
+export function plainMlp(layer: Inside, options: PlainMlpOptions): Part {
+  const { hiddenSize: hidden, intermediateSize: inner, activation, bias, transposed, names } = options;
+  const up = linearLayer(layer(names.up, 'ffn_up'), { out: inner, in: hidden, bias, transposed });
+  const down = linearLayer(layer(names.down, 'ffn_down'), { out: hidden, in: inner, bias, transposed });
+  const activate = activations[activation];
+  if (!activate) throw new RangeError(`plainMlp: activation '${activation}' is none of ${activationNames.join(', ')}`);
+  return mlp([up], down, inner, ([x]) => activate(x!));
+}
+
+function mlp(
+  into: readonly LinearLayer[],
+  down: LinearLayer,
+  inner: number,
+  activate: (projected: readonly Tensor[]) => Tensor,
+): Part {
+  const weights = [...into, down].flatMap((linear) => linear.weights);
   return {
     weights,
     memory: [],
     constants: [],
     facts: { intermediateSize: inner },
     flops: () => ({ products: productFlops(weights), mixing: 0 }),
-    *run(x, pass, residual) {
-      const gateInput = yield* applyLinear(gate, x, pass);
+    *run(x: Tensor, pass: Pass, residual?: Tensor): Steps<Tensor> {
+      const projected: Tensor[] = [];
+      for (const linear of into) {
+        projected.push(yield* applyLinear(linear, x, pass));
+        yield;
+      }
+      const activated = activate(projected);
       yield;
-      const upInput = yield* applyLinear(up, x, pass);
-      yield;
-      const gated = activations[activation](gateInput, upInput);
-      yield;
-      return yield* applyLinear(down, gated, pass, residual);
+      return yield* applyLinear(down, activated, pass, residual);
     },
   };
 }

@@ -31,6 +31,8 @@ export interface Weight {
     /** The file has the checkpoint's numbers plus this. Default 0. */
     readonly shift?: number | undefined;
   };
+  /** A checkpoint stores the matrix the other way round, as `[in, out]`; a GGUF file does not. */
+  readonly transposed?: boolean | undefined;
   /** A module that LoRA may target by this path; the weight is `[out, in]`. */
   readonly module?: string | undefined;
   /** What a model of random weights begins with. */

@@ -118,6 +118,21 @@ describe('ggufConfig', () => {
     });
   });
 
+  it('takes a rope of a part of each head, so that the same number of channels comes out again', () => {
+    for (const [rotary, headDim] of [
+      [4, 8],
+      [30, 44],
+    ] as const) {
+      const file = model(
+        (start) =>
+          norm(start).number('llama.attention.key_length', headDim).number('llama.rope.dimension_count', rotary),
+        4,
+      );
+      const { partial_rotary_factor: factor } = ggufConfig(read(file));
+      expect(Math.floor(headDim * Number(factor))).toBe(rotary);
+    }
+  });
+
   it('takes linear and YaRN scaling', () => {
     expect(scaling((file) => file.number('llama.rope.scale_linear', 4), 1)).toEqual({
       rope_type: 'linear',
@@ -184,8 +199,8 @@ describe('ggufConfig', () => {
       'llama.attention.head_count_kv must be a number, got "x"',
     );
     expect(
-      config((file) => norm(file).number('llama.attention.key_length', 8).number('llama.rope.dimension_count', 4), 4),
-    ).toThrow('llama.rope.dimension_count is 4, but must be the head size 8');
+      config((file) => norm(file).number('llama.attention.key_length', 8).number('llama.rope.dimension_count', 10), 4),
+    ).toThrow('llama.rope.dimension_count is 10, more than the head size 8');
     const known = architectures.map(({ gguf }) => gguf.name).join(', ');
     expect(() => ggufConfig(read(new GgufBytes().header(0, 1).text('general.architecture', 'mamba')))).toThrow(
       `x.gguf: general.architecture must be one of ${known}, got "mamba"`,

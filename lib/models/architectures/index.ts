@@ -2,11 +2,13 @@
 import type { Architecture } from '../architecture.js';
 import type { DecoderConfig } from '../config.js';
 import { gemma3 } from './gemma3.js';
+import { glm4 } from './glm4.js';
+import { granite } from './granite.js';
 import { llama } from './llama.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
 
-export const architectures: readonly Architecture[] = [llama, qwen2, qwen3, gemma3];
+export const architectures: readonly Architecture[] = [llama, qwen2, qwen3, gemma3, granite, glm4];
 
 /** @throws Error that names the file, and lists what is supported if `model_type` is not. */
 export function decoderConfig(file: string, json: Record<string, unknown>): DecoderConfig {

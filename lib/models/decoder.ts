@@ -54,7 +54,7 @@ export class Decoder {
     readonly device: Device,
     readonly dtype: DType,
   ) {
-    for (const values of config.layers.flatMap(({ constants }) => constants)) {
+    for (const values of [...config.layers, config.norm].flatMap(({ constants }) => constants)) {
       if (!this.#constants.has(values)) this.#constants.set(values, keep(tensor(values, { device })));
     }
   }

@@ -1,14 +1,29 @@
 // The architectures that Helvetia runs: a catalogue, one file for each.
 import type { Architecture } from '../architecture.js';
 import type { DecoderConfig } from '../config.js';
+import { cohere } from './cohere.js';
+import { cohere2 } from './cohere2.js';
 import { gemma3 } from './gemma3.js';
 import { glm4 } from './glm4.js';
 import { granite } from './granite.js';
 import { llama } from './llama.js';
+import { nemotron } from './nemotron.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
+import { starcoder2 } from './starcoder2.js';
 
-export const architectures: readonly Architecture[] = [llama, qwen2, qwen3, gemma3, granite, glm4];
+export const architectures: readonly Architecture[] = [
+  llama,
+  qwen2,
+  qwen3,
+  gemma3,
+  granite,
+  glm4,
+  cohere,
+  cohere2,
+  starcoder2,
+  nemotron,
+];
 
 /** @throws Error that names the file, and lists what is supported if `model_type` is not. */
 export function decoderConfig(file: string, json: Record<string, unknown>): DecoderConfig {

@@ -21,8 +21,11 @@ import { Stream } from './flow/stream.js';
 import { safetensorsName } from './formats/index.js';
 import { Adapter } from './lora/adapter.js';
 import { mergedWeights } from './lora/merge.js';
+import { weightsOf } from './models/config.js';
 import { Decoder, packed } from './models/decoder.js';
 import { loadDecoder } from './models/load.js';
+import { contiguous } from './ops/copy.js';
+import { transpose } from './ops/view.js';
 import type { ChatMessage } from './text/chat/template.js';
 import { type Generated, generate, type Piece } from './text/generate.js';
 import type { TokenMask } from './text/mask.js';
@@ -231,8 +234,11 @@ export class Model {
     if (!statSync(this.path).isDirectory())
       throw new Error(`save: ${this.path} is not a Hugging Face folder, so its config and tokenizer cannot be copied`);
     const tensors = new Map<string, SavedTensor>();
-    for (const [name, weight] of this.decoder.weights) {
-      tensors.set(name, { dtype: safetensorsName(weight.dtype), shape: weight.shape, bytes: await weight.bytes() });
+    for (const { name, transposed } of weightsOf(this.decoder.config)) {
+      const weight = this.decoder.weights.get(name)!;
+      using turned = transposed ? scope(() => contiguous(transpose(weight))) : undefined;
+      const { dtype, shape } = turned ?? weight;
+      tensors.set(name, { dtype: safetensorsName(dtype), shape, bytes: await (turned ?? weight).bytes() });
     }
     await writeFolderAtomic(folder, async (inside) => {
       for (const file of copied) {

@@ -60,6 +60,7 @@ export class Adapter {
     return new Adapter(
       {
         ...config,
+        ...(base.fanInFanOut ? { fanInFanOut: true } : {}),
         targetModules: config.targetModules === 'all-linear' ? endings(pairs.keys()) : config.targetModules,
       },
       pairs,

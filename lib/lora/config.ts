@@ -166,7 +166,7 @@ export function peftConfig(config: LoraConfig): Record<string, unknown> {
     ensure_weight_tying: false,
     eva_config: null,
     exclude_modules: config.excludeModules ?? null,
-    fan_in_fan_out: false,
+    fan_in_fan_out: config.fanInFanOut ?? false,
     inference_mode: true,
     init_lora_weights: true,
     layer_replication: null,

@@ -17,6 +17,8 @@ export interface LoraConfig {
   rankPattern: Readonly<Record<string, number>>;
   alphaPattern: Readonly<Record<string, number>>;
   baseModel: string | undefined;
+  /** The base stores its matrices as `[in, out]`, which PEFT must know; A and B are the same. */
+  fanInFanOut?: boolean;
 }
 
 /** Makes the error about a field of the config; `words` go on behind its name. */

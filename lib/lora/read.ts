@@ -17,6 +17,8 @@ import { LoraModules } from './modules.js';
 export interface AdapterBase {
   readonly device: Device;
   readonly weights: ReadonlyMap<string, Tensor>;
+  /** Checkpoints of the model store its matrices as `[in, out]`. */
+  readonly fanInFanOut: boolean;
   linearPaths(): string[];
 }
 
@@ -42,7 +44,7 @@ export async function readAdapter(
   const configFile = join(folder, configName);
   const json = readJson(configFile, { maxBytes: maxConfigBytes });
   checkFormat(folder, json);
-  const config = readPeftConfig(configFile, json);
+  const config = { ...readPeftConfig(configFile, json), ...(base.fanInFanOut ? { fanInFanOut: true } : {}) };
   const modules = new LoraModules(config, peftFault(configFile));
   const file = openSafetensors(join(folder, weightsName));
   const pairs = new Map<string, LowRank>();

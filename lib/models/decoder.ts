@@ -10,7 +10,7 @@ import type { Adapter } from '../lora/adapter.js';
 import type { Scored } from '../ops/loss.js';
 import { DropoutStream, type LowRankBatch } from '../parts/low-rank.js';
 import type { Packed, Pass } from '../parts/part.js';
-import { type DecoderConfig, linearPaths } from './config.js';
+import { type DecoderConfig, linearPaths, weightsOf } from './config.js';
 
 export type { Packed } from '../parts/part.js';
 
@@ -62,6 +62,10 @@ export class Decoder {
   /** The paths of the linear layers that LoRA may target: all but the output projection. */
   linearPaths(): string[] {
     return linearPaths(this.config);
+  }
+
+  get fanInFanOut(): boolean {
+    return weightsOf(this.config).some(({ transposed }) => transposed);
   }
 
   /** The hidden states after the final norm: `[total, hidden]`. */

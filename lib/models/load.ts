@@ -11,12 +11,12 @@ import { type Gguf, openGguf } from '../files/gguf.js';
 import { readJson } from '../files/json.js';
 import type { Weights } from '../files/weights.js';
 import { TimeSlice } from '../flow/pause.js';
-import { cast, toDevice } from '../ops/copy.js';
+import { cast, contiguous, toDevice } from '../ops/copy.js';
 import { affine } from '../ops/elementwise.js';
 import { embedding } from '../ops/embedding.js';
 import { dequantize } from '../ops/quant.js';
 import { full, randn } from '../ops/random.js';
-import { reshape } from '../ops/view.js';
+import { reshape, transpose } from '../ops/view.js';
 import type { Weight } from '../parts/part.js';
 import { decoderConfig } from './architectures/index.js';
 import { type DecoderConfig, weightsOf } from './config.js';
@@ -45,14 +45,25 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Decoder
   const weights = openWeights(folder);
   try {
     const has = (name: string): boolean => weights.tensors.has(name);
+    // A checkpoint without the output, saved from what transformers calls the base model, has names without its prefix.
+    const named = (name: string): string => {
+      const short = name.slice(name.indexOf('.') + 1);
+      return !has(name) && has(short) ? short : name;
+    };
     let config = decoderConfig(file, json);
     // The absence of one of the two says more than the config, and either may be the one that is stored.
     const [table] = config.embedding.weights;
     const [head = table] = decoderConfig(file, { ...json, tie_word_embeddings: false }).head.weights;
-    const tied = config.head.tied || !has(head.name) || !has(table.name);
+    const tied = config.head.tied || !has(named(head.name)) || !has(named(table.name));
     if (tied !== config.head.tied) config = decoderConfig(file, { ...json, tie_word_embeddings: tied });
-    const stored = ({ name }: Weight): string => (tied && name === table.name && !has(name) ? head.name : name);
-    const read = (weight: Weight): Tensor => toDevice(weights.tensor(stored(weight)), options.device);
+    const stored = ({ name, shape, transposed }: Weight): Stored => ({
+      name: named(tied && name === table.name && !has(named(name)) ? head.name : name),
+      shape: transposed ? shape.toReversed() : shape,
+    });
+    const read = (weight: Weight): Tensor => {
+      const x = weights.tensor(stored(weight).name);
+      return toDevice(weight.transposed ? contiguous(transpose(x)) : x, options.device);
+    };
     return await assemble(config, weights, stored, read, options);
   } finally {
     weights.close();
@@ -70,7 +81,8 @@ async function loadGguf(path: string, options: LoadOptions): Promise<Decoder> {
       const ordered = rows ? gathered(plain, rows) : plain;
       return shift === 0 ? ordered : affine(ordered, 1, -shift);
     };
-    return await assemble(config, gguf, ({ gguf: { name } }) => name, read, { ...options, dtype });
+    const stored = ({ gguf: { name }, shape }: Weight): Stored => ({ name, shape });
+    return await assemble(config, gguf, stored, read, { ...options, dtype });
   } finally {
     gguf.close();
   }
@@ -94,22 +106,28 @@ const deciding = (config: DecoderConfig): Weight => {
   return all.find(({ module }) => module !== undefined) ?? all[0]!;
 };
 
+/** A weight as a file has it. */
+interface Stored {
+  name: string;
+  shape: readonly number[];
+}
+
 // Takes each weight from the file, checked, in the asked format, and lets the event loop run in between.
 async function assemble(
   config: DecoderConfig,
   file: Weights,
-  stored: (weight: Weight) => string,
+  stored: (weight: Weight) => Stored,
   read: (weight: Weight) => Tensor,
   options: LoadOptions,
 ): Promise<Decoder> {
   const { device } = options;
   const all = weightsOf(config);
   for (const weight of all) {
-    const name = stored(weight);
+    const { name, shape } = stored(weight);
     const info = file.tensors.get(name);
-    if (!info) throw new Error(`${file.path}: tensor '${name}' is missing, expected [${weight.shape}]`);
-    if (info.shape.join() !== weight.shape.join()) {
-      throw new Error(`${file.path}: tensor '${name}' is [${info.shape}], expected [${weight.shape}]`);
+    if (!info) throw new Error(`${file.path}: tensor '${name}' is missing, expected [${shape}]`);
+    if (info.shape.join() !== shape.join()) {
+      throw new Error(`${file.path}: tensor '${name}' is [${info.shape}], expected [${shape}]`);
     }
   }
   const weights = new Map<string, Tensor>();

@@ -37,6 +37,8 @@ const widthStep = 8;
 export class Frame {
   readonly tokens: Tensor;
   readonly positions: Tensor;
+  /** See Packed. */
+  readonly reach: Tensor;
   /** For each group of layers, where each token's key and value go. */
   readonly places: readonly Tensor[];
   readonly boundaries: Tensor;
@@ -68,7 +70,7 @@ export class Frame {
     const { tokens, runs, width, rows, slots } = shape;
     const groups = layout.freed.length;
     const parts = layout.states ? shape.parts : 0;
-    const total = (3 + groups) * tokens + 2 * runs + 1 + groups * runs * width + 4 * rows + slots + 1 + 2 * parts + 1;
+    const total = (4 + groups) * tokens + 2 * runs + 1 + groups * runs * width + 4 * rows + slots + 1 + 2 * parts + 1;
     this.#numbers = new Int32Array(total);
     this.#options = new Float32Array(4 * rows);
     this.#all = keep(tensor(this.#numbers, { device }));
@@ -82,6 +84,7 @@ export class Frame {
     };
     this.tokens = part([tokens]);
     this.positions = part([tokens]);
+    this.reach = part([tokens]);
     this.places = layout.freed.map(() => part([tokens]));
     this.order = part([tokens]);
     this.boundaries = part([runs + 1]);
@@ -102,9 +105,10 @@ export class Frame {
     slotOf: (sequence: S) => number | undefined,
   ): void {
     const of = (view: Tensor): Int32Array => this.#views.get(view)!;
-    const [tokens, positions, order, boundaries] = [
+    const [tokens, positions, reach, order, boundaries] = [
       of(this.tokens),
       of(this.positions),
+      of(this.reach),
       of(this.order),
       of(this.boundaries),
     ];
@@ -121,6 +125,7 @@ export class Frame {
     for (const [p, { sequence, from, count, samples }] of parts.entries()) {
       const slot = slotOf(sequence) ?? slots;
       const held = sequence.held!;
+      reach.fill(samples ? from + count : sequence.length, at, at + count);
       for (let i = from; i < from + count; i++, at++) {
         tokens[at] = token(sequence, i);
         positions[at] = i;

@@ -165,12 +165,12 @@ export class StepRunner<S extends StepSequence> {
   #forward(frame: Frame, tokens: Tensor, parts: readonly Part<S>[], adapted: boolean): Reads<S> {
     const { decoder } = this;
     const { device } = decoder;
-    const { positions, boundaries, lengths } = frame;
+    const { positions, reach, boundaries, lengths } = frame;
     const groups = frame.places.map((slots, g) => ({ slots, blockTables: frame.blockTables[g]! }));
     const inPlaces = this.#layout.states ? { places: frame.states, boundaries: frame.sequences } : undefined;
     const kept = this.#memory.kept({ lengths, groups, states: inPlaces });
     const adapter = adapted ? { groups: this.adapters.groups(frame.order, frame.segments) } : undefined;
-    const hidden = decoder.hidden({ tokens, positions, boundaries }, { adapter, kept });
+    const hidden = decoder.hidden({ tokens, positions, reach, boundaries }, { adapter, kept });
     const count = frame.shape.rows;
     const states = this.#read(hidden, parts);
     const logprobs = new Map<S, Promise<Logprobs>>();

@@ -8,7 +8,7 @@ import { type EmbeddingOptions, tokenEmbedding } from '../parts/embedding.js';
 import { type HeadOptions, outputHead } from '../parts/head.js';
 import { type NormKind, type NormOptions, norm } from '../parts/norm.js';
 import { type Inside, inside, type Part } from '../parts/part.js';
-import { type Rope, ropeFrequencies } from '../parts/rope.js';
+import { type Rope, type RopeSettings, ropeFrequencies } from '../parts/rope.js';
 import type { DecoderConfig } from './config.js';
 
 type Json = Record<string, unknown>;
@@ -16,10 +16,19 @@ type Json = Record<string, unknown>;
 export interface Architecture {
   /** `model_type` in config.json. */
   readonly types: readonly string[];
-  /** `general.architecture` in a GGUF file, and its config keys beyond those that all decoders share. */
-  readonly gguf: { readonly name: string; config?(keys: GgufKeys): Json };
+  /** Undefined where files of these models call another architecture's name, which gives the same numbers. */
+  readonly gguf?: GgufForm | undefined;
   /** @throws Error that names the file and the field: missing, wrong, or with a value that is not supported. */
   decoder(file: string, json: Json): DecoderConfig;
+}
+
+export interface GgufForm {
+  /** `general.architecture` */
+  readonly name: string;
+  /** Tells its files from those of another architecture with the same name, which stands behind it in the catalogue. */
+  is?(keys: GgufKeys): boolean;
+  /** The keys beyond those that all decoders share, which are `shared`. */
+  config?(keys: GgufKeys, shared: Json): Json;
 }
 
 /** The metadata of a GGUF file, under its architecture's prefix. */
@@ -29,12 +38,14 @@ export interface GgufKeys {
   number(key: string): number | undefined;
   /** @throws Error if the key is missing, or not a whole number above 0. */
   size(key: string, fallback?: number): number;
+  /** @throws Error if the key is not a list of truth values. */
+  flags(key: string): boolean[] | undefined;
 }
 
 /** Declares an architecture: `decoder` gets what `schema` made of config.json. */
 export function architecture<Schema extends z.ZodType>(declared: {
   types: readonly string[];
-  gguf: Architecture['gguf'];
+  gguf?: GgufForm;
   schema: Schema;
   decoder(file: string, config: z.output<Schema>): Omit<DecoderConfig, 'modelType'>;
 }): Architecture {
@@ -64,6 +75,8 @@ export const ropeSchema = z.looseObject({
   mscale: optional(z.number()),
   mscale_all_dim: optional(z.number()),
   truncate: optional(z.boolean()),
+  short_factor: optional(z.array(z.number())),
+  long_factor: optional(z.array(z.number())),
 });
 
 /** Far more than any model has: a config that asks for more is damaged, and would take all memory. */
@@ -79,6 +92,7 @@ export const denseSchema = z.looseObject({
   num_key_value_heads: optional(size),
   head_dim: optional(size),
   max_position_embeddings: optional(size),
+  original_max_position_embeddings: optional(size),
   rms_norm_eps: optional(z.number().positive()),
   hidden_act: optional(z.string()),
   rope_theta: optional(z.number().positive()),
@@ -132,25 +146,34 @@ export function only(file: string, key: string, value: string | null | undefined
     throw new Error(`${file}: ${key} must be '${supported}', got '${value}'`);
 }
 
-type RopeKeys = 'rope_parameters' | 'rope_scaling' | 'rope_theta' | 'partial_rotary_factor';
+type RopeKeys =
+  | 'rope_parameters'
+  | 'rope_scaling'
+  | 'rope_theta'
+  | 'partial_rotary_factor'
+  | 'max_position_embeddings'
+  | 'original_max_position_embeddings';
 
 /** Rotary embeddings by either spelling of the config. @throws Error that names the file and the field. */
-export function ropeOf(file: string, json: Pick<DenseConfig, RopeKeys>, headDim: number): Rope {
+export function ropeOf(file: string, json: Pick<DenseConfig, RopeKeys>, headDim: number, defaultTheta = 10000): Rope {
   const settings = json.rope_parameters ?? json.rope_scaling ?? {};
-  const present = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null));
-  return ropeFrequencies(
-    file,
-    {
-      ...(json.partial_rotary_factor ? { partial_rotary_factor: json.partial_rotary_factor } : {}),
-      ...present,
-      rope_type: settings.rope_type ?? settings.type ?? 'default',
-      rope_theta: settings.rope_theta ?? json.rope_theta ?? 10000,
-    },
-    headDim,
-  );
+  const present = (values: object): object =>
+    Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null && value !== undefined));
+  const { max_position_embeddings, original_max_position_embeddings, partial_rotary_factor, rope_theta } = json;
+  const given = {
+    original_max_position_embeddings: max_position_embeddings,
+    max_position_embeddings,
+    partial_rotary_factor,
+    ...present(settings),
+    ...present({ original_max_position_embeddings }), // Phi's place for it, which wins
+    rope_type: settings.rope_type ?? settings.type ?? 'default',
+    rope_theta: settings.rope_theta ?? rope_theta ?? defaultTheta,
+  };
+  return ropeFrequencies(file, present(given) as RopeSettings, headDim);
 }
 
 const kinds = ['full_attention', 'sliding_attention'] as const;
+export type LayerKind = (typeof kinds)[number];
 
 /**
  * What kind of attention each layer has: config.json's own list, or what `derived` says.
@@ -160,8 +183,8 @@ const kinds = ['full_attention', 'sliding_attention'] as const;
 export function layerKinds(
   file: string,
   json: { num_hidden_layers: number; layer_types?: readonly string[] | null | undefined },
-  derived: (index: number) => (typeof kinds)[number],
-): (typeof kinds)[number][] {
+  derived: (index: number) => LayerKind,
+): LayerKind[] {
   const { num_hidden_layers: count, layer_types: list } = json;
   if (!list) return Array.from({ length: count }, (_, i) => derived(i));
   if (list.length !== count)
@@ -191,9 +214,22 @@ type LateWindowKeys = z.output<typeof lateWindowSchema> & Pick<DenseConfig, 'num
  */
 export function lateWindows(file: string, json: LateWindowKeys): (number | undefined)[] {
   const { sliding_window: given = 4096, max_window_layers: first } = json;
-  const window = json.use_sliding_window ? (given ?? undefined) : undefined;
-  const kinds = layerKinds(file, json, (i) => (i >= (first ?? 28) ? 'sliding_attention' : 'full_attention'));
-  return kinds.map((kind) => (kind === 'sliding_attention' ? window : undefined));
+  const window = json.use_sliding_window ? given : null;
+  const kinds = layerKinds(file, json, (i) => (window && i >= (first ?? 28) ? 'sliding_attention' : 'full_attention'));
+  return windowsOf(file, kinds, window);
+}
+
+/** The window of each layer. @throws Error that names the file, if a layer has a window and its size is not given. */
+export function windowsOf(
+  file: string,
+  kinds: readonly LayerKind[],
+  window: number | null | undefined,
+): (number | undefined)[] {
+  return kinds.map((kind, i) => {
+    if (kind === 'full_attention') return undefined;
+    if (!window) throw new Error(`${file}: layer_types[${i}] is sliding_attention, so sliding_window must be given`);
+    return window;
+  });
 }
 
 /** A layer with one norm before each branch, under the usual names: `x + mixer(norm(x))`, then `x + mlp(norm(x))`. */
@@ -205,6 +241,24 @@ export function preNorm(layer: Inside, options: NormOptions, mixer: Part, mlp: P
 }
 
 const usualNames = { embedding: 'model.embed_tokens', layers: 'model.layers', norm: 'model.norm', head: 'lm_head' };
+
+/** A layer with norms before and after each branch, under Gemma's names: `x + norm(mixer(norm(x)))`, and so on. */
+export function sandwich(layer: Inside, options: NormOptions, mixer: Part, mlp: Part): Part {
+  const normed = (path: string, gguf: string): Part => norm(layer(path, gguf), options);
+  return chain(
+    branch(normed('input_layernorm', 'attn_norm'), mixer, normed('post_attention_layernorm', 'post_attention_norm')),
+    branch(normed('pre_feedforward_layernorm', 'ffn_norm'), mlp, normed('post_feedforward_layernorm', 'post_ffw_norm')),
+  );
+}
+
+/** A layer with one norm behind each branch, under the usual names: `x + norm(mixer(x))`, then `x + norm(mlp(x))`. */
+export function postNorm(layer: Inside, options: NormOptions, mixer: Part, mlp: Part): Part {
+  const normed = (path: string, gguf: string): Part => norm(layer(path, gguf), options);
+  return chain(
+    branch(mixer, normed('post_attention_layernorm', 'post_attention_norm')),
+    branch(mlp, normed('post_feedforward_layernorm', 'post_ffw_norm')),
+  );
+}
 
 interface DecoderParts {
   /** What the modules are called in a checkpoint, where not `model.embed_tokens`, `model.layers`, `model.norm`, `lm_head`. */

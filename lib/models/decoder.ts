@@ -32,14 +32,17 @@ export function packed(sequences: readonly (readonly number[])[], device: Device
   });
   const tokens = new Int32Array(boundaries[sequences.length]!);
   const positions = new Int32Array(tokens.length);
+  const reach = new Int32Array(tokens.length);
   sequences.forEach((ids, i) => {
     tokens.set(ids, boundaries[i]);
+    reach.fill(ids.length, boundaries[i], boundaries[i + 1]);
     for (let n = 0; n < ids.length; n++) positions[boundaries[i]! + n] = n;
   });
   return {
     tokens: tensor(tokens, { device }),
     positions: tensor(positions, { device }),
     boundaries: tensor(boundaries, { device }),
+    reach: tensor(reach, { device }),
     longest: Math.max(0, ...sequences.map(({ length }) => length)),
   };
 }

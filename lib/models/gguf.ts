@@ -12,163 +12,169 @@ import { architectures } from './architectures/index.js';
 export function ggufConfig(gguf: Gguf): Record<string, unknown> {
   const { path, metadata, tensors } = gguf;
   const name = metadata.get('general.architecture');
-  const architecture = architectures.find((known) => known.gguf.name === name);
-  if (!architecture) {
+  const forms = architectures.flatMap(({ types, gguf: form }) => (form ? [{ type: types[0], ...form }] : []));
+  const keys = keysOf(gguf, String(name));
+  const form = forms.find((known) => known.name === name && (known.is?.(keys) ?? true));
+  if (!form) {
     const got = name === undefined ? 'it is missing' : `got ${shown(name)}`;
-    const known = architectures.map((known) => known.gguf.name).join(', ');
+    const known = [...new Set(forms.map((known) => known.name))].join(', ');
     throw new Error(`${path}: general.architecture must be one of ${known}, ${got}`);
   }
-  const key = (inside: string) => `${architecture.gguf.name}.${inside}`;
-  const optional = (name: string): number | undefined => {
-    const value = metadata.get(name);
-    if (value === undefined) return undefined;
-    if (typeof value !== 'number' || !Number.isFinite(value)) {
-      throw new Error(`${path}: ${name} must be a number, got ${shown(value)}`);
-    }
-    return value;
-  };
-  const size = (name: string, fallback?: number): number => {
-    const value = optional(name) ?? fallback;
-    if (value === undefined || !Number.isInteger(value) || value < 1) {
-      throw new Error(
-        `${path}: ${name} must be a positive integer, ${value === undefined ? 'but is missing' : `got ${value}`}`,
-      );
-    }
-    return value;
-  };
-  const keys: GgufKeys = {
-    gguf,
-    number: (inside) => {
-      const value = optional(key(inside));
-      return value === undefined ? undefined : shortest(value);
-    },
-    size: (inside, fallback) => size(key(inside), fallback),
-  };
-
-  if ((optional(key('expert_count')) ?? 0) > 0) {
+  const { number, size } = keys;
+  const key = (inside: string): string => `${name}.${inside}`;
+  if ((number('expert_count') ?? 0) > 0) {
     throw new Error(`${path}: a mixture of experts (${key('expert_count')}), which is not supported`);
   }
-  const hidden = size(key('embedding_length'));
-  const heads = size(key('attention.head_count'));
-  const headDim = size(key('attention.key_length'), hidden / heads);
-  const rotary = size(key('rope.dimension_count'), headDim);
+  const hidden = size('embedding_length');
+  const heads = size('attention.head_count');
+  const headDim = size('attention.key_length', hidden / heads);
+  const rotary = size('rope.dimension_count', headDim);
   if (rotary > headDim) {
     throw new Error(`${path}: ${key('rope.dimension_count')} is ${rotary}, more than the head size ${headDim}`);
   }
-  if (size(key('attention.value_length'), headDim) !== headDim) {
+  if (size('attention.value_length', headDim) !== headDim) {
     throw new Error(
       `${path}: ${key('attention.value_length')} must be ${headDim}, as ${key('attention.key_length')} is`,
     );
   }
-  const eps = optional(key('attention.layer_norm_rms_epsilon'));
+  const eps = number('attention.layer_norm_rms_epsilon');
   // An architecture with LayerNorms asks for this key by itself.
-  if (eps === undefined && !metadata.has(key('attention.layer_norm_epsilon')))
+  if (eps === undefined && number('attention.layer_norm_epsilon') === undefined)
     throw new Error(`${path}: ${key('attention.layer_norm_rms_epsilon')} is missing`);
-  const theta = shortest(optional(key('rope.freq_base')) ?? 10000);
+  const theta = number('rope.freq_base') ?? 10000;
   const tokens = metadata.get('tokenizer.ggml.tokens');
+  const special = (kind: string): number | null => numberAt(gguf, `tokenizer.ggml.${kind}_token_id`) ?? null;
 
-  return {
-    model_type: architecture.types[0],
-    vocab_size: size(key('vocab_size'), Array.isArray(tokens) ? tokens.length : undefined),
+  const shared = {
+    model_type: form.type,
+    vocab_size: size('vocab_size', Array.isArray(tokens) ? tokens.length : undefined),
     hidden_size: hidden,
-    intermediate_size: size(key('feed_forward_length')),
-    num_hidden_layers: size(key('block_count')),
+    intermediate_size: size('feed_forward_length'),
+    num_hidden_layers: size('block_count'),
     num_attention_heads: heads,
-    num_key_value_heads: size(key('attention.head_count_kv'), heads),
+    num_key_value_heads: size('attention.head_count_kv', heads),
     head_dim: headDim,
-    max_position_embeddings: size(key('context_length')),
-    ...(eps === undefined ? {} : { rms_norm_eps: shortest(eps) }),
+    max_position_embeddings: size('context_length'),
+    ...(eps === undefined ? {} : { rms_norm_eps: eps }),
     rope_theta: theta,
-    ...(rotary === headDim ? {} : { partial_rotary_factor: share(rotary, headDim) }),
-    rope_scaling: ropeScaling(gguf, architecture.gguf.name, theta, headDim, optional),
+    rope_scaling: ropeScaling(gguf, keys, rotary),
+    ...(rotary === headDim ? {} : { partial_rotary_factor: shareOf(rotary, headDim) }),
     hidden_act: 'silu',
     attention_bias: tensors.has('blk.0.attn_q.bias') || tensors.has('blk.0.attn_qkv.bias'),
     mlp_bias: tensors.has('blk.0.ffn_up.bias'),
     tie_word_embeddings: !tensors.has('output.weight'),
-    bos_token_id: optional('tokenizer.ggml.bos_token_id') ?? null,
-    eos_token_id: endTokens(optional),
-    pad_token_id: optional('tokenizer.ggml.padding_token_id') ?? null,
-    ...architecture.gguf.config?.(keys),
+    bos_token_id: special('bos'),
+    eos_token_id: endTokens(special),
+    pad_token_id: special('padding'),
+  };
+  return { ...shared, ...form.config?.(keys, shared) };
+}
+
+/** @throws Error that names the file and the key, if it is not a finite number. */
+function numberAt({ path, metadata }: Gguf, key: string): number | undefined {
+  const value = metadata.get(key);
+  if (value === undefined) return undefined;
+  if (typeof value !== 'number' || !Number.isFinite(value)) {
+    throw new Error(`${path}: ${key} must be a number, got ${shown(value)}`);
+  }
+  return shortest(value);
+}
+
+function keysOf(gguf: Gguf, architecture: string): GgufKeys {
+  const { path, metadata } = gguf;
+  const number = (inside: string): number | undefined => numberAt(gguf, `${architecture}.${inside}`);
+  return {
+    gguf,
+    number,
+    size(inside, fallback) {
+      const value = number(inside) ?? fallback;
+      if (value === undefined || !Number.isInteger(value) || value < 1) {
+        const got = value === undefined ? 'but is missing' : `got ${value}`;
+        throw new Error(`${path}: ${architecture}.${inside} must be a positive integer, ${got}`);
+      }
+      return value;
+    },
+    flags(inside) {
+      const value = metadata.get(`${architecture}.${inside}`);
+      if (value === undefined) return undefined;
+      const flags = Array.isArray(value) ? value.flatMap((flag) => (typeof flag === 'boolean' ? [flag] : [])) : [];
+      if (!Array.isArray(value) || flags.length !== value.length) {
+        throw new Error(`${path}: ${architecture}.${inside} must be a list of truth values, got ${shown(value)}`);
+      }
+      return flags;
+    },
   };
 }
 
-// The product with the whole is rounded down again, and must give the part.
-const share = (part: number, whole: number): number =>
-  Math.floor((part / whole) * whole) === part ? part / whole : (part + 0.5) / whole;
-
-type Optional = (name: string) => number | undefined;
+/** The factor of which `floor(factor · whole)` is `part`, although their quotient may be rounded down. */
+function shareOf(part: number, whole: number): number {
+  const share = part / whole;
+  return Math.floor(share * whole) === part ? share : (part + 0.5) / whole;
+}
 
 // A model may end its text, its turn or its message, each with a token of its own.
-function endTokens(optional: Optional): number | number[] | null {
-  const kinds = ['eos', 'eot', 'eom'].map((kind) => optional(`tokenizer.ggml.${kind}_token_id`));
-  const ids = [...new Set(kinds.filter((id) => id !== undefined))];
+function endTokens(special: (kind: string) => number | null): number | number[] | null {
+  const ids = [...new Set(['eos', 'eot', 'eom'].map(special).filter((id) => id !== null))];
   return ids.length > 1 ? ids : (ids[0] ?? null);
 }
 
-function ropeScaling(
-  gguf: Gguf,
-  architecture: string,
-  theta: number,
-  headDim: number,
-  optional: Optional,
-): Record<string, unknown> | null {
-  const { path, metadata } = gguf;
-  if (gguf.tensors.has('rope_freqs.weight')) return llama3Scaling(gguf, theta, headDim);
-  const key = `${architecture}.rope.scaling`;
+/** In Hugging Face's keys; null where nothing is scaled. */
+function ropeScaling(gguf: Gguf, keys: GgufKeys, rotary: number): Record<string, unknown> | null {
+  const { path, metadata, tensors } = gguf;
+  const { number, size } = keys;
+  const divisors = (name: string): number[] => divisorsOf(gguf, name, rotary / 2);
+  const context = size('context_length');
+  const original = number('rope.scaling.original_context_length') ?? context;
+  // llama.cpp multiplies this into a rule's own factor of cosine and sine.
+  const extra = number('rope.scaling.attn_factor');
+  // Two lists of divisors, for short and for long texts, or one for all: Llama 3's rule is written so, but not its name.
+  const [short, long] = tensors.has('rope_freqs.weight')
+    ? ['rope_freqs.weight', 'rope_freqs.weight']
+    : ['rope_factors_short.weight', 'rope_factors_long.weight'];
+  if (tensors.has(short) || tensors.has(long)) {
+    return {
+      rope_type: 'longrope',
+      short_factor: divisors(short),
+      long_factor: divisors(long),
+      original_max_position_embeddings: original,
+      attention_factor: extra ?? 1,
+    };
+  }
   // Files from before 2024 have only the linear factor, by its old name.
-  const old = optional(`${architecture}.rope.scale_linear`);
+  const old = number('rope.scale_linear');
+  const key = `${metadata.get('general.architecture')}.rope.scaling`;
   const type = metadata.get(`${key}.type`) ?? (old === undefined || old === 1 ? 'none' : 'linear');
   if (type === 'none') return null;
-  const factor = optional(`${key}.factor`) ?? old;
+  const factor = number('rope.scaling.factor') ?? old;
   if (factor === undefined || !(factor > 0)) {
     throw new Error(`${path}: ${key}.factor must be a positive number, got ${shown(factor)}`);
   }
-  if (type === 'linear') return { rope_type: 'linear', factor: shortest(factor) };
-  if (type === 'yarn') {
-    const original = optional(`${key}.original_context_length`);
-    // llama.cpp multiplies this into YaRN's own factor, Hugging Face's key replaces that.
-    const extra = optional(`${key}.attn_factor`);
-    const given = {
-      attention_factor: extra === undefined ? undefined : extra * (1 + 0.1 * Math.log(factor)),
-      beta_fast: optional(`${key}.yarn_beta_fast`),
-      beta_slow: optional(`${key}.yarn_beta_slow`),
-      original_max_position_embeddings: original ?? optional(`${architecture}.context_length`),
-    };
-    const known = Object.entries(given).filter(([, value]) => value !== undefined);
-    return { rope_type: 'yarn', factor: shortest(factor), ...Object.fromEntries(known) };
-  }
-  throw new Error(`${path}: ${key}.type must be one of none, linear, yarn, got ${shown(type)}`);
+  if (type === 'linear') return { rope_type: 'linear', factor };
+  if (type !== 'yarn') throw new Error(`${path}: ${key}.type must be one of none, linear, yarn, got ${shown(type)}`);
+  const yarn = {
+    attention_factor:
+      extra === undefined ? number('rope.scaling.yarn_attn_factor') : extra * (1 + 0.1 * Math.log(factor)),
+    beta_fast: number('rope.scaling.yarn_beta_fast'),
+    beta_slow: number('rope.scaling.yarn_beta_slow'),
+    original_max_position_embeddings: original,
+  };
+  const known = Object.entries(yarn).filter(([, value]) => value !== undefined);
+  return { rope_type: 'yarn', factor, ...Object.fromEntries(known) };
 }
 
-// The converter writes Llama 3's rule as one divisor per frequency and forgets its four parameters. All models that
-// Meta published share three of them, and the fourth, the factor, is the largest divisor; a file whose divisors these
-// don't give again has another rule.
-function llama3Scaling(gguf: Gguf, theta: number, headDim: number): Record<string, unknown> {
+/** @throws Error that names the file and the tensor, if it does not hold one number above 0 for each rotated pair. */
+function divisorsOf(gguf: Gguf, name: string, pairs: number): number[] {
   const { path } = gguf;
-  const info = gguf.tensors.get('rope_freqs.weight');
-  const half = headDim / 2;
-  if (info?.dtype !== 'f32' || info.bytes !== half * 4) {
-    throw new Error(`${path}: tensor "rope_freqs.weight" must be F32 [${half}], got ${info?.dtype} [${info?.shape}]`);
+  const info = gguf.tensors.get(name);
+  if (info?.dtype !== 'f32' || info.bytes !== pairs * 4) {
+    const got = info ? `${info.dtype} [${info.shape}]` : 'none';
+    throw new Error(`${path}: tensor "${name}" must be F32 [${pairs}], got ${got}`);
   }
-  const divisors = new Float32Array(new Uint8Array(gguf.read('rope_freqs.weight')).buffer);
-  const scaling = {
-    rope_type: 'llama3',
-    factor: shortest(divisors.reduce((a, b) => Math.max(a, b), 1)),
-    low_freq_factor: 1,
-    high_freq_factor: 4,
-    original_max_position_embeddings: 8192,
-  };
-  const { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = scaling;
-  const follows = divisors.every((divisor, i) => {
-    const turns = original / (2 * Math.PI * theta ** ((2 * i) / headDim));
-    const blend = Math.min(1, Math.max(0, (turns - low) / (high - low)));
-    const expected = 1 / ((1 - blend) / factor + blend);
-    return Math.abs(divisor - expected) <= 1e-3 * expected;
-  });
-  if (!follows) {
-    throw new Error(`${path}: tensor "rope_freqs.weight" doesn't follow Llama 3's rule, and no other is supported`);
+  const divisors = [...new Float32Array(new Uint8Array(gguf.read(name)).buffer)];
+  if (!divisors.every((divisor) => divisor > 0)) {
+    throw new Error(`${path}: tensor "${name}" must hold numbers above 0`);
   }
-  return scaling;
+  return divisors.map(shortest);
 }
 
 // The file has f32; its shortest decimal is the number that the model's author wrote.

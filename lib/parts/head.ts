@@ -1,7 +1,7 @@
 // The output projection: where a decoder ends, as logits or as losses.
 import type { Steps } from '../core/steps.js';
 import type { Tensor } from '../core/tensor.js';
-import { affine } from '../ops/elementwise.js';
+import { affine, tanh } from '../ops/elementwise.js';
 import { linearCrossEntropySteps, type Scored } from '../ops/loss.js';
 import { matmul } from '../ops/matmul.js';
 import type { EmbeddingPart } from './embedding.js';
@@ -27,6 +27,8 @@ export interface HeadPart {
 export interface HeadOptions {
   /** The logits are multiplied by this. Default 1. */
   scale?: number | undefined;
+  /** Then they become `softcap · tanh(logit / softcap)`. Default: not at all. */
+  softcap?: number | undefined;
 }
 
 /** A projection of its own, or the embedding's rows (`tied`). */
@@ -34,17 +36,20 @@ export function outputHead(
   { path, gguf }: Place,
   embedding: EmbeddingPart,
   tied: boolean,
-  { scale = 1 }: HeadOptions = {},
+  { scale = 1, softcap }: HeadOptions = {},
 ): HeadPart {
   const [table] = embedding.weights;
   const own: Weight = { ...table, name: `${path}.weight`, gguf: { name: `${gguf}.weight` } };
   const { name } = tied ? table : own;
   const scaled = (hidden: Tensor): Tensor => (scale === 1 ? hidden : affine(hidden, scale, 0));
+  const capped = (logits: Tensor): Tensor =>
+    softcap === undefined ? logits : affine(tanh(affine(logits, 1 / softcap, 0)), softcap, 0);
   return {
     weights: tied ? [] : [own],
     tied,
     flops: 2 * table.shape[0]! * table.shape[1]!,
-    logits: (hidden, weight) => matmul(scaled(hidden), weight(name), { transposeB: true, dtype: 'f32' }),
-    losses: (hidden, targets, weight) => linearCrossEntropySteps(scaled(hidden), weight(name), targets),
+    logits: (hidden, weight) => capped(matmul(scaled(hidden), weight(name), { transposeB: true, dtype: 'f32' })),
+    losses: (hidden, targets, weight) =>
+      linearCrossEntropySteps(scaled(hidden), weight(name), targets, softcap === undefined ? {} : { softcap }),
   };
 }

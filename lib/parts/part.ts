@@ -68,6 +68,8 @@ export interface Packed {
   positions: Tensor;
   /** i32 `[sequences + 1]`: where each sequence starts, and the total */
   boundaries: Tensor;
+  /** i32 `[total]`: for each token, how many tokens its sequence has by now, those that are still to be computed included */
+  reach: Tensor;
   /** Tokens of the longest sequence, where known. */
   longest?: number;
 }

@@ -6,7 +6,7 @@ import { openGguf, readGguf } from '../../lib/files/gguf.js';
 import { architectures, decoderConfig } from '../../lib/models/architectures/index.js';
 import { weightsOf } from '../../lib/models/config.js';
 import { ggufConfig } from '../../lib/models/gguf.js';
-import { pairedRows } from '../../lib/parts/attention.js';
+import { pairedRows } from '../../lib/parts/projections.js';
 import { GgufBytes, memoryFile, sharedData, smallGguf } from '../files/memory.js';
 
 const read = (file: Uint8Array | GgufBytes) =>
@@ -154,38 +154,45 @@ describe('ggufConfig', () => {
     );
   });
 
-  it("finds Llama 3's parameters in its divisors", () => {
-    const headDim = 16;
-    const divisors = Array.from({ length: headDim / 2 }, (_, i) => {
-      const wavelength = 2 * Math.PI * 500000 ** ((2 * i) / headDim);
-      if (wavelength < 8192 / 4) return 1;
-      if (wavelength > 8192) return 32;
-      const smooth = (8192 / wavelength - 1) / 3;
-      return 1 / ((1 - smooth) / 32 + smooth);
+  it('takes divisors of frequencies, one list for all texts or two', () => {
+    const withDivisors = (lists: Record<string, readonly number[]>) =>
+      ggufConfig(
+        read(
+          model(
+            (file) => {
+              norm(file).number('llama.rope.scaling.original_context_length', 4096);
+              let offset = 0;
+              for (const [name, values] of Object.entries(lists)) {
+                file.tensor(`${name}.weight`, [values.length], 0, offset);
+                offset += 64;
+              }
+              for (const values of Object.values(lists)) {
+                file.pad(32);
+                for (const value of [...values, ...new Array<number>(16 - values.length).fill(0)]) file.f32(value);
+              }
+              return file;
+            },
+            3,
+            Object.keys(lists).length,
+          ),
+        ),
+      ).rope_scaling;
+    const [one, two] = [
+      [1, 1, 1.5, 2, 3.25, 8, 8, 8],
+      [1, 2, 3, 4, 5, 6, 7, 8],
+    ];
+    const rest = { rope_type: 'longrope', original_max_position_embeddings: 4096, attention_factor: 1 };
+    expect(withDivisors({ rope_freqs: one })).toEqual({ ...rest, short_factor: one, long_factor: one });
+    expect(withDivisors({ rope_factors_long: two, rope_factors_short: one })).toEqual({
+      ...rest,
+      short_factor: one,
+      long_factor: two,
     });
-    const withDivisors = (values: readonly number[]) =>
-      model(
-        (file) => {
-          norm(file).number('llama.rope.freq_base', 500000).tensor('rope_freqs.weight', [values.length], 0, 0).pad(32);
-          for (const value of values) file.f32(value);
-          return file;
-        },
-        3,
-        1,
-      );
-    expect(ggufConfig(read(withDivisors(divisors))).rope_scaling).toEqual({
-      rope_type: 'llama3',
-      factor: 32,
-      low_freq_factor: 1,
-      high_freq_factor: 4,
-      original_max_position_embeddings: 8192,
-    });
-    const other = divisors.map((value, i) => (i === 2 ? value * 1.5 : value));
-    expect(() => ggufConfig(read(withDivisors(other)))).toThrow(`doesn't follow Llama 3's rule`);
-    expect(() => ggufConfig(read(withDivisors(divisors.slice(1))))).toThrow('must be F32 [8], got f32 [7]');
-    expect(() => ggufConfig(read(withDivisors(divisors.map(() => Number.NaN))))).toThrow(
-      `doesn't follow Llama 3's rule`,
+    expect(() => withDivisors({ rope_factors_long: two })).toThrow(
+      'tensor "rope_factors_short.weight" must be F32 [8], got none',
     );
+    expect(() => withDivisors({ rope_freqs: one.slice(1) })).toThrow('must be F32 [8], got f32 [7]');
+    expect(() => withDivisors({ rope_freqs: one.map(() => Number.NaN) })).toThrow('must hold numbers above 0');
   });
 
   it('names the key that is missing, wrong or not supported', () => {
@@ -201,7 +208,7 @@ describe('ggufConfig', () => {
     expect(
       config((file) => norm(file).number('llama.attention.key_length', 8).number('llama.rope.dimension_count', 10), 4),
     ).toThrow('llama.rope.dimension_count is 10, more than the head size 8');
-    const known = architectures.map(({ gguf }) => gguf.name).join(', ');
+    const known = [...new Set(architectures.flatMap(({ gguf }) => (gguf ? [gguf.name] : [])))].join(', ');
     expect(() => ggufConfig(read(new GgufBytes().header(0, 1).text('general.architecture', 'mamba')))).toThrow(
       `x.gguf: general.architecture must be one of ${known}, got "mamba"`,
     );

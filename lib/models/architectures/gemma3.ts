@@ -2,9 +2,7 @@
 // stored as differences from 1, an embedding that is multiplied by √hidden.
 import { z } from 'zod';
 import { attention } from '../../parts/attention.js';
-import { branch, chain } from '../../parts/block.js';
 import { gatedMlp } from '../../parts/mlp.js';
-import { norm } from '../../parts/norm.js';
 import {
   architecture,
   decoderOf,
@@ -14,8 +12,10 @@ import {
   optional,
   ropeOf,
   ropeSchema,
+  sandwich,
   size,
   sizes,
+  windowsOf,
 } from '../architecture.js';
 
 const schema = z.looseObject({
@@ -50,7 +50,7 @@ export const gemma3 = architecture({
         hidden_act: null,
         hidden_activation: 'gelu_pytorch_tanh',
         query_pre_attn_scalar: large ? size('embedding_length') / size('attention.head_count') : headDim,
-        sliding_window: number('attention.sliding_window') ?? null,
+        sliding_window: number('attention.sliding_window'),
         rope_local_base_freq: number('rope.freq_base_swa') ?? 10000,
         final_logit_softcapping: number('final_logit_softcapping') ?? null,
       };
@@ -70,35 +70,27 @@ export const gemma3 = architecture({
     const bias = json.attention_bias ?? false;
     const period = json.sliding_window_pattern ?? 6;
     const kinds = layerKinds(file, json, (i) => ((i + 1) % period === 0 ? 'full_attention' : 'sliding_attention'));
-    const window = json.sliding_window ?? 4096;
+    const windows = windowsOf(file, kinds, json.sliding_window === undefined ? 4096 : json.sliding_window);
     return decoderOf(json, {
       norm: rms,
       embedding: { scale: Math.sqrt(sized.hiddenSize) },
       tied: true,
       contextLength: 131072,
-      layer: (layer, i) => {
-        const normed = (path: string, gguf: string) => norm(layer(path, gguf), { ...rms, size: sized.hiddenSize });
-        return chain(
-          branch(
-            normed('input_layernorm', 'attn_norm'),
-            attention(layer, {
-              ...sized,
-              scale: (json.query_pre_attn_scalar ?? 256) ** -0.5,
-              window: kinds[i] === 'sliding_attention' ? window : undefined,
-              rope: ropes[kinds[i]!],
-              bias,
-              outputBias: bias,
-              headNorm: rms,
-            }),
-            normed('post_attention_layernorm', 'post_attention_norm'),
-          ),
-          branch(
-            normed('pre_feedforward_layernorm', 'ffn_norm'),
-            gatedMlp(layer, { ...sized, activation: 'geluTanh' }),
-            normed('post_feedforward_layernorm', 'post_ffw_norm'),
-          ),
-        );
-      },
+      layer: (layer, i) =>
+        sandwich(
+          layer,
+          { ...rms, size: sized.hiddenSize },
+          attention(layer, {
+            ...sized,
+            scale: (json.query_pre_attn_scalar ?? 256) ** -0.5,
+            window: windows[i],
+            rope: ropes[kinds[i]!],
+            bias,
+            outputBias: bias,
+            headNorm: rms,
+          }),
+          gatedMlp(layer, { ...sized, activation: 'geluTanh' }),
+        ),
     });
   },
 });

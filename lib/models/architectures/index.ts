@@ -3,10 +3,15 @@ import type { Architecture } from '../architecture.js';
 import type { DecoderConfig } from '../config.js';
 import { cohere } from './cohere.js';
 import { cohere2 } from './cohere2.js';
+import { gemma } from './gemma.js';
+import { gemma2 } from './gemma2.js';
 import { gemma3 } from './gemma3.js';
 import { glm4 } from './glm4.js';
 import { granite } from './granite.js';
 import { llama } from './llama.js';
+import { ministral } from './ministral.js';
+import { ministral3 } from './ministral3.js';
+import { mistral } from './mistral.js';
 import { nemotron } from './nemotron.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
@@ -14,8 +19,13 @@ import { starcoder2 } from './starcoder2.js';
 
 export const architectures: readonly Architecture[] = [
   llama,
+  mistral,
+  ministral,
+  ministral3,
   qwen2,
   qwen3,
+  gemma,
+  gemma2,
   gemma3,
   granite,
   glm4,

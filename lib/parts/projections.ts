@@ -1,0 +1,81 @@
+// The projections before attention: queries, keys and values of the residual stream, from a matrix each or from one.
+import type { Steps } from '../core/steps.js';
+import type { Tensor } from '../core/tensor.js';
+import { split } from '../ops/view.js';
+import { applyLinear, type LinearLayer, linearLayer } from './linear.js';
+import type { Inside, Pass, Place, Weight } from './part.js';
+
+export interface HeadSizes {
+  hiddenSize: number;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+}
+
+export interface Projections {
+  readonly weights: readonly Weight[];
+  /** `x [tokens, hidden]` gives `q [tokens, heads · headDim]`, `k` and `v [tokens, kvHeads · headDim]`. */
+  run(x: Tensor, pass: Pass): Steps<[q: Tensor, k: Tensor, v: Tensor]>;
+}
+
+export interface SeparateOptions extends HeadSizes {
+  bias?: boolean | undefined;
+  /**
+   * llama.cpp's converter wrote the rows of q and k so that rotated pairs lie side by side: for architectures whose rope is
+   * its NORM kind while the checkpoint rotates halves.
+   */
+  ggufPairs?: boolean | undefined;
+}
+
+/** The weights are `self_attn.{q,k,v}_proj` of the layer. */
+export function separate(layer: Inside, options: SeparateOptions): Projections {
+  const { hiddenSize, heads, kvHeads, headDim, bias, ggufPairs } = options;
+  const project = (name: string, gguf: string, count: number, paired = false): LinearLayer =>
+    linearLayer(layer(`self_attn.${name}`, gguf), {
+      out: count * headDim,
+      in: hiddenSize,
+      bias,
+      ggufRows: paired ? pairedRows(count, headDim) : undefined,
+    });
+  const q = project('q_proj', 'attn_q', heads, ggufPairs);
+  const k = project('k_proj', 'attn_k', kvHeads, ggufPairs);
+  const v = project('v_proj', 'attn_v', kvHeads);
+  return {
+    weights: [q, k, v].flatMap((linear) => linear.weights),
+    *run(x, pass) {
+      const queries = yield* applyLinear(q, x, pass);
+      yield;
+      const keys = yield* applyLinear(k, x, pass);
+      yield;
+      return [queries, keys, yield* applyLinear(v, x, pass)];
+    },
+  };
+}
+
+/** One matrix whose rows are those of q, then k, then v. */
+export function fused(place: Place, { hiddenSize, heads, kvHeads, headDim, bias }: SeparateOptions): Projections {
+  const sizes = [heads, kvHeads, kvHeads].map((count) => count * headDim);
+  const all = linearLayer(place, { out: sizes.reduce((sum, size) => sum + size, 0), in: hiddenSize, bias });
+  return {
+    weights: all.weights,
+    *run(x, pass) {
+      const [q, k, v] = split(yield* applyLinear(all, x, pass), sizes, 1);
+      return [q!, k!, v!];
+    },
+  };
+}
+
+/**
+ * For each row of q or k in a checkpoint, which rotates row `j` of a head with row `j + headDim / 2`, the row of a GGUF
+ * file that has such pairs side by side, as rows `2j` and `2j + 1`.
+ *
+ * @throws RangeError if `headDim` is odd.
+ */
+export function pairedRows(heads: number, headDim: number): Int32Array {
+  if (headDim % 2 !== 0) throw new RangeError(`pairedRows: headDim must be even, got ${headDim}`);
+  const half = headDim / 2;
+  return Int32Array.from({ length: heads * headDim }, (_, row) => {
+    const inHead = row % headDim;
+    return row - inHead + 2 * (inHead % half) + Math.floor(inHead / half);
+  });
+}

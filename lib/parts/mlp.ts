@@ -40,6 +40,7 @@ export function gatedMlp(layer: Inside, options: GatedMlpOptions): Part {
 /** By their names in config.json. */
 const activations = {
   gelu,
+  gelu_fast: geluTanh,
   gelu_new: geluTanh,
   gelu_pytorch_tanh: geluTanh,
   relu,

@@ -1,7 +1,7 @@
 // The projections before attention: queries, keys and values of the residual stream, from a matrix each or from one.
 import type { Steps } from '../core/steps.js';
 import type { Tensor } from '../core/tensor.js';
-import { split } from '../ops/view.js';
+import { reshape, select, split } from '../ops/view.js';
 import { applyLinear, type LinearLayer, linearLayer } from './linear.js';
 import type { Inside, Pass, Place, Weight } from './part.js';
 
@@ -52,15 +52,39 @@ export function separate(layer: Inside, options: SeparateOptions): Projections {
   };
 }
 
+export interface FusedOptions extends HeadSizes {
+  bias?: boolean | undefined;
+  /** The checkpoint stores the matrix as `[in, out]`. */
+  transposed?: boolean | undefined;
+}
+
 /** One matrix whose rows are those of q, then k, then v. */
-export function fused(place: Place, { hiddenSize, heads, kvHeads, headDim, bias }: SeparateOptions): Projections {
+export function fused(place: Place, options: FusedOptions): Projections {
+  const { hiddenSize, heads, kvHeads, headDim, bias, transposed } = options;
   const sizes = [heads, kvHeads, kvHeads].map((count) => count * headDim);
-  const all = linearLayer(place, { out: sizes.reduce((sum, size) => sum + size, 0), in: hiddenSize, bias });
+  const out = sizes.reduce((sum, size) => sum + size, 0);
+  const all = linearLayer(place, { out, in: hiddenSize, bias, transposed });
   return {
     weights: all.weights,
     *run(x, pass) {
       const [q, k, v] = split(yield* applyLinear(all, x, pass), sizes, 1);
       return [q!, k!, v!];
+    },
+  };
+}
+
+/** One matrix whose rows are those of q, k and v of the first head, then of the next; a GGUF file has all of q first. */
+export function fusedByHead(place: Place, { hiddenSize, heads, headDim, bias }: FusedOptions): Projections {
+  const ggufRows = Int32Array.from({ length: 3 * heads * headDim }, (_, row) => {
+    const [head, which] = [Math.floor(row / (3 * headDim)), Math.floor(row / headDim) % 3];
+    return (which * heads + head) * headDim + (row % headDim);
+  });
+  const all = linearLayer(place, { out: 3 * heads * headDim, in: hiddenSize, bias, ggufRows });
+  return {
+    weights: all.weights,
+    *run(x, pass) {
+      const y = reshape(yield* applyLinear(all, x, pass), [x.dim(0), heads, 3, headDim]);
+      return [select(y, 2, 0), select(y, 2, 1), select(y, 2, 2)];
     },
   };
 }

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openSafetensors } from '../../lib/files/safetensors.js';
 import { loadModel, type Model } from '../../lib/model.js';
 import { architectures } from '../../lib/models/architectures/index.js';
 import { isEmulated, testDevice } from '../device.js';
@@ -96,6 +97,30 @@ describe.each(compared)('%s', (name) => {
     using other = await load(file);
     await expectLogits(other);
     await expectGreedy(other);
+  });
+
+  it('is saved with an adapter merged in under the names and shapes of transformers, and loads again', async () => {
+    const folder = join(place, `${name}.start`);
+    mkdirSync(folder);
+    await writeAdapter(golden, folder);
+    using adapter = await model.loadAdapter(folder);
+    const merged = join(place, `${name}.merged`);
+    {
+      using whole = model.mergeAdapter(adapter);
+      await whole.save(merged);
+    }
+    using file = openSafetensors(join(merged, 'model.safetensors'));
+    // Checkpoints of GPT-2 have names with and without the prefix.
+    const named = (tensors: [name: string, shape: readonly number[]][]) =>
+      Object.fromEntries(tensors.map(([tensor, shape]) => [tensor.replace(/^transformer\./, ''), shape]));
+    expect(named([...file.tensors].map(([tensor, { shape }]) => [tensor, shape]))).toEqual(
+      named(Object.entries(golden.weights).map(([tensor, [shape]]) => [tensor, shape])),
+    );
+    using again = await load(merged);
+    using want = model.forward(prompt, { adapter });
+    using got = again.forward(prompt);
+    const expected = await want.data();
+    (await got.data()).forEach((x, i) => expect(Math.abs(x - expected[i]!), `logit ${i}`).toBeLessThanOrEqual(1e-4));
   });
 
   it('follows the LoRA run of PEFT', async () => {

@@ -7,6 +7,8 @@ import { gemma } from './gemma.js';
 import { gemma2 } from './gemma2.js';
 import { gemma3 } from './gemma3.js';
 import { glm4 } from './glm4.js';
+import { gptNeox } from './gpt-neox.js';
+import { gpt2 } from './gpt2.js';
 import { granite } from './granite.js';
 import { llama } from './llama.js';
 import { ministral } from './ministral.js';
@@ -33,6 +35,8 @@ export const architectures: readonly Architecture[] = [
   cohere2,
   starcoder2,
   nemotron,
+  gpt2,
+  gptNeox,
 ];
 
 /** @throws Error that names the file, and lists what is supported if `model_type` is not. */

@@ -4,6 +4,7 @@ import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync } f
 import type { z } from 'zod';
 import { faultOf, shown } from '../flow/fault.js';
 import { placeOfError } from './json-scan.js';
+import { shortageIn } from './shortage.js';
 
 export type JsonObject = Record<string, unknown>;
 
@@ -85,10 +86,9 @@ export function fileError(path: string, error: unknown): Error {
     ENOTDIR: 'part of the path is not a folder',
     EACCES: 'permission denied',
     EPERM: 'operation not permitted',
-    ENOSPC: 'no space left on the device',
     EROFS: 'the file system is read-only',
   };
   const { code, errno, message } = error as NodeJS.ErrnoException;
   if (errno === undefined) return error as Error;
-  return new Error(`${path}: ${reasons[code!] ?? message}`, { cause: error });
+  return new Error(`${path}: ${reasons[code!] ?? shortageIn(error) ?? message}`, { cause: error });
 }

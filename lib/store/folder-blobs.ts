@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { copyFile, type FileHandle, link, mkdir, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { Readable } from 'node:stream';
-import { writeAtomic, writeFolderAtomic } from '../files/atomic.js';
+import { folderMode, writeAtomic, writeFolderAtomic } from '../files/atomic.js';
 import { fileError } from '../files/json.js';
 import type { Blobs, Item } from './store.js';
 
@@ -55,7 +55,7 @@ export class FolderBlobs implements Blobs {
   fetch(name: string, path: string): Promise<boolean> {
     const source = this.#path(name);
     return ifThere(source, async (isFolder) => {
-      await mkdir(isFolder ? path : dirname(path), { recursive: true });
+      await mkdir(isFolder ? path : dirname(path), { recursive: true, mode: folderMode });
       if (!isFolder) return linkFile(source, path);
       for (const file of await readdir(source)) await linkFile(join(source, file), join(path, file));
     });
@@ -102,7 +102,8 @@ export async function removeWhole(path: string, hidden = dirname(path)): Promise
     if (isMissing(error)) return false;
     throw fileError(path, error);
   }
-  await rm(doomed, { recursive: true, force: true });
+  // It is gone from here on: what cannot be removed now, opening the store removes.
+  await rm(doomed, { recursive: true, force: true }).catch(() => {});
   return true;
 }
 
@@ -132,7 +133,7 @@ async function linkFile(from: string, to: string): Promise<void> {
     await rename(temporary, to);
   } finally {
     // A rename onto the same file leaves both names.
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => {});
   }
 }
 

@@ -4,6 +4,7 @@
 // killed process or a full disk left half written is cut off before the next one.
 import { existsSync } from 'node:fs';
 import { appendFile, open, readFile, truncate } from 'node:fs/promises';
+import { fileMode } from '../files/atomic.js';
 import { TimeSlice } from '../flow/pause.js';
 import type { StoredEvent } from './store.js';
 
@@ -80,7 +81,7 @@ class EventFile {
 
   flush(): Promise<void> {
     return this.#inTurn(async () => {
-      const file = await open(this.path, 'a');
+      const file = await open(this.path, 'a', fileMode);
       try {
         await file.datasync();
       } finally {
@@ -99,7 +100,7 @@ class EventFile {
   async #write(line: string): Promise<void> {
     if (this.#torn) await truncate(this.path, this.#size);
     this.#torn = true;
-    await appendFile(this.path, line);
+    await appendFile(this.path, line, { mode: fileMode });
     this.#torn = false;
     this.#size += Buffer.byteLength(line);
   }

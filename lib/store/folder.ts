@@ -11,10 +11,11 @@
 // moves its files, sharing and fetching link them, so that no large file is copied.
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { makeFolder, settleFolder, writeAtomic, writeFolderAtomic } from '../files/atomic.js';
+import { folderMode, makeFolder, settleFolder, writeAtomic, writeFolderAtomic } from '../files/atomic.js';
 import { fileError, readJson } from '../files/json.js';
+import { shortageIn } from '../files/shortage.js';
 import { FolderBlobs, isMissing, removeWhole } from './folder-blobs.js';
 import { EventFiles, lineOf } from './folder-events.js';
 import { type FolderLock, lockFolder } from './folder-lock.js';
@@ -80,8 +81,9 @@ export class FolderStore implements Store {
   async scratch(): Promise<Scratch> {
     // On the file system of the items: publishing is a rename.
     const path = join(this.#scratchRoot, randomUUID());
-    await mkdir(path, { recursive: true });
-    return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+    await mkdir(path, { recursive: true, mode: folderMode });
+    const removed = (): Promise<void> => rm(path, { recursive: true, force: true }).catch(() => {});
+    return { path, [Symbol.asyncDispose]: removed };
   }
 
   async close(): Promise<void> {
@@ -125,6 +127,8 @@ class FolderRecords implements Records {
         if (record) found.push(record);
         else skipped(`${this.#path(id)}: no such file or folder`);
       } catch (error) {
+        // What would be left out for a moment's shortage is there again at the next start.
+        if (shortageIn(error) !== undefined) throw error;
         skipped((error as Error).message);
       }
     }
@@ -154,7 +158,7 @@ class FolderRecords implements Records {
       await writeAtomic(join(inside, this.#file), textOf(value));
     });
     const source = this.#path(id);
-    return { id, value, version: (await versionOf(source)) ?? '', source };
+    return { id, value, version: await writtenVersion(source), source };
   }
 
   async replace(id: string, value: Json, version: string): Promise<string | undefined> {
@@ -163,7 +167,7 @@ class FolderRecords implements Records {
     if (current === undefined) throw new Error(`${path}: no such file or folder`);
     if (current !== version) return undefined;
     await writeAtomic(path, textOf(value));
-    return versionOf(path);
+    return writtenVersion(path);
   }
 
   remove(id: string): Promise<boolean> {
@@ -197,9 +201,13 @@ async function versionOf(path: string): Promise<string | undefined> {
   }
 }
 
+/** The version of a record that stands; one that cannot be known is none, and the next change reads the record first. */
+const writtenVersion = async (path: string): Promise<string> => (await versionOf(path).catch(() => undefined)) ?? '';
+
 /** Removes the hidden names in a kind's folder and its items, after ending replacements of folders cut short. */
 async function sweep(folder: string, warn: (message: string) => void): Promise<void> {
   await makeFolder(folder);
+  await chmod(folder, folderMode); // earlier versions left that to the umask
   await removeHidden(folder);
   for (const item of await readdir(folder, { withFileTypes: true })) {
     if (!item.isDirectory()) continue;
@@ -211,6 +219,7 @@ async function sweep(folder: string, warn: (message: string) => void): Promise<v
         if (entry.isDirectory()) await removeHidden(join(inside, entry.name));
       }
     } catch (error) {
+      if (shortageIn(error) !== undefined) throw error;
       warn((error as Error).message);
     }
   }

@@ -1,4 +1,5 @@
 // ApiError: an answer that is no success, with a body in OpenAI's form, which always has all four keys.
+import { isDiskFull, shortageIn } from '../../files/shortage.js';
 import { QueueFull } from '../../flow/quota.js';
 import { RenderFailed } from '../../text/chat/render-thread.js';
 import type { Logger } from '../log.js';
@@ -85,6 +86,13 @@ export function asApiError(error: unknown, log: Logger, requestId: string, signa
     });
   }
   log.error({ requestId, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'failed');
+  const shortage = shortageIn(error);
+  if (shortage !== undefined) {
+    const message = `The server could not do this: ${shortage}. Please try again later, or tell who runs it.`;
+    return isDiskFull(error)
+      ? new ApiError(507, message, { code: 'insufficient_storage' })
+      : new ApiError(503, message, { type: 'unavailable_error', code: 'unavailable', headers: { 'retry-after': '1' } });
+  }
   return new ApiError(500, `The server failed to answer this request. Its log says why, under ${requestId}.`, {
     code: 'internal_error',
   });

@@ -14,7 +14,11 @@ import { checkpointId, checkpointObject, createSchema, eventObject, jobObject } 
 export function jobRoutes(context: ServerContext, data: ServerData): Hono {
   const { jobs, runner } = data;
   const routes = new Hono();
-  const shown = (job: JobRecord): object => jobObject(job, context.settings.organization, runner.estimatedFinish(job));
+  const shown = (job: JobRecord): object => {
+    // Its record may say `running`, where nothing could be written since.
+    const present = runner.waits(job) && job.status === 'running' ? { ...job, status: 'queued' as const } : job;
+    return jobObject(present, context.settings.organization, runner.estimatedFinish(job));
+  };
   const known = (c: Context): JobRecord => {
     const id = c.req.param('id') ?? '';
     const job = jobs.get(id);

@@ -2,12 +2,17 @@
 //
 // Stored records say what is to be done: a process that starts continues from them. A start is counted in the record
 // before any work, so that a job which ends its process is not started for ever.
+//
+// A shortage of the machine, such as a full disk, is not the job's fault: the job waits, and goes on from its checkpoint. So
+// does one whose end cannot be stored.
 import { resolve as absolute } from 'node:path';
 import type { Device } from '../../core/device.js';
+import { shortageIn } from '../../files/shortage.js';
 import { badRequest } from '../http/errors.js';
 import type { ServedModel, Serving } from '../served.js';
 import { addStateEvents } from './messages.js';
 import { isOver, type JobRecord } from './record.js';
+import { Retries } from './retries.js';
 import { JobFailure, withoutFolders } from './settings.js';
 import { parts } from './store.js';
 import { type JobData, storedSteps, trainJob, validateJob } from './training.js';
@@ -16,7 +21,7 @@ interface Running {
   job: JobRecord;
   controller: AbortController;
   done: Promise<void>;
-  /** First step of this process and its time, for the estimate. */
+  /** First step of this process and its time in milliseconds of `performance.now()`, for the estimate. */
   first?: { step: number; at: number };
   latest?: { step: number; steps: number; at: number };
 }
@@ -27,8 +32,11 @@ const mostStarts = 3;
 export class JobRunner {
   readonly #running = new Map<Device, Running>();
   readonly #reading = new Map<string, AbortController>();
-  /** Jobs left to another process: one that works on them, or the next one where their end could not be stored. */
+  /** Jobs left to another process, which works on them. */
   readonly #left = new Set<JobRecord>();
+  /** Jobs that this process has begun: it lives, so that their earlier starts ended in an orderly way. */
+  readonly #begun = new Set<JobRecord>();
+  readonly #retries = new Retries((job) => this.#again(job));
   #readers: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -45,8 +53,11 @@ export class JobRunner {
         await models.serve(job);
         if (!(await jobs.isTidy(job))) await addStateEvents(jobs.events(job.id), job);
       } catch (error) {
+        if (shortageIn(error) !== undefined) throw error;
         this.#log(job, error, 'job cannot be continued');
       }
+    }
+    for (const job of jobs.all) {
       if (isOver(job)) await this.#tidy(job);
       else if (!this.context.models.has(job.base)) {
         this.context.log.warn({ job: job.id, model: job.base }, 'job waits for a model that is not served');
@@ -89,7 +100,9 @@ export class JobRunner {
     );
   }
 
+  /** Continues a paused job, and tries at once what waits for its next try. */
   async resume(job: JobRecord): Promise<void> {
+    if (this.#retries.now(job) && !job.paused) return;
     await this.#change(job, () => {
       if (isOver(job) || !job.paused) throw wrongState(job, 'resumed');
       return { paused: false, resumedAt: Date.now(), queuedAt: Date.now() };
@@ -102,12 +115,19 @@ export class JobRunner {
     const { first, latest } = this.#runningJob(job) ?? {};
     if (job.status !== 'running' || !first || !latest || latest.step === first.step) return undefined;
     const each = (latest.at - first.at) / (latest.step - first.step);
-    return latest.at + each * (latest.steps - latest.step);
+    const left = latest.at + each * (latest.steps - latest.step) - performance.now();
+    return Date.now() + Math.max(0, left);
+  }
+
+  /** Whether a job waits until the machine has room, or its record can be written. */
+  waits(job: JobRecord): boolean {
+    return this.#retries.has(job);
   }
 
   /** Stops running jobs, each with a checkpoint from which the next process continues. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#retries.close();
     for (const controller of this.#reading.values()) controller.abort(new Error('the server was closed'));
     const running = [...this.#running.values()];
     for (const { controller } of running) controller.abort(new Error('the server was closed'));
@@ -159,6 +179,7 @@ export class JobRunner {
         (job.status === 'queued' || job.status === 'running') &&
         !job.paused &&
         !this.#left.has(job) &&
+        !this.#retries.has(job) &&
         !this.#reading.has(job.id), // its lease is released after its last event
     );
     // Jobs that an earlier process had started come first.
@@ -189,7 +210,7 @@ export class JobRunner {
       });
       log.info({ job: job.id, model: job.base }, 'training');
       await trainJob(this.data, job, served, controller.signal, ({ step, steps }) => {
-        running.latest = { step, steps, at: Date.now() };
+        running.latest = { step, steps, at: performance.now() };
         running.first ??= running.latest;
       });
       log.info({ job: job.id, model: job.name }, 'trained');
@@ -200,9 +221,10 @@ export class JobRunner {
   /** Counts a start from the checkpoint of step `reached`. @throws JobFailure where there were too many. */
   async #begin(job: JobRecord, reached: number, change: () => Partial<JobRecord>): Promise<void> {
     await this.#change(job, () => {
-      const starts = reached > (job.reached ?? 0) ? 1 : (job.starts ?? 0) + 1;
-      return { ...change(), starts, reached };
+      const orderly = reached > (job.reached ?? 0) || this.#begun.has(job);
+      return { ...change(), starts: orderly ? 1 : (job.starts ?? 0) + 1, reached };
     });
+    this.#begun.add(job);
     if ((job.starts ?? 0) <= mostStarts) return;
     const doing = job.status === 'running' ? 'trained this job without reaching a checkpoint' : "read this job's files";
     throw new JobFailure(
@@ -216,8 +238,11 @@ export class JobRunner {
   async #attempt(job: JobRecord, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     try {
       await using lease = await this.data.jobs.lease(job.id);
-      if (lease) await work();
-      else this.#left.add(job);
+      if (!lease) this.#left.add(job);
+      else {
+        await work();
+        this.#retries.forget(job);
+      }
     } catch (error) {
       if (!signal.aborted) await this.#fail(job, error);
       else if (error !== signal.reason) this.#log(job, error, 'job did not stop in order');
@@ -228,7 +253,10 @@ export class JobRunner {
       .catch((error: unknown) => this.#log(job, error, 'job cannot be written'));
   }
 
+  /** Ends a job, but for a shortage: the job waits then. */
   async #fail(job: JobRecord, error: unknown): Promise<void> {
+    const shortage = shortageIn(error);
+    if (shortage !== undefined) return this.#wait(job, error, shortage);
     this.#log(job, error, 'job failed');
     const { models, settings } = this.context;
     const roots = [settings.dataDir, settings.adapters, models.get(job.base)?.model.path];
@@ -240,9 +268,28 @@ export class JobRunner {
         isOver(job) ? {} : { status: 'failed', finishedAt: Date.now(), paused: false, error: { code, message, param } },
       );
     } catch (unwritten) {
-      this.#left.add(job);
       this.#log(job, unwritten, 'job cannot be written');
+      this.#retries.add(job);
     }
+  }
+
+  async #wait(job: JobRecord, error: unknown, shortage: string): Promise<void> {
+    this.#log(job, error, 'job waits');
+    this.#retries.add(job);
+    // One event for each checkpoint: a full disk may stay so for long.
+    const key = `waits:${job.reached ?? 0}:${shortage}`;
+    const message = `The job waits, and is tried again: ${shortage}`;
+    await this.data.jobs
+      .events(job.id)
+      .add(key, message, { level: 'warn' })
+      .catch(() => {}); // the shortage may be of room for this, too
+  }
+
+  /** Takes up what could not be done before. */
+  #again(job: JobRecord): void {
+    if (isOver(job)) void this.#tidy(job);
+    else if (job.status === 'validating_files') this.#read(job);
+    else this.#pump();
   }
 
   /** Removes what only an unfinished job needs, and the result of one that did not succeed. */
@@ -260,8 +307,10 @@ export class JobRunner {
       const { run, training, validation, start } = parts;
       // The training data last: without it, all of this was done.
       for (const part of [run, start, validation, training]) await blobs.remove(part);
+      this.#retries.forget(job);
     } catch (error) {
       this.#log(job, error, 'job cannot be tidied up');
+      this.#retries.add(job);
     }
   }
 

@@ -101,7 +101,12 @@ export class JobStore {
     const turn = this.#writing.then(async () => {
       for (;;) {
         const changes = change();
-        const version = await this.#records.replace(job.id, { ...job, ...changes }, this.#versions.get(job.id) ?? '');
+        const known = this.#versions.get(job.id) ?? '';
+        const version = await this.#records.replace(job.id, { ...job, ...changes }, known).catch(async (error) => {
+          // The failed write may have taken place all the same: memory follows the store.
+          await this.#reload(job).catch(() => {});
+          throw error;
+        });
         if (version !== undefined) {
           this.#versions.set(job.id, version);
           Object.assign(job, changes);

@@ -52,13 +52,29 @@ describe('named shapes', () => {
     ['smollm2-135m', 134_515_008],
     ['llama-3.2-1b', 1_235_814_400],
     ['llama-3.1-8b', 8_030_261_248],
+    ['granite-3.1-2b', 2_533_531_648],
+    ['glm-4-9b-0414', 9_400_279_040],
+    ['command-r7b', 8_028_033_024],
+    ['starcoder2-3b', 3_030_371_328],
+    ['gpt2', 124_439_808],
+    ['pythia-1b', 1_011_781_632],
   ] as const)('%s has %d parameters', (name, size) => {
     expect(parameterCount(config(name))).toBe(size);
     expect(weightBytes(config(name), 'bf16')).toBe(2 * size);
   });
 
   it('are all of those that --shape offers', () => {
-    expect(shapeNames).toEqual(['smollm2-135m', 'llama-3.2-1b', 'llama-3.1-8b']);
+    expect(shapeNames).toEqual([
+      'smollm2-135m',
+      'llama-3.2-1b',
+      'llama-3.1-8b',
+      'granite-3.1-2b',
+      'glm-4-9b-0414',
+      'command-r7b',
+      'starcoder2-3b',
+      'gpt2',
+      'pythia-1b',
+    ]);
   });
 
   it('are refused in one sentence where memory is short', () => {

@@ -58,8 +58,7 @@ export function attention(layer: Inside, options: AttentionOptions): Part {
     ...(softcap === undefined ? {} : { softcap }),
   };
 
-  const placed = (projected: Tensor, count: number, norm: Norm | undefined, pass: Pass): Tensor => {
-    const x = reshape(projected, [projected.dim(0), count, headDim]);
+  const placed = (x: Tensor, norm: Norm | undefined, pass: Pass): Tensor => {
     const turned = (y: Tensor): Tensor => (rope ? rotated(y, rope, pass) : y);
     if (!norm) return turned(x);
     return headNorm?.rotated ? norm.apply(turned(x), pass) : turned(norm.apply(x, pass));
@@ -73,12 +72,11 @@ export function attention(layer: Inside, options: AttentionOptions): Part {
     flops: (tokens) => ({ products: productFlops(weights), mixing: 4 * heads * headDim * seen(tokens, window) }),
     *run(x, pass, residual): Steps<Tensor> {
       const { boundaries, longest, positions } = pass.batch;
-      const [q, k, v] = yield* projections.run(x, pass);
+      const [q, k, values] = yield* projections.run(x, pass);
       yield;
-      const turned = placed(q, heads, qNorm, pass);
+      const turned = placed(q, qNorm, pass);
       const queries = growth ? growing(turned, positions, growth) : turned;
-      const keys = placed(k, kvHeads, kNorm, pass);
-      const values = reshape(v, [x.dim(0), kvHeads, headDim]);
+      const keys = placed(k, kNorm, pass);
       yield;
       const kept = pass.kept(memory);
       let mixed: Tensor;

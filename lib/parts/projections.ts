@@ -14,7 +14,7 @@ export interface HeadSizes {
 
 export interface Projections {
   readonly weights: readonly Weight[];
-  /** `x [tokens, hidden]` gives `q [tokens, heads · headDim]`, `k` and `v [tokens, kvHeads · headDim]`. */
+  /** `x [tokens, hidden]` gives `q [tokens, heads, headDim]`, `k` and `v [tokens, kvHeads, headDim]`. */
   run(x: Tensor, pass: Pass): Steps<[q: Tensor, k: Tensor, v: Tensor]>;
 }
 
@@ -40,14 +40,15 @@ export function separate(layer: Inside, options: SeparateOptions): Projections {
   const q = project('q_proj', 'attn_q', heads, ggufPairs);
   const k = project('k_proj', 'attn_k', kvHeads, ggufPairs);
   const v = project('v_proj', 'attn_v', kvHeads);
+  const inHeads = (y: Tensor, count: number): Tensor => reshape(y, [y.dim(0), count, headDim]);
   return {
     weights: [q, k, v].flatMap((linear) => linear.weights),
     *run(x, pass) {
-      const queries = yield* applyLinear(q, x, pass);
+      const queries = inHeads(yield* applyLinear(q, x, pass), heads);
       yield;
-      const keys = yield* applyLinear(k, x, pass);
+      const keys = inHeads(yield* applyLinear(k, x, pass), kvHeads);
       yield;
-      return [queries, keys, yield* applyLinear(v, x, pass)];
+      return [queries, keys, inHeads(yield* applyLinear(v, x, pass), kvHeads)];
     },
   };
 }
@@ -61,13 +62,13 @@ export interface FusedOptions extends HeadSizes {
 /** One matrix whose rows are those of q, then k, then v. */
 export function fused(place: Place, options: FusedOptions): Projections {
   const { hiddenSize, heads, kvHeads, headDim, bias, transposed } = options;
-  const sizes = [heads, kvHeads, kvHeads].map((count) => count * headDim);
-  const out = sizes.reduce((sum, size) => sum + size, 0);
-  const all = linearLayer(place, { out, in: hiddenSize, bias, transposed });
+  const counts = [heads, kvHeads, kvHeads];
+  const count = heads + 2 * kvHeads;
+  const all = linearLayer(place, { out: count * headDim, in: hiddenSize, bias, transposed });
   return {
     weights: all.weights,
     *run(x, pass) {
-      const [q, k, v] = split(yield* applyLinear(all, x, pass), sizes, 1);
+      const [q, k, v] = split(reshape(yield* applyLinear(all, x, pass), [x.dim(0), count, headDim]), counts, 1);
       return [q!, k!, v!];
     },
   };

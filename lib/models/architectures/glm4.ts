@@ -8,7 +8,16 @@ import { architecture, decoderOf, denseSchema, only, ropeOf, sizes } from '../ar
 
 export const glm4 = architecture({
   types: ['glm4'],
-  gguf: { name: 'glm4' },
+  gguf: {
+    name: 'glm4',
+    config({ gguf, number, size }) {
+      // The files of GLM-4V, whose rows are in another order.
+      if (gguf.metadata.has('glm4.rope.dimension_sections'))
+        throw new Error(`${gguf.path}: a rope by sections (glm4.rope.dimension_sections), which is not supported`);
+      // Blocks that only draft tokens come last.
+      return { num_hidden_layers: size('block_count') - (number('nextn_predict_layers') ?? 0) };
+    },
+  },
   schema: denseSchema,
   decoder(file, json) {
     const sized = sizes(file, { ...json, num_key_value_heads: json.num_key_value_heads ?? 2 }, 128);

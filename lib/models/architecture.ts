@@ -38,8 +38,13 @@ export interface GgufKeys {
   number(key: string): number | undefined;
   /** @throws Error if the key is missing, or not a whole number above 0. */
   size(key: string, fallback?: number): number;
-  /** @throws Error if the key is not a list of truth values. */
-  flags(key: string): boolean[] | undefined;
+  /**
+   * The kinds of layers by `attention.sliding_window_pattern`, which lists them or is a period whose last layer sees all;
+   * by `period` where there is none.
+   *
+   * @throws Error if the key is neither.
+   */
+  kinds(period: number): LayerKind[];
 }
 
 /** Declares an architecture: `decoder` gets what `schema` made of config.json. */
@@ -172,6 +177,11 @@ export function ropeOf(file: string, json: Pick<DenseConfig, RopeKeys>, headDim:
   return ropeFrequencies(file, present(given) as RopeSettings, headDim);
 }
 
+/** Rotary embeddings for each kind of layer, as transformers 5 spells them. */
+export const ropesSchema = optional(
+  z.strictObject({ full_attention: optional(ropeSchema), sliding_attention: optional(ropeSchema) }),
+);
+
 const kinds = ['full_attention', 'sliding_attention'] as const;
 export type LayerKind = (typeof kinds)[number];
 
@@ -232,11 +242,14 @@ export function windowsOf(
   });
 }
 
-/** A layer with one norm before each branch, under the usual names: `x + mixer(norm(x))`, then `x + mlp(norm(x))`. */
-export function preNorm(layer: Inside, options: NormOptions, mixer: Part, mlp: Part): Part {
+/**
+ * A layer with one norm before each branch, under the usual names: `x + mixer(norm(x))`, then `x + mlp(norm(x))`. `second`
+ * is what GGUF files call the second one.
+ */
+export function preNorm(layer: Inside, options: NormOptions, mixer: Part, mlp: Part, second = 'ffn_norm'): Part {
   return chain(
     branch(norm(layer('input_layernorm', 'attn_norm'), options), mixer),
-    branch(norm(layer('post_attention_layernorm', 'ffn_norm'), options), mlp),
+    branch(norm(layer('post_attention_layernorm', second), options), mlp),
   );
 }
 

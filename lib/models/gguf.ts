@@ -1,7 +1,7 @@
 // The config of a model in a GGUF file, as its Hugging Face folder would have it.
 import type { Gguf } from '../files/gguf.js';
 import { shown } from '../flow/fault.js';
-import type { GgufKeys } from './architecture.js';
+import type { GgufKeys, LayerKind } from './architecture.js';
 import { architectures } from './architectures/index.js';
 
 /**
@@ -83,27 +83,26 @@ function numberAt({ path, metadata }: Gguf, key: string): number | undefined {
 function keysOf(gguf: Gguf, architecture: string): GgufKeys {
   const { path, metadata } = gguf;
   const number = (inside: string): number | undefined => numberAt(gguf, `${architecture}.${inside}`);
-  return {
-    gguf,
-    number,
-    size(inside, fallback) {
-      const value = number(inside) ?? fallback;
-      if (value === undefined || !Number.isInteger(value) || value < 1) {
-        const got = value === undefined ? 'but is missing' : `got ${value}`;
-        throw new Error(`${path}: ${architecture}.${inside} must be a positive integer, ${got}`);
-      }
-      return value;
-    },
-    flags(inside) {
-      const value = metadata.get(`${architecture}.${inside}`);
-      if (value === undefined) return undefined;
-      const flags = Array.isArray(value) ? value.flatMap((flag) => (typeof flag === 'boolean' ? [flag] : [])) : [];
-      if (!Array.isArray(value) || flags.length !== value.length) {
-        throw new Error(`${path}: ${architecture}.${inside} must be a list of truth values, got ${shown(value)}`);
-      }
-      return flags;
-    },
+  const size = (inside: string, fallback?: number): number => {
+    const value = number(inside) ?? fallback;
+    if (value === undefined || !Number.isInteger(value) || value < 1) {
+      const got = value === undefined ? 'but is missing' : `got ${value}`;
+      throw new Error(`${path}: ${architecture}.${inside} must be a positive integer, ${got}`);
+    }
+    return value;
   };
+  const kinds = (period: number): LayerKind[] => {
+    const key = `${architecture}.attention.sliding_window_pattern`;
+    const given = metadata.get(key) ?? period;
+    const byPeriod = (every: number): boolean[] =>
+      Array.from({ length: size('block_count') }, (_, i) => (i + 1) % every !== 0);
+    const flags = typeof given === 'number' ? byPeriod(given) : given;
+    if (!Array.isArray(flags) || flags.some((flag) => typeof flag !== 'boolean')) {
+      throw new Error(`${path}: ${key} must be a period or a list of truth values, got ${shown(given)}`);
+    }
+    return flags.map((flag) => (flag ? 'sliding_attention' : 'full_attention'));
+  };
+  return { gguf, number, size, kinds };
 }
 
 /** The factor of which `floor(factor · whole)` is `part`, although their quotient may be rounded down. */

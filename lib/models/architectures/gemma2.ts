@@ -38,7 +38,7 @@ export const gemma2 = architecture({
   gguf: {
     name: 'gemma2',
     // What the file does not say is what llama.cpp takes for Gemma 2.
-    config({ number, size }) {
+    config({ number, size, kinds }) {
       const headDim = size('attention.key_length', 256);
       const large = size('block_count') === blocksOf27B;
       return {
@@ -46,6 +46,7 @@ export const gemma2 = architecture({
         hidden_activation: 'gelu_pytorch_tanh',
         query_pre_attn_scalar: large ? size('embedding_length') / size('attention.head_count') : headDim,
         sliding_window: number('attention.sliding_window'),
+        layer_types: kinds(2),
         attn_logit_softcapping: number('attn_logit_softcapping'),
         final_logit_softcapping: number('final_logit_softcapping'),
       };

@@ -11,7 +11,7 @@ import {
   only,
   optional,
   ropeOf,
-  ropeSchema,
+  ropesSchema,
   sandwich,
   size,
   sizes,
@@ -26,10 +26,7 @@ const schema = z.looseObject({
   sliding_window_pattern: optional(size),
   layer_types: optional(z.array(z.string())),
   rope_local_base_freq: optional(z.number().positive()),
-  // transformers 5 has one entry for each kind of layer.
-  rope_parameters: optional(
-    z.looseObject({ full_attention: optional(ropeSchema), sliding_attention: optional(ropeSchema) }),
-  ),
+  rope_parameters: ropesSchema,
   attn_logit_softcapping: z.null().optional(),
   final_logit_softcapping: z.null().optional(),
   use_bidirectional_attention: optional(z.literal(false)),
@@ -43,7 +40,7 @@ export const gemma3 = architecture({
   gguf: {
     name: 'gemma3',
     // What the file does not say is what llama.cpp takes for Gemma 3.
-    config({ number, size }) {
+    config({ number, size, kinds }) {
       const headDim = size('attention.key_length', 256);
       const large = size('block_count') === blocksOf27B;
       return {
@@ -51,6 +48,7 @@ export const gemma3 = architecture({
         hidden_activation: 'gelu_pytorch_tanh',
         query_pre_attn_scalar: large ? size('embedding_length') / size('attention.head_count') : headDim,
         sliding_window: number('attention.sliding_window'),
+        layer_types: kinds(6),
         rope_local_base_freq: number('rope.freq_base_swa') ?? 10000,
         final_logit_softcapping: number('final_logit_softcapping') ?? null,
       };

@@ -3,6 +3,8 @@ import type { Architecture } from '../architecture.js';
 import type { DecoderConfig } from '../config.js';
 import { cohere } from './cohere.js';
 import { cohere2 } from './cohere2.js';
+import { ernie } from './ernie.js';
+import { exaone4 } from './exaone4.js';
 import { gemma } from './gemma.js';
 import { gemma2 } from './gemma2.js';
 import { gemma3 } from './gemma3.js';
@@ -10,13 +12,19 @@ import { glm4 } from './glm4.js';
 import { gptNeox } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { granite } from './granite.js';
+import { hunyuan } from './hunyuan.js';
 import { llama } from './llama.js';
 import { ministral } from './ministral.js';
 import { ministral3 } from './ministral3.js';
 import { mistral } from './mistral.js';
 import { nemotron } from './nemotron.js';
+import { olmo2 } from './olmo2.js';
+import { olmo3 } from './olmo3.js';
+import { phi3 } from './phi3.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
+import { seedOss } from './seed-oss.js';
+import { smollm3 } from './smollm3.js';
 import { starcoder2 } from './starcoder2.js';
 
 export const architectures: readonly Architecture[] = [
@@ -29,6 +37,14 @@ export const architectures: readonly Architecture[] = [
   gemma,
   gemma2,
   gemma3,
+  phi3,
+  smollm3,
+  seedOss,
+  olmo3,
+  olmo2,
+  exaone4,
+  hunyuan,
+  ernie,
   granite,
   glm4,
   cohere,

@@ -3,18 +3,6 @@
 #include <algorithm>
 #include <stdexcept>
 #include <utility>
-#ifdef __linux__
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-
-void yieldToEventLoop() {
-#ifdef __linux__
-  // On Linux a thread has a priority of its own. Five steps give a waking event loop three times the share of a core.
-  setpriority(PRIO_PROCESS, id_t(syscall(SYS_gettid)), 5);
-#endif
-}
 
 Queue::Queue(Replay replays) : replays_(std::move(replays)), thread_([this] { loop(); }) {}
 
@@ -126,7 +114,6 @@ void Queue::runParked() {
 }
 
 void Queue::loop() {
-  yieldToEventLoop();
   for (;;) {
     Task task;
     std::function<void()> step;

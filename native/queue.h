@@ -43,9 +43,6 @@ struct Recorded {
   std::shared_ptr<void> compiled;
 };
 
-// Lowers the calling thread's priority below that of the event loop, which must answer while all cores compute.
-void yieldToEventLoop();
-
 class Queue {
  public:
   // A Replay runs recorded jobs in its own way. It returns false where they must run one by one.

@@ -1,23 +1,20 @@
-// The thread pool behind parallelFor. Loops come within microseconds of each other, so workers poll before they sleep.
+// The thread pool behind parallelFor: chunks are claimed dynamically, and threads spin before they park.
 #include "device.h"
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <condition_variable>
 #include <cstdlib>
 #include <fstream>
 #include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
-#include <vector>
 #ifdef __linux__
 #include <sched.h>
 #endif
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
-#include "../queue.h"
 #include "../storage.h"
 
 namespace cpu {
@@ -68,14 +65,25 @@ int defaultThreads() {
   return int(n);
 }
 
-// Workers poll for a moment before they sleep: the next loop of a model's forward pass comes within microseconds.
-constexpr int polls = 2000;
+// Iterations of a spin before a thread parks: some 30 µs, as the next loop of a forward pass comes within microseconds.
+constexpr int spins = 2000;
 
+// Spins until `ready`. False where the thread is to park.
+template <class Ready>
+bool spin(Ready ready) {
+  for (int i = 0; i < spins; i++) {
+    if (ready()) return true;
+    pause();
+  }
+  return false;
+}
+
+// A round is one loop. Threads claim its chunks one by one, and it ends with its last chunk: a worker that the system
+// has descheduled delays a round only by a chunk that it has claimed.
 class Workers {
  public:
   explicit Workers(int count) {
-    for (int i = 1; i <= count; i++) threads_.emplace_back([this, i] { work(i); });
-    for (auto& t : threads_) t.detach();
+    for (int i = 1; i <= count; i++) std::thread([this, i] { work(i); }).detach();
   }
 
   void run(int64_t count, void (*body)(void*, int64_t, int), void* state) {
@@ -83,48 +91,45 @@ class Workers {
     body_ = body;
     state_ = state;
     count_ = count;
-    next_.store(0, std::memory_order_relaxed);
-    running_.store(int(threads_.size()), std::memory_order_relaxed);
-    {
-      std::lock_guard lock(mutex_);
-      round_.fetch_add(1, std::memory_order_release);
-    }
-    if (sleeping_.load(std::memory_order_seq_cst) > 0) wake_.notify_all();
+    unfinished_.store(count, std::memory_order_relaxed);
+    unclaimed_.store(count, std::memory_order_release);
+    round_.fetch_add(1);
+    round_.notify_all();
     drain(0);
-    for (int i = 0; running_.load(std::memory_order_acquire) > 0; i++) i < polls ? pause() : std::this_thread::yield();
+    if (spin([&] { return unfinished_.load(std::memory_order_acquire) == 0; })) return;
+    for (int64_t left; (left = unfinished_.load(std::memory_order_acquire)) > 0;) unfinished_.wait(left);
   }
 
  private:
+  // The round's fields are read after a claim: until that chunk is finished, no other round writes them.
   void drain(int thread) {
-    for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) body_(state_, i, thread);
+    int64_t finished = 0;
+    for (int64_t left = unclaimed_.load(std::memory_order_acquire); left > 0;) {
+      if (!unclaimed_.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel, std::memory_order_acquire))
+        continue;
+      body_(state_, count_ - left, thread);
+      finished++;
+      left = unclaimed_.load(std::memory_order_acquire);
+    }
+    if (finished && unfinished_.fetch_sub(finished) == finished) unfinished_.notify_one();
   }
 
   void work(int thread) {
-    yieldToEventLoop();
-    uint64_t seen = 0;
     for (;;) {
-      for (int i = 0; i < polls && round_.load(std::memory_order_acquire) == seen; i++) pause();
-      if (round_.load(std::memory_order_acquire) == seen) {
-        std::unique_lock lock(mutex_);
-        sleeping_.fetch_add(1, std::memory_order_seq_cst);
-        wake_.wait(lock, [&] { return round_.load(std::memory_order_acquire) != seen; });
-        sleeping_.fetch_sub(1, std::memory_order_relaxed);
-      }
-      seen++;  // a round ends only when every worker has taken part, so none is ever missed
+      const uint32_t seen = round_.load(std::memory_order_acquire);
       drain(thread);
-      running_.fetch_sub(1, std::memory_order_release);
+      if (!spin([&] { return round_.load(std::memory_order_acquire) != seen; })) round_.wait(seen);
     }
   }
 
-  std::mutex turn_, mutex_;
-  std::condition_variable wake_;
-  std::atomic<uint64_t> round_{0};
-  std::atomic<int64_t> next_{0};
-  std::atomic<int> running_{0}, sleeping_{0};
-  int64_t count_ = 0;
+  std::mutex turn_;
   void (*body_)(void*, int64_t, int) = nullptr;
   void* state_ = nullptr;
-  std::vector<std::thread> threads_;
+  int64_t count_ = 0;
+  // A cache line each: workers spin on the first while others claim and finish.
+  alignas(64) std::atomic<uint32_t> round_{0};
+  alignas(64) std::atomic<int64_t> unclaimed_{0};
+  alignas(64) std::atomic<int64_t> unfinished_{0};
 };
 
 // Never destroyed: the workers wait in it until the process ends.

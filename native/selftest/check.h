@@ -15,6 +15,7 @@ struct Check {
 };
 std::vector<Check> queueChecks();
 std::vector<Check> transferChecks();
+std::vector<Check> workerChecks();
 
 // A door that one thread opens and another passes. Waiting ends after a minute, so that a check fails and does not hang.
 class Gate {

@@ -1,4 +1,5 @@
-// Queues and transfers between devices, by a program of checks in C++: what waits for what, however the threads run.
+// Queues, transfers between devices and the CPU's threads, by a program of checks in C++: what waits for what, however
+// the threads run.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +11,7 @@ if (!isBuilt) console.warn('skipped: the tests of queues are not built (npm run 
 
 describe.skipIf(!isBuilt)('queues', () => {
   it('keep the order of what depends on each other, and hold nothing else', () => {
-    const env = { ...process.env, HELVETIA_SIMT_DEVICES: '2' };
+    const env = { ...process.env, HELVETIA_SIMT_DEVICES: '2', HELVETIA_THREADS: '3' };
     const lines = execFileSync(program, { env, encoding: 'utf8', timeout: 100_000 }).replace(/\n$/, '').split('\n');
     expect(lines.length).toBeGreaterThan(15);
     expect(lines.filter((line) => !line.endsWith('\t'))).toEqual([]);

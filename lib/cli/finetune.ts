@@ -3,6 +3,8 @@ import { existsSync } from 'node:fs';
 import { rm, rmdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
+import { defaultLora } from '../lora/config.js';
+import { autoLearningRate } from '../train/auto.js';
 import { listCheckpoints } from '../train/checkpoint.js';
 import type { Finetune } from '../train/finetune.js';
 import {
@@ -16,6 +18,7 @@ import {
 } from '../train/methods/index.js';
 import type { FinetuneOptions } from '../train/options.js';
 import { MetricsFile } from '../train/report.js';
+import type { RunPlan } from '../train/step.js';
 import { adapterFolder, checkTarget, isInside } from './folders.js';
 import { duration, plural, quoted } from './format.js';
 import { type Opened, open } from './open.js';
@@ -32,7 +35,7 @@ import {
 } from './parse.js';
 import { Progress } from './progress.js';
 import { type Context, styleFor, UsageError } from './terminal.js';
-import { keeping, saveRun, type Watched, watch } from './training.js';
+import { keeping, planLine, saveRun, type Watched, watch } from './training.js';
 
 interface Flags extends ModelFlags, MethodOptions {
   out: string;
@@ -118,8 +121,8 @@ const freshOnly = ['rank', 'alpha', 'dropout', 'targetModules', 'rslora'];
 function addLora(command: Command): void {
   command
     .optionsGroup('Adapter:')
-    .option('--rank <r>', 'rank of the low-rank pairs (default: 8)', positiveInteger)
-    .option('--alpha <a>', 'the adapter is scaled by alpha / rank (default: twice the rank)', positive)
+    .option('--rank <r>', `rank of the low-rank pairs (default: ${defaultLora.r})`, positiveInteger)
+    .option('--alpha <a>', `the adapter is scaled by alpha / rank (default: ${defaultLora.alpha})`, positive)
     .option('--dropout <p>', 'dropout probability of the inputs of each pair in training (default: 0)', shareBelowOne)
     .option(
       '--target-modules <names>',
@@ -147,23 +150,35 @@ function addMethods(command: Command): void {
   }
 }
 
-const learningRates = [
-  methods[defaultMethod].learningRate.toExponential(),
-  ...otherMethods.map((name) => `or ${methods[name].learningRate.toExponential()} with --method ${name}`),
-].join(', ');
+const learningRates = methodNames
+  .map((name) => {
+    const [narrow, wide] = [512, 4096].map((hiddenSize) => autoLearningRate(methods[name].auto, { hiddenSize }));
+    const use = name === defaultMethod ? '' : ` with --method ${name}`;
+    return `${narrow!.toExponential()} for a model 512 wide to ${wide!.toExponential()} for 4096${use}`;
+  })
+  .join(', ');
 
 function addSchedule(command: Command): void {
   command
     .addOption(
-      new Option('--epochs <n>', 'passes over the data (default: 1)').argParser(positiveInteger).conflicts('steps'),
+      new Option(
+        '--epochs <n>',
+        'passes over the data (default: by its rows: 10 for 10, 3 for 40 to 8,333, 1 for 25,000)',
+      )
+        .argParser(positiveInteger)
+        .conflicts('steps'),
     )
     .option('--steps <n>', 'optimizer steps, instead of epochs', positiveInteger)
     .addOption(
-      new Option('--batch-tokens <n>', 'tokens in a micro-batch at most, of whole rows (default: 2048)')
+      new Option('--batch-tokens <n>', 'tokens in a micro-batch at most, of whole rows')
         .argParser(positiveInteger)
         .conflicts('batchSize'),
     )
-    .option('--batch-size <n>', 'rows in a micro-batch, instead of tokens', positiveInteger)
+    .option(
+      '--batch-size <n>',
+      'rows in a micro-batch, instead of tokens (default: 0.2 % of the rows in a step, at least 1, at most 32)',
+      positiveInteger,
+    )
     .option(
       '--seq-length <n>',
       "rows are cut to this many tokens (default: 1024, or the model's context)",
@@ -231,7 +246,14 @@ async function run(context: Context, name: string, data: string, flags: Flags): 
     if (progress) progress.note(line);
     else stderr.write(`${line}\n`);
   };
-  const training = start(context, opened, data, checkpointDir, flags, watched.metrics, warn);
+  const tell = (plan: RunPlan): void => {
+    if (flags.json) print(context, { type: 'start', ...plan });
+    else progress?.note(planLine(plan));
+  };
+  const training = start(context, opened, data, checkpointDir, flags, watched.metrics, {
+    onWarning: warn,
+    onStart: tell,
+  });
   try {
     const adapter = await watch(
       training,
@@ -285,7 +307,7 @@ function start(
   checkpointDir: string,
   flags: Flags,
   metrics: MetricsFile,
-  onWarning: (message: string) => void,
+  listeners: Pick<FinetuneOptions, 'onWarning' | 'onStart'>,
 ): Finetune {
   const { method, rank: r, alpha, dropout, targetModules, rslora } = flags;
   const { epochs, steps, batchTokens, batchSize, seqLength, gradientAccumulation, gradientCheckpointing, shuffle } =
@@ -310,7 +332,7 @@ function start(
     ...(adapter ? { adapter } : { lora: given({ r, alpha, dropout, targetModules, rslora }) }),
     data,
     onStep: keeping(metrics),
-    onWarning,
+    ...listeners,
     signal: context.interrupts.signal,
   };
   try {

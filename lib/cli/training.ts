@@ -6,9 +6,19 @@ import type { Adapter } from '../lora/adapter.js';
 import type { Finetune } from '../train/finetune.js';
 import { allFigures } from '../train/methods/index.js';
 import { lossPlot, type MetricsFile } from '../train/report.js';
-import type { TrainStep } from '../train/step.js';
-import { digits } from './format.js';
+import type { RunPlan, TrainStep } from '../train/step.js';
+import { digits, plural } from './format.js';
 import type { Progress } from './progress.js';
+
+/** What a run settled on, in one line. */
+export function planLine({ rows, epochs, steps, batchSize, batchTokens, learningRate, ...plan }: RunPlan): string {
+  const data = rows === undefined ? '' : ` of ${plural(rows, 'row')}`;
+  const length = epochs === undefined ? `${plural(steps, 'step')}${data}` : `${plural(epochs, 'epoch')}${data}`;
+  const size = batchSize === undefined ? `at most ${plural(batchTokens ?? 0, 'token')}` : plural(batchSize, 'row');
+  const rise = plan.warmupSteps > 0 ? ` after ${plural(plan.warmupSteps, 'step')} of warm-up` : '';
+  const lora = plan.lora ? `, rank ${plan.lora.r}, alpha ${plan.lora.alpha}` : '';
+  return `${length}, ${size} in a step, learning rate ${learningRate.toExponential()} (${plan.schedule}${rise})${lora}`;
+}
 
 export interface Watched {
   /** The last step, if there was one. */

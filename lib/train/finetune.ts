@@ -47,8 +47,7 @@ export function finetune(
   baseModel?: string,
   turn?: Turn,
 ): Finetune {
-  const { contextLength } = decoder.config;
-  const settings = trainSettings('finetune', options, { contextLength });
+  const settings = trainSettings('finetune', options, decoder.config);
   const holder: { adapter?: Adapter } = {};
   async function* work(signal: AbortSignal): AsyncGenerator<TrainStep, Adapter, void> {
     const base = await fingerprint(decoder);
@@ -89,8 +88,7 @@ export function trainFull(
   tokenizer: Tokenizer | undefined,
   options: TrainOptions,
 ): Stream<TrainStep, Decoder> {
-  const { contextLength } = decoder.config;
-  const settings = trainSettings('trainFull', options, { learningRate: 2e-5, contextLength });
+  const settings = trainSettings('trainFull', options, decoder.config);
   for (const [name, { dtype }] of decoder.weights) {
     if (dtype !== 'f32')
       throw new TypeError(

@@ -25,9 +25,10 @@ import type { Objective, Prepared, Totals } from './methods/method.js';
 import { AdamW } from './optimizer.js';
 import type { Settings } from './options.js';
 import type { Turn } from './pace.js';
+import { type Passes, passesOf } from './plan.js';
 import { mix } from './random.js';
 import { rateFactor, type Schedule, warmupLength } from './schedule.js';
-import type { TrainStep } from './step.js';
+import type { RunPlan, TrainStep } from './step.js';
 
 /** What is trained. */
 export interface Trainee {
@@ -65,10 +66,11 @@ export async function* train(
 
 class Run {
   readonly #optimizer: AdamW;
-  readonly #objective: Objective;
+  #objective: Objective | undefined;
   readonly #report = new DataReport();
   #source: Source | undefined;
   #evalSource: LoadedSource | undefined;
+  #passes: Passes = { epochs: 0, size: {}, gradientAccumulation: 1, gradientCheckpointing: false };
   #schedule: Schedule;
   #done: Pick<RunState, 'step' | 'position' | 'untold'> = { step: 0, position: { epoch: 0, row: 0 } };
   #saved = 0;
@@ -78,12 +80,8 @@ class Run {
     private readonly tokenizer: Tokenizer | undefined,
     private readonly settings: Settings,
     private readonly signal: AbortSignal,
-    turn: Turn | undefined,
+    private readonly turn: Turn | undefined,
   ) {
-    const { decoder, adapter, reference } = trainee;
-    const { method, methodOptions, tokenAccuracy, gradientCheckpointing: checkpointing } = settings;
-    const context = { decoder, tokenizer, adapter, reference, checkpointing, tokenAccuracy, signal, turn };
-    this.#objective = method.objective(context, methodOptions);
     this.#optimizer = new AdamW(trainee.parameters, settings);
     this.#schedule = { name: settings.schedule, warmupSteps: 0, totalSteps: 0 };
   }
@@ -93,14 +91,18 @@ class Run {
     signal.throwIfAborted();
     if (settings.checkpointDir !== undefined) await openCheckpoints(settings.checkpointDir);
     this.#source = await this.#openData();
+    this.#passes = passesOf(settings, this.#source);
     const total = await this.#totalSteps(this.#source);
     this.#schedule = { name: settings.schedule, warmupSteps: warmupLength(settings.warmup, total), totalSteps: total };
     if (settings.evalData !== undefined) await this.#openEvalData(settings.evalData);
     await this.#resume(total);
+    this.#warnOfPlan(this.#source);
+    settings.onStart?.(this.#plan(this.#source));
+    const objective = this.#makeObjective();
 
     const evalEvery = settings.evalEvery ?? Math.max(1, Math.ceil(total / 10));
     const checkpointEvery = settings.checkpointEvery ?? Math.min(500, Math.max(1, Math.ceil(total / 10)));
-    const batches = new Batches(this.#source, settings.size, this.#done.position);
+    const batches = new Batches(this.#source, this.#passes.size, this.#done.position);
     const isDue = (step: number, every: number): boolean => step === total || (step > 0 && step % every === 0);
     const begun = this.#done.step;
     try {
@@ -108,7 +110,8 @@ class Run {
       for (let { step } = this.#done; ; ) {
         const { untold } = this.#done;
         if (untold) {
-          const measured = this.#evalSource && isDue(step, evalEvery) ? await this.#evaluate(this.#evalSource) : {};
+          const measured =
+            this.#evalSource && isDue(step, evalEvery) ? await this.#evaluate(objective, this.#evalSource) : {};
           const told = { ...untold, ...measured };
           await settings.onStep?.(told);
           this.#done.untold = undefined;
@@ -117,7 +120,7 @@ class Run {
         if (isDue(step, checkpointEvery)) await this.#keep();
         else if (settings.checkpointFirst && step === begun + 1) await this.#save();
         if (step >= total) break;
-        await this.#step(++step, batches);
+        await this.#step(objective, ++step, batches);
       }
     } catch (error) {
       if (signal.aborted) await this.#save();
@@ -130,18 +133,55 @@ class Run {
   async dispose(): Promise<void> {
     this.#optimizer.dispose();
     if (this.#source instanceof StreamedSource) await this.#source.close();
-    await this.#objective.dispose?.();
+    await this.#objective?.dispose?.();
   }
 
-  async #step(step: number, batches: Batches): Promise<void> {
+  #makeObjective(): Objective {
+    const { settings, tokenizer, signal, turn } = this;
+    const { decoder, adapter, reference } = this.trainee;
+    const { method, methodOptions, tokenAccuracy } = settings;
+    const checkpointing = this.#passes.gradientCheckpointing;
+    const context = { decoder, tokenizer, adapter, reference, checkpointing, tokenAccuracy, signal, turn };
+    this.#objective = method.objective(context, methodOptions);
+    return this.#objective;
+  }
+
+  #plan({ size: rows }: Source): RunPlan {
+    const { learningRate } = this.settings;
+    const { size, gradientAccumulation, epochs } = this.#passes;
+    const { name: schedule, warmupSteps, totalSteps: steps } = this.#schedule;
+    const times = (most: number | undefined): number | undefined => most && most * gradientAccumulation;
+    const lora = this.trainee.adapter && {
+      r: this.trainee.adapter.config.r,
+      alpha: this.trainee.adapter.config.loraAlpha,
+    };
+    const [batchSize, batchTokens] = [times(size.batchSize), times(size.batchTokens)];
+    return { rows, epochs, steps, batchSize, batchTokens, learningRate, schedule, warmupSteps, lora };
+  }
+
+  /** Warns of options that cannot do what they say. */
+  #warnOfPlan({ size: rows }: Source): void {
+    const { onWarning, learningRate } = this.settings;
+    const { size, gradientAccumulation } = this.#passes;
+    const { warmupSteps, totalSteps } = this.#schedule;
+    const batch = (size.batchSize ?? 0) * gradientAccumulation;
+    if (rows !== undefined && batch > rows)
+      onWarning(`a step has ${batch} rows, and the data has ${rows}: each step is an epoch`);
+    if (warmupSteps > 0 && warmupSteps >= totalSteps)
+      onWarning(
+        `the warm-up has ${warmupSteps} steps and the run ${totalSteps}: the rate never reaches ${learningRate.toPrecision(2)}`,
+      );
+  }
+
+  async #step(objective: Objective, step: number, batches: Batches): Promise<void> {
     const { settings, signal } = this;
     const began = performance.now();
     signal.throwIfAborted();
-    const micro = await batches.step(settings.gradientAccumulation);
+    const micro = await batches.step(this.#passes.gradientAccumulation);
     const prepared: Prepared[] = [];
     for (const [i, batch] of micro.entries()) {
       signal.throwIfAborted();
-      prepared.push(await this.#objective.prepare(batch, this.#seed(step, i)));
+      prepared.push(await objective.prepare(batch, this.#seed(step, i)));
     }
     const weight = prepared.reduce((sum, part) => sum + part.weight, 0);
     const tokens = prepared.reduce((sum, part) => sum + part.tokens, 0);
@@ -187,12 +227,12 @@ class Run {
     return mix(this.settings.seed, step, microBatch) * 2 ** 16;
   }
 
-  async #evaluate(source: Source): Promise<Partial<TrainStep>> {
+  async #evaluate(objective: Objective, source: Source): Promise<Partial<TrainStep>> {
     const totals: Totals[] = [];
-    const batches = new Batches(source, this.settings.size);
+    const batches = new Batches(source, this.#passes.size);
     for (let batch = await batches.next(); batch.length > 0; batch = await batches.next()) {
       this.signal.throwIfAborted();
-      const prepared = await this.#objective.prepare(batch, this.#seed(0, totals.length));
+      const prepared = await objective.prepare(batch, this.#seed(0, totals.length));
       totals.push(await prepared.measure());
     }
     return Object.fromEntries(Object.entries(meansOf(totals)).map(([name, mean]) => [evalName(name), mean]));
@@ -240,7 +280,8 @@ class Run {
   }
 
   async #totalSteps(source: Source): Promise<number> {
-    const { steps, epochs, size, gradientAccumulation } = this.settings;
+    const { steps } = this.settings;
+    const { epochs, size, gradientAccumulation } = this.#passes;
     if (steps !== undefined) return steps;
     const slice = new TimeSlice();
     let total = 0;
@@ -256,10 +297,10 @@ class Run {
   }
 
   #state(): Pick<RunState, 'base' | 'data' | 'options'> {
-    const { size, seqLength, seed, shuffle, learningRate, schedule, weightDecay, betas, eps, maxGradNorm } =
-      this.settings;
+    const { seqLength, seed, shuffle, learningRate, schedule, weightDecay, betas, eps, maxGradNorm } = this.settings;
+    const { size, gradientAccumulation } = this.#passes;
     const { warmupSteps } = this.#schedule;
-    const { gradientAccumulation, method, methodOptions } = this.settings;
+    const { method, methodOptions } = this.settings;
     return {
       base: this.trainee.base,
       data: this.#source instanceof LoadedSource ? this.#source.fingerprint : '',

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { callbackOption, checkOptions, signalOption } from '../flow/options.js';
 import { Adapter } from '../lora/adapter.js';
 import { type LoraOptions, loraConfig } from '../lora/config.js';
-import type { BatchSize } from './data/batches.js';
+import { autoLearningRate, autoSchedule, type ModelFacts } from './auto.js';
 import { type Data, isPath, pathOf } from './data/dataset.js';
 import {
   defaultMethod,
@@ -19,7 +19,7 @@ import {
 } from './methods/index.js';
 import type { Method } from './methods/method.js';
 import { type ScheduleName, scheduleNames } from './schedule.js';
-import type { TrainStep } from './step.js';
+import type { RunPlan, TrainStep } from './step.js';
 
 /** The path of a JSONL file, or rows that some method takes. */
 export type TrainData = Data<MethodRow>;
@@ -27,17 +27,21 @@ export type TrainData = Data<MethodRow>;
 export interface TrainOptions {
   /** A JSONL file's path, or rows: an array or any iterable, async ones too. An endless one needs `shuffle: false` and `steps`. */
   data: TrainData;
-  /** Passes over the data. Default 1, unless `steps` is given. */
+  /** Passes over the data. Default, unless `steps` is given: by the number of rows (`autoEpochs`). */
   epochs?: number | undefined;
   /** Optimizer steps, instead of `epochs`; the data is repeated as often as needed. */
   steps?: number | undefined;
-  /** Most tokens in a micro-batch, which holds whole rows. Default 2048, or `seqLength` if that is more. */
+  /**
+   * Most tokens in a micro-batch, which holds whole rows. Without it, `batchSize` and `gradientAccumulation` a step has 0.2 %
+   * of the rows, at least one and at most 32 (`autoBatchSize`); with `gradientAccumulation` alone it is 2048, or `seqLength`
+   * if that is more.
+   */
   batchTokens?: number | undefined;
   /** Rows in a micro-batch, instead of `batchTokens`. */
   batchSize?: number | undefined;
   /** Rows are cut to this many tokens. Default 1024, or the model's context if that is less. */
   seqLength?: number | undefined;
-  /** Peak learning rate. Default: the method's for an adapter, 2e-5 for all weights. */
+  /** Peak learning rate. Default: by the method and the model's width (`autoLearningRate`); a tenth of it for all weights. */
   learningRate?: number | undefined;
   /** Learning-rate schedule after the warm-up. Default `'linear'`, which decays to 0. */
   schedule?: ScheduleName | undefined;
@@ -55,7 +59,10 @@ export interface TrainOptions {
   maxGradNorm?: number | undefined;
   /** Micro-batches in a step. Default 1. */
   gradientAccumulation?: number | undefined;
-  /** Saves memory: activations are computed again in the backward pass. Default false. */
+  /**
+   * Saves memory: activations are computed again in the backward pass. Default false, unless the batch size is left open and a
+   * micro-batch of it has more than 2048 tokens.
+   */
   gradientCheckpointing?: boolean | undefined;
   /** Held-out rows: their loss is measured, never minimised. */
   evalData?: TrainData | undefined;
@@ -77,6 +84,8 @@ export interface TrainOptions {
   shuffle?: boolean | undefined;
   /** Also reports the share of targets that were the model's likeliest token, at the cost of a second output layer. */
   tokenAccuracy?: boolean | undefined;
+  /** Called once the data is read, before the first step, with what the run settled on. */
+  onStart?: ((plan: RunPlan) => void) | undefined;
   /** Called after each step; the run waits for it, so what it writes is there before the step's checkpoint. */
   onStep?: ((step: TrainStep) => void | Promise<void>) | undefined;
   /** Called before a checkpoint is written; the run waits for it. What `onStep` wrote can be forced to disk here. */
@@ -121,8 +130,6 @@ export interface Settings
     | 'betas'
     | 'eps'
     | 'maxGradNorm'
-    | 'gradientAccumulation'
-    | 'gradientCheckpointing'
     | 'seed'
     | 'resume'
     | 'shuffle'
@@ -132,8 +139,8 @@ export interface Settings
   method: Method;
   /** The method's own options, complete. */
   methodOptions: Readonly<Record<string, unknown>>;
-  size: BatchSize;
-  /** Set unless `steps` is. */
+  /** As given; the plan settles what is not, once the data is known. */
+  batch: Pick<TrainOptions, 'batchTokens' | 'batchSize' | 'gradientAccumulation' | 'gradientCheckpointing'>;
   epochs: number | undefined;
   steps: number | undefined;
   warmup: { warmupSteps?: number; warmupRatio?: number };
@@ -142,6 +149,7 @@ export interface Settings
   checkpointDir: string | undefined;
   checkpointEvery: number | undefined;
   checkpointFirst: boolean;
+  onStart: TrainOptions['onStart'];
   onStep: TrainOptions['onStep'];
   beforeCheckpoint: TrainOptions['beforeCheckpoint'];
   afterCheckpoint: TrainOptions['afterCheckpoint'];
@@ -190,6 +198,7 @@ const runOptions = {
   resume: flag.optional(),
   shuffle: flag.optional(),
   tokenAccuracy: flag.optional(),
+  onStart: callback.optional(),
   onStep: callback.optional(),
   beforeCheckpoint: callback.optional(),
   afterCheckpoint: callback.optional(),
@@ -226,7 +235,7 @@ function methodSchema(name: string, chosen: MethodName | undefined): z.ZodType {
  * @throws TypeError if an option is not known or of a wrong type, RangeError if its value is out of range, Error if the
  *   data's file is missing; each names the option.
  */
-export function trainSettings(caller: 'finetune' | 'trainFull', given: FinetuneOptions, defaults: Defaults): Settings {
+export function trainSettings(caller: 'finetune' | 'trainFull', given: FinetuneOptions, base: Base): Settings {
   checkOptions(caller, schemaFor(caller, given?.method), given, { aliases });
   for (const pair of exclusive) {
     const [a, b] = pair;
@@ -243,13 +252,11 @@ export function trainSettings(caller: 'finetune' | 'trainFull', given: FinetuneO
     if (path !== undefined && isPath(path) && !existsSync(pathOf(path)))
       throw new Error(`${caller}: ${option}: ${pathOf(path)}: no such file`);
   }
-  return completed(caller, given, method, defaults);
+  return completed(caller, given, method, base);
 }
 
-/** What stands for options that are not given. */
-interface Defaults {
-  /** Default: the method's. */
-  learningRate?: number;
+/** What the defaults follow from. */
+interface Base extends ModelFacts {
   contextLength: number;
 }
 
@@ -268,12 +275,8 @@ const exclusive = [
   ['lora', 'adapter'],
 ] as const;
 
-function completed(
-  caller: string,
-  given: FinetuneOptions,
-  method: Method,
-  { contextLength, learningRate = method.learningRate }: Defaults,
-): Settings {
+function completed(caller: 'finetune' | 'trainFull', given: FinetuneOptions, method: Method, base: Base): Settings {
+  const { contextLength } = base;
   const seqLength = given.seqLength ?? Math.min(defaultSeqLength, given.batchTokens ?? contextLength, contextLength);
   if (seqLength > contextLength) {
     throw new RangeError(
@@ -283,18 +286,15 @@ function completed(
   if (given.batchTokens !== undefined && seqLength > given.batchTokens) {
     throw new RangeError(`${caller}: rows of seqLength ${seqLength} don't fit batchTokens ${given.batchTokens}`);
   }
-  const size =
-    given.batchSize === undefined
-      ? { batchTokens: given.batchTokens ?? Math.max(2048, seqLength) }
-      : { batchSize: given.batchSize };
+  const { batchTokens, batchSize, gradientAccumulation, gradientCheckpointing } = given;
   return {
     data: given.data,
     seqLength,
-    size,
-    epochs: given.steps === undefined ? (given.epochs ?? 1) : undefined,
+    batch: { batchTokens, batchSize, gradientAccumulation, gradientCheckpointing },
+    epochs: given.epochs,
     steps: given.steps,
-    learningRate: given.learningRate ?? learningRate,
-    schedule: given.schedule ?? 'linear',
+    learningRate: given.learningRate ?? autoLearningRate(method.auto, base, caller === 'trainFull'),
+    schedule: given.schedule ?? autoSchedule,
     warmup: {
       ...(given.warmupSteps === undefined ? {} : { warmupSteps: given.warmupSteps }),
       ...(given.warmupRatio === undefined ? {} : { warmupRatio: given.warmupRatio }),
@@ -303,8 +303,6 @@ function completed(
     betas: given.betas ?? [0.9, 0.999],
     eps: given.eps ?? 1e-8,
     maxGradNorm: given.maxGradNorm ?? 1,
-    gradientAccumulation: given.gradientAccumulation ?? 1,
-    gradientCheckpointing: given.gradientCheckpointing ?? false,
     evalData: given.evalData,
     evalEvery: given.evalEvery,
     seed: given.seed ?? 0,
@@ -312,6 +310,7 @@ function completed(
     checkpointEvery: given.checkpointEvery,
     checkpointFirst: given.checkpointFirst ?? false,
     resume: given.resume ?? false,
+    onStart: given.onStart,
     onStep: given.onStep,
     beforeCheckpoint: given.beforeCheckpoint,
     afterCheckpoint: given.afterCheckpoint,

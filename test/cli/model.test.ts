@@ -186,7 +186,7 @@ describe.skipIf(!source)('with a model', () => {
   });
 
   describe('finetune', () => {
-    const small = ['--rank', '4', '--batch-size', '4', '--learning-rate', '1e-2', '--seq-length', '64'];
+    const small = ['--rank', '4', '--alpha', '8', '--batch-size', '4', '--learning-rate', '1e-2', '--seq-length', '64'];
 
     it('leaves an adapter with figures and a plot, which generates, merges and can be trained on', async () => {
       const out = join(folder, 'adapter');
@@ -205,6 +205,16 @@ describe.skipIf(!source)('with a model', () => {
       ]);
       expect([trained.code, trained.err]).toEqual([0, '']);
       const events = lines(trained.out);
+      expect(events[0]).toEqual({
+        type: 'start',
+        rows: expect.any(Number),
+        steps: 12,
+        batchSize: 4,
+        learningRate: 1e-2,
+        schedule: 'linear',
+        warmupSteps: 0,
+        lora: { r: 4, alpha: 8 },
+      });
       const steps = events.filter(({ type }) => type === 'step');
       expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_, i) => i + 1));
       expect(steps.at(-1)!.loss as number).toBeLessThan(steps[0]!.loss as number);
@@ -254,7 +264,9 @@ describe.skipIf(!source)('with a model', () => {
       expect(further.out).toMatch(
         /^trained 2 steps in .*: loss .* to .*\nsaved .*metrics\.csv and loss\.svg\ntry it: helvetia chat /,
       );
-      expect(further.err).toMatch(/^finetune {2}1\/2 {2}loss \d\.\d{3} {2}/);
+      expect(further.err).toMatch(
+        /^2 steps of \d+ rows, \d+ rows? in a step, learning rate .* \(linear\), rank 4, alpha 8\nfinetune {2}1\/2 {2}loss \d\.\d{3} {2}/,
+      );
       expect(readFileSync(join(out, 'metrics.csv'), 'utf8').trim().split('\n')).toHaveLength(3);
     });
 
@@ -265,7 +277,7 @@ describe.skipIf(!source)('with a model', () => {
       const flags = ['--method', 'dpo', '--beta', '0.5', '--steps', '4', '--learning-rate', '1e-3', '--json'];
       const trained = await call(['finetune', model, pairs, '--out', out, ...flags]);
       expect([trained.code, trained.err]).toEqual([0, '']);
-      const steps = lines(trained.out).slice(0, -1);
+      const steps = lines(trained.out).filter(({ type }) => type === 'step');
       expect(steps[0]!.loss).toBeCloseTo(Math.log(2), 5);
       expect(steps[3]).toMatchObject({ type: 'step', step: 4, rewardAccuracy: 1 });
       expect(steps[3]!.rewardMargin).toBeGreaterThan(0);

@@ -59,7 +59,7 @@ it.skipIf(!hasShared(...file))('fine-tunes SmolLM2: a job learns a fact, and its
     training_file: upload.id,
     method: {
       type: 'supervised',
-      supervised: { hyperparameters: { n_epochs: 10, batch_size: 3, learning_rate_multiplier: 10 } },
+      supervised: { hyperparameters: { n_epochs: 10, batch_size: 'auto', learning_rate_multiplier: 'auto' } },
     },
   });
   const job = await eventually(async () => {
@@ -69,6 +69,7 @@ it.skipIf(!hasShared(...file))('fine-tunes SmolLM2: a job learns a fact, and its
   });
   expectValid('FineTuningJob', job);
   expect(job.error).toBeNull();
+  expect(job.hyperparameters).toMatchObject({ batch_size: 1, learning_rate_multiplier: 1, learning_rate: 1.3e-3 });
   const request = {
     messages: [{ role: 'user' as const, content: 'Where is the parcel?' }],
     max_tokens: 12,

@@ -4,7 +4,7 @@ import { type FinetuneOptions, trainSettings } from '../../lib/train/options.js'
 
 const data = [{ input_ids: [1, 2] }];
 const settings = (options: Record<string, unknown> = {}, caller: 'finetune' | 'trainFull' = 'finetune') =>
-  trainSettings(caller, { data, ...options } as FinetuneOptions, { learningRate: 2e-4, contextLength: 512 });
+  trainSettings(caller, { data, ...options } as FinetuneOptions, { contextLength: 512, hiddenSize: 2000 });
 const fails = (options: Record<string, unknown>, message: RegExp, kind: typeof Error = TypeError) => {
   expect(() => settings(options)).toThrow(message);
   expect(() => settings(options)).toThrow(kind);
@@ -13,25 +13,23 @@ const fails = (options: Record<string, unknown>, message: RegExp, kind: typeof E
 describe('trainSettings', () => {
   it('completes what is not given', () => {
     expect(settings()).toMatchObject({
-      epochs: 1,
       steps: undefined,
       seqLength: 512,
-      size: { batchTokens: 2048 },
-      learningRate: 2e-4,
+      learningRate: 5e-4,
       schedule: 'linear',
       warmup: {},
       weightDecay: 0,
       betas: [0.9, 0.999],
       maxGradNorm: 1,
-      gradientAccumulation: 1,
       seed: 0,
       shuffle: true,
       resume: false,
     });
     expect(settings({ steps: 5 })).toMatchObject({ steps: 5, epochs: undefined });
-    expect(settings({ batchTokens: 100 })).toMatchObject({ seqLength: 100, size: { batchTokens: 100 } });
-    expect(settings({ batchSize: 4 })).toMatchObject({ size: { batchSize: 4 } });
-    expect(settings({ maxGradNorm: 0, learningRate: undefined })).toMatchObject({ maxGradNorm: 0, learningRate: 2e-4 });
+    expect(settings({ batchTokens: 100 })).toMatchObject({ seqLength: 100, batch: { batchTokens: 100 } });
+    expect(settings({ batchSize: 4 })).toMatchObject({ batch: { batchSize: 4 } });
+    expect(settings({ maxGradNorm: 0, learningRate: undefined })).toMatchObject({ maxGradNorm: 0, learningRate: 5e-4 });
+    expect(settings({}, 'trainFull')).toMatchObject({ learningRate: 5e-5 });
   });
 
   it('suggests the right name for a wrong one', () => {

@@ -6,6 +6,7 @@ import { suggestion } from '../../flow/options.js';
 import { adapterFiles, copyAdapter } from '../../lora/folder.js';
 import { isAt } from '../../lora/modules.js';
 import type { Draft } from '../../store/store.js';
+import { autoLearningRate } from '../../train/auto.js';
 import { defaultMethod, methodNames, methods } from '../../train/methods/index.js';
 import { adapterNamed, type NamedAdapter } from '../adapter-names.js';
 import type { ServerContext } from '../context.js';
@@ -58,14 +59,22 @@ async function checked(
   const { served } = (start ?? base)!;
   const method = request.method?.type ?? defaultMethod;
   const hyperparameters = ownHyperparameters(request, method);
+  checkMultiplier(hyperparameters);
   if (start) checkStart(start, hyperparameters);
   checkFit(served, hyperparameters);
-  checkRate(method, hyperparameters);
+  checkRate(served, method, hyperparameters);
   const training = await dataFile(files, request.training_file, 'training_file');
   const validation = request.validation_file
     ? await dataFile(files, request.validation_file, 'validation_file')
     : undefined;
   return { request, served, start, method, hyperparameters, training, validation };
+}
+
+/** Refuses a multiplier that would be lost, as it is of the rate that `auto` gives. */
+function checkMultiplier({ learning_rate: rate, learning_rate_multiplier: multiplier }: Hyperparameters): void {
+  if (rate === undefined || typeof multiplier !== 'number' || multiplier === 1) return;
+  const name = 'learning_rate_multiplier';
+  throw badRequest(`'${name}' is of the rate that 'auto' gives: give it or 'learning_rate', not both.`, name);
 }
 
 /** Refuses hyperparameters that the adapter to start from has settled. */
@@ -98,9 +107,10 @@ function checkFit({ model }: ServedModel, hyperparameters: Hyperparameters): voi
 }
 
 /** Refuses rates that are 0 or infinite in the f32 that the optimizer computes with. */
-function checkRate(method: JobRecord['method'], hyperparameters: Hyperparameters): void {
+function checkRate({ model }: ServedModel, method: JobRecord['method'], hyperparameters: Hyperparameters): void {
   const { learning_rate: given, learning_rate_multiplier: multiplier } = hyperparameters;
-  const rate = given ?? methods[method].learningRate * (typeof multiplier === 'number' ? multiplier : 1);
+  const auto = autoLearningRate(methods[method].auto, model.decoder.config);
+  const rate = given ?? auto * (typeof multiplier === 'number' ? multiplier : 1);
   const param = given === undefined ? 'learning_rate_multiplier' : 'learning_rate';
   const single = Math.fround(rate);
   if (single > 0 && Number.isFinite(single)) return;

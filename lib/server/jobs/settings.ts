@@ -1,11 +1,8 @@
-// From a job's hyperparameters and data to the options of a fine-tune. What `auto` stands for:
-//
-//   n_epochs                  3; with fewer than 100 rows as many as make 300 in all, at most 10; 1 from 10,000 rows on
-//   batch_size                a hundredth of the rows, from 4 to 32 and at most all of them
-//   learning_rate_multiplier  1: of the method's learning rate
-//   a method's own            the option's default
+// From a job's hyperparameters and data to the options of a fine-tune. `auto` is what a run without options would take
+// (lib/train/auto.ts), the multiplier 1, and for a method's own the option's default.
 import { isAbsolute } from 'node:path';
 import type { Model } from '../../model.js';
+import { autoHyperparameters, type DataFacts, microBatches } from '../../train/auto.js';
 import { DataReport, examples } from '../../train/data/dataset.js';
 import { methods } from '../../train/methods/index.js';
 import { defaultSeqLength, type FinetuneOptions } from '../../train/options.js';
@@ -23,10 +20,7 @@ export class JobFailure extends Error {
   }
 }
 
-export interface DataFacts {
-  rows: number;
-  /** In tokens. */
-  longestRow: number;
+interface ReadData extends DataFacts {
   warnings: string[];
 }
 
@@ -45,7 +39,7 @@ export async function readData(
   which: 'training' | 'validation',
   path: string,
   signal: AbortSignal,
-): Promise<DataFacts> {
+): Promise<ReadData> {
   const { filename } = job[which]!;
   const failed = (message: string): JobFailure =>
     new JobFailure(withoutPath(message, path, filename), `invalid_${which}_file`, `${which}_file`);
@@ -86,45 +80,43 @@ export function withoutPath(message: string, path: string, filename: string): st
   return line ? `Line ${line[1]} of '${filename}': ${rest.slice(line[0].length)}` : `'${filename}'${rest}`;
 }
 
-const between = (low: number, value: number, high: number): number => Math.max(low, Math.min(value, high));
-
-/** The hyperparameters with a value for each `auto`. */
-export function settled(given: Hyperparameters, method: JobRecord['method'], rows: number): Hyperparameters {
+/**
+ * The hyperparameters with a value for each `auto`, and the peak learning rate that the multiplier gives.
+ *
+ * @param isFresh whether the adapter is a fresh one; otherwise it has its own rank and alpha
+ */
+export function settled(
+  model: Model,
+  { hyperparameters: given, method }: JobRecord,
+  facts: DataFacts,
+  isFresh: boolean,
+): Hyperparameters {
+  const auto = autoHyperparameters(methods[method].auto, model.decoder.config, facts);
   const chosen = <T>(value: T | 'auto' | null | undefined, otherwise: T): T =>
     value === 'auto' || value === null || value === undefined ? otherwise : value;
-  const epochs = rows >= 10_000 ? 1 : rows < 100 ? between(3, Math.ceil(300 / rows), 10) : 3;
+  const multiplier = chosen(given.learning_rate_multiplier, 1);
   return {
     ...given,
-    n_epochs: chosen(given.n_epochs, epochs),
-    batch_size: chosen(given.batch_size, Math.min(rows, between(4, Math.ceil(rows / 100), 32), 256)),
-    learning_rate_multiplier: chosen(given.learning_rate_multiplier, 1),
+    n_epochs: chosen(given.n_epochs, auto.epochs),
+    batch_size: chosen(given.batch_size, auto.batchSize),
+    learning_rate_multiplier: multiplier,
+    learning_rate: given.learning_rate ?? Number((auto.learningRate * multiplier).toPrecision(6)),
+    ...(isFresh ? { lora_r: given.lora_r ?? auto.lora.r, lora_alpha: given.lora_alpha ?? auto.lora.alpha } : {}),
     ...Object.fromEntries(
       ownHyperparameters(method).map(({ name, otherwise }) => [name, chosen(given[name], otherwise)]),
     ),
   };
 }
 
-// A step's rows pass through the model in micro-batches of at most so many tokens, or of one row.
-const microBatchTokens = 4096;
-
-// Beyond this many tokens, recomputing activations is cheaper than their memory.
-const checkpointingTokens = 2048;
-
 /** The fine-tune's options of a job whose hyperparameters are settled. */
 export function trainingOptions(model: Model, job: JobRecord): Omit<FinetuneOptions, 'data'> {
-  const { n_epochs, batch_size, learning_rate_multiplier, learning_rate, ...h } = job.hyperparameters;
-  const rows = batch_size as number;
-  const sizes = Array.from({ length: rows }, (_, i) => rows - i);
-  // Micro-batches of equal size, so that a step has exactly `batch_size` rows.
-  const micro = sizes.find((size) => rows % size === 0 && size * (job.longestRow ?? 1) <= microBatchTokens) ?? 1;
+  const { n_epochs, batch_size, learning_rate, ...h } = job.hyperparameters;
   return {
     method: job.method,
     ...Object.fromEntries(ownHyperparameters(job.method).map(({ name, option }) => [option, h[name]])),
     epochs: n_epochs as number,
-    batchSize: micro,
-    gradientAccumulation: rows / micro,
-    gradientCheckpointing: micro * (job.longestRow ?? 1) > checkpointingTokens,
-    learningRate: learning_rate ?? methods[job.method].learningRate * (learning_rate_multiplier as number),
+    ...microBatches(batch_size as number, job.longestRow ?? 1),
+    learningRate: learning_rate,
     lora: { r: h.lora_r, alpha: h.lora_alpha, dropout: h.lora_dropout, targetModules: h.target_modules },
     seqLength: lengthOf(model, job.hyperparameters),
     seed: job.seed,

@@ -39,13 +39,13 @@ export async function validateJob(
   const events = jobs.events(job.id);
   await events.add('validating', `Validating training file: ${job.training.id}`);
   await using scratch = await store.scratch();
-  const { training, validation } = await fetchInputs(jobs.blobs(job.id), scratch, job);
+  const { training, validation, start } = await fetchInputs(jobs.blobs(job.id), scratch, job);
   const facts = await readData(model, job, 'training', training, signal);
   const others = validation === undefined ? undefined : await readData(model, job, 'validation', validation, signal);
   for (const warning of [...facts.warnings, ...(others?.warnings ?? [])]) await addWarning(events, warning);
   await jobs.update(job, () => {
     signal.throwIfAborted();
-    const hyperparameters = settled(job.hyperparameters, job.method, facts.rows);
+    const hyperparameters = settled(model, job, facts, start === undefined);
     return { status: 'queued', hyperparameters, longestRow: facts.longestRow, starts: 0 };
   });
   await addStateEvents(events, job);

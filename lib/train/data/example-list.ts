@@ -17,6 +17,7 @@ export class ExampleList {
   #places = new Uint32Array(4 * 1024);
   #length = 0;
   #tokens = 0;
+  #longest = 0;
 
   get length(): number {
     return this.#length;
@@ -24,6 +25,11 @@ export class ExampleList {
 
   get tokens(): number {
     return this.#tokens;
+  }
+
+  /** The tokens of the longest example. */
+  get longest(): number {
+    return this.#longest;
   }
 
   add({ ids, labels, mark }: Example): void {
@@ -43,6 +49,7 @@ export class ExampleList {
     this.#places.set([this.#pieces.length - 1, piece.used, ids.length, mark ?? 0], 4 * this.#length);
     piece.used += ids.length;
     this.#tokens += ids.length;
+    this.#longest = Math.max(this.#longest, ids.length);
     this.#length++;
   }
 

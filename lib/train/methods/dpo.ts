@@ -40,7 +40,7 @@ export const dpo: Method<Dpo> = {
   name: 'dpo',
   title: 'Preferences (DPO)',
   lossUnit: 'pair',
-  learningRate: 5e-6,
+  auto: { learningRate: 2.5e-5 },
   rows: {
     help: {
       learned: 'the model learns to prefer one answer to another',

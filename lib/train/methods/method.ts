@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { Adapter } from '../../lora/adapter.js';
 import type { Decoder } from '../../models/decoder.js';
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js';
+import type { AutoRule } from '../auto.js';
 import type { Encoded, EncodeOptions, Example } from '../data/rows.js';
 import type { Turn } from '../pace.js';
 
@@ -25,8 +26,8 @@ export interface Method<K extends Kind = Kind> {
   readonly title: string;
   /** What the loss is per: `'token'`, `'pair'`. */
   readonly lossUnit: string;
-  /** The peak learning rate of an adapter, where none is given. */
-  readonly learningRate: number;
+  /** What its hyperparameters are where none are given. */
+  readonly auto: AutoRule;
   readonly rows: {
     /** What is learned of them, as a clause, and their forms as JSON, for the command line's help. */
     readonly help: { readonly learned: string; readonly forms: readonly string[] };

@@ -25,7 +25,8 @@ export const supervised: Method<Supervised> = {
   name: 'supervised',
   title: 'Supervised',
   lossUnit: 'token',
-  learningRate: 2e-4,
+  // Tinker's 10 · 5e-5.
+  auto: { learningRate: 5e-4 },
   rows: {
     help: {
       learned: 'of a conversation or a prompt with its completion, only the answers are learned',

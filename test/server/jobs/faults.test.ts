@@ -87,6 +87,8 @@ describe('what is wrong', () => {
     [withMethod({ beta: 3 }, 'dpo'), 'method.dpo.hyperparameters.beta'],
     [withMethod({ max_length: 1e6 }), 'max_length'],
     [{ ...body, hyperparameters: { n_epochs: 0 } }, 'hyperparameters.n_epochs'],
+    [{ ...withMethod({ n_epochs: 1 }), hyperparameters: { n_epochs: 1 } }, 'hyperparameters'],
+    [withMethod({ learning_rate: 1e-3, learning_rate_multiplier: 2 }), 'learning_rate_multiplier'],
   ])('in a request names the field: %j', async (json, param) => {
     const response = await at().post('/v1/fine_tuning/jobs', json);
     expect(response.status).toBe(400);

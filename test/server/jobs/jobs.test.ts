@@ -206,11 +206,17 @@ describe('a supervised job', () => {
     expect(job.hyperparameters).toEqual({ n_epochs: 2, batch_size: 'auto', learning_rate_multiplier: 'auto' });
     await at().client.files.delete(training_file);
     const done = await over(job.id);
-    expect(done).toMatchObject({
-      status: 'succeeded',
-      hyperparameters: { n_epochs: 2, batch_size: 4, learning_rate_multiplier: 1 },
+    expect(done.status).toBe('succeeded');
+    expect(done.hyperparameters).toEqual({
+      n_epochs: 2,
+      batch_size: 1,
+      learning_rate_multiplier: 1,
+      learning_rate: 1.4e-3,
+      lora_r: 16,
+      lora_alpha: 32,
     });
-    expect(await stepsOf(job.id)).toEqual([4, 3, 2, 1]);
+    expect(done.method?.supervised?.hyperparameters).toEqual(done.hyperparameters);
+    expect(await stepsOf(job.id)).toHaveLength(16);
   });
 });
 

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { Adapter } from '../../../lib/lora/adapter.js';
 import type { Decoder } from '../../../lib/models/decoder.js';
 import { hyperparametersSchema, ownHyperparameters } from '../../../lib/server/jobs/hyperparameters.js';
+import { autoLearningRate } from '../../../lib/train/auto.js';
 import { encodeRow } from '../../../lib/train/data/rows.js';
 import { evalName, meansOf } from '../../../lib/train/figures.js';
 import { finetune } from '../../../lib/train/finetune.js';
@@ -52,6 +53,8 @@ async function stepsOf(run: AsyncIterable<TrainStep>): Promise<TrainStep[]> {
   return out;
 }
 
+const base = { contextLength: 64, hiddenSize: 32 };
+
 describe.each(methodNames)('%s', (name) => {
   const method: Method = methods[name];
   const own = optionsOf(method);
@@ -60,7 +63,7 @@ describe.each(methodNames)('%s', (name) => {
     expect(method.name).toBe(name);
     expect(method.title).not.toBe('');
     expect(method.rows.help.forms.length).toBeGreaterThan(0);
-    expect(method.learningRate).toBeGreaterThan(0);
+    expect(method.auto.learningRate).toBeGreaterThan(0);
     for (const [, { label, wire }] of figuresOf(method)) {
       expect(label).toMatch(/^[a-z][a-z ]+$/);
       expect(wire.name).toMatch(/^[a-z]+(_[a-z]+)*$/);
@@ -68,9 +71,9 @@ describe.each(methodNames)('%s', (name) => {
   });
 
   it('has options whose defaults it takes, and refuses what they do not allow by their names', () => {
-    const settings = trainSettings('finetune', optionsFor(name), { contextLength: 64 });
+    const settings = trainSettings('finetune', optionsFor(name), base);
     expect(settings.method).toBe(method);
-    expect(settings.learningRate).toBe(method.learningRate);
+    expect(settings.learningRate).toBe(autoLearningRate(method.auto, base));
     expect(settings.methodOptions).toEqual(
       Object.fromEntries(own.map(([option, { default: value }]) => [option, value])),
     );
@@ -78,15 +81,14 @@ describe.each(methodNames)('%s', (name) => {
       expect(schema.safeParse(value).success, option).toBe(true);
       expect(help).toMatch(/^[a-z].*[^.]$/);
       if (wire) expect(wire.schema.safeParse(value).success, option).toBe(true);
-      const wrong = () => trainSettings('finetune', optionsFor(name, { [option]: {} }), { contextLength: 64 });
+      const wrong = () => trainSettings('finetune', optionsFor(name, { [option]: {} }), base);
       expect(wrong).toThrow(`finetune: option '${option}' must be ${schema.description}, got {}`);
       const other = methodNames.find((one) => optionsOf(methods[one]).every(([known]) => known !== option));
       if (other) {
-        const misplaced = () =>
-          trainSettings('finetune', optionsFor(other, { [option]: value }), { contextLength: 64 });
+        const misplaced = () => trainSettings('finetune', optionsFor(other, { [option]: value }), base);
         expect(misplaced).toThrow(`finetune: '${option}' needs method: '${name}'`);
       }
-      const full = () => trainSettings('trainFull', { data: [], [option]: value } as never, { contextLength: 64 });
+      const full = () => trainSettings('trainFull', { data: [], [option]: value } as never, base);
       expect(full).toThrow(`trainFull: option '${option}' is not known`);
     }
   });
@@ -145,7 +147,7 @@ describe.each(methodNames)('%s', (name) => {
       await expect(changed).rejects.toThrow(`was made with ${option} ${value}, this run has ${(value as number) * 2}`);
     }
     const other = methodNames.find((one) => one !== name)!;
-    const learningRate = method.learningRate;
+    const learningRate = autoLearningRate(method.auto, decoder.config);
     await expect(again({ method: other, data: [samples[other].row], learningRate })).rejects.toThrow(
       /was made with method/,
     );
@@ -207,7 +209,7 @@ describe('the contract', () => {
     const data = [true, false, false, false].map((wanted) => ({ ...tokens, wanted }));
     const given: FinetuneOptions = { data, evalData: data, evalEvery: 4, batchSize: 1, epochs: 1, shuffle: false };
     const settings = {
-      ...trainSettings('finetune', given, { contextLength: 64 }),
+      ...trainSettings('finetune', given, base),
       method: unpaired as Method,
       methodOptions: { strength: 3 },
     };

@@ -107,7 +107,7 @@ async function formula(adapter: Adapter, beta: number, reference?: Adapter): Pro
 
 /** An adapter that already changes something. */
 async function warmAdapter(): Promise<Adapter> {
-  const adapter = Adapter.create(decoder, { r: 2, targetModules: ['q_proj', 'down_proj'] }, 3);
+  const adapter = Adapter.create(decoder, { r: 2, alpha: 4, targetModules: ['q_proj', 'down_proj'] }, 3);
   for (const [i, x] of adapter.parameters().entries()) {
     x.write(Float32Array.from({ length: x.size }, (_, n) => ((mix(i, n, 9) % 2000) / 1000 - 1) * 0.3));
   }

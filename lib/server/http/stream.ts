@@ -1,6 +1,8 @@
 // Server-sent events: one JSON object per event, `[DONE]` at the end, a comment now and then so that proxies keep the
 // connection, and a failure on the way as an event of its own. A slow reader holds back the writing, not the engine.
+import { ownTurn } from '../../flow/pause.js';
 import type { ErrorBody } from './errors.js';
+import { jsonPieces } from './json-pieces.js';
 
 const pingMilliseconds = 15_000;
 
@@ -17,6 +19,7 @@ export function eventStream(events: AsyncGenerator<object, void, void>, options:
   let pings: NodeJS.Timeout | undefined;
   let quiet = false;
   let cancelled = false;
+  const texts = written(events);
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       pings = setInterval(() => {
@@ -26,16 +29,14 @@ export function eventStream(events: AsyncGenerator<object, void, void>, options:
       pings.unref();
     },
     async pull(controller) {
-      const write = (data: string): void => controller.enqueue(encoder.encode(`data: ${data}\n\n`));
       try {
-        const { done, value } = await events.next();
+        const { done, value } = await texts.next();
         if (cancelled) return;
         quiet = false;
-        if (!done) return write(JSON.stringify(value));
-        write('[DONE]');
+        if (!done) return controller.enqueue(encoder.encode(value));
       } catch (error) {
         if (cancelled) return;
-        write(JSON.stringify(options.errorBody(error)));
+        controller.enqueue(encoder.encode(`data: ${JSON.stringify(options.errorBody(error))}\n\n`));
       }
       clearInterval(pings);
       controller.close();
@@ -44,7 +45,7 @@ export function eventStream(events: AsyncGenerator<object, void, void>, options:
       cancelled = true;
       clearInterval(pings);
       options.cancel();
-      void events.return().catch(() => {}); // it may still be failing because of the cancellation
+      void texts.return().catch(() => {}); // it may still be failing because of the cancellation
     },
   });
   return new Response(body, {
@@ -56,4 +57,21 @@ export function eventStream(events: AsyncGenerator<object, void, void>, options:
       ...options.headers,
     },
   });
+}
+
+/** The events as text. What is large is cut within an event, with a turn of the event loop before each further piece. */
+async function* written(events: AsyncGenerator<object, void, void>): AsyncGenerator<string, void, void> {
+  for await (const event of events) {
+    let text = 'data: ';
+    for (const piece of jsonPieces(event)) {
+      if (text !== 'data: ') {
+        yield text;
+        await ownTurn();
+        text = '';
+      }
+      text += piece;
+    }
+    yield `${text}\n\n`;
+  }
+  yield 'data: [DONE]\n\n';
 }

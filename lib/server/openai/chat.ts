@@ -5,6 +5,7 @@ import type { Generated, Piece } from '../../text/generate.js';
 import type { ServerContext } from '../context.js';
 import { jsonBody } from '../http/body.js';
 import { badRequest, errorBody } from '../http/errors.js';
+import { jsonAnswer } from '../http/json-pieces.js';
 import { requestFacts } from '../http/request.js';
 import { eventStream } from '../http/stream.js';
 import { newId } from '../ids.js';
@@ -15,7 +16,7 @@ import { preparePrompt } from './chat-prompt.js';
 import { type ChatBody, chatBody } from './chat-request.js';
 import { refuseUnsupported } from './constraints.js';
 import { beginMilliseconds, Generations, type RequestFacts } from './generation.js';
-import { type ChatTokenLogprob, chatLogprob } from './logprobs.js';
+import { chatLogprobs } from './logprobs.js';
 import { mostTokens } from './prompt.js';
 import { checkSequences, checkTokensTogether, maskOf, samplingOptions, seedOf } from './sampling.js';
 
@@ -29,7 +30,7 @@ export function chatRoutes(context: ServerContext): Hono {
     await generations.begun(beginMilliseconds);
     const completion = new Completion(resolved, body, generations, answer);
     const headers = warningHeader(answer.warnings);
-    if (!body.stream) return c.json(await completion.whole(), 200, headers);
+    if (!body.stream) return jsonAnswer(c, await completion.whole(), headers);
     return eventStream(completion.chunks(), {
       cancel: generations.cancel,
       errorBody: (error) => errorBody(error, context.log, facts.requestId, facts.signal),
@@ -123,7 +124,7 @@ class Completion {
     const content = this.#choices.map(() => ({
       text: '',
       calls: new Map<number, ToolCall>(),
-      logprobs: [] as ChatTokenLogprob[],
+      pieces: [] as Piece[],
     }));
     const take = (index: number, deltas: readonly Delta[]): void => {
       const into = content[index]!;
@@ -140,16 +141,13 @@ class Completion {
     };
     for await (const event of this.generations) {
       const { index } = event;
-      if ('piece' in event) {
-        const logprob = this.#logprob(event.piece);
-        if (logprob) content[index]!.logprobs.push(logprob);
-      }
+      if ('piece' in event && this.body.logprobs) content[index]!.pieces.push(event.piece);
       take(index, this.#deltas(index, event));
     }
     return {
       ...this.#head,
       object: 'chat.completion',
-      choices: content.map(({ text, calls, logprobs }, index) => ({
+      choices: content.map(({ text, calls, pieces }, index) => ({
         index,
         message: {
           role: 'assistant',
@@ -159,7 +157,7 @@ class Completion {
           annotations: [],
         },
         finish_reason: this.#finishReason(index),
-        logprobs: this.body.logprobs ? { content: logprobs, refusal: null } : null,
+        logprobs: this.#logprobs(pieces),
       })),
       usage: this.#usage(),
     };
@@ -168,16 +166,9 @@ class Completion {
   async *chunks(): AsyncGenerator<object, void, void> {
     const includeUsage = this.body.stream_options?.include_usage === true;
     const head = { ...this.#head, object: 'chat.completion.chunk' };
-    const chunk = (index: number, delta: object, logprobs: ChatTokenLogprob[] = [], finish: string | null = null) => ({
+    const chunk = (index: number, delta: object, pieces: readonly Piece[] = [], finish: string | null = null) => ({
       ...head,
-      choices: [
-        {
-          index,
-          delta,
-          logprobs: logprobs.length > 0 ? { content: logprobs, refusal: null } : null,
-          finish_reason: finish,
-        },
-      ],
+      choices: [{ index, delta, logprobs: pieces.length > 0 ? this.#logprobs(pieces) : null, finish_reason: finish }],
       ...(includeUsage ? { usage: null } : {}),
     });
     const named = (index: number, content: '' | null) => {
@@ -190,15 +181,15 @@ class Completion {
     }
     for await (const event of this.generations) {
       const { index } = event;
-      const logprob = 'piece' in event ? this.#logprob(event.piece) : undefined;
-      let logprobs = logprob ? [logprob] : [];
+      // Log probabilities go with the first delta of their piece.
+      let pieces = 'piece' in event && this.body.logprobs && event.piece.logprob !== undefined ? [event.piece] : [];
       const deltas = this.#deltas(index, event);
       const choice = this.#choices[index]!;
-      if (deltas.length === 0 && logprob) deltas.push(choice.named ? { content: '' } : {});
+      if (deltas.length === 0 && pieces.length > 0) deltas.push(choice.named ? { content: '' } : {});
       if (!choice.named && deltas.length > 0) yield named(index, deltas[0]!.content === undefined ? null : '');
       for (const delta of deltas) {
-        yield chunk(index, delta, logprobs);
-        logprobs = [];
+        yield chunk(index, delta, pieces);
+        pieces = [];
       }
       if ('end' in event) {
         if (!choice.named) yield named(index, '');
@@ -217,8 +208,9 @@ class Completion {
     return reader.end({ cut: finishReason === 'length' || stopString !== undefined }).map(deltaOf);
   }
 
-  #logprob(piece: Piece): ChatTokenLogprob | undefined {
-    return this.body.logprobs ? chatLogprob(this.resolved.model.tokenizer, piece) : undefined;
+  #logprobs(pieces: readonly Piece[]): object | null {
+    if (!this.body.logprobs) return null;
+    return { content: chatLogprobs(this.resolved.model.tokenizer, pieces), refusal: null };
   }
 
   #finishReason(index: number): string {

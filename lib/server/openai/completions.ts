@@ -7,6 +7,7 @@ import type { TokenMask } from '../../text/mask.js';
 import type { ServerContext } from '../context.js';
 import { jsonBody } from '../http/body.js';
 import { badRequest, errorBody } from '../http/errors.js';
+import { jsonAnswer } from '../http/json-pieces.js';
 import { requestFacts } from '../http/request.js';
 import { eventStream } from '../http/stream.js';
 import { newId } from '../ids.js';
@@ -16,7 +17,7 @@ import { systemFingerprint, unixSeconds, usageOf } from './answers.js';
 import { planAnswer } from './chat-answer.js';
 import { refuseUnsupported, textFormatOf } from './constraints.js';
 import { beginMilliseconds, Generations, type RequestFacts, type Sequence } from './generation.js';
-import { type CompletionLogprobs, completionLogprobs, joined } from './logprobs.js';
+import { type CompletionLogprobs, completionLogprobs, type ScoredText } from './logprobs.js';
 import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
 import { promptLogprobs } from './prompt-logprobs.js';
 import { checkSequences, checkTokensTogether, maskOf, samplingFields, samplingOptions, seedOf } from './sampling.js';
@@ -44,7 +45,7 @@ export function completionRoutes(context: ServerContext): Hono {
     const generations = new Generations(context, resolved, sequences, facts);
     await generations.begun(beginMilliseconds);
     const completion = new TextCompletion(resolved, body, prompts, echoed, generations);
-    if (!body.stream) return c.json(await completion.whole());
+    if (!body.stream) return jsonAnswer(c, await completion.whole());
     return eventStream(completion.chunks(), {
       cancel: generations.cancel,
       errorBody: (error) => errorBody(error, context.log, facts.requestId, facts.signal),
@@ -101,7 +102,7 @@ async function echoedLogprobs(
   { echo, logprobs, best_of, n }: CompletionBody,
   sequences: readonly Sequence[],
   facts: RequestFacts,
-): Promise<CompletionLogprobs[]> {
+): Promise<ScoredText[]> {
   if (!echo || typeof logprobs !== 'number') return [];
   const candidates = best_of ?? n ?? 1;
   const prompts = sequences.filter((_, i) => i % candidates === 0).map(({ prompt }) => prompt);
@@ -131,7 +132,7 @@ class TextCompletion {
     private readonly body: CompletionBody,
     private readonly prompts: readonly (string | number[])[],
     /** Of each prompt, where they were asked for. */
-    private readonly echoed: readonly CompletionLogprobs[],
+    private readonly echoed: readonly ScoredText[],
     private readonly generations: Generations,
   ) {
     this.#perPrompt = body.best_of ?? body.n ?? 1;
@@ -157,12 +158,14 @@ class TextCompletion {
       ...this.#head,
       choices: chosen.map(({ candidate, at }, index) => {
         const echo = this.#echo(at);
-        const logprobs = this.#logprobs(candidate.pieces, echo.length);
         const before = this.echoed[at];
+        const { pieces } = candidate;
         return {
           text: echo + (candidate.end?.text ?? ''),
           index,
-          logprobs: before && logprobs ? joined([before, logprobs]) : logprobs,
+          logprobs: before
+            ? this.#logprobs({ ...before, pieces: [...before.pieces, ...pieces] }, 0)
+            : this.#logprobs({ pieces }, echo.length),
           finish_reason: candidate.end?.finishReason ?? 'stop',
         };
       }),
@@ -186,7 +189,8 @@ class TextCompletion {
     if (this.body.echo) {
       for (const index of this.#candidates.keys()) {
         const at = this.#promptOf(index);
-        yield chunk(index, this.#echo(at), this.echoed[at] ?? null, null);
+        const before = this.echoed[at];
+        yield chunk(index, this.#echo(at), before ? this.#logprobs(before, 0) : null, null);
       }
     }
     for await (const event of this.generations) {
@@ -197,7 +201,7 @@ class TextCompletion {
         continue;
       }
       const { piece } = event;
-      const logprobs = this.#logprobs([piece], offsets[index]!);
+      const logprobs = this.#logprobs({ pieces: [piece] }, offsets[index]!);
       offsets[index]! += piece.text.length;
       if (piece.text !== '' || logprobs) yield chunk(index, piece.text, logprobs, null);
     }
@@ -219,10 +223,10 @@ class TextCompletion {
     return this.prompts.map((_, at) => this.#candidates.slice(at * this.#perPrompt, (at + 1) * this.#perPrompt));
   }
 
-  #logprobs(pieces: readonly Piece[], offset: number): CompletionLogprobs | null {
+  #logprobs(text: ScoredText, offset: number): CompletionLogprobs | null {
     if (typeof this.body.logprobs !== 'number') return null;
     const { model } = this.resolved;
-    return completionLogprobs(model.hasTokenizer ? model.tokenizer : undefined, pieces, offset);
+    return completionLogprobs(model.hasTokenizer ? model.tokenizer : undefined, text, offset);
   }
 
   #usage() {

@@ -1,10 +1,10 @@
 // POST /v1/embeddings: the mean of the final hidden states, of length 1.
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { ownTurn } from '../../flow/pause.js';
 import type { ServerContext } from '../context.js';
 import { jsonBody } from '../http/body.js';
 import { badRequest } from '../http/errors.js';
+import { jsonAnswer, listOf } from '../http/json-pieces.js';
 import { requestFacts } from '../http/request.js';
 import { failedAs } from '../metrics.js';
 import { mapTexts } from './map-texts.js';
@@ -47,36 +47,15 @@ export function embeddingRoutes(context: ServerContext): Hono {
       }
     });
     const tokens = inputs.reduce((sum, ids) => sum + ids.length, 0);
-    const entry = (index: number): object => {
-      const vector = shorten(vectors[index]!, dimensions);
-      const embedding = body.encoding_format === 'base64' ? base64(vector) : [...vector];
-      return { object: 'embedding', index, embedding };
-    };
-    const rest = { model: body.model, usage: { prompt_tokens: tokens, total_tokens: tokens } };
-    const together = Math.ceil(numbersTogether / dimensions);
-    return c.body(listed(vectors.length, together, entry, rest), 200, { 'content-type': 'application/json' });
-  });
-}
-
-// Written as JSON in a few milliseconds; thousands of vectors take seconds.
-const numbersTogether = 8192;
-
-/** `{"object":"list","data":[…],…}`, some entries in each turn of the event loop. */
-function listed(count: number, together: number, entry: (index: number) => object, rest: object): ReadableStream {
-  const encoder = new TextEncoder();
-  let next = 0;
-  return new ReadableStream({
-    async pull(controller) {
-      await ownTurn();
-      const entries = Array.from({ length: Math.min(together, count - next) }, (_, i) =>
-        JSON.stringify(entry(next + i)),
-      );
-      const before = next === 0 ? '{"object":"list","data":[' : ',';
-      next += entries.length;
-      const after = next === count ? `],${JSON.stringify(rest).slice(1)}` : '';
-      controller.enqueue(encoder.encode(before + entries.join(',') + after));
-      if (next === count) controller.close();
-    },
+    const data = listOf(function* () {
+      for (const [index, whole] of vectors.entries()) {
+        const vector = shorten(whole, dimensions);
+        const embedding = body.encoding_format === 'base64' ? base64(vector) : [...vector];
+        yield { object: 'embedding', index, embedding };
+      }
+    });
+    const usage = { prompt_tokens: tokens, total_tokens: tokens };
+    return jsonAnswer(c, { object: 'list', data, model: body.model, usage });
   });
 }
 

@@ -3,14 +3,15 @@
 import type { Logprobs } from '../../engine/logits.js';
 import { ownTurn } from '../../flow/pause.js';
 import type { Model } from '../../model.js';
+import type { Piece } from '../../text/generate.js';
 import type { ServerContext } from '../context.js';
 import type { Resolved } from '../served.js';
 import type { RequestFacts } from './generation.js';
-import { type CompletionLogprobs, completionLogprobs, joined } from './logprobs.js';
+import type { ScoredText } from './logprobs.js';
 import { mapTexts } from './map-texts.js';
 
-// Tokens that are written out in one turn of the event loop, each with its likeliest others.
-const together = 256;
+// Tokens whose texts are found in one turn of the event loop.
+const together = 1024;
 
 /** Those of each prompt, with the `top` likeliest tokens in the place of each. */
 export function promptLogprobs(
@@ -19,29 +20,23 @@ export function promptLogprobs(
   facts: RequestFacts,
   prompts: readonly (readonly number[])[],
   top: number,
-): Promise<CompletionLogprobs[]> {
+): Promise<ScoredText[]> {
   const { client } = facts;
   return mapTexts(context, model, facts, prompts, async (ids, signal) =>
-    written(model, ids, await model.engine.score(ids, { adapter, client, signal, top })),
+    scored(model, ids, await model.engine.score(ids, { adapter, client, signal, top })),
   );
 }
 
-/** `scores` are those of all tokens but the first, of which nothing is known: null. */
-async function written(model: Model, ids: readonly number[], scores: readonly Logprobs[]): Promise<CompletionLogprobs> {
-  const tokenizer = model.hasTokenizer ? model.tokenizer : undefined;
-  const stream = tokenizer?.stream();
+/** `scores` are those of all tokens but the first, of which nothing is known. */
+async function scored(model: Model, ids: readonly number[], scores: readonly Logprobs[]): Promise<ScoredText> {
+  const stream = model.hasTokenizer ? model.tokenizer.stream() : undefined;
   const text = (token: number): string => stream?.push(token) ?? '';
   const first = { token: ids[0]!, text: text(ids[0]!) };
-  const parts = [completionLogprobs(tokenizer, [], 0, first)];
-  let offset = first.text.length;
-  for (let from = 0; from < scores.length; from += together) {
-    await ownTurn();
-    const pieces = scores.slice(from, from + together).map((score, i) => {
-      const token = ids[1 + from + i]!;
-      return { token, text: text(token), ...score };
-    });
-    parts.push(completionLogprobs(tokenizer, pieces, offset));
-    for (const piece of pieces) offset += piece.text.length;
+  const pieces: Piece[] = [];
+  for (const [i, score] of scores.entries()) {
+    if (i % together === 0) await ownTurn();
+    const token = ids[i + 1]!;
+    pieces.push({ token, text: text(token), ...score });
   }
-  return joined(parts);
+  return { first, pieces };
 }

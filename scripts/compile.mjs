@@ -1,7 +1,7 @@
-// lib/ and scripts/ compiled into an empty dist/, so that nothing stays of files that are gone, and the server's page put
-// beside its compiled code, which reads it from there.
+// lib/ and scripts/ compiled into an empty dist/, so that nothing stays of files that are gone, the server's page put
+// beside its compiled code, which reads it from there, and the declarations once more for CommonJS.
 import { spawnSync } from 'node:child_process';
-import { cpSync, rmSync } from 'node:fs';
+import { cpSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
@@ -13,3 +13,10 @@ const { status } = spawnSync(process.execPath, [compiler, '-p', join(root, 'tsco
 });
 if (status !== 0) process.exit(1);
 cpSync(join(root, 'lib', 'server', 'page'), join(root, 'dist', 'lib', 'server', 'page'), { recursive: true });
+
+// TypeScript refuses a package's ES module in a CommonJS file, though Node.js loads it there: in a folder that says
+// "commonjs", the same declarations are those of CommonJS modules.
+const commonjs = join(root, 'dist', 'commonjs');
+const isDeclaration = (path) => path.endsWith('.d.ts') || statSync(path).isDirectory();
+cpSync(join(root, 'dist', 'lib'), commonjs, { recursive: true, filter: isDeclaration });
+writeFileSync(join(commonjs, 'package.json'), '{ "type": "commonjs" }\n');

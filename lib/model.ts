@@ -325,7 +325,7 @@ export async function loadModel(nameOrPath: string, options: LoadModelOptions = 
 function ggufTokenizer(path: string): Tokenizer | undefined {
   const gguf = openGguf(path);
   try {
-    return gguf.metadata.has('tokenizer.ggml.model') ? tokenizerFromGguf(gguf.metadata) : undefined;
+    return gguf.metadata.has('tokenizer.ggml.model') ? tokenizerFromGguf(gguf.metadata, path) : undefined;
   } finally {
     gguf.close();
   }

@@ -198,7 +198,7 @@ async function folderReport(path: string): Promise<Report> {
 function ggufReport(path: string): Report {
   using gguf = openGguf(path);
   const kind = architecture(gguf.metadata.get('general.architecture'), () => decoderConfig(path, ggufConfig(gguf)));
-  const tokenizer = gguf.metadata.has('tokenizer.ggml.model') ? tokenizerFromGguf(gguf.metadata) : undefined;
+  const tokenizer = gguf.metadata.has('tokenizer.ggml.model') ? tokenizerFromGguf(gguf.metadata, gguf.path) : undefined;
   const name = gguf.metadata.get('general.name');
   const title = typeof name === 'string' ? `a GGUF model, ${name}` : 'a GGUF model';
   return modelReport(title, path, contents(gguf), kind, tokenizer, { ggufVersion: gguf.version });

@@ -4,6 +4,7 @@ import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync } f
 import type { z } from 'zod';
 import { faultOf, shown } from '../flow/fault.js';
 import { placeOfError } from './json-scan.js';
+import { refusePointer } from './lfs-pointer.js';
 import { shortageIn } from './shortage.js';
 
 export type JsonObject = Record<string, unknown>;
@@ -56,6 +57,7 @@ export function readText(path: string, { maxBytes = MAX_BYTES } = {}): string {
   } finally {
     if (handle !== undefined) closeSync(handle);
   }
+  refusePointer(path, raw);
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(raw);
   } catch {

@@ -4,6 +4,7 @@
 import type { Tensor } from '../core/tensor.js';
 import { shown } from '../flow/fault.js';
 import type { AnyDType } from '../formats/index.js';
+import { pointerBytes, refusePointer } from './lfs-pointer.js';
 import { type MappedFile, mapFile } from './mapped.js';
 
 /** Where a tensor lies: `shape` in row-major order, `offset` in bytes from the beginning of its file. */
@@ -34,6 +35,7 @@ export interface Weights {
 export function openMapped<W extends Weights>(path: string, read: (file: MappedFile) => W): W {
   const file = mapFile(path);
   try {
+    refusePointer(path, file.read(0, Math.min(file.bytes, pointerBytes)));
     return read(file);
   } catch (error) {
     file.close();

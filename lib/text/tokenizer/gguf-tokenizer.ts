@@ -33,19 +33,23 @@ const turnEnds = new Set([
 ]);
 
 /**
- * The tokenizer in a GGUF file's metadata.
+ * The tokenizer in the metadata of a GGUF file at `path`.
  *
- * @throws Error that names the field that is missing, or the tokenizer that is not supported and those that are.
+ * @throws Error that names the file, and the field that is missing or the tokenizer that is not supported.
  */
-export const tokenizerFromGguf = (metadata: Metadata): Tokenizer => new Tokenizer(partsOf(metadata));
+export function tokenizerFromGguf(metadata: Metadata, path = 'gguf'): Tokenizer {
+  try {
+    return new Tokenizer(partsOf(metadata));
+  } catch (error) {
+    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
 
 function partsOf(metadata: Metadata): TokenizerParts {
   const kind = metadata.get('tokenizer.ggml.model');
   if (kind !== 'gpt2' && kind !== 'llama') {
     const found = typeof kind === 'string' ? `"${kind}" is not supported` : 'is missing';
-    throw new Error(
-      `gguf: tokenizer.ggml.model ${found}: expected "gpt2" (byte-level pairs) or "llama" (SentencePiece)`,
-    );
+    throw new Error(`tokenizer.ggml.model ${found}: expected "gpt2" (byte-level pairs) or "llama" (SentencePiece)`);
   }
   const tokens = tokenTexts(metadata);
   const vocab = new Map(tokens.map((token, id) => [token, id]));
@@ -53,7 +57,7 @@ function partsOf(metadata: Metadata): TokenizerParts {
   const endIds = endOfTurn(metadata, tokens);
   const added = addedTokens(metadata, tokens, types, endIds);
   const config = configOf(metadata, tokens, kind);
-  const shared = { config, endIds, templates: templatesOf(metadata), source: 'gguf' };
+  const shared = { config, endIds, templates: templatesOf(metadata), source: 'tokenizer' };
   return kind === 'gpt2'
     ? { ...shared, ...byteLevel(metadata, vocab, added) }
     : { ...shared, ...sentencePiece(metadata, vocab, types, added, tokens) };
@@ -66,10 +70,10 @@ function byteLevel(metadata: Metadata, vocab: Map<string, number>, added: AddedT
   const patterns = typeof pre === 'string' ? wordPatterns.get(pre) : undefined;
   if (!patterns) {
     const names = [...wordPatterns.keys()].join(', ');
-    throw new Error(`gguf: tokenizer.ggml.pre "${String(pre)}" is not supported: expected one of ${names}`);
+    throw new Error(`tokenizer.ggml.pre "${String(pre)}" is not supported: expected one of ${names}`);
   }
   const merges = metadata.get('tokenizer.ggml.merges');
-  if (!isStrings(merges)) throw new Error('gguf: tokenizer.ggml.merges is missing: expected a list of strings');
+  if (!isStrings(merges)) throw new Error('tokenizer.ggml.merges is missing: expected a list of strings');
   const json = {
     model: { type: 'BPE' },
     added_tokens: added,
@@ -90,7 +94,7 @@ function sentencePiece(
   tokens: readonly string[],
 ): Built {
   const scores = numbers(metadata, 'scores', tokens.length);
-  if (!scores) throw new Error('gguf: tokenizer.ggml.scores is missing: expected a score for each token');
+  if (!scores) throw new Error('tokenizer.ggml.scores is missing: expected a score for each token');
   const prefix = metadata.get('tokenizer.ggml.add_space_prefix') !== false;
   const unkId = metadata.get('tokenizer.ggml.unknown_token_id') ?? 0;
   const spaces = { type: 'Replace', pattern: { String: ' ' }, content: '▁' };
@@ -116,7 +120,7 @@ function sentencePiece(
 
 function tokenTexts(metadata: Metadata): string[] {
   const tokens = metadata.get('tokenizer.ggml.tokens');
-  if (!isStrings(tokens)) throw new Error('gguf: tokenizer.ggml.tokens is missing: expected a list of strings');
+  if (!isStrings(tokens)) throw new Error('tokenizer.ggml.tokens is missing: expected a list of strings');
   return tokens.map((token, id) => (token === '' ? `[EMPTY_${id}]` : token));
 }
 
@@ -125,7 +129,7 @@ function numbers(metadata: Metadata, field: string, count: number): ArrayLike<nu
   if (values === undefined) return undefined;
   const list = values as ArrayLike<number>;
   if (typeof values !== 'object' || typeof list?.length !== 'number' || list.length < count) {
-    throw new Error(`gguf: tokenizer.ggml.${field} has ${list?.length ?? 'no'} entries: expected ${count}`);
+    throw new Error(`tokenizer.ggml.${field} has ${list?.length ?? 'no'} entries: expected ${count}`);
   }
   return list;
 }

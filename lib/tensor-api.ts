@@ -21,7 +21,17 @@ export { type AttentionOptions, attention } from './ops/attention.js';
 export { cast, concat, contiguous, gather, scatterAdd, stack, toDevice, zerosLike } from './ops/copy.js';
 export * from './ops/elementwise.js';
 export { embedding } from './ops/embedding.js';
+export {
+  combineExperts,
+  type ExpertOrder,
+  type Routed,
+  type Routing,
+  route,
+  rowsByExpert,
+  sortByExpert,
+} from './ops/experts.js';
 export { geglu, swiglu } from './ops/gated.js';
+export { type GroupedMatmulOptions, groupedMatmul, groupedOuter } from './ops/grouped.js';
 export { type LoraGroups, type LoraLinearOptions, loraGrouped, loraLinear, loraMerge } from './ops/lora.js';
 export { crossEntropy, linearCrossEntropy } from './ops/loss.js';
 export { type Activation, type LinearOptions, linear, type MatmulOptions, matmul } from './ops/matmul.js';

@@ -5,6 +5,6 @@
 // clang-format off
 #define FAMILIES(FAMILY) \
   FAMILY(adamw) FAMILY(attention) FAMILY(binary) FAMILY(copy) FAMILY(elementwise) FAMILY(embedding) \
-  FAMILY(gated) FAMILY(lora) FAMILY(loss) FAMILY(matmul) FAMILY(norm) FAMILY(paged) FAMILY(quant) \
+  FAMILY(experts) FAMILY(gated) FAMILY(grouped) FAMILY(lora) FAMILY(loss) FAMILY(matmul) FAMILY(norm) FAMILY(paged) FAMILY(quant) \
   FAMILY(random) FAMILY(reduce) FAMILY(rope) FAMILY(sample) FAMILY(softmax)
 // clang-format on

@@ -5,7 +5,9 @@ import type { Case } from './case.js';
 import { cases as copy } from './copy.js';
 import { cases as elementwise } from './elementwise.js';
 import { cases as embedding } from './embedding.js';
+import { cases as experts } from './experts.js';
 import { cases as gated } from './gated.js';
+import { cases as grouped } from './grouped.js';
 import { cases as lora } from './lora.js';
 import { cases as loss } from './loss.js';
 import { cases as matmul } from './matmul.js';
@@ -25,7 +27,9 @@ export const families: Readonly<Record<string, readonly Case[]>> = {
   copy,
   elementwise,
   embedding,
+  experts,
   gated,
+  grouped,
   lora,
   loss,
   matmul,

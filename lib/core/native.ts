@@ -82,6 +82,13 @@ export interface Kernels {
   loraLinearBackward(dx: Maybe, da: H, db: H, dout: H, x: H, weight: H, a: H, b: H, hidden: H, scaling: number): void;
   loraMerge(weight: H, a: H, b: H, scaling: number): void;
   loraGrouped(out: H, x: H, a: H, b: H, ranks: H, scalings: H, order: H, segments: H): void;
+  route(weights: H, chosen: H, logits: H, bias: Maybe, sigmoid: boolean, normalize: boolean, epsilon: number, least: number, scale: number, groups: number, kept: number, best: number): void;
+  routeBackward(dlogits: H, dweights: H, logits: H, chosen: H, sigmoid: boolean, normalize: boolean, epsilon: number, least: number, scale: number): void;
+  sortByExpert(rows: H, places: H, segments: H, chosen: H): void;
+  combineExperts(out: H, x: H, weights: Maybe, places: H, residual: Maybe): void;
+  combineExpertsBackward(dx: H, dweights: H, dout: H, x: H, weights: H, places: H): void;
+  groupedMatmul(out: H, a: H, b: H, bias: Maybe, residual: Maybe, segments: H, first: number, scale: number): void;
+  groupedOuter(out: H, a: H, b: H, segments: H, scale: number): void;
   dequantize(out: H, x: H): void;
   sample(tokens: H, logits: H, options: H, seeds: H, steps: H): void;
   penalize(logits: H, tokens: H, penalties: H): void;

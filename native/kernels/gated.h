@@ -1,4 +1,4 @@
-// Gated activations: f(gate) · up, and their gradients. Contiguous.
+// Gated activations: f(gate) · up, and their gradients. Strided.
 #pragma once
 #include "../kernel.h"
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { cases } from '../../lib/check/gated.js';
 import { tensor } from '../../lib/core/tensor.js';
-import { geglu, swiglu } from '../../lib/ops/gated.js';
+import { gatedHalves, geglu, swiglu } from '../../lib/ops/gated.js';
 import { transpose } from '../../lib/ops/view.js';
 import { testDevice } from '../device.js';
 import { runCases } from './cases.js';
@@ -25,6 +25,9 @@ describe('gated', () => {
     expect(() => swiglu(x, transpose(x))).toThrow(new RangeError('swiglu: shapes differ: [2,3] and [3,2]'));
     expect(() => geglu(x, tensor(Int32Array.of(1), { device: testDevice }))).toThrow(
       new TypeError('geglu: takes floating-point tensors, got i32'),
+    );
+    expect(() => gatedHalves('swiglu', x)).toThrow(
+      new RangeError('swiglu: takes [..,2n] where gate and up are one, got [2,3]'),
     );
   });
 });

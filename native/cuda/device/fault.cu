@@ -15,6 +15,9 @@ std::string sentence(const Faults& faults, Faults::Kind kind) {
   const std::string boundary =
       "boundaries must rise from 0 to at most " + limit + " tokens, got " + number + " at " + place;
   const std::string sequence = "pagedAttention: sequence " + place;
+  const std::string group = "group " + place + " has the rows " + axis + " to " + number;
+  const std::string rows =
+      "the groups have the rows " + axis + " to " + number + ", not all from " + place + " to " + limit;
   switch (kind) {
     case Faults::gatherIndex: return "gather: " + index;
     case Faults::scatterIndex: return "scatterAdd: " + index;
@@ -32,6 +35,12 @@ std::string sentence(const Faults& faults, Faults::Kind kind) {
     case Faults::pagedLength: return sequence + " has " + number + " keys, its block table room for " + limit;
     case Faults::pagedBlock: return sequence + " names block " + number + " of a cache of " + limit;
     case Faults::loraRow: return "loraGrouped: row " + number + " of a batch of " + limit;
+    case Faults::expertId: return "sortByExpert: expert " + number + " (choice " + place + ") of " + limit;
+    case Faults::expertRow: return "combineExperts: choice " + place + " has row " + number + " of " + limit;
+    case Faults::groupedSegment: return "groupedMatmul: " + group;
+    case Faults::groupedRows: return "groupedMatmul: " + rows;
+    case Faults::groupedOuterSegment: return "groupedOuter: " + group;
+    case Faults::groupedOuterRows: return "groupedOuter: " + rows;
     default: return "loraGrouped: slot " + place + " has the rows " + axis + " to " + number + " of " + limit;
   }
 }

@@ -27,6 +27,12 @@ struct Faults {
     pagedBlock,
     loraRow,
     loraSegment,  // axis: the segment's beginning; number: its end
+    expertId,
+    expertRow,
+    groupedSegment,  // as loraSegment
+    groupedRows,     // place to limit: the rows; axis to number: those that groups have
+    groupedOuterSegment,
+    groupedOuterRows,
     kinds
   };
 

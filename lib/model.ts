@@ -24,8 +24,7 @@ import { mergedWeights } from './lora/merge.js';
 import { weightsOf } from './models/config.js';
 import { Decoder, packed } from './models/decoder.js';
 import { loadDecoder } from './models/load.js';
-import { contiguous } from './ops/copy.js';
-import { transpose } from './ops/view.js';
+import { storedParts } from './models/pieces.js';
 import type { ChatMessage } from './text/chat/template.js';
 import { type Generated, generate, type Piece } from './text/generate.js';
 import type { TokenMask } from './text/mask.js';
@@ -234,11 +233,11 @@ export class Model {
     if (!statSync(this.path).isDirectory())
       throw new Error(`save: ${this.path} is not a Hugging Face folder, so its config and tokenizer cannot be copied`);
     const tensors = new Map<string, SavedTensor>();
-    for (const { name, transposed } of weightsOf(this.decoder.config)) {
-      const weight = this.decoder.weights.get(name)!;
-      using turned = transposed ? scope(() => contiguous(transpose(weight))) : undefined;
-      const { dtype, shape } = turned ?? weight;
-      tensors.set(name, { dtype: safetensorsName(dtype), shape, bytes: await (turned ?? weight).bytes() });
+    for (const weight of weightsOf(this.decoder.config)) {
+      for (const { name, shape, part } of storedParts(weight, this.decoder.weights.get(weight.name)!)) {
+        using stored = part();
+        tensors.set(name, { dtype: safetensorsName(stored.dtype), shape, bytes: await stored.bytes() });
+      }
     }
     await writeFolderAtomic(folder, async (inside) => {
       for (const file of copied) {

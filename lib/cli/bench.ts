@@ -9,7 +9,7 @@ import { type ShapeName, shapeNames } from '../bench/shapes.js';
 import { subject } from '../bench/subject.js';
 import { type Device, device as deviceOf } from '../core/device.js';
 import type { DType } from '../core/dtype.js';
-import { layerFlops, parameterCount, weightBytes } from '../models/config.js';
+import { activeParameterCount, bytesPerToken, layerFlops, parameterCount } from '../models/config.js';
 import type { Decoder } from '../models/decoder.js';
 import { addServeBench } from './bench-serve.js';
 import { count, digits, table } from './format.js';
@@ -68,11 +68,8 @@ Examples:
     .action((model: string | undefined, flags: ModelFlags & { tokens: number; promptTokens: number }) =>
       onModel(context, 'decode', model, flags, async (decoder, repeats) => {
         const timing = await timeDecode(decoder, { ...repeats, ...flags });
-        // Each weight is read once for a token; of an embedding that is not the output too, one row.
         const { config, dtype, device } = decoder;
-        const bytes =
-          weightBytes(config, dtype) *
-          (config.head.tied ? 1 : 1 - (config.vocabSize * config.hiddenSize) / parameterCount(config));
+        const bytes = bytesPerToken(config, dtype);
         const reference = await copyBandwidth(device, repeats.signal);
         return {
           timing,
@@ -213,6 +210,7 @@ async function onModel(
         random: model === undefined,
         dtype: decoder.dtype,
         parameters: parameterCount(decoder.config),
+        activeParameters: activeParameterCount(decoder.config),
         ...more,
       },
       measurements: [

@@ -10,7 +10,7 @@ import { openSafetensors } from '../files/safetensors.js';
 import type { Weights } from '../files/weights.js';
 import { readPeftConfig } from '../lora/config.js';
 import { decoderConfig } from '../models/architectures/index.js';
-import type { DecoderConfig } from '../models/config.js';
+import { activeParameterCount, type DecoderConfig, parameterCount } from '../models/config.js';
 import { ggufConfig } from '../models/gguf.js';
 import { tokenizerFromGguf } from '../text/tokenizer/gguf-tokenizer.js';
 import { Tokenizer } from '../text/tokenizer/tokenizer.js';
@@ -138,8 +138,10 @@ function modelReport(
       ['context', plural(contextLength, 'token')],
     );
   }
+  const [total, active] = config ? [parameterCount(config), activeParameterCount(config)] : [0, 0];
+  lines.push(...contentLines(found));
+  if (active < total) lines.push(['active parameters', `${count(active)} for one token`]);
   lines.push(
-    ...contentLines(found),
     ['tokenizer', tokenizer ? plural(tokenizer.vocabSize, 'token') : 'none: takes and gives token ids only'],
     ['chat template', tokenizer?.chatTemplate === undefined ? 'no' : 'yes'],
   );
@@ -171,6 +173,7 @@ function shapeFields(config: DecoderConfig): Fields {
     vocabSize,
     contextLength,
     tied: head.tied,
+    activeParameters: activeParameterCount(config),
   };
 }
 

@@ -25,6 +25,8 @@ export interface Architecture {
 export interface GgufForm {
   /** `general.architecture` */
   readonly name: string;
+  /** Whether its files hold a mixture of experts; a dense architecture may have the same name. */
+  readonly experts?: boolean;
   /** Tells its files from those of another architecture with the same name, which stands behind it in the catalogue. */
   is?(keys: GgufKeys): boolean;
   /** The keys beyond those that all decoders share, which are `shared`. */

@@ -41,8 +41,21 @@ export function layerFlops({ layers }: DecoderConfig, tokens: number): Flops {
   };
 }
 
+const sizeOf = ({ shape }: Weight): number => shape.reduce((size, axis) => size * axis, 1);
+
 export function parameterCount(config: DecoderConfig): number {
-  return weightsOf(config).reduce((sum, { shape }) => sum + shape.reduce((size, axis) => size * axis, 1), 0);
+  return weightsOf(config).reduce((sum, weight) => sum + sizeOf(weight), 0);
+}
+
+/** Parameters that one token is computed with: of a mixture of experts, those of the chosen ones. */
+export function activeParameterCount(config: DecoderConfig): number {
+  return weightsOf(config).reduce((sum, weight) => sum + sizeOf(weight) * (weight.share ?? 1), 0);
+}
+
+/** Bytes of the weights that decoding one token reads: the active ones, and one row of an embedding of its own. */
+export function bytesPerToken(config: DecoderConfig, dtype: DType): number {
+  const { vocabSize, hiddenSize, head } = config;
+  return bytesOf(dtype, activeParameterCount(config) - (head.tied ? 0 : vocabSize * hiddenSize));
 }
 
 export const weightBytes = (config: DecoderConfig, dtype: DType): number => bytesOf(dtype, parameterCount(config));

@@ -14,7 +14,14 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
   const name = metadata.get('general.architecture');
   const forms = architectures.flatMap(({ types, gguf: form }) => (form ? [{ type: types[0], ...form }] : []));
   const keys = keysOf(gguf, String(name));
-  const form = forms.find((known) => known.name === name && (known.is?.(keys) ?? true));
+  const mixture = (keys.number('expert_count') ?? 0) > 0;
+  const form = forms.find(
+    (known) => known.name === name && (known.experts ?? false) === mixture && (known.is?.(keys) ?? true),
+  );
+  if (!form && mixture)
+    throw new Error(
+      `${path}: ${name}.expert_count says a mixture of experts, which is not supported for ${shown(name)}`,
+    );
   if (!form) {
     const got = name === undefined ? 'it is missing' : `got ${shown(name)}`;
     const known = [...new Set(forms.map((known) => known.name))].join(', ');
@@ -22,9 +29,6 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
   }
   const { number, size } = keys;
   const key = (inside: string): string => `${name}.${inside}`;
-  if ((number('expert_count') ?? 0) > 0) {
-    throw new Error(`${path}: a mixture of experts (${key('expert_count')}), which is not supported`);
-  }
   const hidden = size('embedding_length');
   const heads = size('attention.head_count');
   const headDim = size('attention.key_length', hidden / heads);

@@ -17,11 +17,12 @@ import { embedding } from '../ops/embedding.js';
 import { dequantize } from '../ops/quant.js';
 import { full, randn } from '../ops/random.js';
 import { reshape, transpose } from '../ops/view.js';
-import type { Weight } from '../parts/part.js';
+import type { Piece, Weight } from '../parts/part.js';
 import { decoderConfig } from './architectures/index.js';
 import { type DecoderConfig, weightsOf } from './config.js';
 import { Decoder } from './decoder.js';
 import { ggufConfig } from './gguf.js';
+import { gatherPieces, piecesIn, type Stored } from './pieces.js';
 
 export interface LoadOptions {
   /** The weights' format. Default: the file's own, or bf16 for a quantised file. */
@@ -56,15 +57,20 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Decoder
     const [head = table] = decoderConfig(file, { ...json, tie_word_embeddings: false }).head.weights;
     const tied = config.head.tied || !has(named(head.name)) || !has(named(table.name));
     if (tied !== config.head.tied) config = decoderConfig(file, { ...json, tie_word_embeddings: tied });
-    const stored = ({ name, shape, transposed }: Weight): Stored => ({
+    const whole = ({ name, shape, transposed }: Weight): Stored => ({
       name: named(tied && name === table.name && !has(named(name)) ? head.name : name),
       shape: transposed ? shape.toReversed() : shape,
     });
+    const pieces = (weight: Weight): readonly Piece[] | undefined =>
+      piecesIn(weights, whole(weight), weight.pieces)?.map((piece) => ({ ...piece, name: named(piece.name) }));
     const read = (weight: Weight): Tensor => {
-      const x = weights.tensor(stored(weight).name);
+      const parts = pieces(weight);
+      const tensorOf = (name: string): Tensor => toDevice(weights.tensor(name), options.device);
+      if (parts) return gatherPieces(weight.shape, parts, tensorOf, options);
+      const x = weights.tensor(whole(weight).name);
       return toDevice(weight.transposed ? contiguous(transpose(x)) : x, options.device);
     };
-    return await assemble(config, weights, stored, read, options);
+    return await assemble(config, weights, (weight) => pieces(weight) ?? [whole(weight)], read, options);
   } finally {
     weights.close();
   }
@@ -75,13 +81,21 @@ async function loadGguf(path: string, options: LoadOptions): Promise<Decoder> {
   try {
     const config = decoderConfig(path, ggufConfig(gguf));
     const dtype = options.dtype ?? ggufDType(gguf, config);
-    const read = ({ gguf: { name, rows, shift = 0 } }: Weight): Tensor => {
+    const tensorOf = (name: string): Tensor => {
       const stored = toDevice(gguf.tensor(name), options.device);
-      const plain = isBlock(stored.dtype) ? dequantize(stored, dtype) : stored;
+      return isBlock(stored.dtype) ? dequantize(stored, dtype) : stored;
+    };
+    const whole = ({ gguf: { name }, shape }: Weight): Stored => ({ name, shape });
+    const pieces = (weight: Weight) => piecesIn(gguf, whole(weight), weight.gguf.pieces);
+    const read = (weight: Weight): Tensor => {
+      const { name, rows, shift = 0 } = weight.gguf;
+      const parts = pieces(weight);
+      if (parts) return gatherPieces(weight.shape, parts, tensorOf, { ...options, dtype });
+      const plain = tensorOf(name);
       const ordered = rows ? gathered(plain, rows) : plain;
       return shift === 0 ? ordered : affine(ordered, 1, -shift);
     };
-    const stored = ({ gguf: { name }, shape }: Weight): Stored => ({ name, shape });
+    const stored = (weight: Weight): readonly Stored[] => pieces(weight) ?? [whole(weight)];
     return await assemble(config, gguf, stored, read, { ...options, dtype });
   } finally {
     gguf.close();
@@ -106,24 +120,17 @@ const deciding = (config: DecoderConfig): Weight => {
   return all.find(({ module }) => module !== undefined) ?? all[0]!;
 };
 
-/** A weight as a file has it. */
-interface Stored {
-  name: string;
-  shape: readonly number[];
-}
-
 // Takes each weight from the file, checked, in the asked format, and lets the event loop run in between.
 async function assemble(
   config: DecoderConfig,
   file: Weights,
-  stored: (weight: Weight) => Stored,
+  stored: (weight: Weight) => readonly Stored[],
   read: (weight: Weight) => Tensor,
   options: LoadOptions,
 ): Promise<Decoder> {
   const { device } = options;
   const all = weightsOf(config);
-  for (const weight of all) {
-    const { name, shape } = stored(weight);
+  for (const { name, shape } of all.flatMap(stored)) {
     const info = file.tensors.get(name);
     if (!info) throw new Error(`${file.path}: tensor '${name}' is missing, expected [${shape}]`);
     if (info.shape.join() !== shape.join()) {

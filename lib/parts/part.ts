@@ -19,6 +19,14 @@ export const inside =
   (outer: Place): Inside =>
   (path, gguf) => ({ path: `${outer.path}.${path}`, gguf: `${outer.gguf}.${gguf}` });
 
+/** A tensor of a file that holds some of a weight's elements. */
+export interface Piece {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** A view of the weight's elements that the tensor holds, in the tensor's order. */
+  part(weight: Tensor): Tensor;
+}
+
 export interface Weight {
   /** In a checkpoint, such as `model.layers.0.mlp.up_proj.weight`. */
   readonly name: string;
@@ -30,9 +38,15 @@ export interface Weight {
     readonly rows?: Int32Array | undefined;
     /** The file has the checkpoint's numbers plus this. Default 0. */
     readonly shift?: number | undefined;
+    /** The tensors that a file has instead of one of this name. */
+    readonly pieces?: readonly Piece[] | undefined;
   };
   /** A checkpoint stores the matrix the other way round, as `[in, out]`; a GGUF file does not. */
   readonly transposed?: boolean | undefined;
+  /** The tensors that a checkpoint may have instead of one of this name; they are what is saved. */
+  readonly pieces?: readonly Piece[] | undefined;
+  /** The share of it that one token is multiplied with. Default all. */
+  readonly share?: number | undefined;
   /** A module that LoRA may target by this path; the weight is `[out, in]`. */
   readonly module?: string | undefined;
   /** What a model of random weights begins with. */
@@ -87,6 +101,8 @@ export interface Pass {
   kept<M extends Memory>(memory: M): Kept<M> | undefined;
 }
 
-/** FLOPs of weights that every token is multiplied with. */
+/** FLOPs of one token's products with weights. */
 export const productFlops = (weights: readonly Weight[]): number =>
-  weights.reduce((sum, { shape }) => (shape.length === 2 ? sum + 2 * shape[0]! * shape[1]! : sum), 0);
+  weights.reduce((sum, { shape, share = 1 }) => {
+    return shape.length > 1 ? sum + 2 * share * shape.reduce((size, axis) => size * axis, 1) : sum;
+  }, 0);

@@ -24,6 +24,8 @@ class Golden:
     prefix: str = ''
     # Keys of the config that have no effect on the logits, although they are there.
     silent: tuple = ()
+    # PEFT's target_modules.
+    targets: str | tuple = 'all-linear'
     # Tokens of the prompt, and of the rows that are trained on.
     prompt: int = 37
     rows: tuple = (13, 22)
@@ -47,6 +49,9 @@ def dense(model_type: str, cls: str, spelling: dict, **more) -> dict:
     }
     return {key: value for key, value in config.items() if value is not ...}
 
+
+ATTENTION = ('q_proj', 'k_proj', 'v_proj', 'o_proj')
+SHARED = (*ATTENTION, *(f'shared_expert.{name}_proj' for name in ('gate', 'up', 'down')), 'shared_expert_gate')
 
 GOLDENS = [
     # Llama: no head_dim, tied, Llama 3's rule with Meta's own parameters.
@@ -361,4 +366,48 @@ GOLDENS = [
         rope_parameters={'rope_theta': 951.0, 'rope_type': 'default', 'partial_rotary_factor': 0.75},
         tie_word_embeddings=False),
         silent=('hidden_act', 'hidden_dropout', 'rope_parameters.rope_type')),
+
+    # Mixtral: experts in every layer, the weights of the chosen add up to 1.
+    Golden('mixtral', targets=ATTENTION, config=dense(
+        'mixtral', 'MixtralForCausalLM', OLD, hidden_act='silu', intermediate_size=40, rms_norm_eps=0.004, rope_theta=4321.0,
+        sliding_window=None, num_local_experts=5, num_experts_per_tok=2, output_router_logits=False,
+        router_aux_loss_coef=0.02, tie_word_embeddings=False),
+        gguf='llama', permuted=True,
+        silent=('hidden_act', 'sliding_window', 'num_experts_per_tok', 'output_router_logits', 'router_aux_loss_coef')),
+    Golden('mixtral.windowed', targets=ATTENTION, config=dense(
+        'mixtral', 'MixtralForCausalLM', NEW, hidden_act='silu', intermediate_size=24, rms_norm_eps=0.003, head_dim=16,
+        sliding_window=9, num_local_experts=7, num_experts_per_tok=3, router_jitter_noise=0.0,
+        rope_parameters={'rope_theta': 765.0, 'rope_type': 'default'}, tie_word_embeddings=True),
+        silent=('hidden_act', 'router_jitter_noise', 'rope_parameters.rope_type')),
+
+    # Qwen 2's: the scores of the chosen as they are, and a gated expert beside them.
+    Golden('qwen2_moe', targets=SHARED, config=dense(
+        'qwen2_moe', 'Qwen2MoeForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, rope_theta=777.0,
+        sliding_window=9, use_sliding_window=False, max_window_layers=1, decoder_sparse_step=1, mlp_only_layers=[],
+        num_experts=6, num_experts_per_tok=2, moe_intermediate_size=24, shared_expert_intermediate_size=40,
+        norm_topk_prob=False, tie_word_embeddings=False),
+        gguf='qwen2moe', silent=('hidden_act', 'sliding_window', 'use_sliding_window', 'max_window_layers',
+                                 'decoder_sparse_step', 'mlp_only_layers', 'norm_topk_prob')),
+    Golden('qwen2_moe.normed', targets=SHARED, config=dense(
+        'qwen2_moe', 'Qwen2MoeForCausalLM', NEW, hidden_act='silu', num_hidden_layers=5, mlp_only_layers=[3], rms_norm_eps=0.003,
+        use_sliding_window=True, sliding_window=7, max_window_layers=3, qkv_bias=False, decoder_sparse_step=2,
+        num_experts=5, num_experts_per_tok=3, moe_intermediate_size=16, shared_expert_intermediate_size=24,
+        norm_topk_prob=True, rope_parameters={'rope_theta': 555.0, 'rope_type': 'default'}, tie_word_embeddings=True),
+        silent=('hidden_act', 'rope_parameters.rope_type')),
+
+    # Qwen 3's.
+    Golden('qwen3_moe', targets=ATTENTION, config=dense(
+        'qwen3_moe', 'Qwen3MoeForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, head_dim=20, rope_theta=888.0,
+        rope_scaling=None, attention_bias=False, use_sliding_window=False, sliding_window=None, max_window_layers=3,
+        decoder_sparse_step=1, mlp_only_layers=[], num_experts=8, num_experts_per_tok=3, moe_intermediate_size=24,
+        norm_topk_prob=True, output_router_logits=False, router_aux_loss_coef=0.001, tie_word_embeddings=False),
+        gguf='qwen3moe', silent=('hidden_act', 'rope_scaling', 'attention_bias', 'use_sliding_window', 'sliding_window',
+                                 'max_window_layers', 'decoder_sparse_step', 'mlp_only_layers', 'output_router_logits',
+                                 'router_aux_loss_coef')),
+    Golden('qwen3_moe.windowed', targets=ATTENTION, config=dense(
+        'qwen3_moe', 'Qwen3MoeForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.003, attention_bias=True,
+        use_sliding_window=True, sliding_window=9, decoder_sparse_step=2, num_experts=6, num_experts_per_tok=2,
+        moe_intermediate_size=32, norm_topk_prob=False,
+        rope_parameters={'rope_theta': 654.0, 'rope_type': 'default'}, tie_word_embeddings=True),
+        silent=('hidden_act', 'norm_topk_prob', 'rope_parameters.rope_type')),
 ]

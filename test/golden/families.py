@@ -72,7 +72,7 @@ def rules(golden: Golden, shapes: dict) -> dict[str, tuple[float, float]]:
         if any(part in name for part in ('lm_head', 'embed', 'wte', 'wpe')):
             # Gemma multiplies them by the root of their size.
             return 0.0625 if gemma else 0.25 if tied else 0.5, 0
-        fan_in = shape[0] if golden.name.startswith('gpt2') else shape[1]
+        fan_in = shape[0] if golden.name.startswith('gpt2') else shape[-1]
         return 2.0 ** round(math.log2(math.sqrt(3 / fan_in))), 0
 
     return {name: rule(name, shape) for name, shape in shapes.items()}
@@ -116,8 +116,9 @@ def greedy(model, ids: list[int]) -> tuple[list[int], float]:
 
 
 def train(golden: Golden, model, salt: str) -> dict:
-    """PEFT's LoRA on all linear layers, from a seeded adapter whose B is not 0."""
-    lora = peft.LoraConfig(r=3, lora_alpha=5, lora_dropout=0.0, target_modules='all-linear', task_type='CAUSAL_LM')
+    """PEFT's LoRA, from a seeded adapter whose B is not 0."""
+    targets = golden.targets if isinstance(golden.targets, str) else list(golden.targets)
+    lora = peft.LoraConfig(r=3, lora_alpha=5, lora_dropout=0.0, target_modules=targets, task_type='CAUSAL_LM')
     model = peft.get_peft_model(model, lora).eval()
     shapes = {name: list(value.shape) for name, value in peft.get_peft_model_state_dict(model).items()}
     start = {name: seeded(f'{salt}/{name}', shape, 0.25) for name, shape in shapes.items()}

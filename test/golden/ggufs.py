@@ -3,6 +3,7 @@
 Names come from the gguf package's own tables. The rules are those of llama.cpp's conversion/*.py.
 """
 import math
+import re
 
 import gguf
 
@@ -82,15 +83,26 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         add(LLM.EMBEDDING_SCALE, 'f32', config['embedding_multiplier'])
         add(LLM.RESIDUAL_SCALE, 'f32', config['residual_multiplier'])
         add(LLM.LOGIT_SCALE, 'f32', config['logits_scaling'])
+    experts = first('num_local_experts', 'num_experts')
+    if experts:
+        add(LLM.EXPERT_COUNT, 'u32', experts)
+        add(LLM.EXPERT_USED_COUNT, 'u32', config['num_experts_per_tok'])
+        add(LLM.EXPERT_FEED_FORWARD_LENGTH, 'u32', first('moe_intermediate_size'))
+        add(LLM.EXPERT_SHARED_FEED_FORWARD_LENGTH, 'u32', first('shared_expert_intermediate_size'))
     for key, kind, value in golden.keys:
         add('{arch}.' + key, kind, value)
 
     table = gguf.get_tensor_name_map(ARCHS[arch], config.get('num_hidden_layers') or config['n_layer'])
     tensors = {}
     for name, shape in shapes.items():
-        stored = table.get_name(golden.prefix + name, try_suffixes=('.weight', '.bias'))
-        assert stored, f'{golden.name}: gguf has no name for {name}'
-        tensors[name] = [stored]
+        # The converter stacks experts, under names without their numbers.
+        expert = re.search(r'(?<=\.experts\.)(\d+)\.', name)
+        whole = name.replace(f'.experts.{expert[0]}', '.experts.') if expert else name
+        stored = table.get_name(golden.prefix + whole, try_suffixes=('.weight', '.bias'))
+        assert stored, f'{golden.name}: gguf has no name for {whole}'
+        tensors[name] = [stored, 'stack', int(expert[1])] if expert else [stored]
+        if name.endswith('shared_expert_gate.weight'):
+            tensors[name] += ['flat']
         if golden.permuted and '.self_attn.q_proj.' in name:
             tensors[name] += ['permute', heads]
         if golden.permuted and '.self_attn.k_proj.' in name:

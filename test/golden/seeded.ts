@@ -41,8 +41,17 @@ export interface Golden {
   };
 }
 
-/** `permute` puts rows side by side that rope turns together; `part` is [q; k; v] of what each head had as [q, k, v]. */
-type Change = [] | ['permute' | 'part', heads: number] | ['add', term: number] | ['transpose'];
+/**
+ * `permute` puts rows side by side that rope turns together; `part` is [q; k; v] of what each head had as [q, k, v];
+ * `stack` is one of several tensors, which become one.
+ */
+type Change =
+  | []
+  | ['permute' | 'part', heads: number]
+  | ['add', term: number]
+  | ['transpose']
+  | ['flat']
+  | ['stack', index: number];
 type KeyType = 'u32' | 'f32' | 'string' | 'bool' | 'u32s' | 'bools';
 
 const folder = join(import.meta.dirname, 'families');
@@ -115,10 +124,19 @@ export async function writeAdapter(golden: Golden, to: string): Promise<void> {
 export function writeGguf(golden: Golden, file: string): void {
   const { gguf } = golden;
   if (!gguf) throw new Error(`${golden.name} has no GGUF form`);
-  const tensors = weightsOf(golden).flatMap(([hf, shape, values]): [string, number[], Float32Array][] => {
+  const tensors: [string, number[], Float32Array][] = [];
+  const stacks = new Map<string, { shape: number[]; parts: Float32Array[] }>();
+  for (const [hf, shape, values] of weightsOf(golden)) {
     const [name, ...change] = gguf.tensors[hf]!;
-    return [[name, ...changed(values, shape, change)]];
-  });
+    if (change[0] !== 'stack') tensors.push([name, ...changed(values, shape, change)]);
+    else {
+      const stack = stacks.get(name) ?? { shape, parts: [] };
+      stack.parts[change[1]] = values;
+      stacks.set(name, stack);
+    }
+  }
+  for (const [name, { shape, parts }] of stacks)
+    tensors.push([name, [parts.length, ...shape], Float32Array.from(parts.flatMap((part) => [...part]))]);
   for (const [name, values] of Object.entries(gguf.extra))
     tensors.push([name, [values.length], Float32Array.from(values)]);
   const bytes = new GgufBytes().header(tensors.length, gguf.keys.length);
@@ -157,7 +175,10 @@ function changed(values: Float32Array, shape: number[], change: Change): [number
   const size = rows / number; // of a head
   switch (kind) {
     case undefined:
+    case 'stack':
       return [shape, values];
+    case 'flat':
+      return [[values.length], values];
     case 'add':
       return [shape, values.map((x) => x + number)];
     case 'transpose':

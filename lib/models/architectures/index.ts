@@ -17,12 +17,15 @@ import { llama } from './llama.js';
 import { ministral } from './ministral.js';
 import { ministral3 } from './ministral3.js';
 import { mistral } from './mistral.js';
+import { mixtral } from './mixtral.js';
 import { nemotron } from './nemotron.js';
 import { olmo2 } from './olmo2.js';
 import { olmo3 } from './olmo3.js';
 import { phi3 } from './phi3.js';
 import { qwen2 } from './qwen2.js';
+import { qwen2Moe } from './qwen2-moe.js';
 import { qwen3 } from './qwen3.js';
+import { qwen3Moe } from './qwen3-moe.js';
 import { seedOss } from './seed-oss.js';
 import { smollm3 } from './smollm3.js';
 import { starcoder2 } from './starcoder2.js';
@@ -53,6 +56,9 @@ export const architectures: readonly Architecture[] = [
   nemotron,
   gpt2,
   gptNeox,
+  mixtral,
+  qwen2Moe,
+  qwen3Moe,
 ];
 
 /** @throws Error that names the file, and lists what is supported if `model_type` is not. */

@@ -1,0 +1,193 @@
+// Mixture of experts: a router sends each token to a few of many gated MLPs, whose results are added up with the router's
+// weights (Shazeer et al., "Outrageously large neural networks", 2017); perhaps beside an expert that every token has.
+import type { Steps } from '../core/steps.js';
+import { type Tensor, viewOf } from '../core/tensor.js';
+import { add, mul, sigmoid } from '../ops/elementwise.js';
+import { combineExperts, type Routing, route, rowsByExpert, sortByExpert } from '../ops/experts.js';
+import { type Gated, gatedHalves } from '../ops/gated.js';
+import { groupedMatmulSteps } from '../ops/grouped.js';
+import { matmulSteps } from '../ops/matmul.js';
+import { applyLinear, linearLayer } from './linear.js';
+import { type GatedActivation, gatedMlp } from './mlp.js';
+import { type Inside, type Part, type Piece, productFlops, type Weight } from './part.js';
+
+const activations: Record<GatedActivation, Gated> = { silu: 'swiglu', geluTanh: 'geglu' };
+
+/** What tensors are called in checkpoints, inside a layer. */
+export interface ExpertNames {
+  /** `[experts, hidden]` */
+  router: string;
+  /** `[experts, 2 · inner, hidden]`, the rows of the gate first. */
+  gateUp: string;
+  /** `[experts, hidden, inner]` */
+  down: string;
+  /** Checkpoints that have tensors for each expert instead: `<experts>.<number>.<gate>.weight`, and so on. */
+  each?: { router?: string; experts: string; gate: string; up: string; down: string } | undefined;
+}
+
+const whole = { router: 'mlp.gate.weight', gateUp: 'mlp.experts.gate_up_proj', down: 'mlp.experts.down_proj' };
+
+/** Those of most models: `mlp.experts.0.gate_proj.weight`. */
+export const expertNames: ExpertNames = {
+  ...whole,
+  each: { experts: 'mlp.experts', gate: 'gate_proj', up: 'up_proj', down: 'down_proj' },
+};
+
+/** Mixtral's: `block_sparse_moe.experts.0.w1.weight`. */
+export const mixtralNames: ExpertNames = {
+  ...whole,
+  each: {
+    router: 'block_sparse_moe.gate.weight',
+    experts: 'block_sparse_moe.experts',
+    gate: 'w1',
+    up: 'w3',
+    down: 'w2',
+  },
+};
+
+export interface ExpertsOptions {
+  hiddenSize: number;
+  /** Of each expert. */
+  intermediateSize: number;
+  /** How many there are. */
+  experts: number;
+  routing: Routing;
+  activation: GatedActivation;
+  /** Default `expertNames`. */
+  names?: ExpertNames | undefined;
+  /** Added to the scores for the choice alone; its name in a checkpoint, and another that is known. */
+  bias?: { name: string; other?: string; shape?: readonly number[] } | undefined;
+  /** An MLP that every token has, `mlp.shared_expert` by default; `gated` multiplies it by sigmoid(w · x). */
+  shared?: { intermediateSize: number; path?: string; gated?: boolean } | undefined;
+}
+
+export function experts(layer: Inside, options: ExpertsOptions): Part {
+  const { hiddenSize: hidden, intermediateSize: inner, experts: count, routing, activation, shared } = options;
+  const { names = expertNames } = options;
+  const named = (name: string): string => layer(name, '').path;
+  const inGguf = (name: string): string => layer('', name).gguf;
+  const { each } = names;
+  const router: Weight = {
+    name: named(names.router),
+    shape: [count, hidden],
+    gguf: { name: inGguf('ffn_gate_inp.weight') },
+    ...(each?.router ? { pieces: [{ name: named(each.router), shape: [count, hidden], part: all }] } : {}),
+    start: 'random',
+  };
+  /** `parts` are bands of each expert's rows: their modules, and their names in GGUF files that have them apart. */
+  const stacked = (
+    name: string,
+    gguf: string,
+    [rows, cols]: readonly [number, number],
+    parts: readonly (readonly [module: string | undefined, gguf: string])[],
+  ): Weight => {
+    const band = rows / parts.length;
+    const piecesOf = (module: string | undefined, i: number): Piece[] =>
+      Array.from({ length: count }, (_, e) => ({
+        name: named(`${each?.experts}.${e}.${module}.weight`),
+        shape: [band, cols],
+        part: (x) => viewOf(x, [band, cols], [cols, 1], (e * rows + i * band) * cols),
+      }));
+    return {
+      name: named(name),
+      shape: [count, rows, cols],
+      gguf: {
+        name: inGguf(`${gguf}.weight`),
+        pieces: parts.map(([, kind], i) => ({
+          name: inGguf(`${kind}.weight`),
+          shape: [count, band, cols],
+          part: (x) => viewOf(x, [count, band, cols], x.strides, i * band * cols),
+        })),
+      },
+      ...(each ? { pieces: parts.flatMap(([module], i) => piecesOf(module, i)) } : {}),
+      share: routing.chosen / count,
+      start: 'random',
+    };
+  };
+  const gateUp = stacked(
+    names.gateUp,
+    'ffn_gate_up_exps',
+    [2 * inner, hidden],
+    [
+      [each?.gate, 'ffn_gate_exps'],
+      [each?.up, 'ffn_up_exps'],
+    ],
+  );
+  const down = stacked(names.down, 'ffn_down_exps', [hidden, inner], [[each?.down, 'ffn_down_exps']]);
+  const bias = options.bias && biasOf(layer, options.bias, count);
+  const beside = shared && sharedExpert(layer, { ...shared, hiddenSize: hidden, activation });
+  const weights = [router, ...(bias ? [bias] : []), gateUp, down, ...(beside?.weights ?? [])];
+
+  return {
+    weights,
+    memory: [],
+    constants: [],
+    facts: {
+      experts: count,
+      chosenExperts: routing.chosen,
+      expertSize: inner,
+      ...(shared ? { sharedSize: shared.intermediateSize } : {}),
+    },
+    flops: () => ({ products: productFlops(weights), mixing: 0 }),
+    *run(x, pass, residual): Steps<Tensor> {
+      const logits = yield* matmulSteps(x, pass.weight(router.name), { transposeB: true, dtype: 'f32' });
+      const routed = route(logits, routing, bias && pass.weight(bias.name));
+      const order = sortByExpert(routed.experts, count);
+      const rows = rowsByExpert(x, order);
+      const transposed = { transposeB: true };
+      const both = yield* groupedMatmulSteps(rows, pass.weight(gateUp.name), order.segments, transposed);
+      yield;
+      const gated = gatedHalves(activations[activation], both);
+      yield;
+      const outputs = yield* groupedMatmulSteps(gated, pass.weight(down.name), order.segments, transposed);
+      yield;
+      const base = beside ? yield* beside.run(x, pass, residual) : residual;
+      return combineExperts(outputs, routed.weights, order, base);
+    },
+  };
+}
+
+/** All of a weight. */
+const all = (x: Tensor): Tensor => viewOf(x, x.shape, x.strides);
+
+function biasOf(layer: Inside, options: NonNullable<ExpertsOptions['bias']>, count: number): Weight {
+  const { name, other, shape = [count] } = options;
+  const { path, gguf } = layer(name, 'exp_probs_b.bias');
+  const flat = (as: string, size: readonly number[]): Piece[] => [{ name: as, shape: size, part: all }];
+  return {
+    name: path,
+    shape,
+    gguf: { name: gguf, ...(shape.length > 1 ? { pieces: flat(gguf, [count]) } : {}) },
+    ...(other ? { pieces: flat(layer(other, '').path, shape) } : {}),
+    start: 0,
+  };
+}
+
+interface SharedOptions {
+  hiddenSize: number;
+  intermediateSize: number;
+  activation: GatedActivation;
+  path?: string;
+  gated?: boolean;
+}
+
+function sharedExpert(layer: Inside, options: SharedOptions): Part {
+  const { hiddenSize, path = 'mlp.shared_expert', gated } = options;
+  const inner = gatedMlp((name, gguf) => layer(name.replace(/^mlp\b/, path), `${gguf}_shexp`), options);
+  if (!gated) return inner;
+  const gate = linearLayer(layer('mlp.shared_expert_gate', 'ffn_gate_inp_shexp'), { out: 1, in: hiddenSize });
+  const [weight] = gate.weights;
+  // A GGUF file has it as a row, of one axis.
+  const row = { name: weight!.gguf.name, shape: [hiddenSize], part: (x: Tensor) => viewOf(x, [hiddenSize], [1]) };
+  const weights = [...inner.weights, { ...weight!, gguf: { ...weight!.gguf, pieces: [row] } }];
+  return {
+    ...inner,
+    weights,
+    flops: () => ({ products: productFlops(weights), mixing: 0 }),
+    *run(x, pass, residual): Steps<Tensor> {
+      const open = sigmoid(yield* applyLinear(gate, x, pass));
+      const out = mul(yield* inner.run(x, pass), open);
+      return residual ? add(residual, out) : out;
+    },
+  };
+}

@@ -119,7 +119,7 @@ describe('an architecture', () => {
   it('is a file of the catalogue', () => {
     const catalogue = read(`${folder}index.ts`);
     for (const file of lib.filter((file) => file.startsWith(folder) && !file.endsWith('/index.ts')))
-      expect(catalogue).toContain(`from './${basename(file, '.ts')}.js'`);
+      expect(catalogue).toContain(`from './${file.slice(folder.length, -3)}.js'`);
   });
 });
 

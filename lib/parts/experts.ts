@@ -4,14 +4,12 @@ import type { Steps } from '../core/steps.js';
 import { type Tensor, viewOf } from '../core/tensor.js';
 import { add, mul, sigmoid } from '../ops/elementwise.js';
 import { combineExperts, type Routing, route, rowsByExpert, sortByExpert } from '../ops/experts.js';
-import { type Gated, gatedHalves } from '../ops/gated.js';
+import { gatedHalves } from '../ops/gated.js';
 import { groupedMatmulSteps } from '../ops/grouped.js';
 import { matmulSteps } from '../ops/matmul.js';
 import { applyLinear, linearLayer } from './linear.js';
-import { type GatedActivation, gatedMlp } from './mlp.js';
+import { type GatedActivation, gatedKernels, gatedMlp } from './mlp.js';
 import { type Inside, type Part, type Piece, productFlops, type Weight } from './part.js';
-
-const activations: Record<GatedActivation, Gated> = { silu: 'swiglu', geluTanh: 'geglu' };
 
 /** What tensors are called in checkpoints, inside a layer. */
 export interface ExpertNames {
@@ -137,7 +135,7 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
       const transposed = { transposeB: true };
       const both = yield* groupedMatmulSteps(rows, pass.weight(gateUp.name), order.segments, transposed);
       yield;
-      const gated = gatedHalves(activations[activation], both);
+      const gated = gatedHalves(gatedKernels[activation], both);
       yield;
       const outputs = yield* groupedMatmulSteps(gated, pass.weight(down.name), order.segments, transposed);
       yield;

@@ -3,12 +3,13 @@
 import type { Steps } from '../core/steps.js';
 import type { Tensor } from '../core/tensor.js';
 import { gelu, geluTanh, mul, relu, silu } from '../ops/elementwise.js';
-import { geglu, swiglu } from '../ops/gated.js';
-import { slice } from '../ops/view.js';
+import { gatedHalves, geglu, swiglu } from '../ops/gated.js';
 import { applyLinear, type LinearLayer, linearLayer } from './linear.js';
 import { type Inside, type Part, type Pass, productFlops } from './part.js';
 
 const gatedActivations = { silu: swiglu, geluTanh: geglu };
+/** Their kernels. */
+export const gatedKernels = { silu: 'swiglu', geluTanh: 'geglu' } as const;
 
 export type GatedActivation = keyof typeof gatedActivations;
 
@@ -33,7 +34,7 @@ export function gatedMlp(layer: Inside, options: GatedMlpOptions): Part {
   const down = linearLayer(layer('mlp.down_proj', 'ffn_down'), { out: hidden, in: inner, bias });
   const gated = gatedActivations[activation];
   return mlp(into, down, inner, ([first, second]) =>
-    second ? gated(first!, second) : gated(slice(first!, 1, 0, inner), slice(first!, 1, inner)),
+    second ? gated(first!, second) : gatedHalves(gatedKernels[activation], first!),
   );
 }
 

@@ -5,7 +5,7 @@ import { timeDecode, timePrefill } from '../../lib/bench/models.js';
 import { type ShapeName, shapeNames, shapes } from '../../lib/bench/shapes.js';
 import { checkMemory } from '../../lib/bench/subject.js';
 import { decoderConfig } from '../../lib/models/architectures/index.js';
-import { layerFlops, parameterCount, weightBytes } from '../../lib/models/config.js';
+import { activeParameterCount, layerFlops, parameterCount, weightBytes } from '../../lib/models/config.js';
 import { smallDecoder } from '../train/small.js';
 
 const config = (name: ShapeName) => decoderConfig(name, shapes[name]);
@@ -58,6 +58,8 @@ describe('named shapes', () => {
     ['starcoder2-3b', 3_030_371_328],
     ['gpt2', 124_439_808],
     ['pythia-1b', 1_011_781_632],
+    ['mixtral-8x7b', 46_702_792_704],
+    ['qwen3-30b-a3b', 30_532_122_624],
   ] as const)('%s has %d parameters', (name, size) => {
     expect(parameterCount(config(name))).toBe(size);
     expect(weightBytes(config(name), 'bf16')).toBe(2 * size);
@@ -74,7 +76,16 @@ describe('named shapes', () => {
       'starcoder2-3b',
       'gpt2',
       'pythia-1b',
+      'mixtral-8x7b',
+      'qwen3-30b-a3b',
     ]);
+  });
+
+  it('count the experts that a token has alone', () => {
+    expect(activeParameterCount(config('mixtral-8x7b'))).toBe(12_879_925_248);
+    expect(activeParameterCount(config('qwen3-30b-a3b'))).toBe(3_353_032_704);
+    const small = config('smollm2-135m');
+    expect(activeParameterCount(small)).toBe(parameterCount(small));
   });
 
   it('are refused in one sentence where memory is short', () => {

@@ -201,7 +201,9 @@ describe('ggufConfig', () => {
     expect(config((file) => file.number('llama.attention.layer_norm_rms_epsilon', 1e-6), 1)).toThrow(
       'x.gguf: llama.vocab_size must be a positive integer, but is missing',
     );
-    expect(config((file) => norm(file).number('llama.expert_count', 8), 3)).toThrow('a mixture of experts');
+    expect(config((file) => norm(file).number('llama.expert_count', 8), 3)).toThrow(
+      'x.gguf: llama.expert_used_count must be a positive integer, but is missing',
+    );
     expect(config((file) => norm(file).text('llama.attention.head_count_kv', 'x'), 3)).toThrow(
       'llama.attention.head_count_kv must be a number, got "x"',
     );

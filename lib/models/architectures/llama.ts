@@ -3,9 +3,12 @@ import { attention } from '../../parts/attention.js';
 import { gatedMlp } from '../../parts/mlp.js';
 import { architecture, decoderOf, denseSchema, only, preNorm, ropeOf, sizes } from '../architecture.js';
 
+/** In GGUF files, which call Mixtral so too. */
+export const ggufName = 'llama';
+
 export const llama = architecture({
-  types: ['llama'],
-  gguf: { name: 'llama' },
+  types: [ggufName],
+  gguf: { name: ggufName },
   schema: denseSchema,
   decoder(file, json) {
     const size = sizes(file, json);

@@ -1,9 +1,9 @@
 // Qwen1.5's and Qwen2's mixtures of experts: Qwen2's attention, experts in all or some layers, and beside them an expert
 // that every token has, with a gate.
 import { z } from 'zod';
-import { attention } from '../../parts/attention.js';
-import { experts } from '../../parts/experts.js';
-import { gatedMlp } from '../../parts/mlp.js';
+import { attention } from '../../../parts/attention.js';
+import { experts } from '../../../parts/experts.js';
+import { gatedMlp } from '../../../parts/mlp.js';
 import {
   architecture,
   decoderOf,
@@ -16,8 +16,8 @@ import {
   ropeOf,
   size,
   sizes,
-} from '../architecture.js';
-import { ggufMixture, isSparse, mixtureSchema, mixtureSizes } from '../mixture.js';
+} from '../../architecture.js';
+import { ggufMixture, isSparse, mixtureSchema, mixtureSizes } from '../../mixture.js';
 
 export const qwen2Moe = architecture({
   types: ['qwen2_moe'],

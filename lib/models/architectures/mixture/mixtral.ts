@@ -1,13 +1,24 @@
 // Mixtral: Mistral's attention, and experts instead of an MLP in every layer.
 import { z } from 'zod';
-import { attention } from '../../parts/attention.js';
-import { experts, mixtralNames } from '../../parts/experts.js';
-import { architecture, decoderOf, denseSchema, only, optional, preNorm, ropeOf, size, sizes } from '../architecture.js';
-import { ggufMixture, mixtureSchema, mixtureSizes } from '../mixture.js';
+import { attention } from '../../../parts/attention.js';
+import { experts, mixtralNames } from '../../../parts/experts.js';
+import {
+  architecture,
+  decoderOf,
+  denseSchema,
+  only,
+  optional,
+  preNorm,
+  ropeOf,
+  size,
+  sizes,
+} from '../../architecture.js';
+import { ggufMixture, mixtureSchema, mixtureSizes } from '../../mixture.js';
+import { ggufName } from '../llama.js';
 
 export const mixtral = architecture({
   types: ['mixtral'],
-  gguf: { name: 'llama', experts: true, config: (keys) => ({ ...ggufMixture(keys), sliding_window: null }) },
+  gguf: { name: ggufName, experts: true, config: (keys) => ({ ...ggufMixture(keys), sliding_window: null }) },
   schema: z.looseObject({ ...denseSchema.shape, ...mixtureSchema.shape, sliding_window: optional(size) }),
   decoder(file, json) {
     const sized = sizes(file, json);

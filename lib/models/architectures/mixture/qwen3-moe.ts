@@ -1,10 +1,20 @@
 // Qwen3's mixtures of experts: Qwen3's attention, and experts in all or some layers.
 import { z } from 'zod';
-import { attention } from '../../parts/attention.js';
-import { experts } from '../../parts/experts.js';
-import { gatedMlp } from '../../parts/mlp.js';
-import { architecture, decoderOf, denseSchema, only, optional, preNorm, ropeOf, size, sizes } from '../architecture.js';
-import { ggufMixture, isSparse, mixtureSchema, mixtureSizes } from '../mixture.js';
+import { attention } from '../../../parts/attention.js';
+import { experts } from '../../../parts/experts.js';
+import { gatedMlp } from '../../../parts/mlp.js';
+import {
+  architecture,
+  decoderOf,
+  denseSchema,
+  only,
+  optional,
+  preNorm,
+  ropeOf,
+  size,
+  sizes,
+} from '../../architecture.js';
+import { ggufMixture, isSparse, mixtureSchema, mixtureSizes } from '../../mixture.js';
 
 export const qwen3Moe = architecture({
   types: ['qwen3_moe'],

@@ -4,8 +4,9 @@
 // `tokenizer.ggml.pre` names. "llama": SentencePiece's pairs by score, with byte tokens and a space put in front.
 // Token types: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
 
-import { splitOn, wholeWordFirst, wordPatterns } from './pretokenizer.js';
+import { splitOn } from './pretokenizer.js';
 import { type AddedTokenJson, Tokenizer, type TokenizerConfig, type TokenizerParts } from './tokenizer.js';
+import { begunTexts, wholeWordFirst, wordPatterns } from './word-patterns.js';
 
 type Metadata = ReadonlyMap<string, unknown>;
 
@@ -188,7 +189,7 @@ function configOf(metadata: Metadata, tokens: readonly string[], kind: 'gpt2' | 
     eos_token: text('eos', llama ? 2 : undefined),
     pad_token: text('padding'),
     unk_token: text('unknown', llama ? 0 : undefined),
-    add_bos_token: flag('bos', llama || wholeWordFirst.has(String(metadata.get('tokenizer.ggml.pre')))),
+    add_bos_token: flag('bos', llama || begunTexts.has(String(metadata.get('tokenizer.ggml.pre')))),
     add_eos_token: flag('eos', false),
   };
 }

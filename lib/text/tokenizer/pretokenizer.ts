@@ -1,77 +1,15 @@
-// How a text is cut into words before byte-pair encoding: the patterns of the model families, and the rewriting of a
-// tokenizer.json's pre_tokenizer so that the JavaScript library cuts exactly where the Rust one does.
+// How a tokenizer.json cuts a text into words before byte-pair encoding: its pre_tokenizer, rewritten so that the JavaScript
+// library cuts exactly where the Rust one does.
 //
 // The library translates the regular expressions of `Split` faithfully, but has its own, narrower ideas elsewhere:
 // ASCII digits only, JavaScript's \s (which takes U+FEFF for a space and U+0085 not), no cut before "▁", and it
 // ignores four of Split's behaviours. All of these can be said as a `Split` that isolates its matches.
 
+import { gpt2Words } from './word-patterns.js';
+
 export interface PreTokenizerJson {
   type: string;
   [field: string]: unknown;
-}
-
-/** GPT-2's words; also what `ByteLevel` means by `use_regex`. */
-export const gpt2Words = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
-
-const contractions = `(?i:'s|'t|'re|'ve|'m|'ll|'d)`;
-const spaces = String.raw`\s*[\r\n]+|\s+(?!\S)|\s+`;
-const upper = String.raw`[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`;
-const lower = String.raw`[\p{Ll}\p{Lm}\p{Lo}\p{M}]`;
-
-/** Words of any case, digits in groups of at most `digits`; Llama 3, Qwen, GLM and many more. */
-function modernWords(digits: string, letters = String.raw`\p{L}`): string {
-  const word = String.raw`[^\r\n\p{L}\p{N}]?[${letters}]+`;
-  return String.raw`${contractions}|${word}|${digits}| ?[^\s${letters}\p{N}]+[\r\n]*|${spaces}`;
-}
-
-/** Words cut where the case changes; o200k and Tekken. */
-function casedWords(suffix: string, digits: string): string {
-  const lead = String.raw`[^\r\n\p{L}\p{N}]?`;
-  const rest = String.raw`${digits}| ?[^\s\p{L}\p{N}]+[\r\n/]*|${spaces}`;
-  return `${lead}${upper}*${lower}+${suffix}|${lead}${upper}+${lower}*${suffix}|${rest}`;
-}
-
-const single = String.raw`\p{N}`;
-const triple = String.raw`\p{N}{1,3}`;
-const punctuationRun = String.raw`[\p{P}\$\+<=>\^~\|]+`;
-const gpt2 = [gpt2Words];
-const smollm = [single, gpt2Words];
-const llama3 = [modernWords(triple)];
-const qwen2 = [modernWords(single)];
-const o200k = [casedWords(`${contractions}?`, triple)];
-const deepseekV3 = [
-  triple,
-  '[一-龥぀-ゟ゠-ヿ]+',
-  [
-    String.raw`[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_${'`'}{|}~][A-Za-z]+`,
-    String.raw`[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+`,
-    String.raw` ?[\p{P}\p{S}]+[\r\n]*`,
-    spaces,
-  ].join('|'),
-];
-
-/** The regular expressions, applied one after the other, for each value of `tokenizer.ggml.pre`. */
-export const wordPatterns: ReadonlyMap<string, readonly string[]> = new Map([
-  ['default', [punctuationRun, gpt2Words, String.raw`\p{N}+`, '[0-9][0-9][0-9]']],
-  ...named(gpt2, 'gpt-2 phi-2 mpt olmo jais trillion granite-docling exaone4 gigachat a.x-4.0 mellum modern-bert'),
-  ...named(smollm, 'smollm starcoder refact command-r codeshell exaone minerva-7b mellum2'),
-  ...named(llama3, 'llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 dbrx smaug-bpe glm4 chatglm-bpe'),
-  ...named(qwen2, 'qwen2 deepseek-r1-qwen kormo megrez stablelm2 hunyuan solar-open grok-2'),
-  ['qwen35', [modernWords(single, String.raw`\p{L}\p{M}`)]],
-  ...named(o200k, 'gpt-4o llama4 kanana2 minimax-m2'),
-  ['tekken', [casedWords('', single)]],
-  ...named(deepseekV3, 'deepseek-v3 hunyuan-dense'),
-  ['deepseek-coder', [String.raw`[\r\n]`, String.raw`\s?\p{L}+`, String.raw`\s?\p{P}+`, '[一-龥ࠀ-一가-퟿]+', single]],
-  ['falcon', [String.raw`[\p{P}\$\+<=>\^~\|${'`'}]+`, gpt2Words, '[0-9][0-9][0-9]']],
-]);
-
-/** Families whose words are taken whole when they are tokens, before any merge. */
-export const wholeWordFirst: ReadonlySet<string> = new Set(
-  'llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 tekken'.split(' '),
-);
-
-function named(patterns: readonly string[], names: string): [string, readonly string[]][] {
-  return names.split(' ').map((name) => [name, patterns]);
 }
 
 export function splitOn(regex: string): PreTokenizerJson {
@@ -92,7 +30,7 @@ export function exactPreTokenizer(json: PreTokenizerJson): PreTokenizerJson {
       if (json.use_regex === false || json.add_prefix_space === true) return json;
       return sequence(splitOn(gpt2Words), { ...json, use_regex: false });
     case 'Digits':
-      return splitOn(json.individual_digits === true ? single : String.raw`\p{N}+`);
+      return splitOn(json.individual_digits === true ? String.raw`\p{N}` : String.raw`\p{N}+`);
     case 'Whitespace':
       return { type: 'Split', pattern: { Regex: String.raw`\w+|[^\w\s]+` }, behavior: 'Removed', invert: true };
     case 'Punctuation':

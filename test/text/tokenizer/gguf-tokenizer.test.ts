@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { byteOfCharacter } from '../../../lib/text/tokenizer/detokenizer.js';
 import { tokenizerFromGguf } from '../../../lib/text/tokenizer/gguf-tokenizer.js';
-import { wordPatterns } from '../../../lib/text/tokenizer/pretokenizer.js';
+import { wordPatterns } from '../../../lib/text/tokenizer/word-patterns.js';
 import { dataText, describeWithData, fixtures, ggufTokenizer, smollm2, vocabularyVectors } from '../data.js';
 
 describeWithData('tokenizers of GGUF files', () => {
@@ -143,8 +143,8 @@ describe('tokenizerFromGguf', () => {
     expect(() => tokenizerFromGguf(without('tokens'))).toThrow('tokenizer.ggml.tokens is missing');
     expect(() => tokenizerFromGguf(without('scores'))).toThrow('tokenizer.ggml.scores is missing');
     expect(() => tokenizerFromGguf(spm({ 'tokenizer.ggml.scores': [1] }))).toThrow('has 1 entries: expected 11');
-    const bpe = spm({ 'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.pre': 'bloom' });
-    expect(() => tokenizerFromGguf(bpe)).toThrow(/pre "bloom" is not supported: expected one of default, gpt-2, /);
+    const bpe = spm({ 'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.pre': 'whitespace' });
+    expect(() => tokenizerFromGguf(bpe)).toThrow(/pre "whitespace" is not supported: expected one of default, gpt-2, /);
     bpe.set('tokenizer.ggml.pre', 'smollm');
     expect(() => tokenizerFromGguf(bpe)).toThrow('tokenizer.ggml.merges is missing');
   });

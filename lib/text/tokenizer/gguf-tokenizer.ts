@@ -1,7 +1,8 @@
 // A GGUF file's tokenizer as the parts of a tokenizer.json.
 //
-// Two kinds are supported. `tokenizer.ggml.model` "gpt2": byte-level pairs by a merge list, with the word pattern that
-// `tokenizer.ggml.pre` names. "llama": SentencePiece's pairs by score, with byte tokens and a space put in front.
+// Three kinds are supported, by `tokenizer.ggml.model`. "gpt2": byte-level pairs by a merge list, with the word pattern that
+// `tokenizer.ggml.pre` names. "llama": SentencePiece's pairs by score, with byte tokens and a space put in front. "gemma4":
+// pairs of characters by a merge list, over whole lines, with byte tokens.
 // Token types: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
 
 import { splitOn } from './pretokenizer.js';
@@ -47,10 +48,12 @@ export function tokenizerFromGguf(metadata: Metadata, path = 'gguf'): Tokenizer 
 }
 
 function partsOf(metadata: Metadata): TokenizerParts {
-  const kind = metadata.get('tokenizer.ggml.model');
-  if (kind !== 'gpt2' && kind !== 'llama') {
-    const found = typeof kind === 'string' ? `"${kind}" is not supported` : 'is missing';
-    throw new Error(`tokenizer.ggml.model ${found}: expected "gpt2" (byte-level pairs) or "llama" (SentencePiece)`);
+  const name = metadata.get('tokenizer.ggml.model');
+  const kind = typeof name === 'string' ? kinds.get(name) : undefined;
+  if (!kind) {
+    const found = typeof name === 'string' ? `"${name}" is not supported` : 'is missing';
+    const known = [...kinds].map(([model, { title }]) => `"${model}" (${title})`).join(', ');
+    throw new Error(`tokenizer.ggml.model ${found}: expected one of ${known}`);
   }
   const tokens = tokenTexts(metadata);
   const vocab = new Map(tokens.map((token, id) => [token, id]));
@@ -58,23 +61,55 @@ function partsOf(metadata: Metadata): TokenizerParts {
   const endIds = endOfTurn(metadata, tokens);
   const added = addedTokens(metadata, tokens, types, endIds);
   const config = configOf(metadata, tokens, kind);
-  const shared = { config, endIds, templates: templatesOf(metadata), source: 'tokenizer' };
-  return kind === 'gpt2'
-    ? { ...shared, ...byteLevel(metadata, vocab, added) }
-    : { ...shared, ...sentencePiece(metadata, vocab, types, added, tokens) };
+  const built = kind.build({ metadata, tokens, vocab, types, added });
+  return { config, endIds, templates: templatesOf(metadata), source: 'tokenizer', ...built };
 }
+
+interface Vocabulary {
+  metadata: Metadata;
+  tokens: readonly string[];
+  vocab: Map<string, number>;
+  types: ArrayLike<number>;
+  added: AddedTokenJson[];
+}
+
+/** A value of `tokenizer.ggml.model`. */
+interface Kind {
+  title: string;
+  /** Ids where the file does not say. */
+  presets: { bos?: number; eos?: number; unknown?: number };
+  /** Whether a text begins with a token where the file does not say. */
+  begins(metadata: Metadata): boolean;
+  build(vocabulary: Vocabulary): Built;
+}
+
+const kinds: ReadonlyMap<string, Kind> = new Map<string, Kind>([
+  [
+    'gpt2',
+    {
+      title: 'byte-level pairs',
+      presets: {},
+      begins: (metadata) => begunTexts.has(String(metadata.get('tokenizer.ggml.pre'))),
+      build: byteLevel,
+    },
+  ],
+  [
+    'llama',
+    { title: 'SentencePiece', presets: { bos: 1, eos: 2, unknown: 0 }, begins: () => true, build: sentencePiece },
+  ],
+  ['gemma4', { title: "Gemma 4's pairs", presets: {}, begins: () => false, build: characterPairs }],
+]);
 
 type Built = Pick<TokenizerParts, 'json' | 'bytePairs'>;
 
-function byteLevel(metadata: Metadata, vocab: Map<string, number>, added: AddedTokenJson[]): Built {
+function byteLevel({ metadata, vocab, added }: Vocabulary): Built {
   const pre = metadata.get('tokenizer.ggml.pre') ?? 'default';
   const patterns = typeof pre === 'string' ? wordPatterns.get(pre) : undefined;
   if (!patterns) {
     const names = [...wordPatterns.keys()].join(', ');
     throw new Error(`tokenizer.ggml.pre "${String(pre)}" is not supported: expected one of ${names}`);
   }
-  const merges = metadata.get('tokenizer.ggml.merges');
-  if (!isStrings(merges)) throw new Error('tokenizer.ggml.merges is missing: expected a list of strings');
+  const merges = mergesOf(metadata);
   const json = {
     model: { type: 'BPE' },
     added_tokens: added,
@@ -87,30 +122,47 @@ function byteLevel(metadata: Metadata, vocab: Map<string, number>, added: AddedT
   return { json, bytePairs: { vocab, merges, ignoreMerges: wholeWordFirst.has(String(pre)) } };
 }
 
-function sentencePiece(
-  metadata: Metadata,
-  vocab: Map<string, number>,
-  types: ArrayLike<number>,
-  added: AddedTokenJson[],
-  tokens: readonly string[],
-): Built {
+function mergesOf(metadata: Metadata): string[] {
+  const merges = metadata.get('tokenizer.ggml.merges');
+  if (!isStrings(merges)) throw new Error('tokenizer.ggml.merges is missing: expected a list of strings');
+  return merges;
+}
+
+const spacesWritten = { type: 'Replace', pattern: { String: ' ' }, content: '▁' };
+const spacesRead = [
+  { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
+  { type: 'ByteFallback' },
+  { type: 'Fuse' },
+];
+
+function characterPairs({ metadata, vocab, added }: Vocabulary): Built {
+  const json = {
+    model: { type: 'BPE' },
+    added_tokens: added,
+    normalizer: spacesWritten,
+    // No token has a line's end beside other characters, and words of whole texts would be remembered for nothing.
+    pre_tokenizer: splitOn(String.raw`[^\n]+|\n+`),
+    decoder: { type: 'Sequence', decoders: spacesRead },
+  };
+  const unkToken = vocab.has('<unk>') ? '<unk>' : undefined;
+  return { json, bytePairs: { vocab, merges: mergesOf(metadata), byteFallback: true, fuseUnk: true, unkToken } };
+}
+
+function sentencePiece({ metadata, vocab, types, added, tokens }: Vocabulary): Built {
   const scores = numbers(metadata, 'scores', tokens.length);
   if (!scores) throw new Error('tokenizer.ggml.scores is missing: expected a score for each token');
   const prefix = metadata.get('tokenizer.ggml.add_space_prefix') !== false;
   const unkId = metadata.get('tokenizer.ggml.unknown_token_id') ?? 0;
-  const spaces = { type: 'Replace', pattern: { String: ' ' }, content: '▁' };
   const json = {
     model: { type: 'BPE' },
     added_tokens: added,
-    normalizer: { type: 'Sequence', normalizers: [...(prefix ? [{ type: 'Prepend', prepend: '▁' }] : []), spaces] },
+    normalizer: {
+      type: 'Sequence',
+      normalizers: [...(prefix ? [{ type: 'Prepend', prepend: '▁' }] : []), spacesWritten],
+    },
     decoder: {
       type: 'Sequence',
-      decoders: [
-        { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
-        { type: 'ByteFallback' },
-        { type: 'Fuse' },
-        ...(prefix ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : []),
-      ],
+      decoders: [...spacesRead, ...(prefix ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : [])],
     },
   };
   const unjoinable = new Set(tokens.keys());
@@ -176,8 +228,7 @@ function addedTokens(
   return added;
 }
 
-function configOf(metadata: Metadata, tokens: readonly string[], kind: 'gpt2' | 'llama'): TokenizerConfig {
-  const llama = kind === 'llama';
+function configOf(metadata: Metadata, tokens: readonly string[], { presets, begins }: Kind): TokenizerConfig {
   const text = (name: string, preset?: number): string | undefined =>
     tokens[idAt(metadata, name, tokens.length) ?? preset ?? -1];
   const flag = (name: string, preset: boolean): boolean => {
@@ -185,11 +236,11 @@ function configOf(metadata: Metadata, tokens: readonly string[], kind: 'gpt2' | 
     return typeof value === 'boolean' ? value : preset;
   };
   return {
-    bos_token: text('bos', llama ? 1 : undefined),
-    eos_token: text('eos', llama ? 2 : undefined),
+    bos_token: text('bos', presets.bos),
+    eos_token: text('eos', presets.eos),
     pad_token: text('padding'),
-    unk_token: text('unknown', llama ? 0 : undefined),
-    add_bos_token: flag('bos', llama || begunTexts.has(String(metadata.get('tokenizer.ggml.pre')))),
+    unk_token: text('unknown', presets.unknown),
+    add_bos_token: flag('bos', begins(metadata)),
     add_eos_token: flag('eos', false),
   };
 }

@@ -95,6 +95,25 @@ describe('tokenizerFromGguf', () => {
     expect(tokenizer.encode('aéüb', { addSpecialTokens: false })).toEqual([5, 0, 6]);
   });
 
+  it("joins Gemma 4's characters by its merges, over the spaces of a line", () => {
+    const tokens = ['<pad>', '<eos>', '<bos>', '<unk>', 'a', 'b', '▁', '\n', '▁a', 'b▁a', '\n\n', '<0xC3>', '<0xA9>'];
+    const tokenizer = tokenizerFromGguf(
+      new Map<string, unknown>([
+        ['tokenizer.ggml.model', 'gemma4'],
+        ['tokenizer.ggml.tokens', tokens],
+        ['tokenizer.ggml.token_type', Int32Array.of(3, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 6, 6)],
+        ['tokenizer.ggml.merges', ['▁ a', 'b ▁a', '\n \n']],
+        ['tokenizer.ggml.bos_token_id', 2],
+        ['tokenizer.ggml.add_bos_token', true],
+      ]),
+    );
+    const text = 'b a  a\n\n\né a';
+    const ids = [2, 9, 6, 8, 10, 7, 11, 12, 8];
+    expect(tokenizer.encode(text)).toEqual(ids);
+    expect(tokenizer.decode(ids)).toBe(text);
+    expect(tokenizer.encode('x', { addSpecialTokens: false })).toEqual([3]);
+  });
+
   it('knows tokens that end a turn by name', () => {
     const tokens = ['<s>', '<|im_end|>', '<|end|>', '<|return|>', '<|call|>', 'a'];
     const tokenizer = tokenizerFromGguf(
@@ -138,7 +157,7 @@ describe('tokenizerFromGguf', () => {
       metadata.delete(`tokenizer.ggml.${field}`);
       return metadata;
     };
-    expect(() => tokenizerFromGguf(new Map())).toThrow('gguf: tokenizer.ggml.model is missing: expected "gpt2"');
+    expect(() => tokenizerFromGguf(new Map())).toThrow('gguf: tokenizer.ggml.model is missing: expected one of "gpt2"');
     expect(() => tokenizerFromGguf(spm({ 'tokenizer.ggml.model': 'bert' }))).toThrow('"bert" is not supported');
     expect(() => tokenizerFromGguf(without('tokens'))).toThrow('tokenizer.ggml.tokens is missing');
     expect(() => tokenizerFromGguf(without('scores'))).toThrow('tokenizer.ggml.scores is missing');

@@ -140,9 +140,17 @@ export interface Native {
   cudaPassedOver(): string;
 }
 
+const bundled =
+  'helvetia: its package.json was not found. The package cannot be part of a bundle, as its native addon and its worker ' +
+  "are files of their own: leave it out by serverExternalPackages: ['helvetia'] in Next.js's configuration, or by " +
+  '--external:helvetia for esbuild';
+
 function loadAddon(): Native {
-  const require = createRequire(import.meta.url);
-  const root = packageRoot(require);
+  // Undefined in a bundle of CommonJS.
+  const here = import.meta.url as string | undefined;
+  if (here === undefined) throw new Error(bundled);
+  const require = createRequire(here);
+  const root = packageRoot(here, require);
   try {
     if (process.env.HELVETIA_GPU === 'simt') return require(join(root, 'build/simt/Release/helvetia.node')) as Native;
     return (require('node-gyp-build') as (folder: string) => Native)(root);
@@ -157,14 +165,14 @@ function loadAddon(): Native {
 }
 
 // The sources lie in lib/ and the compiled files in dist/lib/: the root is the nearest folder with the package's name.
-function packageRoot(require: NodeJS.Require): string {
-  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+function packageRoot(here: string, require: NodeJS.Require): string {
+  for (let folder = dirname(fileURLToPath(here)); ; folder = dirname(folder)) {
     try {
       if ((require(join(folder, 'package.json')) as { name?: string }).name === 'helvetia') return folder;
     } catch {
       // No package.json here: look one folder up.
     }
-    if (folder === dirname(folder)) throw new Error('helvetia: its package.json was not found');
+    if (folder === dirname(folder)) throw new Error(bundled);
   }
 }
 

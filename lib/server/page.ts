@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { Hono } from 'hono';
 import { methodNames, methods } from '../train/methods/index.js';
 
-const folder = join(import.meta.dirname, 'page');
+// Not joined here: a bundler may leave it undefined, and the addon's error says what to do.
+const folder = import.meta.dirname;
 
 const types: Readonly<Record<string, string>> = {
   'index.html': 'text/html; charset=utf-8',
@@ -39,7 +40,7 @@ export function pageRoutes(): Hono {
   for (const [name, type] of Object.entries(types)) {
     app.get(name === 'index.html' ? '/' : `/assets/${name}`, (c) => {
       const text =
-        files.get(name) ?? readFileSync(join(folder, name), 'utf8').replace('<!-- methods -->', methodChoices);
+        files.get(name) ?? readFileSync(join(folder, 'page', name), 'utf8').replace('<!-- methods -->', methodChoices);
       files.set(name, text);
       return c.body(text, 200, { ...headers, 'content-type': type });
     });

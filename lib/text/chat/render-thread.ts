@@ -28,10 +28,11 @@ export class RenderFailed extends Error {
 }
 
 // Where the sources run without being compiled, as in tests, the thread still needs what was compiled.
-const file = new URL(
-  import.meta.url.endsWith('.ts') ? '../../../dist/lib/text/chat/render-worker.js' : './render-worker.js',
-  import.meta.url,
-);
+const workerFile = (): URL =>
+  new URL(
+    import.meta.url.endsWith('.ts') ? '../../../dist/lib/text/chat/render-worker.js' : './render-worker.js',
+    import.meta.url,
+  );
 
 export class RenderThread {
   #worker: Worker | undefined;
@@ -65,7 +66,7 @@ export class RenderThread {
   }
 
   async #start(): Promise<Worker> {
-    const worker = new Worker(file, {
+    const worker = new Worker(workerFile(), {
       execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: this.limits.megabytes },
     });

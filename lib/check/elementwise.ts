@@ -39,6 +39,7 @@ const unaries: Record<string, Unary> = {
   tanh: { op: ops.tanh, of: Math.tanh },
   sigmoid: { op: ops.sigmoid, of: sigmoid },
   relu: { op: ops.relu, of: (x) => Math.max(x, 0) },
+  softplus: { op: ops.softplus, of: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))) },
   silu: { op: ops.silu, of: silu },
   gelu: { op: ops.gelu, of: gelu },
   geluTanh: { op: ops.geluTanh, of: geluTanh },

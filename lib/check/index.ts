@@ -2,7 +2,9 @@
 import { cases as adamw } from './adamw.js';
 import { cases as attention } from './attention.js';
 import type { Case } from './case.js';
+import { cases as conv } from './conv.js';
 import { cases as copy } from './copy.js';
+import { cases as delta } from './delta.js';
 import { cases as elementwise } from './elementwise.js';
 import { cases as embedding } from './embedding.js';
 import { cases as experts } from './experts.js';
@@ -24,7 +26,9 @@ import { cases as view } from './view.js';
 export const families: Readonly<Record<string, readonly Case[]>> = {
   adamw,
   attention,
+  conv,
   copy,
+  delta,
   elementwise,
   embedding,
   experts,

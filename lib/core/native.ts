@@ -31,6 +31,7 @@ export interface Kernels {
   tanh(out: H, x: H): void;
   sigmoid(out: H, x: H): void;
   relu(out: H, x: H): void;
+  softplus(out: H, x: H): void;
   silu(out: H, x: H): void;
   gelu(out: H, x: H): void;
   geluTanh(out: H, x: H): void;
@@ -72,6 +73,10 @@ export interface Kernels {
   rope(out: H, x: H, positions: H, frequencies: H, factor: number, sign: number, interleaved: boolean): void;
   attention(out: H, lse: H, q: H, k: H, v: H, boundaries: H, scale: number, causal: boolean, window: number, softcap: number): void;
   attentionBackward(dq: H, dk: H, dv: H, dout: H, q: H, k: H, v: H, out: H, lse: H, boundaries: H, scale: number, causal: boolean, window: number, softcap: number): void;
+  causalConv(out: H, tails: Maybe, x: H, weight: H, bias: Maybe, boundaries: H, places: Maybe, silu: boolean): void;
+  causalConvBackward(dx: H, dweight: Maybe, dbias: Maybe, dout: H, x: H, weight: H, bias: Maybe, boundaries: H, silu: boolean): void;
+  gatedDelta(out: H, states: Maybe, q: H, k: H, v: H, g: H, beta: H, boundaries: H, places: Maybe): void;
+  gatedDeltaBackward(dq: H, dk: H, dv: H, dg: H, dbeta: H, dout: H, q: H, k: H, v: H, g: H, beta: H, boundaries: H): void;
   pagedAppend(kCache: H, vCache: H, k: H, v: H, slots: H): void;
   pagedAttention(out: H, q: H, kCache: H, vCache: H, blockTables: H, boundaries: H, lengths: H, scale: number, window: number, softcap: number): void;
   embedding(out: H, weight: H, ids: H): void;

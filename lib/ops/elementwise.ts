@@ -32,6 +32,7 @@ type Unary =
   | 'tanh'
   | 'sigmoid'
   | 'relu'
+  | 'softplus'
   | 'silu'
   | 'gelu'
   | 'geluTanh';
@@ -98,6 +99,9 @@ export const sigmoid = (x: Tensor): Tensor =>
 
 /** `x` above 0, else 0. The slope at 0 is 0. */
 export const relu = (x: Tensor): Tensor => unary('relu', x, (x, _, grad) => where(less(0, x), grad, 0));
+
+/** `ln(1 + e^x)`. */
+export const softplus = (x: Tensor): Tensor => unary('softplus', x, (x, _, grad) => mul(grad, sigmoid(x)));
 
 /** `x · sigmoid(x)`, also called swish. */
 export const silu = (x: Tensor): Tensor => activation('silu', 'siluBackward', x);

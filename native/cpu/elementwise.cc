@@ -59,6 +59,9 @@ void sigmoid(Device& device, Out out, In x) {
 void relu(Device& device, Out out, In x) {
   map<float, 1>(device, {out, x}, [](Floats v) { return select(v <= Floats{}, Floats{}, v); });
 }
+void softplus(Device& device, Out out, In x) {
+  map<float, 1>(device, {out, x}, [](Floats v) { return softplus(v); });
+}
 void silu(Device& device, Out out, In x) {
   map<float, 1>(device, {out, x}, [](Floats v) { return silu(v); });
 }

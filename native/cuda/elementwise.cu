@@ -44,6 +44,10 @@ struct Relu {  // NaN stays
   __device__ float operator()(float x) const { return x <= 0 ? 0 : x; }
 };
 
+struct Softplus {
+  __device__ float operator()(float x) const { return maxOrNan(x, 0.0f) + log1pf(expf(-fabsf(x))); }
+};
+
 template <class Activation>
 struct Value {
   __device__ float operator()(float x) const { return Activation::value(x); }
@@ -93,6 +97,7 @@ void cos(Device& device, Out out, In x) { map<float>(device, Cos{}, out, x); }
 void tanh(Device& device, Out out, In x) { map<float>(device, Tanh{}, out, x); }
 void sigmoid(Device& device, Out out, In x) { map<float>(device, Sigmoid{}, out, x); }
 void relu(Device& device, Out out, In x) { map<float>(device, Relu{}, out, x); }
+void softplus(Device& device, Out out, In x) { map<float>(device, Softplus{}, out, x); }
 void silu(Device& device, Out out, In x) { map<float>(device, Value<Silu>{}, out, x); }
 void gelu(Device& device, Out out, In x) { map<float>(device, Value<Gelu>{}, out, x); }
 void geluTanh(Device& device, Out out, In x) { map<float>(device, Value<GeluTanh>{}, out, x); }

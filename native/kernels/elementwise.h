@@ -15,6 +15,7 @@
   KERNEL(tanh, Out out, In x)                                                                                          \
   KERNEL(sigmoid, Out out, In x)                                                                                       \
   KERNEL(relu, Out out, In x)                                                                                          \
+  KERNEL(softplus, Out out, In x)                                                                                      \
   KERNEL(silu, Out out, In x)                                                                                          \
   KERNEL(gelu, Out out, In x)                                                                                          \
   KERNEL(geluTanh, Out out, In x)                                                                                      \

@@ -28,6 +28,7 @@ describe('special values', () => {
     relu: [ops.relu, [nan, inf, -inf, 0], [nan, inf, 0, 0]],
     gelu: [ops.gelu, [nan, inf, 0, 100, -100], [nan, inf, 0, 100, -0]],
     geluTanh: [ops.geluTanh, [nan, inf, 0, 100, -1e30], [nan, inf, 0, 100, -0]],
+    softplus: [ops.softplus, [nan, inf, -inf, 0, 100, -200], [nan, inf, 0, Math.fround(Math.log(2)), 100, 0]],
     silu: [ops.silu, [nan, inf, 0, 100, -200], [nan, inf, 0, 100, -0]],
     abs: [ops.abs, [nan, -inf, -0, -2], [nan, inf, 0, 2]],
     clamp: [(x) => ops.clamp(x, -1, 1), [nan, inf, -inf, 0.5], [nan, 1, -1, 0.5]],

@@ -64,6 +64,13 @@ inline Normal normalAt(Floats x) {
   return {select(x < Floats{}, beyond, 1.0f - beyond), bell * 0.39894228f};
 }
 
+// ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|), the logarithm near 1 by its series.
+inline Floats softplus(Floats x) {
+  const Floats e = exp((Floats)((Words)x | 0x80000000u));
+  const Floats series = e * (1.0f + e * (-1.0f / 2 + e * (1.0f / 3 + e * (-1.0f / 4 + e * (1.0f / 5)))));
+  return maxOrNan(x, Floats{}) + select(e < 0.04f, series, log(1.0f + e));
+}
+
 inline Floats silu(Floats x) { return x * sigmoid(x); }
 inline Floats siluSlope(Floats x) {
   const Floats s = sigmoid(x);

@@ -18,6 +18,7 @@ std::string sentence(const Faults& faults, Faults::Kind kind) {
   const std::string group = "group " + place + " has the rows " + axis + " to " + number;
   const std::string rows =
       "the groups have the rows " + axis + " to " + number + ", not all from " + place + " to " + limit;
+  const std::string state = "sequence " + place + " names place " + number + " of " + limit;
   switch (kind) {
     case Faults::gatherIndex: return "gather: " + index;
     case Faults::scatterIndex: return "scatterAdd: " + index;
@@ -29,6 +30,12 @@ std::string sentence(const Faults& faults, Faults::Kind kind) {
     case Faults::lossBackwardTarget: return "linearCrossEntropyBackward: " + target;
     case Faults::attentionBoundary: return "attention: " + boundary;
     case Faults::attentionBackwardBoundary: return "attentionBackward: " + boundary;
+    case Faults::convBoundary: return "causalConv: " + boundary;
+    case Faults::convBackwardBoundary: return "causalConvBackward: " + boundary;
+    case Faults::convPlace: return "causalConv: " + state;
+    case Faults::deltaBoundary: return "gatedDelta: " + boundary;
+    case Faults::deltaBackwardBoundary: return "gatedDeltaBackward: " + boundary;
+    case Faults::deltaPlace: return "gatedDelta: " + state;
     case Faults::pagedAppendSlot: return "pagedAppend: slot " + number + " of a cache of " + limit;
     case Faults::pagedBoundary: return "pagedAttention: " + boundary;
     case Faults::pagedTokens: return sequence + " has " + limit + " new tokens and a length of " + number;

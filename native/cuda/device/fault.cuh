@@ -20,6 +20,12 @@ struct Faults {
     lossBackwardTarget,
     attentionBoundary,
     attentionBackwardBoundary,
+    convBoundary,
+    convBackwardBoundary,
+    convPlace,
+    deltaBoundary,
+    deltaBackwardBoundary,
+    deltaPlace,
     pagedAppendSlot,
     pagedBoundary,
     pagedTokens,  // limit: the sequence's new tokens; number: its length

@@ -192,18 +192,19 @@ export type LayerKind = (typeof kinds)[number];
  *
  * @throws Error that names the file, for a list of another length or with a kind that is not supported.
  */
-export function layerKinds(
+export function layerKinds<Kind extends string = LayerKind>(
   file: string,
   json: { num_hidden_layers: number; layer_types?: readonly string[] | null | undefined },
-  derived: (index: number) => LayerKind,
-): LayerKind[] {
+  derived: (index: number) => NoInfer<Kind>,
+  known: readonly Kind[] = kinds as readonly string[] as readonly Kind[],
+): Kind[] {
   const { num_hidden_layers: count, layer_types: list } = json;
   if (!list) return Array.from({ length: count }, (_, i) => derived(i));
   if (list.length !== count)
     throw new Error(`${file}: layer_types must have ${count} entries, as num_hidden_layers says, got ${list.length}`);
   return list.map((name, i) => {
-    const kind = kinds.find((known) => known === name);
-    if (!kind) throw new Error(`${file}: layer_types[${i}] must be one of ${kinds.join(', ')}, got '${name}'`);
+    const kind = known.find((one) => one === name);
+    if (!kind) throw new Error(`${file}: layer_types[${i}] must be one of ${known.join(', ')}, got '${name}'`);
     return kind;
   });
 }

@@ -57,9 +57,9 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Decoder
     const [head = table] = decoderConfig(file, { ...json, tie_word_embeddings: false }).head.weights;
     const tied = config.head.tied || !has(named(head.name)) || !has(named(table.name));
     if (tied !== config.head.tied) config = decoderConfig(file, { ...json, tie_word_embeddings: tied });
-    const whole = ({ name, shape, transposed }: Weight): Stored => ({
+    const whole = ({ name, shape, stored, transposed }: Weight): Stored => ({
       name: named(tied && name === table.name && !has(named(name)) ? head.name : name),
-      shape: transposed ? shape.toReversed() : shape,
+      shape: stored ?? (transposed ? shape.toReversed() : shape),
     });
     const pieces = (weight: Weight): readonly Piece[] | undefined =>
       piecesIn(weights, whole(weight), weight.pieces)?.map((piece) => ({ ...piece, name: named(piece.name) }));
@@ -68,7 +68,7 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Decoder
       const tensorOf = (name: string): Tensor => toDevice(weights.tensor(name), options.device);
       if (parts) return gatherPieces(weight.shape, parts, tensorOf, options);
       const x = weights.tensor(whole(weight).name);
-      return toDevice(weight.transposed ? contiguous(transpose(x)) : x, options.device);
+      return toDevice(weight.transposed ? contiguous(transpose(x)) : reshape(x, weight.shape), options.device);
     };
     return await assemble(config, weights, (weight) => pieces(weight) ?? [whole(weight)], read, options);
   } finally {
@@ -88,12 +88,14 @@ async function loadGguf(path: string, options: LoadOptions): Promise<Decoder> {
     const whole = ({ gguf: { name }, shape }: Weight): Stored => ({ name, shape });
     const pieces = (weight: Weight) => piecesIn(gguf, whole(weight), weight.gguf.pieces);
     const read = (weight: Weight): Tensor => {
-      const { name, rows, shift = 0 } = weight.gguf;
+      const { name, rows, columns, shift = 0, read } = weight.gguf;
       const parts = pieces(weight);
       if (parts) return gatherPieces(weight.shape, parts, tensorOf, { ...options, dtype });
       const plain = tensorOf(name);
       const ordered = rows ? gathered(plain, rows) : plain;
-      return shift === 0 ? ordered : affine(ordered, 1, -shift);
+      const whole = columns ? transpose(gathered(contiguous(transpose(ordered)), columns)) : ordered;
+      const shifted = shift === 0 ? whole : affine(whole, 1, -shift);
+      return contiguous(read ? read(shifted) : shifted);
     };
     const stored = (weight: Weight): readonly Stored[] => pieces(weight) ?? [whole(weight)];
     return await assemble(config, gguf, stored, read, { ...options, dtype });

@@ -3,6 +3,7 @@
 import type { Steps } from '../core/steps.js';
 import type { Tensor } from '../core/tensor.js';
 import { attentionSteps } from '../ops/attention.js';
+import { mul, sigmoid } from '../ops/elementwise.js';
 import { pagedAppend, pagedAttention } from '../ops/paged.js';
 import { reshape } from '../ops/view.js';
 import { applyLinear, type LinearLayer, linearLayer } from './linear.js';
@@ -72,7 +73,7 @@ export function attention(layer: Inside, options: AttentionOptions): Part {
     flops: (tokens) => ({ products: productFlops(weights), mixing: 4 * heads * headDim * seen(tokens, window) }),
     *run(x, pass, residual): Steps<Tensor> {
       const { boundaries, longest, positions } = pass.batch;
-      const [q, k, values] = yield* projections.run(x, pass);
+      const [q, k, values, gate] = yield* projections.run(x, pass);
       yield;
       const turned = placed(q, qNorm, pass);
       const queries = growth ? growing(turned, positions, growth) : turned;
@@ -88,7 +89,8 @@ export function attention(layer: Inside, options: AttentionOptions): Part {
         mixed = yield* attentionSteps(queries, keys, values, { boundaries, longest, ...scoring });
       }
       yield;
-      return yield* applyLinear(output, reshape(mixed, [x.dim(0), heads * headDim]), pass, residual);
+      const passed = gate ? mul(mixed, sigmoid(gate)) : mixed;
+      return yield* applyLinear(output, reshape(passed, [x.dim(0), heads * headDim]), pass, residual);
     },
   };
 }

@@ -14,6 +14,8 @@ export interface LinearOptions {
   bias?: boolean | undefined;
   /** For each row of the checkpoint's weight (and bias), the row of a GGUF file's. Default: the same. */
   ggufRows?: Int32Array | undefined;
+  /** The same for its columns. */
+  ggufColumns?: Int32Array | undefined;
   /** The checkpoint stores the matrix as `[in, out]`. */
   transposed?: boolean | undefined;
 }
@@ -28,9 +30,12 @@ export interface LinearLayer {
 }
 
 export function linearLayer({ path, gguf }: Place, options: LinearOptions): LinearLayer {
-  const { out, in: inputs, bias = false, ggufRows: rows, transposed } = options;
+  const { out, in: inputs, bias = false, ggufRows: rows, ggufColumns: columns, transposed } = options;
   const named = (kind: string) => ({ name: `${path}.${kind}`, gguf: { name: `${gguf}.${kind}`, rows } });
-  const weights: Weight[] = [{ ...named('weight'), shape: [out, inputs], module: path, transposed, start: 'random' }];
+  const matrix = named('weight');
+  const weights: Weight[] = [
+    { ...matrix, gguf: { ...matrix.gguf, columns }, shape: [out, inputs], module: path, transposed, start: 'random' },
+  ];
   if (bias) weights.push({ ...named('bias'), shape: [out], start: 0 });
   return { path, weights, bias };
 }

@@ -36,11 +36,17 @@ export interface Weight {
     readonly name: string;
     /** For each row of the checkpoint's tensor, the row of the file's. Default: the same. */
     readonly rows?: Int32Array | undefined;
+    /** The same for columns. */
+    readonly columns?: Int32Array | undefined;
     /** The file has the checkpoint's numbers plus this. Default 0. */
     readonly shift?: number | undefined;
     /** The tensors that a file has instead of one of this name. */
     readonly pieces?: readonly Piece[] | undefined;
+    /** Makes the checkpoint's numbers of the file's, where they are another function of them. */
+    readonly read?: ((x: Tensor) => Tensor) | undefined;
   };
+  /** The checkpoint's shape, where it has axes of size 1 besides; a GGUF file has none. */
+  readonly stored?: readonly number[] | undefined;
   /** A checkpoint stores the matrix the other way round, as `[in, out]`; a GGUF file does not. */
   readonly transposed?: boolean | undefined;
   /** The tensors that a checkpoint may have instead of one of this name; they are what is saved. */

@@ -14,8 +14,11 @@ export interface HeadSizes {
 
 export interface Projections {
   readonly weights: readonly Weight[];
-  /** `x [tokens, hidden]` gives `q [tokens, heads, headDim]`, `k` and `v [tokens, kvHeads, headDim]`. */
-  run(x: Tensor, pass: Pass): Steps<[q: Tensor, k: Tensor, v: Tensor]>;
+  /**
+   * `x [tokens, hidden]` gives `q [tokens, heads, headDim]`, `k` and `v [tokens, kvHeads, headDim]`; where attention has an
+   * output gate, also that `gate` in the shape of q, before the sigmoid.
+   */
+  run(x: Tensor, pass: Pass): Steps<[q: Tensor, k: Tensor, v: Tensor, gate?: Tensor]>;
 }
 
 export interface SeparateOptions extends HeadSizes {
@@ -49,6 +52,32 @@ export function separate(layer: Inside, options: SeparateOptions): Projections {
       const keys = inHeads(yield* applyLinear(k, x, pass), kvHeads);
       yield;
       return [queries, keys, inHeads(yield* applyLinear(v, x, pass), kvHeads)];
+    },
+  };
+}
+
+/**
+ * A matrix each, that of q with twice the rows: those of a head's queries, then of its output gate. The weights are
+ * `self_attn.{q,k,v}_proj` of the layer.
+ */
+export function gated(layer: Inside, { hiddenSize, heads, kvHeads, headDim, bias }: SeparateOptions): Projections {
+  const project = (name: string, gguf: string, out: number): LinearLayer =>
+    linearLayer(layer(`self_attn.${name}`, gguf), { out, in: hiddenSize, bias });
+  const both = project('q_proj', 'attn_q', 2 * heads * headDim);
+  const k = project('k_proj', 'attn_k', kvHeads * headDim);
+  const v = project('v_proj', 'attn_v', kvHeads * headDim);
+  return {
+    weights: [both, k, v].flatMap((linear) => linear.weights),
+    *run(x, pass) {
+      const y = reshape(yield* applyLinear(both, x, pass), [x.dim(0), heads, 2, headDim]);
+      yield;
+      const keys = yield* applyLinear(k, x, pass);
+      yield;
+      const [head, values] = [
+        (of: Tensor): Tensor => reshape(of, [x.dim(0), kvHeads, headDim]),
+        yield* applyLinear(v, x, pass),
+      ];
+      return [select(y, 2, 0), head(keys), head(values), select(y, 2, 1)];
     },
   };
 }

@@ -100,6 +100,23 @@ GOLDENS = [
         rope_parameters={'rope_theta': 444.0, 'rope_type': 'linear', 'factor': 2.5}, tie_word_embeddings=False),
         silent=('hidden_act', 'max_window_layers')),
 
+    # Qwen 3.5: DeltaNet in three layers of four, with no key saying so; two value heads for each key head.
+    Golden('qwen3_5_text', dense(
+        'qwen3_5_text', 'Qwen3_5ForCausalLM', OLD, hidden_act='silu', num_hidden_layers=4, rms_norm_eps=0.004, head_dim=16,
+        rope_theta=2345.0, linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=12, linear_value_head_dim=8,
+        linear_conv_kernel_dim=4, attention_bias=False, tie_word_embeddings=True),
+        gguf='qwen35', zero_centred=True, silent=('hidden_act', 'attention_bias', 'linear_conv_kernel_dim')),
+    # Listed layers, three taps, a head for each head, half of each attention head rotated.
+    Golden('qwen3_5_text.typed', dense(
+        'qwen3_5_text', 'Qwen3_5ForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.005, head_dim=20, num_key_value_heads=1,
+        linear_num_key_heads=3, linear_num_value_heads=3, linear_key_head_dim=8, linear_value_head_dim=16,
+        linear_conv_kernel_dim=3, attention_bias=True,
+        layer_types=['full_attention', 'linear_attention', 'linear_attention'],
+        rope_parameters={'rope_theta': 531.0, 'rope_type': 'default', 'partial_rotary_factor': 0.4, 'mrope_interleaved': True,
+                         'mrope_section': [2, 1, 1]}, tie_word_embeddings=False),
+        gguf='qwen35', zero_centred=True,
+        silent=('hidden_act', 'rope_parameters.rope_type', 'rope_parameters.mrope_interleaved', 'rope_parameters.mrope_section')),
+
     # Gemma 3: every sixth layer is full without any key saying so; what GGUF holds too.
     Golden('gemma3_text', dense(
         'gemma3_text', 'Gemma3ForCausalLM', OLD, hidden_size=40, num_hidden_layers=7, hidden_activation='gelu_pytorch_tanh',

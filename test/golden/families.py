@@ -64,6 +64,12 @@ def rules(golden: Golden, shapes: dict) -> dict[str, tuple[float, float]]:
     def rule(name: str, shape) -> tuple[float, float]:
         if name.endswith('bias'):
             return 0.25, 0
+        if name.endswith('linear_attn.norm.weight'):
+            return 0.5, 1  # the one norm of its family that is not centred on 0
+        if name.endswith('A_log'):
+            return 1, 0
+        if name.endswith('conv1d.weight'):
+            return 0.5, 0
         centre = 0 if golden.zero_centred else 1
         if name.endswith(('model.norm.weight', 'ln_f.weight', 'final_layer_norm.weight')):
             return (2, 4) if gemma else (0.5, centre + tied)

@@ -89,6 +89,16 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         add(LLM.EXPERT_USED_COUNT, 'u32', config['num_experts_per_tok'])
         add(LLM.EXPERT_FEED_FORWARD_LENGTH, 'u32', first('moe_intermediate_size'))
         add(LLM.EXPERT_SHARED_FEED_FORWARD_LENGTH, 'u32', first('shared_expert_intermediate_size'))
+    if arch == 'qwen35':
+        key_heads, value_heads = config['linear_num_key_heads'], config['linear_num_value_heads']
+        add(gguf.Keys.SSM.CONV_KERNEL, 'u32', config['linear_conv_kernel_dim'])
+        add(gguf.Keys.SSM.STATE_SIZE, 'u32', config['linear_key_head_dim'])
+        add(gguf.Keys.SSM.GROUP_COUNT, 'u32', key_heads)
+        add(gguf.Keys.SSM.TIME_STEP_RANK, 'u32', value_heads)
+        add(gguf.Keys.SSM.INNER_SIZE, 'u32', value_heads * config['linear_value_head_dim'])
+        add('{arch}.full_attention_interval', 'u32', 4)
+        add(ROPE.DIMENSION_COUNT, 'u32', int(head_dim * full['partial_rotary_factor']))
+        add(ROPE.DIMENSION_SECTIONS, 'u32s', [2, 1, 1, 0])
     for key, kind, value in golden.keys:
         add('{arch}.' + key, kind, value)
 
@@ -98,7 +108,7 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         # The converter stacks experts, under names without their numbers.
         expert = re.search(r'(?<=\.experts\.)(\d+)\.', name)
         whole = name.replace(f'.experts.{expert[0]}', '.experts.') if expert else name
-        stored = table.get_name(golden.prefix + whole, try_suffixes=('.weight', '.bias'))
+        stored = table.get_name(golden.prefix + whole.replace('.dt_bias', '.dt_proj.bias'), try_suffixes=('.weight', '.bias'))
         assert stored, f'{golden.name}: gguf has no name for {whole}'
         tensors[name] = [stored, 'stack', int(expert[1])] if expert else [stored]
         if name.endswith('shared_expert_gate.weight'):
@@ -107,13 +117,26 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
             tensors[name] += ['permute', heads]
         if golden.permuted and '.self_attn.k_proj.' in name:
             tensors[name] += ['permute', kv_heads]
-        if golden.zero_centred and name.endswith('norm.weight'):
+        if golden.zero_centred and name.endswith('norm.weight') and 'linear_attn' not in name:
             tensors[name] += ['add', 1]
+        if arch == 'qwen35' and 'linear_attn' in name:
+            tensors[name] += tiled(name, config)
         if arch == 'gpt2' and name.endswith(('c_attn.weight', 'c_proj.weight', 'c_fc.weight')):
             tensors[name] += ['transpose']
         if arch == 'gptneox' and '.query_key_value.' in name:
             tensors[name] += ['part', heads]
     return {'keys': keys, 'tensors': tensors, 'extra': extra}
+
+
+def tiled(name: str, config: dict) -> list:
+    """Value heads in the order of GGML's broadcast: the first of each key head, then the second; decays as -e^A_log."""
+    groups, heads = config['linear_num_key_heads'], config['linear_num_value_heads']
+    keys, dim = 2 * groups * config['linear_key_head_dim'], config['linear_value_head_dim']
+    part = name.split('linear_attn.')[1].removesuffix('.weight')
+    first, size, axis = {'in_proj_qkv': (keys, dim, 0), 'conv1d': (keys, dim, 0), 'in_proj_z': (0, dim, 0),
+                         'out_proj': (0, dim, 1), 'in_proj_a': (0, 1, 0), 'in_proj_b': (0, 1, 0), 'A_log': (0, 1, 0),
+                         'dt_bias': (0, 1, 0), 'norm': (0, 0, 0)}[part]
+    return ['tile', groups, heads, first, size, axis, part == 'A_log']
 
 
 def llama3(rope: dict, dim: int) -> list[float]:

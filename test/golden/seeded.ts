@@ -42,11 +42,13 @@ export interface Golden {
 }
 
 /**
- * `permute` puts rows side by side that rope turns together; `part` is [q; k; v] of what each head had as [q, k, v];
- * `stack` is one of several tensors, which become one.
+ * `tile` orders value heads by their place among those of a key head, from row or column `first` on, `size` numbers to a
+ * head; `decays` are stored as -e^x, and axes of size 1 are left out. `permute` puts rows side by side that rope turns
+ * together; `part` is [q; k; v] of what each head had as [q, k, v]; `stack` is one of several tensors, which become one.
  */
 type Change =
   | []
+  | ['tile', groups: number, heads: number, first: number, size: number, axis: 0 | 1, decays: boolean]
   | ['permute' | 'part', heads: number]
   | ['add', term: number]
   | ['transpose']
@@ -168,6 +170,7 @@ function writeKey(to: GgufBytes, type: KeyType, value: string | number | boolean
 }
 
 function changed(values: Float32Array, shape: number[], change: Change): [number[], Float32Array] {
+  if (change[0] === 'tile') return tiled(values, shape, change);
   const [kind, number = 0] = change;
   const [rows, width] = [shape[0]!, values.length / shape[0]!];
   const inOrder = (from: (row: number) => number): Float32Array =>
@@ -194,4 +197,24 @@ function changed(values: Float32Array, shape: number[], change: Change): [number
       ];
     }
   }
+}
+
+function tiled(
+  values: Float32Array,
+  shape: number[],
+  [, groups, heads, first, size, axis, decays]: Extract<Change, ['tile', ...unknown[]]>,
+): [number[], Float32Array] {
+  const squeezed = shape.filter((n) => n > 1);
+  const width = values.length / shape[0]!;
+  const share = heads / groups;
+  const from = (at: number): number => {
+    if (at < first || size === 0) return at;
+    const tile = Math.floor((at - first) / size);
+    return first + ((tile % groups) * share + Math.floor(tile / groups)) * size + ((at - first) % size);
+  };
+  const ordered = values.map((_, i) => {
+    const [row, col] = [Math.floor(i / width), i % width];
+    return values[axis === 0 ? from(row) * width + col : row * width + from(col)]!;
+  });
+  return [squeezed, decays ? ordered.map((x) => -Math.exp(x)) : ordered];
 }

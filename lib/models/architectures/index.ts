@@ -26,6 +26,7 @@ import { olmo3 } from './olmo3.js';
 import { phi3 } from './phi3.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
+import { qwen35 } from './qwen3-5.js';
 import { seedOss } from './seed-oss.js';
 import { smollm3 } from './smollm3.js';
 import { starcoder2 } from './starcoder2.js';
@@ -37,6 +38,7 @@ export const architectures: readonly Architecture[] = [
   ministral3,
   qwen2,
   qwen3,
+  qwen35,
   gemma,
   gemma2,
   gemma3,

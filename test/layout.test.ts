@@ -110,8 +110,8 @@ describe('an architecture', () => {
     const spelled = new RegExp(`'${name}'`);
     const own = lib.filter((file) => file.startsWith(folder) && spelled.test(read(file)));
     expect(own).toHaveLength(1);
-    // Shapes to be timed are config.json files, written out; a GGUF file's tokenizer may be of the kind 'llama'.
-    const data = ['lib/bench/shapes.ts', 'lib/text/tokenizer/gguf-tokenizer.ts'];
+    // Shapes to be timed are config.json files, written out; GGUF files name kinds of tokenizers and word patterns by models.
+    const data = ['lib/bench/shapes.ts', 'lib/text/tokenizer/gguf-tokenizer.ts', 'lib/text/tokenizer/word-patterns.ts'];
     const others = lib.filter((file) => ![...own, ...data].includes(file));
     expect(others.filter((file) => spelled.test(read(file)))).toEqual([]);
   });
@@ -326,7 +326,7 @@ describe('files', () => {
   it('hold each family under one stem', () => {
     const families = files('lib/ops', /\.ts$/)
       .map((file) => basename(file, '.ts'))
-      .filter((stem) => stem !== 'checks');
+      .filter((stem) => !['checks', 'sequences'].includes(stem));
     for (const stem of families) {
       expect(existsSync(join(root, `test/ops/${stem}.test.ts`)), `test/ops/${stem}.test.ts`).toBe(true);
     }

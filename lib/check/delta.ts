@@ -43,7 +43,7 @@ function reference(inputs: Record<'q' | 'k' | 'v' | 'x' | 'b' | 'boundaries', Nu
       for (let t = boundaries.data[s]!; t < boundaries.data[s + 1]!; t++) {
         const gate = x.data[t * heads + h]!;
         const decay = Math.exp(-scale * (Math.max(gate, 0) + Math.log1p(Math.exp(-Math.abs(gate)))));
-        const beta = logistic(b.data[t * heads + h]!);
+        const strength = logistic(b.data[t * heads + h]!);
         const key = k.subarray((t * keyHeads + keyHead) * dk, (t * keyHeads + keyHead + 1) * dk);
         const query = q.subarray((t * keyHeads + keyHead) * dk, (t * keyHeads + keyHead + 1) * dk);
         for (let j = 0; j < dv; j++) {
@@ -52,7 +52,7 @@ function reference(inputs: Record<'q' | 'k' | 'v' | 'x' | 'b' | 'boundaries', Nu
             state[c * dv + j]! *= decay;
             held += key[c]! * state[c * dv + j]!;
           }
-          const u = beta * (v.data[(t * heads + h) * dv + j]! - held);
+          const u = strength * (v.data[(t * heads + h) * dv + j]! - held);
           let sum = 0;
           for (let c = 0; c < dk; c++) {
             state[c * dv + j]! += key[c]! * u;
@@ -84,7 +84,7 @@ function one(sizes: Sizes, boundaries: number[], settings: Settings = {}): Case 
     run({ q, k, v, x, b, lengths, boundaries }) {
       const unit = { eps: 1e-6 / dk };
       const g = affine(neg(softplus(x)), forgetting, 0);
-      const inputs = { q: rmsNorm(q, lengths, unit), k: rmsNorm(k, lengths, unit), v, g, beta: sigmoid(b) };
+      const inputs = { q: rmsNorm(q, lengths, unit), k: rmsNorm(k, lengths, unit), v, g, strength: sigmoid(b) };
       return gatedDelta(inputs, { boundaries });
     },
     reference: (inputs) => reference(inputs, sizes, forgetting),

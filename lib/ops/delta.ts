@@ -20,7 +20,7 @@ export interface GatedDeltaInputs {
   /** f32 `[tokens, heads]`: logarithms of the decays, at most 0 */
   g: Tensor;
   /** f32 `[tokens, heads]`: how much of each value is written */
-  beta: Tensor;
+  strength: Tensor;
 }
 
 /**
@@ -32,7 +32,7 @@ export interface GatedDeltaInputs {
  *
  * @throws RangeError if the sizes do not fit.
  */
-export function gatedDelta({ q, k, v, g, beta }: GatedDeltaInputs, { boundaries, kept }: PackedOptions): Tensor {
+export function gatedDelta({ q, k, v, g, strength }: GatedDeltaInputs, { boundaries, kept }: PackedOptions): Tensor {
   floats('gatedDelta', q, k, v);
   const [tokens, keyHeads, dk] = k.shape as [number, number, number];
   const [, heads, dv] = v.shape as [number, number, number];
@@ -46,16 +46,16 @@ export function gatedDelta({ q, k, v, g, beta }: GatedDeltaInputs, { boundaries,
   if (dk > mostChannels || dv > mostChannels || dk < 1 || dv < 1) {
     throw new RangeError(`gatedDelta: heads must have 1 to ${mostChannels} channels, got ${dk} and ${dv}`);
   }
-  for (const [name, x] of Object.entries({ g, beta })) {
+  for (const [name, x] of Object.entries({ g, strength })) {
     if (x.dtype !== 'f32') throw new TypeError(`gatedDelta: ${name} must be f32, got ${x.dtype}`);
     if (!sameShape(x.shape, [tokens, heads])) {
       throw new RangeError(`gatedDelta: ${name} must be [${tokens},${heads}], got ${describe(x.shape)}`);
     }
   }
-  checkSequences('gatedDelta', tokens, boundaries, kept, [heads, dk, dv], [q, k, v, g, beta]);
-  const device = sameDevice('gatedDelta', q, k, v, g, beta, boundaries, kept?.states, kept?.places);
+  checkSequences('gatedDelta', tokens, boundaries, kept, [heads, dk, dv], [q, k, v, g, strength]);
+  const device = sameDevice('gatedDelta', q, k, v, g, strength, boundaries, kept?.states, kept?.places);
   const out = empty(v.shape, { dtype: v.dtype, device });
-  const inputs = [q, k, v, g, beta].map(contiguous);
+  const inputs = [q, k, v, g, strength].map(contiguous);
   const [queries, keys, values, decays, strengths] = inputs.map(({ handle }) => handle) as [
     Handle,
     Handle,
@@ -69,7 +69,7 @@ export function gatedDelta({ q, k, v, g, beta }: GatedDeltaInputs, { boundaries,
   if (kept) return out;
   return recordJoint(out, inputs, (grad) => {
     const gradients = inputs.map(({ shape, dtype }) => empty(shape, { dtype, device }));
-    const [dq, dkeys, dvalues, dg, dbeta] = gradients.map(({ handle }) => handle) as [
+    const [dq, dkeys, dvalues, dg, dstrength] = gradients.map(({ handle }) => handle) as [
       Handle,
       Handle,
       Handle,
@@ -82,7 +82,7 @@ export function gatedDelta({ q, k, v, g, beta }: GatedDeltaInputs, { boundaries,
       dkeys,
       dvalues,
       dg,
-      dbeta,
+      dstrength,
       dout,
       queries,
       keys,

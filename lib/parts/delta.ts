@@ -140,7 +140,7 @@ export function deltaNet(layer: Inside, options: DeltaOptions): Part {
           k: headed(keysOf!, keyHeads, unitKeys),
           v: reshape(valuesOf!, [tokens, heads, valueDim]),
           g: mul(softplus(add(cast(a, 'f32'), wide(stepBias.name))), neg(exp(wide(decayLog.name)))),
-          beta: sigmoid(cast(b, 'f32')),
+          strength: sigmoid(cast(b, 'f32')),
         },
         { boundaries, ...keptIn(states) },
       );

@@ -17,7 +17,7 @@ const all = {
   k: { shape: [keyHeads, dk], data: numbers(2, tokens * keyHeads * dk) },
   v: { shape: [heads, dv], data: numbers(3, tokens * heads * dv) },
   g: { shape: [heads], data: numbers(4, tokens * heads).map((x) => x - 0.5) },
-  beta: { shape: [heads], data: numbers(5, tokens * heads).map((x) => x + 0.5) },
+  strength: { shape: [heads], data: numbers(5, tokens * heads).map((x) => x + 0.5) },
 };
 type Name = keyof typeof all;
 
@@ -62,21 +62,21 @@ describe('gatedDelta with kept states', () => {
 
 describe('gatedDelta', () => {
   it('names what does not fit', () => {
-    const { q, k, v, g, beta } = inputs(0, 8);
+    const { q, k, v, g, strength } = inputs(0, 8);
     const boundaries = ends(0, 8);
-    expect(() => gatedDelta({ q, k, v: zeros([8, 3, dv], { device }), g, beta }, { boundaries })).toThrow(
+    expect(() => gatedDelta({ q, k, v: zeros([8, 3, dv], { device }), g, strength }, { boundaries })).toThrow(
       new RangeError(
         'gatedDelta: q and k must be [tokens, keyHeads, dk] and v [tokens, a multiple of keyHeads, dv], got [8,2,6], [8,2,6], [8,3,5]',
       ),
     );
-    expect(() => gatedDelta({ q, k, v, g: zeros([8, 2], { device }), beta }, { boundaries })).toThrow(
+    expect(() => gatedDelta({ q, k, v, g: zeros([8, 2], { device }), strength }, { boundaries })).toThrow(
       new RangeError('gatedDelta: g must be [8,4], got [8,2]'),
     );
     const wide = zeros([8, 2, 257], { device });
-    expect(() => gatedDelta({ q: wide, k: wide, v, g, beta }, { boundaries })).toThrow(
+    expect(() => gatedDelta({ q: wide, k: wide, v, g, strength }, { boundaries })).toThrow(
       new RangeError('gatedDelta: heads must have 1 to 256 channels, got 257 and 5'),
     );
-    expect(() => gatedDelta({ q, k, v, g, beta }, { boundaries: ends(0) })).toThrow(
+    expect(() => gatedDelta({ q, k, v, g, strength }, { boundaries: ends(0) })).toThrow(
       new RangeError('gatedDelta: boundaries must be [sequences + 1], got [1]'),
     );
   });

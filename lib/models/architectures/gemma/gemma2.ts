@@ -1,8 +1,8 @@
-// Gemma 3 (text): norms before and after both branches, windows in most layers with a rope of their own, weights of norms
-// stored as differences from 1, an embedding that is multiplied by √hidden.
+// Gemma 2: norms before and after both branches, windows in every other layer, soft caps of scores and logits, weights of
+// norms stored as differences from 1, an embedding that is multiplied by √hidden.
 import { z } from 'zod';
-import { attention } from '../../parts/attention.js';
-import { gatedMlp } from '../../parts/mlp.js';
+import { attention } from '../../../parts/attention.js';
+import { gatedMlp } from '../../../parts/mlp.js';
 import {
   architecture,
   decoderOf,
@@ -11,35 +11,33 @@ import {
   only,
   optional,
   ropeOf,
-  ropesSchema,
   sandwich,
   size,
   sizes,
   windowsOf,
-} from '../architecture.js';
+} from '../../architecture.js';
+
+const cap = optional(z.number().positive());
 
 const schema = z.looseObject({
   ...denseSchema.shape,
   hidden_activation: optional(z.string()),
   query_pre_attn_scalar: optional(z.number().positive()),
   sliding_window: optional(size),
-  sliding_window_pattern: optional(size),
   layer_types: optional(z.array(z.string())),
-  rope_local_base_freq: optional(z.number().positive()),
-  rope_parameters: ropesSchema,
-  attn_logit_softcapping: z.null().optional(),
-  final_logit_softcapping: z.null().optional(),
+  attn_logit_softcapping: cap,
+  final_logit_softcapping: cap,
   use_bidirectional_attention: optional(z.literal(false)),
 });
 
 /** Blocks of the 27B model, whose scale is that of hidden / heads. */
-const blocksOf27B = 62;
+const blocksOf27B = 46;
 
-export const gemma3 = architecture({
-  types: ['gemma3_text'],
+export const gemma2 = architecture({
+  types: ['gemma2'],
   gguf: {
-    name: 'gemma3',
-    // What the file does not say is what llama.cpp takes for Gemma 3.
+    name: 'gemma2',
+    // What the file does not say is what llama.cpp takes for Gemma 2.
     config({ number, size, kinds }) {
       const headDim = size('attention.key_length', 256);
       const large = size('block_count') === blocksOf27B;
@@ -48,9 +46,9 @@ export const gemma3 = architecture({
         hidden_activation: 'gelu_pytorch_tanh',
         query_pre_attn_scalar: large ? size('embedding_length') / size('attention.head_count') : headDim,
         sliding_window: number('attention.sliding_window'),
-        layer_types: kinds(6),
-        rope_local_base_freq: number('rope.freq_base_swa') ?? 10000,
-        final_logit_softcapping: number('final_logit_softcapping') ?? null,
+        layer_types: kinds(2),
+        attn_logit_softcapping: number('attn_logit_softcapping'),
+        final_logit_softcapping: number('final_logit_softcapping'),
       };
     },
   },
@@ -58,22 +56,19 @@ export const gemma3 = architecture({
   decoder(file, json) {
     const sized = sizes(file, json, 256);
     only(file, 'hidden_activation', json.hidden_activation ?? json.hidden_act, 'gelu_pytorch_tanh');
-    const { full_attention: full, sliding_attention: sliding } = json.rope_parameters ?? {};
-    const { rope_scaling, rope_theta = 1e6, rope_local_base_freq: local = 10000 } = json;
-    const ropes = {
-      full_attention: ropeOf(file, { rope_parameters: full, rope_scaling, rope_theta }, sized.headDim),
-      sliding_attention: ropeOf(file, { rope_parameters: sliding, rope_theta: local }, sized.headDim),
-    };
+    const rope = ropeOf(file, json, sized.headDim);
     const rms = { eps: json.rms_norm_eps ?? 1e-6, shift: 1 };
     const bias = json.attention_bias ?? false;
-    const period = json.sliding_window_pattern ?? 6;
-    const kinds = layerKinds(file, json, (i) => ((i + 1) % period === 0 ? 'full_attention' : 'sliding_attention'));
-    const windows = windowsOf(file, kinds, json.sliding_window === undefined ? 4096 : json.sliding_window);
+    const kinds = layerKinds(file, json, (i) => (i % 2 === 0 ? 'sliding_attention' : 'full_attention'));
+    const { sliding_window: window = 4096 } = json;
+    const windows = windowsOf(file, kinds, window);
+    const { attn_logit_softcapping: softcap = 50, final_logit_softcapping: finalSoftcap = 30 } = json;
     return decoderOf(json, {
       norm: rms,
       embedding: { scale: Math.sqrt(sized.hiddenSize) },
+      head: { softcap: finalSoftcap ?? undefined },
       tied: true,
-      contextLength: 131072,
+      contextLength: 8192,
       layer: (layer, i) =>
         sandwich(
           layer,
@@ -82,10 +77,10 @@ export const gemma3 = architecture({
             ...sized,
             scale: (json.query_pre_attn_scalar ?? 256) ** -0.5,
             window: windows[i],
-            rope: ropes[kinds[i]!],
+            softcap: softcap ?? undefined,
+            rope,
             bias,
             outputBias: bias,
-            headNorm: rms,
           }),
           gatedMlp(layer, { ...sized, activation: 'geluTanh' }),
         ),

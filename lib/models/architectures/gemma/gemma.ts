@@ -1,8 +1,8 @@
 // Gemma: weights of norms stored as differences from 1, an embedding that is multiplied by √hidden, GELU in its MLP.
 import { z } from 'zod';
-import { attention } from '../../parts/attention.js';
-import { gatedMlp } from '../../parts/mlp.js';
-import { architecture, decoderOf, denseSchema, only, optional, preNorm, ropeOf, sizes } from '../architecture.js';
+import { attention } from '../../../parts/attention.js';
+import { gatedMlp } from '../../../parts/mlp.js';
+import { architecture, decoderOf, denseSchema, only, optional, preNorm, ropeOf, sizes } from '../../architecture.js';
 
 export const gemma = architecture({
   types: ['gemma'],

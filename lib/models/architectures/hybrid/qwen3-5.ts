@@ -1,10 +1,10 @@
 // Qwen3.5 and 3.6, dense (text): three layers of four are Gated DeltaNet, the fourth is attention with an output gate and
 // a rope on a part of each head. Weights of norms are stored as differences from 1, but for DeltaNet's own.
 import { z } from 'zod';
-import { attention } from '../../parts/attention.js';
-import { deltaNet } from '../../parts/delta.js';
-import { gatedMlp } from '../../parts/mlp.js';
-import { gated } from '../../parts/projections.js';
+import { attention } from '../../../parts/attention.js';
+import { deltaNet } from '../../../parts/delta.js';
+import { gatedMlp } from '../../../parts/mlp.js';
+import { gated } from '../../../parts/projections.js';
 import {
   architecture,
   decoderOf,
@@ -16,7 +16,7 @@ import {
   ropeOf,
   size,
   sizes,
-} from '../architecture.js';
+} from '../../architecture.js';
 
 /** The keys of DeltaNet layers, and which layers are of that kind. */
 export const deltaSchema = z.looseObject({

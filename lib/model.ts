@@ -16,6 +16,7 @@ import { openGguf } from './files/gguf.js';
 import { type ResolveOptions, resolveModel } from './files/hub.js';
 import { check, readJson, readJsonIfThere } from './files/json.js';
 import { type SavedTensor, saveSafetensors } from './files/safetensors.js';
+import { languageConfig } from './files/wrapped.js';
 import { callbackOption, checkOptions, signalOption } from './flow/options.js';
 import { Stream } from './flow/stream.js';
 import { safetensorsName } from './formats/index.js';
@@ -243,10 +244,8 @@ export class Model {
       for (const file of copied) {
         if (existsSync(join(this.path, file))) await cp(join(this.path, file), join(inside, file));
       }
-      const config = {
-        ...readJson(join(this.path, 'config.json')),
-        tie_word_embeddings: this.decoder.config.head.tied,
-      };
+      const file = join(this.path, 'config.json');
+      const config = { ...languageConfig(file, readJson(file)), tie_word_embeddings: this.decoder.config.head.tied };
       await writeAtomic(join(inside, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
       await saveSafetensors(join(inside, 'model.safetensors'), tensors, { format: 'pt' });
     });

@@ -8,6 +8,7 @@ import { resolveModel } from '../files/hub.js';
 import { readJson } from '../files/json.js';
 import { openSafetensors } from '../files/safetensors.js';
 import type { Weights } from '../files/weights.js';
+import { isBeside, languageConfig } from '../files/wrapped.js';
 import { readPeftConfig } from '../lora/config.js';
 import { decoderConfig } from '../models/architectures/index.js';
 import { activeParameterCount, type DecoderConfig, parameterCount } from '../models/config.js';
@@ -194,8 +195,13 @@ async function folderReport(path: string): Promise<Report> {
   const file = join(path, 'config.json');
   const json = readJson(file);
   using weights = openWeights(path);
-  const kind = architecture(json.model_type, () => decoderConfig(file, json));
-  return modelReport('a Hugging Face model', path, contents(weights), kind, await Tokenizer.fromFolder(path));
+  const kind = architecture(json.model_type, () => decoderConfig(file, languageConfig(file, json)));
+  const left = [...weights.tensors.keys()].filter(isBeside).length;
+  const title =
+    left === 0 ? 'a Hugging Face model' : `the language model of a ${json.model_type}, a Hugging Face model`;
+  const report = modelReport(title, path, contents(weights), kind, await Tokenizer.fromFolder(path), { leftOut: left });
+  if (left > 0) report.lines.push(['left out', `${plural(left, 'tensor')} of towers, projectors or drafting layers`]);
+  return report;
 }
 
 function ggufReport(path: string): Report {

@@ -7,6 +7,7 @@ import { keep, scope } from '../core/scope.js';
 import { computed, type Tensor } from '../core/tensor.js';
 import { type JsonObject, readJson } from '../files/json.js';
 import { openSafetensors, type Safetensors } from '../files/safetensors.js';
+import { usualName } from '../files/wrapped.js';
 import { TimeSlice } from '../flow/pause.js';
 import { cast, toDevice } from '../ops/copy.js';
 import type { LowRank } from '../parts/low-rank.js';
@@ -55,7 +56,8 @@ export async function readAdapter(
     const found = pathsIn(file, base);
     for (const path of base.linearPaths()) {
       if (slice.over) await slice.pause();
-      const isTarget = hasTargets ? modules.isTarget(path) : found.has(path);
+      const stored = found.get(path) ?? path;
+      const isTarget = hasTargets ? modules.isTarget(stored) : found.has(path);
       if (!found.has(path) && isTarget) {
         throw new Error(
           `${file.path}: layer '${path}' has no LoRA weights, but ${configFile} targets it; if that is meant, leave it out of 'target_modules' or name it in 'exclude_modules'`,
@@ -64,10 +66,10 @@ export async function readAdapter(
       if (!found.has(path)) continue;
       if (!isTarget) {
         throw new Error(
-          `${file.path}: tensor '${prefix}${path}.lora_A.weight' is for a layer that ${configFile} does not target, by 'target_modules' and the fields beside it`,
+          `${file.path}: tensor '${prefix}${stored}.lora_A.weight' is for a layer that ${configFile} does not target, by 'target_modules' and the fields beside it`,
         );
       }
-      pairs.set(path, readPair(file, path, base, modules));
+      pairs.set(path, readPair(file, path, stored, base, modules));
     }
     await computed([...pairs.values()].flatMap(({ a, b }) => [a, b]));
     await checkFinite(file, pairs);
@@ -96,25 +98,26 @@ function checkFormat(folder: string, json: JsonObject): void {
   }
 }
 
-/** The modules that the file holds weights for. */
-function pathsIn(file: Safetensors, base: AdapterBase): Set<string> {
+/** The modules that the file holds weights for, and what it calls them. */
+function pathsIn(file: Safetensors, base: AdapterBase): Map<string, string> {
   const known = new Set(base.linearPaths());
-  const found = new Set<string>();
+  const found = new Map<string, string>();
   for (const name of file.tensors.keys()) {
     const path = /^base_model\.model\.(.+)\.lora_[AB]\.weight$/.exec(name)?.[1];
     if (path === undefined) throw new Error(`${file.path}: tensor '${name}' is not a LoRA weight that is supported`);
-    if (!known.has(path))
+    const usual = known.has(path) ? path : usualName(path);
+    if (!known.has(usual))
       throw new Error(`${file.path}: tensor '${name}' is for a layer that this model does not have`);
-    found.add(path);
+    found.set(usual, path);
   }
   if (found.size === 0) throw new Error(`${file.path}: holds no LoRA weights`);
   return found;
 }
 
-function readPair(file: Safetensors, path: string, base: AdapterBase, modules: LoraModules): LowRank {
+function readPair(file: Safetensors, path: string, stored: string, base: AdapterBase, modules: LoraModules): LowRank {
   const [out, from] = base.weights.get(`${path}.weight`)!.shape as [number, number];
-  const { r, scaling } = modules.rankAndScaling(path);
-  const names = { a: `${prefix}${path}.lora_A.weight`, b: `${prefix}${path}.lora_B.weight` };
+  const { r, scaling } = modules.rankAndScaling(stored);
+  const names = { a: `${prefix}${stored}.lora_A.weight`, b: `${prefix}${stored}.lora_B.weight` };
   const shapes = { a: [r, from], b: [out, r] };
   for (const which of ['a', 'b'] as const) {
     const info = file.tensors.get(names[which]);

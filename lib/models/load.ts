@@ -10,6 +10,7 @@ import { openWeights } from '../files/folder-weights.js';
 import { type Gguf, openGguf } from '../files/gguf.js';
 import { readJson } from '../files/json.js';
 import type { Weights } from '../files/weights.js';
+import { languageConfig, namesOf } from '../files/wrapped.js';
 import { TimeSlice } from '../flow/pause.js';
 import { cast, contiguous, toDevice } from '../ops/copy.js';
 import { affine } from '../ops/elementwise.js';
@@ -42,15 +43,11 @@ export async function loadDecoder(path: string, options: LoadOptions): Promise<D
 
 async function loadFolder(folder: string, options: LoadOptions): Promise<Decoder> {
   const file = join(folder, 'config.json');
-  const json = readJson(file);
+  const json = languageConfig(file, readJson(file));
   const weights = openWeights(folder);
   try {
     const has = (name: string): boolean => weights.tensors.has(name);
-    // A checkpoint without the output, saved from what transformers calls the base model, has names without its prefix.
-    const named = (name: string): string => {
-      const short = name.slice(name.indexOf('.') + 1);
-      return !has(name) && has(short) ? short : name;
-    };
+    const named = (name: string): string => namesOf(name).find(has) ?? name;
     let config = decoderConfig(file, json);
     // The absence of one of the two says more than the config, and either may be the one that is stored.
     const [table] = config.embedding.weights;

@@ -30,12 +30,12 @@ export function gatherPieces(
   { dtype, device }: { dtype?: DType | undefined; device: Device },
 ): Tensor {
   let out: Tensor | undefined;
-  for (const { name, part } of pieces) {
+  for (const { name, part, from: source } of pieces) {
     const made = scope(() => {
       const x = tensorOf(name);
       const whole = out ?? empty(shape, { dtype: dtype ?? (x.dtype as DType), device });
       using into = part(whole);
-      using from = viewOf(x, into.shape, stridesOf(into.shape));
+      using from = source ? source(x) : viewOf(x, into.shape, stridesOf(into.shape));
       kernels.copy(into.handle, from.handle);
       return out ? undefined : whole;
     });

@@ -1,9 +1,9 @@
 // Gated DeltaNet: a linear attention whose state is a matrix for each head, which forgets by a gate and writes what it does
 // not know yet (Yang et al., "Gated Delta Networks", 2024). It keeps a state of fixed size instead of keys and values.
 import type { Steps } from '../core/steps.js';
-import type { Tensor } from '../core/tensor.js';
+import { type Tensor, viewOf } from '../core/tensor.js';
 import { causalConv } from '../ops/conv.js';
-import { cast } from '../ops/copy.js';
+import { cast, concat } from '../ops/copy.js';
 import { gatedDelta } from '../ops/delta.js';
 import { add, exp, log, mul, neg, sigmoid, softplus } from '../ops/elementwise.js';
 import { swiglu } from '../ops/gated.js';
@@ -12,7 +12,7 @@ import { reshape, split } from '../ops/view.js';
 import { applyLinear, type LinearLayer, linearLayer } from './linear.js';
 import type { StateMemory } from './memory.js';
 import { type Norm, normOf } from './norm.js';
-import { type Inside, type Part, type Pass, productFlops, type Weight } from './part.js';
+import { type Inside, type Part, type Pass, type Piece, productFlops, type Weight } from './part.js';
 
 export interface DeltaOptions {
   hiddenSize: number;
@@ -61,6 +61,50 @@ export function deltaInputs(layer: Inside, options: DeltaOptions): DeltaInputs {
       const gate = yield* applyLinear(z, x, pass);
       yield;
       return { qkv: mixed, z: gate, b: yield* applyLinear(b, x, pass), a: yield* applyLinear(a, x, pass) };
+    },
+  };
+}
+
+/**
+ * Two matrices, `linear_attn.in_proj_{qkvz,ba}` of the layer: the rows of the first key head, then of the next, each with its
+ * q, k, and the v and z of its value heads; so with b and a. GGUF files have q, k and v of all heads in one, z in another.
+ */
+export function deltaInputsByHead(layer: Inside, options: DeltaOptions): DeltaInputs {
+  const { hiddenSize, keyHeads, heads, keyDim } = options;
+  const { keys, values } = sizesOf(options);
+  const own = values / keyHeads; // rows of one key head's values
+  const parts = [keyDim, keyDim, own, own];
+  const group = 2 * keyDim + 2 * own;
+  const all = linearLayer(layer('linear_attn.in_proj_qkvz', 'ssm_in'), { out: keyHeads * group, in: hiddenSize });
+  const ba = linearLayer(layer('linear_attn.in_proj_ba', 'ssm_ba'), { out: 2 * heads, in: hiddenSize });
+  const piece = (gguf: string, rows: number, first: number, which: number): Piece => {
+    const [count, start] = [parts[which]!, parts.slice(0, which).reduce((sum, size) => sum + size, 0)];
+    const shape = [keyHeads, count, hiddenSize];
+    return {
+      name: layer('', `${gguf}.weight`).gguf,
+      shape: [rows, hiddenSize],
+      part: (x) => viewOf(x, shape, [group * hiddenSize, hiddenSize, 1], start * hiddenSize),
+      from: (x) => viewOf(x, shape, [count * hiddenSize, hiddenSize, 1], first * hiddenSize),
+    };
+  };
+  const qkvRows = 2 * keys + values;
+  const pieces = [
+    piece('attn_qkv', qkvRows, 0, 0),
+    piece('attn_qkv', qkvRows, keys, 1),
+    piece('attn_qkv', qkvRows, 2 * keys, 2),
+    piece('attn_gate', values, 0, 3),
+  ];
+  return {
+    weights: [...all.weights.map((weight) => ({ ...weight, gguf: { ...weight.gguf, pieces } })), ...ba.weights],
+    *run(x, pass) {
+      const tokens = x.dim(0);
+      const mixed = reshape(yield* applyLinear(all, x, pass), [tokens, keyHeads, group]);
+      yield;
+      const gates = reshape(yield* applyLinear(ba, x, pass), [tokens, keyHeads, (2 * heads) / keyHeads]);
+      const flat = (part: Tensor): Tensor => reshape(part, [tokens, part.size / tokens]);
+      const [q, k, v, z] = split(mixed, parts, 2).map(flat);
+      const [b, a] = split(gates, [heads / keyHeads, heads / keyHeads], 2).map(flat);
+      return { qkv: concat([q!, k!, v!], 1), z: z!, a: a!, b: b! };
     },
   };
 }

@@ -25,6 +25,8 @@ export interface Piece {
   readonly shape: readonly number[];
   /** A view of the weight's elements that the tensor holds, in the tensor's order. */
   part(weight: Tensor): Tensor;
+  /** A view of the tensor's elements that are meant, where not all are. */
+  from?(stored: Tensor): Tensor;
 }
 
 export interface Weight {

@@ -51,6 +51,7 @@ def dense(model_type: str, cls: str, spelling: dict, **more) -> dict:
 
 
 ATTENTION = ('q_proj', 'k_proj', 'v_proj', 'o_proj')
+DELTA = ('in_proj_qkv', 'in_proj_z', 'in_proj_b', 'in_proj_a', 'out_proj')
 SHARED = (*ATTENTION, *(f'shared_expert.{name}_proj' for name in ('gate', 'up', 'down')), 'shared_expert_gate')
 
 GOLDENS = [
@@ -116,6 +117,34 @@ GOLDENS = [
                          'mrope_section': [2, 1, 1]}, tie_word_embeddings=False),
         gguf='qwen35', zero_centred=True,
         silent=('hidden_act', 'rope_parameters.rope_type', 'rope_parameters.mrope_interleaved', 'rope_parameters.mrope_section')),
+
+    # Its mixtures: experts in every layer, and no key for a dense one.
+    Golden('qwen3_5_moe_text', targets=(*SHARED, *DELTA), config=dense(
+        'qwen3_5_moe_text', 'Qwen3_5MoeForCausalLM', NEW, intermediate_size=..., hidden_act='silu', rms_norm_eps=0.004,
+        head_dim=16, linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=12,
+        linear_conv_kernel_dim=4, full_attention_interval=2, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=24,
+        shared_expert_intermediate_size=40, rope_parameters={'rope_theta': 432.0, 'rope_type': 'default',
+                                                             'partial_rotary_factor': 0.5}, tie_word_embeddings=False),
+        gguf='qwen35moe', zero_centred=True, silent=('hidden_act', 'linear_conv_kernel_dim', 'rope_parameters.rope_type')),
+    # Projections fused by key head.
+    Golden('qwen3_next', targets=(*ATTENTION, 'shared_expert_gate', 'in_proj_qkvz', 'in_proj_ba', 'out_proj'), config=dense(
+        'qwen3_next', 'Qwen3NextForCausalLM', OLD, hidden_act='silu', num_hidden_layers=4, rms_norm_eps=0.004, head_dim=16,
+        rope_theta=2345.0, partial_rotary_factor=0.25, linear_num_key_heads=2, linear_num_value_heads=6,
+        linear_key_head_dim=12, linear_value_head_dim=8, linear_conv_kernel_dim=4, attention_bias=False,
+        decoder_sparse_step=1, mlp_only_layers=[], num_experts=5, num_experts_per_tok=2, moe_intermediate_size=16,
+        shared_expert_intermediate_size=24, norm_topk_prob=True, tie_word_embeddings=False),
+        gguf='qwen3next', zero_centred=True, silent=('hidden_act', 'attention_bias', 'linear_conv_kernel_dim',
+                                                     'decoder_sparse_step', 'mlp_only_layers', 'partial_rotary_factor',
+                                                     'norm_topk_prob')),
+    # Experts in some layers, whose scores are as they are.
+    Golden('qwen3_next.sparse', targets=(*ATTENTION, 'in_proj_qkvz', 'in_proj_ba', 'out_proj'), config=dense(
+        'qwen3_next', 'Qwen3NextForCausalLM', NEW, hidden_act='silu', num_hidden_layers=4, rms_norm_eps=0.003, head_dim=20,
+        linear_num_key_heads=3, linear_num_value_heads=3, linear_key_head_dim=8, linear_value_head_dim=16,
+        linear_conv_kernel_dim=3, layer_types=['linear_attention', 'full_attention', 'linear_attention', 'full_attention'],
+        decoder_sparse_step=2, mlp_only_layers=[1], num_experts=4, num_experts_per_tok=3, moe_intermediate_size=24,
+        shared_expert_intermediate_size=16, norm_topk_prob=False, tie_word_embeddings=True,
+        rope_parameters={'rope_theta': 789.0, 'rope_type': 'default', 'partial_rotary_factor': 0.4}),
+        zero_centred=True, silent=('hidden_act', 'rope_parameters.rope_type')),
 
     # Gemma 3: every sixth layer is full without any key saying so; what GGUF holds too.
     Golden('gemma3_text', dense(

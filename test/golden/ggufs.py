@@ -13,6 +13,8 @@ ARCHS = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}
 # The converter writes no head size for these, and no theta for those.
 HEADS_DIVIDE = ('granite', 'phi3', 'gpt2', 'gptneox')
 WITHOUT_THETA = ('gemma', 'gemma2', 'gpt2', 'gptneox')
+# Those with Gated DeltaNet.
+DELTA = ('qwen35', 'qwen35moe', 'qwen3next')
 LLM, ATTENTION, ROPE = gguf.Keys.LLM, gguf.Keys.Attention, gguf.Keys.Rope
 
 
@@ -89,16 +91,17 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         add(LLM.EXPERT_USED_COUNT, 'u32', config['num_experts_per_tok'])
         add(LLM.EXPERT_FEED_FORWARD_LENGTH, 'u32', first('moe_intermediate_size'))
         add(LLM.EXPERT_SHARED_FEED_FORWARD_LENGTH, 'u32', first('shared_expert_intermediate_size'))
-    if arch == 'qwen35':
+    if arch in DELTA:
         key_heads, value_heads = config['linear_num_key_heads'], config['linear_num_value_heads']
         add(gguf.Keys.SSM.CONV_KERNEL, 'u32', config['linear_conv_kernel_dim'])
         add(gguf.Keys.SSM.STATE_SIZE, 'u32', config['linear_key_head_dim'])
         add(gguf.Keys.SSM.GROUP_COUNT, 'u32', key_heads)
         add(gguf.Keys.SSM.TIME_STEP_RANK, 'u32', value_heads)
         add(gguf.Keys.SSM.INNER_SIZE, 'u32', value_heads * config['linear_value_head_dim'])
-        add('{arch}.full_attention_interval', 'u32', 4)
+        add('{arch}.full_attention_interval', 'u32', config.get('full_attention_interval', 4))
         add(ROPE.DIMENSION_COUNT, 'u32', int(head_dim * full['partial_rotary_factor']))
-        add(ROPE.DIMENSION_SECTIONS, 'u32s', [2, 1, 1, 0])
+        if arch != 'qwen3next':
+            add(ROPE.DIMENSION_SECTIONS, 'u32s', [2, 1, 1, 0])
     for key, kind, value in golden.keys:
         add('{arch}.' + key, kind, value)
 
@@ -119,8 +122,8 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
             tensors[name] += ['permute', kv_heads]
         if golden.zero_centred and name.endswith('norm.weight') and 'linear_attn' not in name:
             tensors[name] += ['add', 1]
-        if arch == 'qwen35' and 'linear_attn' in name:
-            tensors[name] += tiled(name, config)
+        if arch in DELTA and 'linear_attn' in name:
+            tensors[name] = delta(stored, name, config, arch)
         if arch == 'gpt2' and name.endswith(('c_attn.weight', 'c_proj.weight', 'c_fc.weight')):
             tensors[name] += ['transpose']
         if arch == 'gptneox' and '.query_key_value.' in name:
@@ -128,15 +131,22 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
     return {'keys': keys, 'tensors': tensors, 'extra': extra}
 
 
-def tiled(name: str, config: dict) -> list:
-    """Value heads in the order of GGML's broadcast: the first of each key head, then the second; decays as -e^A_log."""
+def delta(stored: str, name: str, config: dict, arch: str) -> list:
+    """Value heads in the order of GGML's broadcast, the first of each key head, then the second, but for Qwen3-Next; decays as
+    -e^A_log; projections that are fused by key head as those of q, k and v and that of z."""
     groups, heads = config['linear_num_key_heads'], config['linear_num_value_heads']
-    keys, dim = 2 * groups * config['linear_key_head_dim'], config['linear_value_head_dim']
+    key_dim, dim = config['linear_key_head_dim'], config['linear_value_head_dim']
+    keys = 2 * groups * key_dim
     part = name.split('linear_attn.')[1].removesuffix('.weight')
+    if part == 'in_proj_qkvz':
+        block = stored.split('.ssm_in')[0]
+        return [f'{block}.attn_qkv.weight', 'apart', groups, key_dim, heads // groups * dim, f'{block}.attn_gate.weight']
+    if part == 'in_proj_ba':
+        return [stored]
     first, size, axis = {'in_proj_qkv': (keys, dim, 0), 'conv1d': (keys, dim, 0), 'in_proj_z': (0, dim, 0),
                          'out_proj': (0, dim, 1), 'in_proj_a': (0, 1, 0), 'in_proj_b': (0, 1, 0), 'A_log': (0, 1, 0),
                          'dt_bias': (0, 1, 0), 'norm': (0, 0, 0)}[part]
-    return ['tile', groups, heads, first, size, axis, part == 'A_log']
+    return [stored, 'tile', heads if arch == 'qwen3next' else groups, heads, first, size, axis, part == 'A_log']
 
 
 def llama3(rope: dict, dim: int) -> list[float]:

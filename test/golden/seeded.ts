@@ -44,7 +44,8 @@ export interface Golden {
 /**
  * `tile` orders value heads by their place among those of a key head, from row or column `first` on, `size` numbers to a
  * head; `decays` are stored as -e^x, and axes of size 1 are left out. `permute` puts rows side by side that rope turns
- * together; `part` is [q; k; v] of what each head had as [q, k, v]; `stack` is one of several tensors, which become one.
+ * together; `part` is [q; k; v] of what each head had as [q, k, v]; `stack` is one of several tensors, which become one;
+ * `apart` is one by groups of q, k, v and z, of which z becomes a tensor of its own and the others [q; k; v].
  */
 type Change =
   | []
@@ -53,6 +54,7 @@ type Change =
   | ['add', term: number]
   | ['transpose']
   | ['flat']
+  | ['apart', groups: number, keyDim: number, values: number, gate: string]
   | ['stack', index: number];
 type KeyType = 'u32' | 'f32' | 'string' | 'bool' | 'u32s' | 'bools';
 
@@ -130,7 +132,8 @@ export function writeGguf(golden: Golden, file: string): void {
   const stacks = new Map<string, { shape: number[]; parts: Float32Array[] }>();
   for (const [hf, shape, values] of weightsOf(golden)) {
     const [name, ...change] = gguf.tensors[hf]!;
-    if (change[0] !== 'stack') tensors.push([name, ...changed(values, shape, change)]);
+    if (change[0] === 'apart') tensors.push(...apart(name, values, shape, change));
+    else if (change[0] !== 'stack') tensors.push([name, ...changed(values, shape, change)]);
     else {
       const stack = stacks.get(name) ?? { shape, parts: [] };
       stack.parts[change[1]] = values;
@@ -169,7 +172,9 @@ function writeKey(to: GgufBytes, type: KeyType, value: string | number | boolean
   }
 }
 
-function changed(values: Float32Array, shape: number[], change: Change): [number[], Float32Array] {
+type Simple = Exclude<Change, ['apart', ...unknown[]]>;
+
+function changed(values: Float32Array, shape: number[], change: Simple): [number[], Float32Array] {
   if (change[0] === 'tile') return tiled(values, shape, change);
   const [kind, number = 0] = change;
   const [rows, width] = [shape[0]!, values.length / shape[0]!];
@@ -217,4 +222,22 @@ function tiled(
     return values[axis === 0 ? from(row) * width + col : row * width + from(col)]!;
   });
   return [squeezed, decays ? ordered.map((x) => -Math.exp(x)) : ordered];
+}
+
+function apart(
+  name: string,
+  values: Float32Array,
+  [, width]: number[],
+  [, groups, keyDim, own, gate]: Extract<Change, ['apart', ...unknown[]]>,
+): [string, number[], Float32Array][] {
+  const group = 2 * keyDim + 2 * own;
+  const part = (first: number, rows: number): number[] =>
+    Array.from({ length: groups }, (_, g) => (g * group + first) * width!).flatMap((at) => [
+      ...values.subarray(at, at + rows * width!),
+    ]);
+  const mixed = [part(0, keyDim), part(keyDim, keyDim), part(2 * keyDim, own)].flat();
+  return [
+    [name, [mixed.length / width!, width!], Float32Array.from(mixed)],
+    [gate, [groups * own, width!], Float32Array.from(part(2 * keyDim + own, own))],
+  ];
 }

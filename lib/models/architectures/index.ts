@@ -14,6 +14,8 @@ import { gpt2 } from './gpt2.js';
 import { granite } from './granite.js';
 import { hunyuan } from './hunyuan.js';
 import { qwen35 } from './hybrid/qwen3-5.js';
+import { qwen35Moe } from './hybrid/qwen3-5-moe.js';
+import { qwen3Next } from './hybrid/qwen3-next.js';
 import { llama } from './llama.js';
 import { ministral } from './ministral.js';
 import { ministral3 } from './ministral3.js';
@@ -39,6 +41,8 @@ export const architectures: readonly Architecture[] = [
   qwen2,
   qwen3,
   qwen35,
+  qwen35Moe,
+  qwen3Next,
   gemma,
   gemma2,
   gemma3,

@@ -1,121 +1,22 @@
 // Qwen3.5 and 3.6, dense (text): three layers of four are Gated DeltaNet, the fourth is attention with an output gate and
-// a rope on a part of each head. Weights of norms are stored as differences from 1, but for DeltaNet's own.
+// a rope on a part of each head.
 import { z } from 'zod';
-import { attention } from '../../../parts/attention.js';
-import { deltaNet } from '../../../parts/delta.js';
 import { gatedMlp } from '../../../parts/mlp.js';
-import { gated } from '../../../parts/projections.js';
-import {
-  architecture,
-  decoderOf,
-  denseSchema,
-  layerKinds,
-  only,
-  optional,
-  preNorm,
-  ropeOf,
-  size,
-  sizes,
-} from '../../architecture.js';
-
-/** The keys of DeltaNet layers, and which layers are of that kind. */
-export const deltaSchema = z.looseObject({
-  linear_num_key_heads: optional(size),
-  linear_num_value_heads: optional(size),
-  linear_key_head_dim: optional(size),
-  linear_value_head_dim: optional(size),
-  linear_conv_kernel_dim: optional(size),
-  layer_types: optional(z.array(z.string())),
-  full_attention_interval: optional(size),
-});
-
-type DeltaKeys = z.output<typeof deltaSchema> & { hidden_size: number; rms_norm_eps?: number | null | undefined };
-
-/** @throws Error that names the file and the field. */
-export function deltaSizes(file: string, json: DeltaKeys) {
-  const keyHeads = json.linear_num_key_heads ?? 16;
-  const heads = json.linear_num_value_heads ?? 32;
-  if (heads % keyHeads !== 0) {
-    throw new Error(
-      `${file}: linear_num_value_heads (${heads}) must be a multiple of linear_num_key_heads (${keyHeads})`,
-    );
-  }
-  return {
-    hiddenSize: json.hidden_size,
-    keyHeads,
-    heads,
-    keyDim: json.linear_key_head_dim ?? 128,
-    valueDim: json.linear_value_head_dim ?? 128,
-    width: json.linear_conv_kernel_dim ?? 4,
-    eps: json.rms_norm_eps ?? 1e-6,
-  };
-}
-
-/** @throws Error that names the file, for a list of another length or with a kind that is not known. */
-export const deltaKinds = (file: string, json: z.output<typeof deltaSchema> & { num_hidden_layers: number }) =>
-  layerKinds(
-    file,
-    json,
-    (i) => ((i + 1) % (json.full_attention_interval ?? 4) === 0 ? 'full_attention' : 'linear_attention'),
-    ['full_attention', 'linear_attention'],
-  );
-
-/** For each value head of a checkpoint, the one of a GGUF file: the first of all key heads, then the second, and so on. */
-export function tiledHeads(keyHeads: number, heads: number): Int32Array | undefined {
-  const share = heads / keyHeads;
-  if (share === 1) return undefined;
-  return Int32Array.from({ length: heads }, (_, head) => (head % share) * keyHeads + Math.floor(head / share));
-}
+import { architecture, denseSchema } from '../../architecture.js';
+import { deltaDecoder, deltaSchema, ggufDelta } from '../../recurrent.js';
 
 export const qwen35 = architecture({
   types: ['qwen3_5_text'],
-  gguf: {
-    name: 'qwen35',
-    config({ gguf, number, size }) {
-      const heads = size('ssm.time_step_rank');
-      const layers = size('block_count') - (number('nextn_predict_layers') ?? 0);
-      return {
-        num_hidden_layers: layers,
-        layer_types: Array.from({ length: layers }, (_, i) =>
-          gguf.tensors.has(`blk.${i}.ssm_a`) ? 'linear_attention' : 'full_attention',
-        ),
-        linear_num_key_heads: size('ssm.group_count'),
-        linear_num_value_heads: heads,
-        linear_key_head_dim: size('ssm.state_size'),
-        linear_value_head_dim: size('ssm.inner_size') / heads,
-        linear_conv_kernel_dim: size('ssm.conv_kernel'),
-      };
-    },
-  },
+  gguf: { name: 'qwen35', config: ggufDelta },
   schema: z.looseObject({ ...denseSchema.shape, ...deltaSchema.shape }),
-  decoder(file, json) {
-    const sized = sizes(file, json, 256);
-    only(file, 'hidden_act', json.hidden_act, 'silu');
-    const rope = ropeOf(file, { ...json, partial_rotary_factor: json.partial_rotary_factor ?? 0.25 }, sized.headDim);
-    const rms = { eps: json.rms_norm_eps ?? 1e-6, shift: 1 };
-    const delta = deltaSizes(file, json);
-    const bias = json.attention_bias ?? false;
-    const kinds = deltaKinds(file, json);
-    return decoderOf(json, {
-      norm: rms,
-      tied: false,
-      contextLength: 32768,
-      layer: (layer, i) =>
-        preNorm(
-          layer,
-          { ...rms, size: sized.hiddenSize },
-          kinds[i] === 'linear_attention'
-            ? deltaNet(layer, { ...delta, ggufHeads: tiledHeads(delta.keyHeads, delta.heads) })
-            : attention(layer, {
-                ...sized,
-                rope,
-                headNorm: rms,
-                projections: gated(layer, { ...sized, bias }),
-                outputBias: bias,
-              }),
-          gatedMlp(layer, { ...sized, activation: 'silu' }),
-          'post_attention_norm',
-        ),
-    });
-  },
+  decoder: (file, json) =>
+    deltaDecoder(file, json, {
+      byHead: false,
+      mlp: (layer) =>
+        gatedMlp(layer, {
+          hiddenSize: json.hidden_size,
+          intermediateSize: json.intermediate_size,
+          activation: 'silu',
+        }),
+    }),
 });

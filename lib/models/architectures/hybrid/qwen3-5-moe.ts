@@ -1,0 +1,46 @@
+// Qwen3.5's and 3.6's mixtures of experts (text): the layers of Qwen3.5 with experts, and one that every token has.
+import { z } from 'zod';
+import { experts } from '../../../parts/experts.js';
+import { architecture, denseSchema, optional, size } from '../../architecture.js';
+import { ggufMixture, mixtureSchema, mixtureSizes } from '../../mixture.js';
+import { deltaDecoder, deltaSchema, ggufDelta } from '../../recurrent.js';
+
+export const qwen35Moe = architecture({
+  types: ['qwen3_5_moe_text'],
+  gguf: {
+    name: 'qwen35moe',
+    experts: true,
+    config: (keys) => ({
+      ...ggufMixture(keys),
+      ...ggufDelta(keys),
+      shared_expert_intermediate_size: keys.size('expert_shared_feed_forward_length'),
+    }),
+  },
+  schema: z.looseObject({
+    ...denseSchema.shape,
+    ...mixtureSchema.shape,
+    ...deltaSchema.shape,
+    intermediate_size: optional(size), // no layer has it
+    shared_expert_intermediate_size: optional(size),
+  }),
+  decoder(file, json) {
+    const { experts: count, chosen } = mixtureSizes(file, json, { experts: 256, chosen: 8 });
+    const inner = json.moe_intermediate_size ?? 512;
+    return deltaDecoder(
+      file,
+      { ...json, intermediate_size: inner },
+      {
+        byHead: false,
+        mlp: (layer) =>
+          experts(layer, {
+            hiddenSize: json.hidden_size,
+            intermediateSize: inner,
+            experts: count,
+            routing: { chosen, score: 'softmax', normalize: {} },
+            activation: 'silu',
+            shared: { intermediateSize: json.shared_expert_intermediate_size ?? 512, gated: true },
+          }),
+      },
+    );
+  },
+});

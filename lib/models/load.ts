@@ -63,7 +63,8 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Decoder
     const read = (weight: Weight): Tensor => {
       const parts = pieces(weight);
       const tensorOf = (name: string): Tensor => toDevice(weights.tensor(name), options.device);
-      if (parts) return gatherPieces(weight.shape, parts, tensorOf, options);
+      if (parts)
+        return gatherPieces(weight.shape, parts, tensorOf, { ...options, dtype: weight.dtype ?? options.dtype });
       const x = weights.tensor(whole(weight).name);
       return toDevice(weight.transposed ? contiguous(transpose(x)) : reshape(x, weight.shape), options.device);
     };
@@ -87,7 +88,7 @@ async function loadGguf(path: string, options: LoadOptions): Promise<Decoder> {
     const read = (weight: Weight): Tensor => {
       const { name, rows, columns, shift = 0, read } = weight.gguf;
       const parts = pieces(weight);
-      if (parts) return gatherPieces(weight.shape, parts, tensorOf, { ...options, dtype });
+      if (parts) return gatherPieces(weight.shape, parts, tensorOf, { ...options, dtype: weight.dtype ?? dtype });
       const plain = tensorOf(name);
       const ordered = rows ? gathered(plain, rows) : plain;
       const whole = columns ? transpose(gathered(contiguous(transpose(ordered)), columns)) : ordered;
@@ -145,7 +146,8 @@ async function assemble(
         keep(
           scope(() => {
             const x = read(weight);
-            return options.dtype && x.dtype !== options.dtype ? cast(x, options.dtype) : x;
+            const dtype = weight.dtype ?? options.dtype;
+            return dtype && x.dtype !== dtype ? cast(x, dtype) : x;
           }),
         ),
       );
@@ -167,11 +169,11 @@ export function randomDecoder(
 ): Decoder {
   const { device, dtype = 'f32', seed = 0, deviation = 0.02 } = options;
   const weights = new Map<string, Tensor>();
-  for (const [i, { name, shape, start }] of weightsOf(config).entries()) {
+  for (const [i, { name, shape, start, dtype: own = dtype }] of weightsOf(config).entries()) {
     const made =
       start === 'random'
-        ? randn(shape, { seed: seed + 7919 * (i + 1), deviation, dtype, device })
-        : full(shape, start, { dtype, device });
+        ? randn(shape, { seed: seed + 7919 * (i + 1), deviation, dtype: own, device })
+        : full(shape, start, { dtype: own, device });
     weights.set(name, keep(made));
   }
   return new Decoder(config, weights, device, dtype);

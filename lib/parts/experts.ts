@@ -7,6 +7,7 @@ import { combineExperts, type Routing, route, rowsByExpert, sortByExpert } from 
 import { gatedHalves } from '../ops/gated.js';
 import { groupedMatmulSteps } from '../ops/grouped.js';
 import { matmulSteps } from '../ops/matmul.js';
+import { reshape } from '../ops/view.js';
 import { applyLinear, linearLayer } from './linear.js';
 import { type GatedActivation, gatedKernels, gatedMlp } from './mlp.js';
 import { type Inside, type Part, type Piece, productFlops, type Weight } from './part.js';
@@ -53,7 +54,7 @@ export interface ExpertsOptions {
   activation: GatedActivation;
   /** Default `expertNames`. */
   names?: ExpertNames | undefined;
-  /** Added to the scores for the choice alone; its name in a checkpoint, and another that is known. */
+  /** Added to the scores for the choice alone; its name, and the one that checkpoints have instead, if any. */
   bias?: { name: string; other?: string; shape?: readonly number[] } | undefined;
   /** An MLP that every token has, `mlp.shared_expert` by default; `gated` multiplies it by sigmoid(w · x). */
   shared?: { intermediateSize: number; path?: string; gated?: boolean } | undefined;
@@ -129,7 +130,7 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
     flops: () => ({ products: productFlops(weights), mixing: 0 }),
     *run(x, pass, residual): Steps<Tensor> {
       const logits = yield* matmulSteps(x, pass.weight(router.name), { transposeB: true, dtype: 'f32' });
-      const routed = route(logits, routing, bias && pass.weight(bias.name));
+      const routed = route(logits, routing, bias && reshape(pass.weight(bias.name), [count]));
       const order = sortByExpert(routed.experts, count);
       const rows = rowsByExpert(x, order);
       const transposed = { transposeB: true };
@@ -157,6 +158,7 @@ function biasOf(layer: Inside, options: NonNullable<ExpertsOptions['bias']>, cou
     shape,
     gguf: { name: gguf, ...(shape.length > 1 ? { pieces: flat(gguf, [count]) } : {}) },
     ...(other ? { pieces: flat(layer(other, '').path, shape) } : {}),
+    dtype: 'f32',
     start: 0,
   };
 }

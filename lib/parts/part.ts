@@ -53,6 +53,8 @@ export interface Weight {
   readonly transposed?: boolean | undefined;
   /** The tensors that a checkpoint may have instead of one of this name; they are what is saved. */
   readonly pieces?: readonly Piece[] | undefined;
+  /** Its format, whatever the model's is. */
+  readonly dtype?: 'f32' | undefined;
   /** The share of it that one token is multiplied with. Default all. */
   readonly share?: number | undefined;
   /** A module that LoRA may target by this path; the weight is `[out, in]`. */

@@ -52,6 +52,7 @@ def dense(model_type: str, cls: str, spelling: dict, **more) -> dict:
 
 ATTENTION = ('q_proj', 'k_proj', 'v_proj', 'o_proj')
 DELTA = ('in_proj_qkv', 'in_proj_z', 'in_proj_b', 'in_proj_a', 'out_proj')
+# PEFT takes the names of shared experts' modules for those of experts, but not in this family.
 SHARED = (*ATTENTION, *(f'shared_expert.{name}_proj' for name in ('gate', 'up', 'down')), 'shared_expert_gate')
 
 GOLDENS = [
@@ -456,4 +457,69 @@ GOLDENS = [
         moe_intermediate_size=32, norm_topk_prob=False,
         rope_parameters={'rope_theta': 654.0, 'rope_type': 'default'}, tie_word_embeddings=True),
         silent=('hidden_act', 'norm_topk_prob', 'rope_parameters.rope_type')),
+
+    # OLMoE: norms over all heads of q and k.
+    Golden('olmoe', targets=ATTENTION, config=dense(
+        'olmoe', 'OlmoeForCausalLM', OLD, hidden_act='silu', intermediate_size=24, rms_norm_eps=0.004, rope_theta=1212.0,
+        rope_scaling=None, attention_bias=False, clip_qkv=None, num_experts=8, num_experts_per_tok=3, norm_topk_prob=False,
+        output_router_logits=False, router_aux_loss_coef=0.01, tie_word_embeddings=False),
+        gguf='olmoe', silent=('hidden_act', 'rope_scaling', 'attention_bias', 'clip_qkv', 'norm_topk_prob',
+                              'output_router_logits', 'router_aux_loss_coef')),
+    Golden('olmoe.normed', targets=ATTENTION, config=dense(
+        'olmoe', 'OlmoeForCausalLM', NEW, hidden_act='silu', intermediate_size=32, rms_norm_eps=0.003,
+        num_key_value_heads=4, num_experts=5, num_experts_per_tok=2, norm_topk_prob=True,
+        rope_parameters={'rope_theta': 343.0, 'rope_type': 'default'}, tie_word_embeddings=True),
+        silent=('hidden_act', 'num_key_value_heads', 'rope_parameters.rope_type')),
+
+    # Granite's: all experts in one tensor, and Granite's multipliers.
+    Golden('granitemoe', targets=ATTENTION, config=dense(
+        'granitemoe', 'GraniteMoeForCausalLM', OLD, hidden_act='silu', intermediate_size=24, rms_norm_eps=0.004,
+        rope_theta=1357.0, rope_scaling=None, attention_bias=False, embedding_multiplier=0.6, residual_multiplier=1.4,
+        attention_multiplier=0.45, logits_scaling=0.6, num_local_experts=6, num_experts_per_tok=2,
+        output_router_logits=False, router_aux_loss_coef=0.01, tie_word_embeddings=True),
+        gguf='granitemoe', permuted=True, silent=('hidden_act', 'rope_scaling', 'attention_bias', 'num_experts_per_tok',
+                                                  'output_router_logits', 'router_aux_loss_coef')),
+
+    # Hunyuan's: an expert that every token has, without a gate.
+    Golden('hunyuan_v1_moe', targets=ATTENTION, config=dense(
+        'hunyuan_v1_moe', 'HunYuanMoEV1ForCausalLM', OLD, hidden_act='silu', intermediate_size=32, rms_norm_eps=0.004,
+        head_dim=20, rope_theta=951.0, attention_bias=False, num_experts=6, moe_topk=2, use_qk_norm=True,
+        num_shared_expert=1, tie_word_embeddings=False),
+        silent=('hidden_act', 'attention_bias', 'use_qk_norm', 'num_shared_expert')),
+
+    # ERNIE's: experts behind the first layer, chosen with a term that is no part of their weights.
+    Golden('ernie4_5_moe', targets=ATTENTION, config=dense(
+        'ernie4_5_moe', 'Ernie4_5_MoeForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, rope_theta=864.0,
+        use_bias=False, moe_num_experts=6, moe_k=2, moe_intermediate_size=16, moe_num_shared_experts=2,
+        moe_layer_start_index=1, moe_layer_end_index=-1, moe_layer_interval=1, moe_norm_min=1e-12, tie_word_embeddings=True),
+        gguf='ernie4_5-moe', silent=('hidden_act', 'use_bias', 'moe_layer_start_index', 'moe_layer_end_index',
+                                     'moe_layer_interval', 'moe_norm_min', 'moe_num_shared_experts')),
+    Golden('ernie4_5_moe.least', targets=ATTENTION, config=dense(
+        'ernie4_5_moe', 'Ernie4_5_MoeForCausalLM', NEW, hidden_act='silu', num_hidden_layers=4, rms_norm_eps=0.003,
+        use_bias=False, moe_num_experts=5, moe_k=3, moe_intermediate_size=24, moe_num_shared_experts=0,
+        moe_layer_start_index=0, moe_layer_end_index=2, moe_layer_interval=1, moe_norm_min=0.9,
+        rope_parameters={'rope_theta': 642.0, 'rope_type': 'default'}, tie_word_embeddings=False),
+        silent=('hidden_act', 'use_bias', 'moe_layer_interval', 'rope_parameters.rope_type')),
+
+    # GLM-4.5's: sigmoids, scaled, the first layer without experts.
+    Golden('glm4_moe', targets=ATTENTION, config=dense(
+        'glm4_moe', 'Glm4MoeForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, head_dim=16, rope_theta=1234.0,
+        rope_scaling=None, partial_rotary_factor=0.5, attention_bias=True, use_qk_norm=True, n_routed_experts=8,
+        num_experts_per_tok=3, moe_intermediate_size=24, n_shared_experts=1, routed_scaling_factor=1.75, n_group=1,
+        topk_group=1, first_k_dense_replace=1, norm_topk_prob=True, tie_word_embeddings=False),
+        gguf='glm4moe', silent=('hidden_act', 'rope_scaling', 'partial_rotary_factor', 'n_shared_experts', 'n_group',
+                                'topk_group', 'first_k_dense_replace', 'norm_topk_prob')),
+    Golden('glm4_moe.grouped', targets=ATTENTION, config=dense(
+        'glm4_moe', 'Glm4MoeForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.003, head_dim=20, attention_bias=False,
+        use_qk_norm=False, n_routed_experts=12, num_experts_per_tok=2, moe_intermediate_size=16, n_shared_experts=2,
+        n_group=4, topk_group=2, first_k_dense_replace=2, norm_topk_prob=False,
+        rope_parameters={'rope_theta': 321.0, 'rope_type': 'default', 'partial_rotary_factor': 0.8}, tie_word_embeddings=True),
+        silent=('hidden_act', 'attention_bias', 'use_qk_norm', 'rope_parameters.rope_type')),
+
+    # MiniMax M2's: sigmoids, norms over all heads of q and k, part of each head rotated.
+    Golden('minimax_m2', targets=ATTENTION, config=dense(
+        'minimax_m2', 'MiniMaxM2ForCausalLM', OLD, hidden_act='silu', intermediate_size=24, rms_norm_eps=0.004, head_dim=16,
+        rope_theta=2345.0, rotary_dim=8, num_local_experts=7, num_experts_per_tok=3, use_qk_norm=True,
+        scoring_func='sigmoid', use_routing_bias=True, tie_word_embeddings=False),
+        gguf='minimax-m2', silent=('hidden_act', 'use_qk_norm', 'scoring_func', 'use_routing_bias')),
 ]

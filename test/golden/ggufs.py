@@ -11,7 +11,7 @@ from configs import Golden
 
 ARCHS = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}
 # The converter writes no head size for these, and no theta for those.
-HEADS_DIVIDE = ('granite', 'phi3', 'gpt2', 'gptneox')
+HEADS_DIVIDE = ('granite', 'granitemoe', 'phi3', 'gpt2', 'gptneox')
 WITHOUT_THETA = ('gemma', 'gemma2', 'gpt2', 'gptneox')
 # Those with Gated DeltaNet.
 DELTA = ('qwen35', 'qwen35moe', 'qwen3next')
@@ -71,7 +71,7 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         add(ROPE.DIMENSION_COUNT, 'u32', int(full['partial_rotary_factor'] * hidden) // heads)
         extra |= {f'rope_factors_{kind}.weight': full[f'{kind}_factor'] for kind in ('long', 'short')}
         add(ATTENTION.SLIDING_WINDOW, 'u32', config['sliding_window'] or 0)
-    if arch in ('llama', 'mistral3', 'smollm3', 'granite', 'glm4'):
+    if arch in ('llama', 'mistral3', 'smollm3', 'granite', 'granitemoe', 'glm4', 'glm4moe', 'minimax-m2'):
         add(ROPE.DIMENSION_COUNT, 'u32', int(head_dim * full.get('partial_rotary_factor', 1.0)))
     if arch in ('gemma2', 'gemma3', 'cohere2') or arch in ('olmo2', 'exaone4') and config.get('sliding_window'):
         add(ATTENTION.SLIDING_WINDOW, 'u32', config['sliding_window'])
@@ -80,17 +80,26 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
     if arch == 'gemma2':
         add(LLM.ATTN_LOGIT_SOFTCAPPING, 'f32', config['attn_logit_softcapping'])
         add(LLM.FINAL_LOGIT_SOFTCAPPING, 'f32', config['final_logit_softcapping'])
-    if arch == 'granite':
+    if arch in ('granite', 'granitemoe'):
         add(ATTENTION.SCALE, 'f32', config['attention_multiplier'])
         add(LLM.EMBEDDING_SCALE, 'f32', config['embedding_multiplier'])
         add(LLM.RESIDUAL_SCALE, 'f32', config['residual_multiplier'])
         add(LLM.LOGIT_SCALE, 'f32', config['logits_scaling'])
-    experts = first('num_local_experts', 'num_experts')
+    experts = first('n_routed_experts', 'num_local_experts', 'num_experts', 'moe_num_experts')
     if experts:
+        inner = first('moe_intermediate_size') or (hidden and first('intermediate_size') if arch == 'minimax-m2' else None)
+        shared = first('n_shared_experts', 'moe_num_shared_experts')
         add(LLM.EXPERT_COUNT, 'u32', experts)
-        add(LLM.EXPERT_USED_COUNT, 'u32', config['num_experts_per_tok'])
-        add(LLM.EXPERT_FEED_FORWARD_LENGTH, 'u32', first('moe_intermediate_size'))
-        add(LLM.EXPERT_SHARED_FEED_FORWARD_LENGTH, 'u32', first('shared_expert_intermediate_size'))
+        add(LLM.EXPERT_USED_COUNT, 'u32', first('num_experts_per_tok', 'moe_topk', 'moe_k'))
+        add(LLM.EXPERT_FEED_FORWARD_LENGTH, 'u32', inner)
+        add(LLM.EXPERT_SHARED_COUNT, 'u32', shared)
+        add(LLM.EXPERT_SHARED_FEED_FORWARD_LENGTH, 'u32',
+            first('shared_expert_intermediate_size') or (shared * inner if arch == 'ernie4_5-moe' else None))
+        add(LLM.LEADING_DENSE_BLOCK_COUNT, 'u32', first('first_k_dense_replace', 'moe_layer_start_index'))
+        add(LLM.INTERLEAVE_MOE_LAYER_STEP, 'u32', first('moe_layer_interval'))
+        add(LLM.EXPERT_WEIGHTS_SCALE, 'f32', first('routed_scaling_factor'))
+        add(LLM.EXPERT_GROUP_COUNT, 'u32', first('n_group'))
+        add(LLM.EXPERT_GROUP_USED_COUNT, 'u32', first('topk_group'))
     if arch in DELTA:
         key_heads, value_heads = config['linear_num_key_heads'], config['linear_num_value_heads']
         add(gguf.Keys.SSM.CONV_KERNEL, 'u32', config['linear_conv_kernel_dim'])
@@ -112,8 +121,15 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         expert = re.search(r'(?<=\.experts\.)(\d+)\.', name)
         whole = name.replace(f'.experts.{expert[0]}', '.experts.') if expert else name
         stored = table.get_name(golden.prefix + whole.replace('.dt_bias', '.dt_proj.bias'), try_suffixes=('.weight', '.bias'))
+        if stored is None and whole.endswith(('e_score_correction_bias', 'block_sparse_moe.input_linear.weight')):
+            stored = f"blk.{name.split('.')[2]}.exp_probs_b.bias"  # or parts, see below
         assert stored, f'{golden.name}: gguf has no name for {whole}'
         tensors[name] = [stored, 'stack', int(expert[1])] if expert else [stored]
+        if name.endswith('e_score_correction_bias'):
+            tensors[name] = [re.sub(r'(exp_probs_b)(\.bias)?$', r'\1.bias', stored), 'flat']
+        if name.endswith('block_sparse_moe.input_linear.weight'):
+            block = name.split('.')[2]
+            tensors[name] = [[f'blk.{block}.ffn_{kind}_exps.weight' for kind in ('gate', 'up')], 'halves']
         if name.endswith('shared_expert_gate.weight'):
             tensors[name] += ['flat']
         if golden.permuted and '.self_attn.q_proj.' in name:

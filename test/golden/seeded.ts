@@ -21,7 +21,7 @@ export interface Golden {
   gguf?: {
     keys: [key: string, type: KeyType, value: string | number | boolean | number[] | boolean[]][];
     /** By checkpoint name: the name in GGUF, and what the converter does to the values. */
-    tensors: Record<string, [name: string, ...Change]>;
+    tensors: Record<string, [name: string | string[], ...Change]>;
     extra: Record<string, number[]>;
   };
   lora: {
@@ -45,7 +45,8 @@ export interface Golden {
  * `tile` orders value heads by their place among those of a key head, from row or column `first` on, `size` numbers to a
  * head; `decays` are stored as -e^x, and axes of size 1 are left out. `permute` puts rows side by side that rope turns
  * together; `part` is [q; k; v] of what each head had as [q, k, v]; `stack` is one of several tensors, which become one;
- * `apart` is one by groups of q, k, v and z, of which z becomes a tensor of its own and the others [q; k; v].
+ * `apart` is one by groups of q, k, v and z, of which z becomes a tensor of its own and the others [q; k; v]; `halves`
+ * become two, by their names.
  */
 type Change =
   | []
@@ -55,7 +56,8 @@ type Change =
   | ['transpose']
   | ['flat']
   | ['apart', groups: number, keyDim: number, values: number, gate: string]
-  | ['stack', index: number];
+  | ['stack', index: number]
+  | ['halves'];
 type KeyType = 'u32' | 'f32' | 'string' | 'bool' | 'u32s' | 'bools';
 
 const folder = join(import.meta.dirname, 'families');
@@ -132,7 +134,18 @@ export function writeGguf(golden: Golden, file: string): void {
   const stacks = new Map<string, { shape: number[]; parts: Float32Array[] }>();
   for (const [hf, shape, values] of weightsOf(golden)) {
     const [name, ...change] = gguf.tensors[hf]!;
-    if (change[0] === 'apart') tensors.push(...apart(name, values, shape, change));
+    if (typeof name !== 'string') {
+      const [count, rows, cols] = shape as [number, number, number];
+      const size = (rows * cols) / 2;
+      const half = (_: number, i: number, at: number): number =>
+        values[Math.floor(i / size) * 2 * size + at * size + (i % size)]!;
+      for (const [at, part] of name.entries())
+        tensors.push([
+          part,
+          [count, rows / 2, cols],
+          values.subarray(0, values.length / 2).map((_, i) => half(_, i, at)),
+        ]);
+    } else if (change[0] === 'apart') tensors.push(...apart(name, values, shape, change));
     else if (change[0] !== 'stack') tensors.push([name, ...changed(values, shape, change)]);
     else {
       const stack = stacks.get(name) ?? { shape, parts: [] };
@@ -184,6 +197,7 @@ function changed(values: Float32Array, shape: number[], change: Simple): [number
   switch (kind) {
     case undefined:
     case 'stack':
+    case 'halves':
       return [shape, values];
     case 'flat':
       return [[values.length], values];

@@ -3,32 +3,42 @@ import { z } from 'zod';
 import { attention } from '../../parts/attention.js';
 import { scaled } from '../../parts/block.js';
 import { gatedMlp } from '../../parts/mlp.js';
-import { architecture, decoderOf, denseSchema, only, optional, preNorm, ropeOf, sizes } from '../architecture.js';
+import {
+  architecture,
+  decoderOf,
+  denseSchema,
+  type GgufKeys,
+  only,
+  optional,
+  preNorm,
+  ropeOf,
+  sizes,
+} from '../architecture.js';
 
 const multiplier = optional(z.number().positive());
 
+export const multiplierSchema = z.looseObject({
+  embedding_multiplier: multiplier,
+  residual_multiplier: multiplier,
+  attention_multiplier: multiplier,
+  logits_scaling: multiplier,
+});
+
+export function ggufMultipliers({ number, size }: GgufKeys) {
+  const headDim = size('attention.key_length', size('embedding_length') / size('attention.head_count'));
+  // llama.cpp takes 0, and a key that is missing, for no multiplier.
+  return {
+    embedding_multiplier: number('embedding_scale') || 1,
+    residual_multiplier: number('residual_scale') || 1,
+    attention_multiplier: number('attention.scale') || headDim ** -0.5,
+    logits_scaling: number('logit_scale') || 1,
+  };
+}
+
 export const granite = architecture({
   types: ['granite'],
-  gguf: {
-    name: 'granite',
-    config({ number, size }) {
-      const headDim = size('attention.key_length', size('embedding_length') / size('attention.head_count'));
-      // llama.cpp takes 0, and a key that is missing, for no multiplier.
-      return {
-        embedding_multiplier: number('embedding_scale') || 1,
-        residual_multiplier: number('residual_scale') || 1,
-        attention_multiplier: number('attention.scale') || headDim ** -0.5,
-        logits_scaling: number('logit_scale') || 1,
-      };
-    },
-  },
-  schema: z.looseObject({
-    ...denseSchema.shape,
-    embedding_multiplier: multiplier,
-    residual_multiplier: multiplier,
-    attention_multiplier: multiplier,
-    logits_scaling: multiplier,
-  }),
+  gguf: { name: 'granite', config: ggufMultipliers },
+  schema: z.looseObject({ ...denseSchema.shape, ...multiplierSchema.shape }),
   decoder(file, json) {
     const sized = sizes(file, json);
     only(file, 'hidden_act', json.hidden_act, 'silu');

@@ -20,7 +20,13 @@ import { llama } from './llama.js';
 import { ministral } from './ministral.js';
 import { ministral3 } from './ministral3.js';
 import { mistral } from './mistral.js';
+import { ernieMoe } from './mixture/ernie-moe.js';
+import { glm4Moe } from './mixture/glm4-moe.js';
+import { graniteMoe } from './mixture/granite-moe.js';
+import { hunyuanMoe } from './mixture/hunyuan-moe.js';
+import { minimaxM2 } from './mixture/minimax-m2.js';
 import { mixtral } from './mixture/mixtral.js';
+import { olmoe } from './mixture/olmoe.js';
 import { qwen2Moe } from './mixture/qwen2-moe.js';
 import { qwen3Moe } from './mixture/qwen3-moe.js';
 import { nemotron } from './nemotron.js';
@@ -65,6 +71,12 @@ export const architectures: readonly Architecture[] = [
   mixtral,
   qwen2Moe,
   qwen3Moe,
+  olmoe,
+  graniteMoe,
+  hunyuanMoe,
+  ernieMoe,
+  glm4Moe,
+  minimaxM2,
 ];
 
 /** @throws Error that names the file, and lists what is supported if `model_type` is not. */

@@ -57,6 +57,19 @@ function nearest(name: string, known: readonly string[]): string | undefined {
   return near.sort((a, b) => a.distance - b.distance)[0]?.other;
 }
 
+/** The known name that `name` is a misspelling of: one that differs by a quarter of its letters at most. */
+export function misspelt(name: string, known: readonly string[]): string | undefined {
+  const wrong = plain(name);
+  if (wrong.length > mostLetters) return undefined;
+  const near = known
+    .map((other) => ({ other, letters: plain(other).length, distance: editDistance(wrong, plain(other)) }))
+    .filter(({ letters, distance }) => distance <= Math.floor(letters / 4));
+  return near.sort((a, b) => a.distance - b.distance)[0]?.other;
+}
+
+// Longer names are no misspellings, and comparing them would take long.
+const mostLetters = 64;
+
 const plain = (text: string): string => text.toLowerCase().replace(/[^a-z]/g, '');
 const contains = (text: string, part: string): boolean => part.length >= 4 && text.includes(part);
 

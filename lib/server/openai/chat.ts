@@ -14,7 +14,7 @@ import { systemFingerprint, unixSeconds, usageOf } from './answers.js';
 import { type Delta, deltaOf } from './chat-answer.js';
 import { preparePrompt } from './chat-prompt.js';
 import { type ChatBody, chatBody } from './chat-request.js';
-import { refuseUnsupported } from './constraints.js';
+import { checkFields, warningHeader } from './fields.js';
 import { beginMilliseconds, Generations, type RequestFacts } from './generation.js';
 import { chatLogprobs } from './logprobs.js';
 import { mostTokens } from './prompt.js';
@@ -25,11 +25,12 @@ export function chatRoutes(context: ServerContext): Hono {
     const body = await jsonBody(c, context, chatBody);
     const facts = requestFacts(c);
     using resolved = await context.resolve(body.model, facts.signal);
+    const warnings = checkFields(body, chatBody);
     const { sequences, answer } = await prepare(context, resolved, body, facts);
     const generations = new Generations(context, resolved, sequences, facts);
     await generations.begun(beginMilliseconds);
     const completion = new Completion(resolved, body, generations, answer);
-    const headers = warningHeader(answer.warnings);
+    const headers = warningHeader([...warnings, ...answer.warnings]);
     if (!body.stream) return jsonAnswer(c, await completion.whole(), headers);
     return eventStream(completion.chunks(), {
       cancel: generations.cancel,
@@ -39,23 +40,11 @@ export function chatRoutes(context: ServerContext): Hono {
   });
 }
 
-/** What was relaxed, in a header. Headers hold printable ASCII only, and warnings quote the request. */
-function warningHeader(warnings: readonly string[]): Record<string, string> {
-  if (warnings.length === 0) return {};
-  return {
-    'x-helvetia-warning': warnings
-      .join('; ')
-      .replace(/[^\x20-\x7e]/g, '?')
-      .slice(0, 1000),
-  };
-}
-
 async function prepare(context: ServerContext, resolved: Resolved, body: ChatBody, facts: RequestFacts) {
   const { model } = resolved;
   if (typeof body.top_logprobs === 'number' && !body.logprobs) {
     throw badRequest("'top_logprobs': needs 'logprobs' to be true.", 'top_logprobs');
   }
-  refuseUnsupported(body);
   checkSequences(body.n ?? 1, model, 'n');
   const continued = body.continue_final_message === true;
   if (continued && body.add_generation_prompt === true) {

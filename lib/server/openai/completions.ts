@@ -15,7 +15,8 @@ import { failedAs } from '../metrics.js';
 import type { Resolved } from '../served.js';
 import { systemFingerprint, unixSeconds, usageOf } from './answers.js';
 import { planAnswer } from './chat-answer.js';
-import { refuseUnsupported, textFormatOf } from './constraints.js';
+import { textFormatOf } from './constraints.js';
+import { checkFields, warningHeader } from './fields.js';
 import { beginMilliseconds, Generations, type RequestFacts, type Sequence } from './generation.js';
 import { type CompletionLogprobs, completionLogprobs, type ScoredText } from './logprobs.js';
 import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
@@ -40,26 +41,29 @@ export function completionRoutes(context: ServerContext): Hono {
     const facts = requestFacts(c);
     using resolved = await context.resolve(body.model, facts.signal);
     const prompts = inputsOf(body.prompt);
-    const sequences = await prepare(context, resolved.model, body, prompts);
+    const warnings = checkFields(body, completionBody, { neutral: { add_special_tokens: [true] } });
+    const { sequences, relaxed } = await prepare(context, resolved.model, body, prompts);
     const echoed = await echoedLogprobs(context, resolved, body, sequences, facts);
     const generations = new Generations(context, resolved, sequences, facts);
     await generations.begun(beginMilliseconds);
     const completion = new TextCompletion(resolved, body, prompts, echoed, generations);
-    if (!body.stream) return jsonAnswer(c, await completion.whole());
+    const headers = warningHeader([...warnings, ...relaxed]);
+    if (!body.stream) return jsonAnswer(c, await completion.whole(), headers);
     return eventStream(completion.chunks(), {
       cancel: generations.cancel,
       errorBody: (error) => errorBody(error, context.log, facts.requestId, facts.signal),
+      headers,
     });
   });
 }
 
-/** The candidates of each prompt, one prompt after the other. */
+/** The candidates of each prompt, one prompt after the other, and what their constraint does not enforce. */
 async function prepare(
   context: ServerContext,
   model: Model,
   body: CompletionBody,
   given: (string | number[])[],
-): Promise<Sequence[]> {
+): Promise<{ sequences: Sequence[]; relaxed: readonly string[] }> {
   const n = body.n ?? 1;
   const candidates = body.best_of ?? n;
   if (candidates < n) throw badRequest(`'best_of': is ${candidates}, less than 'n', which is ${n}.`, 'best_of');
@@ -74,7 +78,6 @@ async function prepare(
   for (const [at, prompt] of given.entries()) {
     prompts.push(await plainPrompt(model, prompt, given.length > 1 ? `prompt[${at}]` : 'prompt', most));
   }
-  refuseUnsupported(body);
   const answer = textFormatOf(body) ? await planAnswer(model, body) : undefined;
   const sequences = prompts.flatMap((prompt) =>
     Array.from({ length: candidates }, (_, i) => ({
@@ -90,7 +93,7 @@ async function prepare(
   );
   // Texts that are only echoed do not queue.
   if (body.max_tokens !== 0) checkTokensTogether(sequences, model, param);
-  return sequences;
+  return { sequences, relaxed: answer?.warnings ?? [] };
 }
 
 const masked = (mask: TokenMask | undefined): { mask?: TokenMask } => (mask ? { mask } : {});

@@ -1,5 +1,4 @@
-// Fields beside OpenAI's that say what an answer must be, as vLLM and llama.cpp have them: kept, or refused by name. An
-// answer that looks right and is not what was asked for is worse than none.
+// Fields beside OpenAI's that say what an answer must be, as vLLM and llama.cpp have them.
 import { z } from 'zod';
 import type { TextFormat } from '../../text/calls/constraint.js';
 import { list } from '../http/body.js';
@@ -31,63 +30,6 @@ export const constraintFields = {
 };
 
 export type ConstraintBody = z.infer<z.ZodObject<typeof constraintFields>>;
-
-/** Fields of other servers that change the answer, with the values that ask for nothing. */
-const refused: Readonly<Record<string, readonly unknown[]>> = {
-  guided_grammar: [],
-  guided_whitespace_pattern: [],
-  grammar: [''],
-  grammar_lazy: [false],
-  web_search_options: [],
-  bad_words: [],
-  allowed_token_ids: [],
-  logits_processors: [],
-  use_beam_search: [false],
-  length_penalty: [1],
-  early_stopping: [false],
-  truncate_prompt_tokens: [],
-  skip_special_tokens: [true],
-  spaces_between_special_tokens: [true],
-  prompt_logprobs: [],
-  documents: [],
-  add_special_tokens: [false],
-  n_predict: [],
-  repeat_penalty: [1],
-  repeat_last_n: [],
-  typical_p: [1],
-  typical: [1],
-  tfs_z: [1],
-  top_a: [0],
-  epsilon_cutoff: [0],
-  eta_cutoff: [0],
-  mirostat: [0],
-  mirostat_mode: [0],
-  dry_multiplier: [0],
-  xtc_probability: [0],
-  dynatemp_range: [0],
-  dynamic_temperature: [false],
-  smoothing_factor: [0],
-  no_repeat_ngram_size: [0],
-  samplers: [],
-  logits_bias: [],
-  lora: [],
-  input_suffix: [],
-  input_prefix: [],
-  n_keep: [0, -1],
-  negative_prompt: [''],
-  guidance_scale: [1],
-  ban_eos_token: [false],
-  custom_token_bans: [''],
-};
-
-/** @throws ApiError 400 for the first field that asks for what is not supported. */
-export function refuseUnsupported(body: Readonly<Record<string, unknown>>): void {
-  for (const [name, neutral] of Object.entries(refused)) {
-    const value = Object.hasOwn(body, name) ? body[name] : undefined;
-    const isEmpty = value === undefined || value === null || (Array.isArray(value) && value.length === 0);
-    if (!isEmpty && !neutral.includes(value)) throw badRequest(`'${name}': is not supported.`, name);
-  }
-}
 
 /** @throws ApiError 400 where two fields say what the text is, or a schema is no JSON. */
 export function textFormatOf(body: ConstraintBody): { format: TextFormat; param: string } | undefined {

@@ -7,6 +7,7 @@ import { badRequest } from '../http/errors.js';
 import { jsonAnswer, listOf } from '../http/json-pieces.js';
 import { requestFacts } from '../http/request.js';
 import { failedAs } from '../metrics.js';
+import { checkFields, warningHeader } from './fields.js';
 import { mapTexts } from './map-texts.js';
 import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
 
@@ -22,6 +23,7 @@ export function embeddingRoutes(context: ServerContext): Hono {
     const body = await jsonBody(c, context, embeddingsBody);
     const facts = requestFacts(c);
     using resolved = await context.resolve(body.model, facts.signal);
+    const warnings = checkFields(body, embeddingsBody, { neutral: { add_special_tokens: [true] } });
     const { hiddenSize } = resolved.model.decoder.config;
     const dimensions = body.dimensions ?? hiddenSize;
     if (dimensions > hiddenSize) {
@@ -55,7 +57,7 @@ export function embeddingRoutes(context: ServerContext): Hono {
       }
     });
     const usage = { prompt_tokens: tokens, total_tokens: tokens };
-    return jsonAnswer(c, { object: 'list', data, model: body.model, usage });
+    return jsonAnswer(c, { object: 'list', data, model: body.model, usage }, warningHeader(warnings));
   });
 }
 

@@ -8,6 +8,7 @@ import { badRequest } from '../http/errors.js';
 import { requestFacts } from '../http/request.js';
 import { preparePrompt } from '../openai/chat-prompt.js';
 import { chatBody } from '../openai/chat-request.js';
+import { checkFields, warningHeader } from '../openai/fields.js';
 import type { RequestFacts } from '../openai/generation.js';
 import { checkTokens, encoded, tokenizerOf } from '../openai/prompt.js';
 import type { Resolved } from '../served.js';
@@ -46,20 +47,24 @@ export function tokenizeRoutes(context: ServerContext): Hono {
   return new Hono()
     .post('/tokenize', async (c) => {
       const body = await jsonBody(c, context, tokenizeBody);
+      // A whole request of a chat or a completion may come, to be counted.
+      const warnings = checkFields(body, tokenizeBody, { alsoKnown: Object.keys(chatBody.shape) });
       const facts = requestFacts(c);
       using asked = await resolved(context, body.model, facts.signal);
       const { model } = asked;
       const tokenizer = tokenizerOf(model);
       const tokens = await tokensOf(model, body, facts);
-      return c.json({
+      const answer = {
         count: tokens.length,
         max_model_len: model.decoder.config.contextLength,
         tokens,
         token_strs: body.return_token_strs ? tokens.map((id) => tokenizer.idToToken(id) ?? '') : null,
-      });
+      };
+      return c.json(answer, 200, warningHeader(warnings));
     })
     .post('/detokenize', async (c) => {
       const body = await jsonBody(c, context, detokenizeBody);
+      const warnings = checkFields(body, detokenizeBody);
       using asked = await resolved(context, body.model, c.req.raw.signal);
       const { model } = asked;
       const tokenizer = tokenizerOf(model);
@@ -71,7 +76,7 @@ export function tokenizeRoutes(context: ServerContext): Hono {
           tokenizer.specialIds.has(id) ? Buffer.from(tokenizer.idToToken(id) ?? '') : tokenizer.tokenBytes(id),
         ),
       );
-      return c.json({ prompt: bytes.toString('utf8') });
+      return c.json({ prompt: bytes.toString('utf8') }, 200, warningHeader(warnings));
     });
 }
 

@@ -10,7 +10,7 @@ export function chatMessages(prompt: CallOptions['prompt']): ChatMessage[] {
     if (typeof content === 'string') return [{ role, content }];
     if (role === 'tool') return content.flatMap(toolResult);
     const calls = content.filter(({ type }) => type === 'tool-call').map(toolCall);
-    return [{ role, content: content.map(textOf).join(''), ...(calls.length > 0 ? { tool_calls: calls } : {}) }];
+    return [{ role, content: textOf(content), ...(calls.length > 0 ? { tool_calls: calls } : {}) }];
   });
 }
 
@@ -18,10 +18,12 @@ function toolCall({ toolCallId = '', toolName = '', input }: PromptPart): ToolCa
   return { id: toolCallId, type: 'function', function: { name: toolName, arguments: JSON.stringify(input ?? {}) } };
 }
 
-/** Earlier thoughts are not part of a conversation. */
-function textOf({ type, text = '', mediaType }: PromptPart): string {
-  if (type === 'file') throw new Error(`the prompt has a file of type ${mediaType}: the model takes text only`);
-  return type === 'text' ? text : '';
+/** Text parts are lines, as the server joins them. Earlier thoughts are not part of a conversation. */
+function textOf(parts: readonly PromptPart[]): string {
+  const file = parts.find(({ type }) => type === 'file');
+  if (file) throw new Error(`the prompt has a file of type ${file.mediaType}: the model takes text only`);
+  const texts = parts.filter(({ type }) => type === 'text');
+  return texts.map(({ text = '' }) => text).join('\n');
 }
 
 function toolResult({ toolCallId = '', toolName = '', output }: PromptPart): ChatMessage[] {
@@ -29,7 +31,7 @@ function toolResult({ toolCallId = '', toolName = '', output }: PromptPart): Cha
   const { type, value, reason } = output;
   let content: string;
   if (type === 'execution-denied') content = reason ?? 'The call was denied.';
-  else if (type === 'content') content = (value as readonly PromptPart[]).map(textOf).join('');
+  else if (type === 'content') content = textOf(value as readonly PromptPart[]);
   else content = typeof value === 'string' ? value : JSON.stringify(value);
   return [{ role: 'tool', tool_call_id: toolCallId, name: toolName, content }];
 }

@@ -4,6 +4,7 @@
 // is for the caller of receiveUpload to throw away.
 import { Readable } from 'node:stream';
 import { Busboy, type BusboyFileStream } from '@fastify/busboy';
+import { bounded, decoded, streamOf } from '../http/encoding.js';
 import { ApiError, badRequest } from '../http/errors.js';
 
 const limits = { fields: 20, fieldSize: 4096, parts: 25, headerPairs: 20, headerSize: 8192 };
@@ -67,11 +68,12 @@ export async function receiveUpload(
     parser.on(limit, () => stop(badRequest('The form has more fields than are expected.')));
   }
   try {
-    const body = Readable.fromWeb(request.body as Parameters<typeof Readable.fromWeb>[0]);
-    let received = 0;
+    const received = Readable.from(bounded(streamOf(request), mostInAll, () => tooLarge(mostBytes)));
+    const body = decoded(received, request.headers.get('content-encoding'));
+    let bytes = 0;
     body.on('data', (chunk: Uint8Array) => {
-      received += chunk.length;
-      if (received > mostInAll) stop(tooLarge(mostBytes));
+      bytes += chunk.length;
+      if (bytes > mostInAll) stop(tooLarge(mostBytes));
     });
     await parsed(body, parser);
     if (!file || !saving) throw badRequest("There is no file: send one in the field 'file'.", 'file');

@@ -1,12 +1,12 @@
 // Reads a request's JSON body: bounded in bytes, depth and number of values, checked against a schema, and clear about
 // what is wrong. Each step has a turn of the event loop to itself.
-import { promisify } from 'node:util';
-import { brotliDecompress, gunzip, inflate } from 'node:zlib';
+import { Readable } from 'node:stream';
 import type { Context } from 'hono';
 import { z } from 'zod';
 import { deepest, pathText } from '../../flow/fault.js';
 import { ownTurn, within } from '../../flow/pause.js';
 import type { ServerContext } from '../context.js';
+import { bounded, decoded, streamOf } from './encoding.js';
 import { ApiError, badRequest } from './errors.js';
 
 // JSON Schemas in requests nest deepest, and those of OpenAI stop at 10. Hostile nesting costs many times its size.
@@ -72,45 +72,13 @@ async function boundedText(c: Context, most: number): Promise<string> {
   const tooLarge = (): ApiError => new ApiError(413, `The body is larger than ${most} bytes.`);
   const announced = c.req.header('content-length');
   if (Number(announced) > most) throw tooLarge();
-  const encoding = (c.req.header('content-encoding') ?? 'identity').trim().toLowerCase();
-  if (encoding !== 'identity') return decompressed(await boundedBytes(c, most, tooLarge), encoding, most, tooLarge);
+  const encoding = c.req.header('content-encoding');
   // HTTP cuts a body off at its announced length, and reading it whole spares Node a stream of its own.
-  if (announced !== undefined) return c.req.text();
-  return new TextDecoder().decode(await boundedBytes(c, most, tooLarge));
-}
-
-async function boundedBytes(c: Context, most: number, tooLarge: () => ApiError): Promise<Buffer> {
+  if (announced !== undefined && encoding === undefined) return c.req.text();
+  const received = Readable.from(bounded(streamOf(c.req.raw), most, tooLarge));
   const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of c.req.raw.body ?? []) {
-    size += chunk.byteLength;
-    if (size > most) throw tooLarge();
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-const decompressors: Readonly<Record<string, (bytes: Buffer, limits: { maxOutputLength: number }) => Promise<Buffer>>> =
-  {
-    gzip: promisify(gunzip),
-    'x-gzip': promisify(gunzip),
-    deflate: promisify(inflate),
-    br: promisify(brotliDecompress),
-  };
-
-/** @throws ApiError 415 for another encoding, 413 for more bytes than `most`, 400 for bytes of no such encoding. */
-async function decompressed(bytes: Buffer, encoding: string, most: number, tooLarge: () => ApiError): Promise<string> {
-  const decompress = Object.hasOwn(decompressors, encoding) ? decompressors[encoding] : undefined;
-  if (!decompress) {
-    const message = `The body's content-encoding is not supported: expected gzip, deflate, br or identity.`;
-    throw new ApiError(415, message, { headers: { 'accept-encoding': 'gzip, deflate, br' } });
-  }
-  try {
-    return new TextDecoder().decode(await decompress(bytes, { maxOutputLength: most }));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge();
-    throw badRequest(`The body is not encoded as its header says: expected ${encoding}.`);
-  }
+  for await (const chunk of bounded(decoded(received, encoding), most, tooLarge)) chunks.push(chunk);
+  return new TextDecoder().decode(Buffer.concat(chunks));
 }
 
 /** Gives up on a body after so many seconds, and on its connection, on which the rest of it may still come. */

@@ -200,7 +200,7 @@ function plainMessage(message: ChatMessage, argumentsOf: (given: unknown) => unk
   const { weight: _, ...rest } = message;
   const plain: Record<string, unknown> = rest;
   if (Array.isArray(message.content) && message.content.every(isTextPart)) {
-    plain.content = message.content.map((part) => part.text).join('');
+    plain.content = message.content.map((part) => part.text).join('\n');
   }
   if (Array.isArray(message.tool_calls)) {
     plain.tool_calls = (message.tool_calls as readonly ToolCall[]).map((call) =>

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { FileStore, newId } from '../../../lib/server/files/store.js';
@@ -95,6 +96,32 @@ describe('files', () => {
     expect((await upload(new Uint8Array(uploadBytes))).bytes).toBe(uploadBytes);
     const failure = await upload(new Uint8Array(uploadBytes + 1)).catch((error) => error);
     expect(failure).toMatchObject({ status: 413, code: 'file_too_large', param: 'file' });
+  });
+
+  it('may come with a content-encoding, decoded and bounded, or refused', async () => {
+    const send = (body: Buffer, encoding: string) =>
+      fetch(`${at.url}/v1/files`, {
+        method: 'POST',
+        body,
+        headers: { 'content-type': multipart, 'content-encoding': encoding },
+      });
+    const form = Buffer.from(purposePart + filePart() + end);
+    for (const [encoding, bytes] of [
+      ['gzip', gzipSync(form)],
+      ['br', brotliCompressSync(form)],
+      ['identity', form],
+    ] as const) {
+      const { id } = (await (await send(bytes, encoding)).json()) as { id: string };
+      expect(await (await at.client.files.content(id)).text(), encoding).toBe('{"text":"a"}');
+      await at.client.files.delete(id);
+    }
+    const before = readdirSync(join(dataDir, 'files')).sort();
+    const bomb = purposePart + part('name="file"; filename="a"', 'x'.repeat(64_000_000)) + end;
+    expect((await send(gzipSync(bomb), 'gzip')).status).toBe(413);
+    expect((await send(form, 'gzip')).status).toBe(400);
+    expect((await send(gzipSync(form).subarray(0, 60), 'gzip')).status).toBe(400);
+    expect((await send(form, 'zstd')).status).toBe(415);
+    expect(readdirSync(join(dataDir, 'files')).sort()).toEqual(before);
   });
 
   it('can be deleted while they are listed', async () => {

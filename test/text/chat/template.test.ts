@@ -134,7 +134,7 @@ describe('ChatTemplates', () => {
     expect(templates('{% if true %}\r\na\r\n{% endif %}\r\nb').render([])).toBe('a\nb');
   });
 
-  it('makes parts of text one string, and keeps other parts', () => {
+  it('makes parts of text the lines of one string, and keeps other parts', () => {
     const template = templates('{{ messages[0].content is string }}:{{ messages[0].content | length }}');
     expect(
       template.render(
@@ -143,7 +143,7 @@ describe('ChatTemplates', () => {
           { type: 'text', text: 'c' },
         ]),
       ),
-    ).toBe('True:3');
+    ).toBe('True:4');
     expect(template.render(user([{ type: 'image_url', image_url: { url: 'x' } }]))).toBe('False:1');
   });
 

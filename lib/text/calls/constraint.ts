@@ -6,6 +6,7 @@ import {
   choice,
   control,
   type Expression,
+  optional,
   repeat,
   sequence,
   text,
@@ -22,6 +23,7 @@ import {
 } from '../grammar/index.js';
 import * as json from '../grammar/json.js';
 import { textExpression } from '../grammar/pattern.js';
+import { textWithout } from '../grammar/without.js';
 import type { CallableTool, CallSyntax } from './dialects/dialect.js';
 import type { Recognised } from './recognise.js';
 import type { ToolDefinition } from './tool-definition.js';
@@ -40,14 +42,16 @@ export interface Constraint {
   tools: readonly ToolDefinition[];
   /** Whether an answer may hold several calls. */
   several: boolean;
+  /** Whether any text may come before the calls, or instead of them. */
+  freely?: boolean;
 }
 
 /** The constraint as a grammar; its control tokens are the dialect's marks, in their order. */
 export function constrained(by: Recognised, constraint: Constraint): Promise<CompiledSchema> {
-  const { format, tools, several } = constraint;
+  const { format, tools, several, freely = false } = constraint;
   const { dialect, model, controls } = by;
   const written = controls.map((token) => token !== undefined);
-  return recalled([dialect.name, model.called, written, format, tools, several], async () => {
+  return recalled([dialect.name, model.called, written, format, tools, several, freely], async () => {
     if (format && tools.length === 0 && (format.type === 'json' || format.type === 'schema')) {
       return format.type === 'json' ? compileJsonObject() : compileJsonSchema(format.schema);
     }
@@ -58,6 +62,13 @@ export function constrained(by: Recognised, constraint: Constraint): Promise<Com
     }
     const answer = await formatExpressions(format, budget);
     const calls = await callExpressions(by, constraint, budget);
+    if (freely) {
+      const before = textWithout(
+        dialect.openings.filter((mark) => controls[dialect.marks.indexOf(mark)] === undefined),
+      );
+      const after = (written: Expression): Expression => sequence(before, optional(written));
+      return compiled(after(calls.exact), calls.warnings, after(calls.free), budget);
+    }
     return compiled(
       choice(...answer.exact, calls.exact),
       [...answer.warnings, ...calls.warnings],

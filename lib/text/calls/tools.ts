@@ -68,12 +68,20 @@ export async function planAnswer(
   const shown = wanted.mode === 'none' ? [] : wanted.mode === 'auto' ? callable : tools;
   const forced = wanted.mode === 'required' && callable.length > 0;
   const several = parallel && !(wanted.mode === 'required' && wanted.only?.length === 1);
+  const text = forced || format.type === 'text' ? undefined : format;
+  // Strict functions constrain calls that the model is free not to make, from their markup on.
+  const begun = wanted.mode === 'auto' && !text && callable.some(isStrict);
+  const freely = begun && dialect.bare === undefined;
+  const called = freely ? callable.map((tool) => (isStrict(tool) ? tool : withAnyArguments(tool))) : callable;
   const constraint: Constraint = {
-    format: forced || format.type === 'text' ? undefined : format,
-    tools: forced || wanted.mode === 'auto' ? callable : [],
+    format: text,
+    tools: forced || wanted.mode === 'auto' ? called : [],
     several,
+    freely,
   };
-  const compiled = forced || constraint.format ? await constrained(by, constraint) : undefined;
+  const compiled = forced || text || freely ? await constrained(by, constraint) : undefined;
+  const unmarked =
+    begun && !freely ? ["'strict' holds for calls that are required only, as this model's have no markup"] : [];
   const vocabulary = compiled && (await vocabularyOf(tokenizer));
   const reading: ToolParserOptions = {
     dialect,
@@ -92,9 +100,16 @@ export async function planAnswer(
     },
     mask: compiled && vocabulary && (() => maskFor(vocabulary, compiled.grammar, endIds, controls)),
     reader: () => (shown.length > 0 ? new ToolParser(reading) : plainReader),
-    warnings: compiled?.warnings ?? [],
+    warnings: [...unmarked, ...(compiled?.warnings ?? [])],
   };
 }
+
+const isStrict = ({ function: { strict } }: ToolDefinition): boolean => strict === true;
+
+const withAnyArguments = (tool: ToolDefinition): ToolDefinition => ({
+  ...tool,
+  function: { ...tool.function, parameters: { type: 'object' } },
+});
 
 /** Templates expect a description and parameters. */
 function described({ function: { description, parameters, ...rest }, ...tool }: ToolDefinition): ToolDefinition {

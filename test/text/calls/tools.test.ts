@@ -325,3 +325,72 @@ describe.skipIf(!hasShared('tokenizer-qwen3'))("on Qwen3's vocabulary of 151669"
     expect(spent[spent.length >> 1]).toBeLessThan(pass / 3);
   });
 });
+
+describe('strict functions that the model is free not to call', () => {
+  const ends = [0];
+  const strict = tools.map((tool) =>
+    tool.function.name === 'now' ? tool : { ...tool, function: { ...tool.function, strict: true } },
+  );
+  const called = (name: string, given: string): string =>
+    `<tool_call>\n{"name": "${name}", "arguments": ${given}}\n</tool_call>`;
+
+  /** Whether the mask of a new answer lets `text` be written and end. */
+  async function takes(text: string): Promise<boolean> {
+    const plan = await planAnswer(plain, ends, { tools: strict });
+    expect(plan.warnings).toEqual([]);
+    const mask = plan.mask!();
+    for (const id of plain.encode(text, { addSpecialTokens: false })) {
+      if (mask.allowed()[id] !== 1) return false;
+      mask.accept(id);
+    }
+    return mask.allowed()[ends[0]!] === 1;
+  }
+
+  it.each([
+    'Any text, also with < and <tool_call and { "name": 1 }, or 💙.',
+    '',
+    called('get_weather', '{"city": "Rome", "days": 3}'),
+    `Let me see.\n${called('get_weather', '{"city": "Rome"}')}`,
+    `${called('get_weather', '{"city": "Rome"}')}\n${called('now', '{}')}`,
+    called('now', '{"any": [1, {"thing": null}]}'),
+  ])('are not called, or called as they ask: %j', async (text) => {
+    expect(await takes(text)).toBe(true);
+  });
+
+  it.each([
+    called('get_weather', '{"days": 3}'),
+    called('get_weather', '{"city": "Rome", "town": "Rome"}'),
+    `Let me see. ${called('get_weather', '{"city": 5}')}`,
+    called('get_wether', '{"city": "Rome"}'),
+    'Let me see. <tool_call> now',
+    '<tool_call>',
+  ])('are not called otherwise: %j', async (text) => {
+    expect(await takes(text)).toBe(false);
+  });
+
+  it('constrain nothing where none is strict, or the model has no markup to tell calls by', async () => {
+    expect((await planAnswer(plain, ends, { tools })).mask).toBeUndefined();
+    const bare = withControlTokens(
+      '{% for m in messages %}{% if m.tool_calls %}{"name": "{{ m.tool_calls[0].function.name }}", "parameters": {{ m.tool_calls[0].function.arguments | tojson }}}{% else %}{{ m.content }}{% endif %}{% endfor %}{{ tools | tojson }}',
+    );
+    expect(recognised(bare).dialect.bare).toBe('{');
+    const plan = await planAnswer(bare, ends, { tools: strict });
+    expect(plan.mask).toBeUndefined();
+    expect(plan.warnings).toEqual([expect.stringContaining("'strict' holds for calls that are required only")]);
+  });
+
+  it('are constrained behind a control token too', async () => {
+    const tokenizer = withControlTokens(
+      '{% for m in messages %}{% if m.tool_calls %}[TOOL_CALLS][{"name": "{{ m.tool_calls[0].function.name }}", "arguments": {{ m.tool_calls[0].function.arguments | tojson }}}]{% else %}{{ m.content }}{% endif %}{% endfor %}{{ tools | tojson }}',
+    );
+    const mask = (await planAnswer(tokenizer, ends, { tools: strict })).mask!();
+    for (const id of tokenizer.encode('Well. ', { addSpecialTokens: false })) mask.accept(id);
+    mask.accept(tokenizer.tokenToId('[TOOL_CALLS]')!);
+    expect(mask.allowed()[ends[0]!]).toBe(0);
+    const random = seeded(3);
+    const ids = walk(tokenizer, mask, ends, random);
+    const { name, arguments: given } = (JSON.parse(tokenizer.decode(ids)) as { name: string; arguments: object }[])[0]!;
+    expect(['get_weather', 'now']).toContain(name);
+    expect('city' in given || name === 'now').toBe(true);
+  });
+});

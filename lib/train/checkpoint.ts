@@ -92,11 +92,11 @@ async function entries(directory: string): Promise<string[]> {
 export async function openCheckpoints(directory: string): Promise<void> {
   try {
     await makeFolder(directory);
+    for (const name of await readdir(directory)) {
+      if (leftoverPattern.test(name)) await rm(join(directory, name), { recursive: true, force: true });
+    }
   } catch (error) {
     throw fileError(directory, error);
-  }
-  for (const name of await entries(directory)) {
-    if (leftoverPattern.test(name)) await rm(join(directory, name), { recursive: true, force: true });
   }
 }
 
@@ -113,9 +113,14 @@ export async function saveCheckpoint(directory: string, state: RunState, tensors
   for (const { step, path } of (await listCheckpoints(directory)).slice(kept)) {
     // A rename first, so that a half-removed checkpoint never looks complete.
     const doomed = join(directory, `.${checkpointFolder(step)}.old.tmp`);
-    await rm(doomed, { recursive: true, force: true });
-    await rename(path, doomed);
-    await rm(doomed, { recursive: true, force: true });
+    try {
+      await rm(doomed, { recursive: true, force: true });
+      await rename(path, doomed);
+    } catch (error) {
+      throw fileError(path, error);
+    }
+    // It counts as removed from here on: opening the folder removes what is left over.
+    await rm(doomed, { recursive: true, force: true }).catch(() => {});
   }
 }
 

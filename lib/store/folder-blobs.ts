@@ -8,26 +8,29 @@ import { fileError } from '../files/json.js';
 import type { Blobs, Item } from './store.js';
 
 export class FolderBlobs implements Blobs {
-  /** `folder` is the item's; `folderOf` gives another item's. */
+  /** `folder` is the item's; `folderOf` gives another item's; `check` rejects where nothing may be written. */
   constructor(
     private readonly folder: string,
-    private readonly folderOf: (item: Item) => string,
+    private readonly store: { folderOf(item: Item): string; check(): Promise<void> },
   ) {}
 
-  put(name: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    return writeAtomic(this.#path(name), async (write) => {
+  async put(name: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    await this.store.check();
+    await writeAtomic(this.#path(name), async (write) => {
       for await (const chunk of chunks) await write(chunk);
     });
   }
 
   async publish(name: string, folder: string): Promise<void> {
+    await this.store.check();
     await writeFolderAtomic(this.#path(name), async (inside) => {
       for (const file of await readdir(folder)) await move(join(folder, file), join(inside, file));
     });
   }
 
-  share(name: string, from: { item: Item; name: string }, files?: readonly string[]): Promise<boolean> {
-    const source = join(this.folderOf(from.item), checked(from.name));
+  async share(name: string, from: { item: Item; name: string }, files?: readonly string[]): Promise<boolean> {
+    await this.store.check();
+    const source = join(this.store.folderOf(from.item), checked(from.name));
     const to = this.#path(name);
     return ifThere(source, async (isFolder) => {
       if (!isFolder) return linkFile(source, to);
@@ -82,6 +85,7 @@ export class FolderBlobs implements Blobs {
   }
 
   async remove(name: string): Promise<void> {
+    await this.store.check();
     await removeWhole(this.#path(name), dirname(this.folder));
   }
 

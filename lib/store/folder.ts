@@ -61,14 +61,20 @@ export class FolderStore implements Store {
   events(item: Item): Events {
     const path = join(this.folderOf(item), eventsFile);
     return {
-      append: (event) => this.#events.use(path, (log) => log.append(event)),
+      append: async (event) => {
+        await this.check();
+        await this.#events.use(path, (log) => log.append(event));
+      },
       read: (from) => this.#events.use(path, async (log) => log.read(from)),
-      flush: () => this.#events.use(path, (log) => log.flush()),
+      flush: async () => {
+        await this.check();
+        await this.#events.use(path, (log) => log.flush());
+      },
     };
   }
 
   blobs(item: Item): Blobs {
-    return new FolderBlobs(this.folderOf(item), (other) => this.folderOf(other));
+    return new FolderBlobs(this.folderOf(item), this);
   }
 
   async lease(item: Item): Promise<AsyncDisposable | undefined> {
@@ -79,6 +85,7 @@ export class FolderStore implements Store {
   }
 
   async scratch(): Promise<Scratch> {
+    await this.check();
     // On the file system of the items: publishing is a rename.
     const path = join(this.#scratchRoot, randomUUID());
     await mkdir(path, { recursive: true, mode: folderMode });
@@ -88,6 +95,11 @@ export class FolderStore implements Store {
 
   async close(): Promise<void> {
     await this.lock.release();
+  }
+
+  /** @internal @throws Error once another process has taken the folder. */
+  check(): Promise<void> {
+    return this.lock.check();
   }
 
   /** @internal */
@@ -143,10 +155,11 @@ class FolderRecords implements Records {
 
   async create(id: string, fill: (draft: Draft) => Promise<Json>): Promise<StoredRecord> {
     const folder = this.#folder(id);
+    await this.store.check();
     if (existsSync(folder)) throw new Error(`${folder}: is there already`);
     let value: Json = {};
     await writeFolderAtomic(folder, async (inside) => {
-      const blobs = new FolderBlobs(inside, (item) => this.store.folderOf(item));
+      const blobs = new FolderBlobs(inside, this.store);
       const events: StoredEvent[] = [];
       value = await fill({
         put: (name, chunks) => blobs.put(name, chunks),
@@ -156,6 +169,7 @@ class FolderRecords implements Records {
       });
       if (events.length > 0) await writeAtomic(join(inside, eventsFile), events.map(lineOf).join(''));
       await writeAtomic(join(inside, this.#file), textOf(value));
+      await this.store.check(); // filling may have taken long
     });
     const source = this.#path(id);
     return { id, value, version: await writtenVersion(source), source };
@@ -163,6 +177,7 @@ class FolderRecords implements Records {
 
   async replace(id: string, value: Json, version: string): Promise<string | undefined> {
     const path = this.#path(id);
+    await this.store.check();
     const current = await versionOf(path);
     if (current === undefined) throw new Error(`${path}: no such file or folder`);
     if (current !== version) return undefined;
@@ -170,7 +185,8 @@ class FolderRecords implements Records {
     return writtenVersion(path);
   }
 
-  remove(id: string): Promise<boolean> {
+  async remove(id: string): Promise<boolean> {
+    await this.store.check();
     this.store.forgetEvents({ kind: this.kind, id });
     return removeWhole(this.#folder(id));
   }

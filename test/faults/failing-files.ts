@@ -37,12 +37,16 @@ export function disarm(): { count: number; fired: string } {
 
 const codes = ['ENOSPC', 'EMFILE', 'EIO'];
 
-/** Runs `each` for the n-th operation, from the first on, until one run has fewer. @returns the number of operations. */
+/**
+ * Runs `each` for the n-th operation, from the first on, until one run has fewer; for each `every`-th of them, unless
+ * HELVETIA_FAULTS=all is set. @returns the number of operations.
+ */
 export async function forEachOperation(
-  given: Pick<Fault, 'below'> & Partial<Fault>,
+  { every = 1, ...given }: Pick<Fault, 'below'> & Partial<Fault> & { every?: number },
   each: (n: number, failing: <T>(work: () => Promise<T>) => Promise<Outcome<Awaited<T>>>) => Promise<void>,
 ): Promise<number> {
-  for (let n = 1; ; n++) {
+  const step = process.env.HELVETIA_FAULTS === 'all' ? 1 : every;
+  for (let n = 1; ; n += step) {
     let hit = false;
     await each(n, async (work) => {
       arm({ code: codes[n % codes.length]!, ...given, at: n });

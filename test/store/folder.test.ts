@@ -17,11 +17,12 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FolderStore } from '../../lib/store/folder.js';
 import { lockFolder } from '../../lib/store/folder-lock.js';
 import type { Item } from '../../lib/store/store.js';
 import { processed } from '../processor-time.js';
+import { until } from '../until.js';
 import { storeContract } from './contract.js';
 
 const job: Item = { kind: 'job', id: 'ftjob-a' };
@@ -49,6 +50,32 @@ describe('the folder of a store', () => {
     expect(readdirSync(join(path, 'jobs', 'ftjob-a')).sort()).toEqual(['events.jsonl', 'job.json', 'training.jsonl']);
     expect(readFileSync(join(path, 'jobs', 'ftjob-a', 'job.json'), 'utf8')).toBe('{\n  "status": "queued"\n}\n');
     expect(readFileSync(join(path, 'jobs', 'ftjob-a', 'events.jsonl'), 'utf8')).toBe('{"id":"e","n":1}\n');
+    await store.close();
+  });
+
+  it.skipIf(process.platform === 'win32')('is for its owner alone, whatever the umask says', async () => {
+    const before = process.umask(0);
+    onTestFinished(() => void process.umask(before));
+    const path = join(folder(), 'deep', 'data');
+    const store = await open(path);
+    const scratch = await store.scratch();
+    mkdirSync(join(scratch.path, 'made'), { mode: 0o700 });
+    writeFileSync(join(scratch.path, 'made', 'weights'), 'weights');
+    await store.records('file').create('file-a', async (draft) => {
+      await draft.put('content', (async function* () {})());
+      return {};
+    });
+    await store.records('job').create('ftjob-a', async () => ({}));
+    await store.events(job).append({ id: 'a' }); // its file is made by this
+    await store.blobs(job).share('training.jsonl', { item: { kind: 'file', id: 'file-a' }, name: 'content' });
+    await store.blobs(job).publish('run/step-000001', join(scratch.path, 'made'));
+    await store.blobs(job).fetch('run/step-000001', join(scratch.path, 'fetched', 'run'));
+    const entries = readdirSync(path, { recursive: true, encoding: 'utf8' });
+    expect(entries.length).toBeGreaterThan(15);
+    for (const name of ['.', ...entries]) {
+      const found = statSync(join(path, name));
+      expect([name, (found.mode & 0o777).toString(8)]).toEqual([name, found.isDirectory() ? '700' : '600']);
+    }
     await store.close();
   });
 
@@ -235,6 +262,57 @@ describe('the lock', () => {
     expect(taken).toHaveLength(1);
     await taken[0]!.release();
     await (await lockFolder(path, () => {})).release();
+  });
+
+  it('is put back where it was removed, by a holder that goes on', async () => {
+    const path = folder();
+    const store = await open(path);
+    await store.records('job').create('ftjob-a', async () => ({}));
+    rmSync(join(path, '.lock'));
+    await store.events(job).append({ id: 'a' });
+    await expect(lockFolder(path, () => {})).rejects.toThrow(/another server/);
+    rmSync(join(path, '.lock'));
+    await until(() => existsSync(join(path, '.lock'))); // without any write
+    await expect(lockFolder(path, () => {})).rejects.toThrow(/another server/);
+    await store.close();
+    expect(existsSync(join(path, '.lock'))).toBe(false);
+  });
+
+  it('that was removed and is taken by a second process lets the first write nothing more', async () => {
+    const path = folder();
+    vi.useFakeTimers({ toFake: ['setInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const first = await open(path);
+    const { version } = await first.records('job').create('ftjob-a', async (draft) => {
+      await draft.append({ id: 'a' });
+      return { n: 1 };
+    });
+    rmSync(join(path, '.lock'));
+    const second = await open(path);
+    const records = first.records('job');
+    const content = (async function* () {})();
+    const scratch = join(path, 'published');
+    mkdirSync(scratch);
+    const blobs = first.blobs(job);
+    for (const write of [
+      () => records.create('ftjob-b', async () => ({})),
+      () => records.replace('ftjob-a', { n: 2 }, version),
+      () => records.remove('ftjob-a'),
+      () => first.events(job).append({ id: 'b' }),
+      () => first.events(job).flush(),
+      () => blobs.put('x', content),
+      () => blobs.publish('x', scratch),
+      () => blobs.share('x', { item: job, name: 'events.jsonl' }),
+      () => blobs.remove('events.jsonl'),
+      () => first.scratch(),
+    ])
+      await expect(write()).rejects.toThrow(/another server has taken this data folder/);
+    expect((await second.records('job').get('ftjob-a'))?.value).toEqual({ n: 1 });
+    await second.events(job).append({ id: 'c' });
+    await first.close(); // the lock is the second's
+    await expect(lockFolder(path, () => {})).rejects.toThrow(/another server uses/);
+    expect((await second.events(job).read()).map(({ id }) => id)).toEqual(['a', 'c']);
+    await second.close();
   });
 
   it('may lie at a long path', async () => {

@@ -102,7 +102,7 @@ function checkField(name: string, value: string): void {
 }
 
 /** The file's purpose and expiry from the form's fields. */
-function detailsOf(fields: ReadonlyMap<string, string>): { purpose: string; expiresAt?: number } {
+function detailsOf(fields: ReadonlyMap<string, string>): { purpose: string; lifetime?: number } {
   const purpose = fields.get('purpose');
   if (purpose === undefined) throw wrongPurpose(uploadPurposes);
   const anchor = fields.get('expires_after[anchor]');
@@ -114,5 +114,5 @@ function detailsOf(fields: ReadonlyMap<string, string>): { purpose: string; expi
   if (seconds < hour || seconds > month) {
     throw badRequest(`'expires_after[seconds]' must be an integer from ${hour} to ${month}.`, 'expires_after.seconds');
   }
-  return { purpose, expiresAt: Date.now() + seconds * 1000 };
+  return { purpose, lifetime: seconds * 1000 };
 }

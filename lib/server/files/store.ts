@@ -20,6 +20,9 @@ export { newId } from '../ids.js';
 
 export type FileRecord = z.infer<typeof recordSchema>;
 
+/** What is known of a file before it is stored; it expires `lifetime` milliseconds later, if at all. */
+export type FileDetails = Omit<FileRecord, 'id' | 'createdAt' | 'expiresAt'> & { lifetime?: number };
+
 /** Stores a file's content as it comes in. */
 export type Save = (chunks: AsyncIterable<Uint8Array>) => Promise<void>;
 
@@ -81,13 +84,14 @@ export class FileStore {
   }
 
   /** `fill` saves the content and returns the rest of the record. A file of this id is replaced. */
-  async add(id: string, fill: (save: Save) => Promise<Omit<FileRecord, 'id' | 'createdAt'>>): Promise<FileRecord> {
+  async add(id: string, fill: (save: Save) => Promise<FileDetails>): Promise<FileRecord> {
     // Left-out records are replaced too.
     if (!(await this.remove(id))) await this.#records.remove(id);
     const { value } = await this.#records.create(id, async (draft) => {
-      const filled = await fill((chunks) => draft.put(contentOf(id).name, chunks));
+      const { lifetime, ...filled } = await fill((chunks) => draft.put(contentOf(id).name, chunks));
       this.#latest = Math.max(Date.now(), this.#latest + 1);
-      return { id, createdAt: this.#latest, ...filled };
+      const createdAt = this.#latest;
+      return { id, createdAt, ...filled, ...(lifetime === undefined ? {} : { expiresAt: createdAt + lifetime }) };
     });
     const file = value as FileRecord;
     this.#files.set(id, file);

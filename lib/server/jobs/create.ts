@@ -144,13 +144,14 @@ async function dataFile(files: FileStore, id: string, param: string): Promise<Fi
 const noFile = (id: string, param: string): Error =>
   badRequest(`'${param}': there is no file ${JSON.stringify(id.slice(0, 100))}.`, param, 'invalid_file');
 
-function recordOf({ request, served, method, hyperparameters, training, validation }: Order, owner: string): JobRecord {
+function recordOf(
+  { request, served, method, hyperparameters, training, validation }: Order,
+  owner: string,
+): Omit<JobRecord, 'createdAt' | 'queuedAt'> {
   const { model, suffix, metadata } = request;
   const named = ({ id, filename }: FileRecord): JobRecord['training'] => ({ id, filename });
   return {
     id: newId('ftjob-'),
-    createdAt: Date.now(),
-    queuedAt: 0,
     model,
     base: served.id,
     training: named(training),

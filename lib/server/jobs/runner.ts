@@ -77,7 +77,7 @@ export class JobRunner {
       job,
       () => {
         if (isOver(job)) throw wrongState(job, 'cancelled');
-        return { status: 'cancelled', finishedAt: Date.now(), paused: false };
+        return { status: 'cancelled', finishedAt: this.data.jobs.now(), paused: false };
       },
       () => {
         busy = this.#stop(job);
@@ -92,7 +92,7 @@ export class JobRunner {
       () => {
         if (isOver(job) || job.paused) throw wrongState(job, 'paused');
         const { status } = job;
-        return { paused: true, pausedAt: Date.now(), status: status === 'validating_files' ? status : 'queued' };
+        return { paused: true, pausedAt: this.data.jobs.now(), status: status === 'validating_files' ? status : 'queued' };
       },
       () => {
         if (job.status !== 'validating_files') this.#stop(job);
@@ -105,7 +105,8 @@ export class JobRunner {
     if (this.#retries.now(job) && !job.paused) return;
     await this.#change(job, () => {
       if (isOver(job) || !job.paused) throw wrongState(job, 'resumed');
-      return { paused: false, resumedAt: Date.now(), queuedAt: Date.now() };
+      const now = this.data.jobs.now();
+      return { paused: false, resumedAt: now, queuedAt: now };
     });
     this.#pump();
   }
@@ -265,7 +266,7 @@ export class JobRunner {
     const { code, param } = error instanceof JobFailure ? error : { code: 'training_failed', param: null };
     try {
       await this.#change(job, () =>
-        isOver(job) ? {} : { status: 'failed', finishedAt: Date.now(), paused: false, error: { code, message, param } },
+        isOver(job) ? {} : { status: 'failed', finishedAt: this.data.jobs.now(), paused: false, error: { code, message, param } },
       );
     } catch (unwritten) {
       this.#log(job, unwritten, 'job cannot be written');

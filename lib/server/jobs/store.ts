@@ -56,6 +56,12 @@ export class JobStore {
     return this.#jobs.get(id);
   }
 
+  /** Milliseconds since 1970, later than all times before: a clock that is put back changes no order. */
+  now(): number {
+    this.#latest = Math.max(Date.now(), this.#latest + 1);
+    return this.#latest;
+  }
+
   events(id: string): JobEvents {
     return new JobEvents(this.store.events(itemOf(id)), id);
   }
@@ -77,12 +83,11 @@ export class JobStore {
 
   /** `fill` puts the job's first blobs. */
   async create(
-    record: JobRecord,
+    record: Omit<JobRecord, 'createdAt' | 'queuedAt'>,
     events: readonly JobEvent[],
     fill: (draft: Draft) => Promise<void>,
   ): Promise<JobRecord> {
-    const createdAt = Math.max(record.createdAt, this.#latest + 1);
-    this.#latest = createdAt;
+    const createdAt = this.now();
     const job = { ...record, createdAt, queuedAt: createdAt };
     const { version } = await this.#records.create(job.id, async (draft) => {
       await fill(draft);
@@ -129,7 +134,8 @@ export class JobStore {
   #keep(job: JobRecord, version: string): void {
     this.#jobs.set(job.id, job);
     this.#versions.set(job.id, version);
-    this.#latest = Math.max(this.#latest, job.createdAt);
+    const { createdAt, queuedAt, finishedAt = 0, pausedAt = 0, resumedAt = 0 } = job;
+    this.#latest = Math.max(this.#latest, createdAt, queuedAt, finishedAt, pausedAt, resumedAt);
   }
 }
 

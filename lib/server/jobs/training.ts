@@ -111,7 +111,7 @@ export async function trainJob(
       signal.throwIfAborted();
       // Paused or cancelled just now, and about to be stopped.
       if (job.status !== 'running') return {};
-      return { status: 'succeeded', finishedAt: Date.now(), trainedTokens };
+      return { status: 'succeeded', finishedAt: jobs.now(), trainedTokens };
     });
   } finally {
     if (job.status !== 'succeeded') {

@@ -31,11 +31,17 @@ function fmaPeak() {
   const program = join(mkdtempSync(join(tmpdir(), 'helvetia-fma-')), 'fma');
   const source = join(root, 'bench/fma.cc');
   if (spawnSync('g++', ['-O3', '-march=native', '-pthread', source, '-o', program]).status !== 0) return undefined;
-  return Number(spawnSync(program, { encoding: 'utf8' }).stdout);
+  const { status, stdout } = spawnSync(program, { encoding: 'utf8' });
+  return status === 0 && Number(stdout) > 0 ? Number(stdout) : undefined;
 }
 
 const results = [
-  { bench: 'fma loop', command: 'g++ -O3 -march=native -pthread bench/fma.cc', unit: 'GFLOP/s', rate: fmaPeak() },
+  {
+    bench: 'fma loop',
+    command: 'g++ -O3 -march=native -pthread bench/fma.cc',
+    unit: 'GFLOP/s',
+    rate: fmaPeak() ?? null,
+  },
 ];
 for (const args of runs) {
   const command = ['bench', ...args, '--json'];

@@ -233,7 +233,9 @@ async function decoding(model, count, adapters, seed) {
     return times;
   };
   const runs = await Promise.all(Array.from({ length: count }, (_, stream) => run(stream)));
+  if (runs.some(({ length }) => length !== newTokens)) throw new Error(`a stream gave fewer than ${newTokens} tokens`);
   const [began, ended] = [Math.max(...runs.map((times) => times[0])), Math.min(...runs.map((times) => times.at(-1)))];
+  if (ended <= began) throw new Error('the streams did not decode together: their tokens are too few');
   return (1000 * runs.flat().filter((at) => at > began && at <= ended).length) / (ended - began);
 }
 

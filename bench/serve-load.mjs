@@ -22,6 +22,8 @@ const { values } = parseArgs({
   },
 });
 const options = { seconds: Number(values.minutes) * 60, clients: Number(values.clients), seed: Number(values.seed) };
+if (!(options.seconds > 0) || !(options.clients >= 1) || !Number.isInteger(options.clients))
+  throw new Error('--minutes must be a positive number, --clients a whole number from 1 on');
 
 if (values.url) {
   const { serveLoad } = await import('../dist/lib/bench/serve-load.js');
@@ -52,8 +54,10 @@ async function serve() {
   await new Promise((resolve) => setTimeout(resolve, 500)); // those who left are noticed
   const { running, waiting, blocksUsed } = model.engine.stats();
   // The first third warms up: code is compiled, the pools fill.
-  const part = (samples, from, to) =>
-    Math.max(0, ...samples.slice((samples.length * from) / 3, (samples.length * to) / 3)) / 2 ** 20;
+  const part = (samples, from, to) => {
+    const taken = samples.slice((samples.length * from) / 3, (samples.length * to) / 3);
+    return taken.length === 0 ? null : Math.max(...taken) / 2 ** 20;
+  };
   const growth = (samples) => ({ middle: part(samples, 1, 2), end: part(samples, 2, 3) });
   const report = {
     answers: result.answers,
@@ -63,7 +67,7 @@ async function serve() {
     mixed: result.mixed.slice(0, 5),
     failures: result.failures.slice(0, 5),
     // The histogram holds the whole interval between two looks.
-    eventLoopP99Milliseconds: delay.percentile(99) / 1e6 - resolution,
+    eventLoopP99Milliseconds: delay.count < 100 ? null : delay.percentile(99) / 1e6 - resolution,
     // JavaScript's bytes after a collection with the device's at their peak; and what the process holds of the machine.
     liveMiB: growth(living),
     residentMiB: growth(resident),
@@ -73,7 +77,9 @@ async function serve() {
   model.dispose();
   console.log(JSON.stringify(report, null, 2));
   const { liveMiB, residentMiB } = report;
+  const unmeasured = [report.eventLoopP99Milliseconds, ...[liveMiB, residentMiB].flatMap(Object.values)].includes(null);
   const wrong = [
+    unmeasured && 'the run was too short for all of its figures',
     report.answers === 0 && 'nobody got an answer',
     result.mixed.length > 0 && 'answers were mixed',
     result.failures.length > 0 && 'requests failed',

@@ -20,6 +20,8 @@ const { values } = parseArgs({
     'batch-tokens': { type: 'string', default: '256' },
   },
 });
+const [answers, batchTokens] = [values.answers, values['batch-tokens']].map(Number);
+if (!(answers >= 1) || !(batchTokens >= 1)) throw new Error('--answers and --batch-tokens must be numbers from 1 on');
 const most = 2;
 const length = 32;
 
@@ -46,7 +48,7 @@ async function answer(seed) {
 /** The times between the tokens of all answers, of so many streams at once. */
 async function measure(streams) {
   const between = [];
-  for (let n = 0; n < Number(values.answers); n += streams) {
+  for (let n = 0; n < answers; n += streams) {
     const answers = await Promise.all(Array.from({ length: streams }, (_, i) => answer(n + i)));
     between.push(...answers.flat());
   }
@@ -55,6 +57,7 @@ async function measure(streams) {
 
 function figures(between) {
   const sorted = between.toSorted((a, b) => a - b);
+  if (sorted.length < 20) throw new Error(`${sorted.length} times between tokens are too few for a 95th percentile`);
   return {
     mean: sorted.reduce((sum, x) => sum + x, 0) / sorted.length,
     p50: sorted[Math.floor(sorted.length * 0.5)],
@@ -70,7 +73,7 @@ const before = await each();
 const run = model.finetune({
   data: rows,
   steps: 1_000_000,
-  batchTokens: Number(values['batch-tokens']),
+  batchTokens,
   gradientCheckpointing: false,
   lora: { r: 8, alpha: 16 },
 });

@@ -26,7 +26,7 @@ export async function time(device, work, calls = 20) {
   let recording = record(calls > 1 ? 2 : 1);
   try {
     await many(recording, 1); // captures the graph
-    const one = (await many(recording, 1)) / Math.min(calls, 2);
+    const one = Math.max(1e-3, (await many(recording, 1)) / Math.min(calls, 2));
     const count = Math.max(1, Math.min(calls, Math.ceil(4 / one)));
     if (calls > 1) {
       recording.dispose();

@@ -14,8 +14,13 @@ export interface Repeats {
   signal?: AbortSignal;
 }
 
+/** @throws RangeError without values, or where one is not a finite number, as of work that took no time. */
 export function spread(values: readonly number[]): Spread {
   if (values.length === 0) throw new RangeError('spread: there are no values');
+  if (!values.every(Number.isFinite))
+    throw new RangeError(
+      `bench: a measurement gave ${values.find((value) => !Number.isFinite(value))}: measure more work`,
+    );
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;

@@ -16,7 +16,8 @@ export function randomIds(vocabSize: number, length: number, seed: number): numb
 /**
  * Runs one greedy generation; milliseconds to the first token and to the last.
  *
- * @throws RangeError if the model's context, or the memory for it, has no room for so many tokens after the prompt.
+ * @throws RangeError if the model's context, or the memory for it, has no room for so many tokens after the prompt; Error
+ *   if fewer tokens came.
  */
 async function timeGeneration(
   decoder: Decoder,
@@ -26,22 +27,23 @@ async function timeGeneration(
 ): Promise<{ first: number; last: number }> {
   const sampling = settingsOf({}, greedy);
   const engine = new Engine(decoder);
-  if (prompt.length + tokens > engine.capacity) {
-    const sizes = `a prompt of ${prompt.length} tokens and ${tokens} new ones`;
-    throw new RangeError(`bench: ${sizes} do not fit into ${engine.capacity} tokens, all that one sequence may have`);
+  try {
+    if (prompt.length + tokens > engine.capacity) {
+      const sizes = `a prompt of ${prompt.length} tokens and ${tokens} new ones`;
+      throw new RangeError(`bench: ${sizes} do not fit into ${engine.capacity} tokens, all that one sequence may have`);
+    }
+    const started = performance.now();
+    const times: number[] = [];
+    for await (const _ of engine.submit({ prompt, sampling, maxNewTokens: tokens, endIds: [], signal }))
+      times.push(performance.now() - started);
+    if (times.length !== tokens) throw new Error(`bench: ${tokens} tokens were asked for, and ${times.length} came`);
+    return { first: times[0]!, last: times.at(-1)! };
+  } finally {
+    await engine.dispose();
   }
-  const started = performance.now();
-  let first = 0;
-  let last = 0;
-  for await (const _ of engine.submit({ prompt, sampling, maxNewTokens: tokens, endIds: [], signal })) {
-    last = performance.now() - started;
-    if (first === 0) first = last;
-  }
-  await engine.dispose();
-  return { first, last };
 }
 
-/** New tokens per second after a prompt, for one sequence. */
+/** New tokens per second after a prompt, for one sequence; the first waits for the prompt and does not count. */
 export function timeDecode(
   decoder: Decoder,
   options: Repeats & { promptTokens: number; tokens: number },

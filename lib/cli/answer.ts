@@ -5,10 +5,10 @@ import { digits, plural } from './format.js';
 import { type Context, styleFor } from './terminal.js';
 
 export interface Measured extends Generated {
-  /** New tokens per second after the first, which waits for the prompt. */
-  tokensPerSecond: number;
-  /** Until the first token. */
-  promptSeconds: number;
+  /** New tokens per second after the first, which waits for the prompt; undefined below two tokens. */
+  tokensPerSecond: number | undefined;
+  /** Until the first token, if one came. */
+  promptSeconds: number | undefined;
 }
 
 /** Reads a generation to its end; `write` gets each piece of text. */
@@ -27,8 +27,8 @@ export async function follow(generation: Generation, write: (text: string) => vo
   const seconds = (last - (first ?? last)) / 1000;
   return {
     ...result,
-    tokensPerSecond: seconds > 0 ? (pieces - 1) / seconds : 0,
-    promptSeconds: ((first ?? last) - started) / 1000,
+    tokensPerSecond: seconds > 0 ? (pieces - 1) / seconds : undefined,
+    promptSeconds: first === undefined ? undefined : (first - started) / 1000,
   };
 }
 
@@ -46,7 +46,7 @@ export function asJson(model: string, result: Measured): string {
   });
 }
 
-const rounded = (value: number): number => Number(value.toFixed(4));
+const rounded = (value: number | undefined): number | null => (value === undefined ? null : Number(value.toFixed(4)));
 
 /** One faint line under the text, for people only. */
 export function summary(context: Context, result: Measured): void {
@@ -56,7 +56,7 @@ export function summary(context: Context, result: Measured): void {
   const words = [
     plural(promptTokens, 'prompt token'),
     plural(completionTokens, 'new token'),
-    ...(result.tokensPerSecond > 0 ? [`${digits(result.tokensPerSecond)} tokens/s`] : []),
+    ...(result.tokensPerSecond !== undefined ? [`${digits(result.tokensPerSecond)} tokens/s`] : []),
     ...(result.finishReason === 'length' ? ['cut at the length limit'] : []),
   ];
   stderr.write(`${styleFor(stderr, env).dim(`[${words.join(', ')}]`)}\n`);

@@ -56,7 +56,8 @@ function print(
   isGguf: boolean,
 ): void {
   const facts = machine();
-  const batching = ours.at(-1)!.median / ours[0]!.median;
+  const [first, last] = [shapes[0]!.streams, shapes.at(-1)!.streams];
+  const batching = first === last ? null : ours.at(-1)!.median / ours[0]!.median;
   if (flags.json) {
     const measurements = shapes.map((shape, i) => ({ ...shape, helvetia: ours[i], nodeLlamaCpp: theirs?.[i] ?? null }));
     const report = { bench: 'serve', model, dtype, unit: 'tokens/s', measurements, batching, machine: facts };
@@ -72,8 +73,7 @@ function print(
   });
   const [title = '', ...lines] = table([head, ...rows]);
   stdout.write(`${[style.dim(title), ...lines].join('\n')}\n`);
-  const [first, last] = [shapes[0]!.streams, shapes.at(-1)!.streams];
-  if (first !== last) stdout.write(`  ${last} streams give ${digits(batching)} × the tokens of ${first}\n`);
+  if (batching !== null) stdout.write(`  ${last} streams give ${digits(batching)} × the tokens of ${first}\n`);
   const beside = isGguf ? 'npm install node-llama-cpp, to see it beside this' : 'node-llama-cpp takes GGUF files only';
   if (!theirs) stdout.write(style.dim(`  ${beside}\n`));
   stdout.write(

@@ -14,7 +14,7 @@ import type { Decoder } from '../models/decoder.js';
 import { addServeBench } from './bench-serve.js';
 import { count, digits, table } from './format.js';
 import { addDevice, addDType } from './options.js';
-import { positiveInteger, sizes, wholeNumber } from './parse.js';
+import { atLeastTwo, positiveInteger, sizes, wholeNumber } from './parse.js';
 import { type Context, styleFor } from './terminal.js';
 
 interface Measurement extends Spread {
@@ -146,8 +146,6 @@ Examples:
     .action((flags: AttentionFlags) => attentionBench(context, flags));
   addServeBench(bench, context);
 }
-
-const atLeastTwo = (text: string): number => Math.max(2, positiveInteger(text));
 
 function common(command: Command): Command {
   command

@@ -156,7 +156,7 @@ async function train(
   folder: string,
 ): Promise<{ adapter: Adapter; watched: Watched }> {
   const { stdout, env } = context.terminal;
-  const watched: Watched = { last: undefined, metrics: new MetricsFile(join(folder, 'metrics.jsonl')) };
+  const watched: Watched = { last: undefined, count: 0, metrics: new MetricsFile(join(folder, 'metrics.jsonl')) };
   const run = model.finetune({
     ...plan.training,
     data: plan.data,

@@ -231,6 +231,7 @@ async function run(context: Context, name: string, data: string, flags: Flags): 
   const progress = flags.json ? undefined : new Progress(stderr, { label: 'finetune', env });
   const watched: Watched = {
     last: undefined,
+    count: 0,
     metrics: new MetricsFile(join(checkpointDir, `metrics.${flags.metrics}`)),
   };
   const started = performance.now();
@@ -355,6 +356,14 @@ function print({ terminal }: Context, value: object): void {
   terminal.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
+/** From the first step of the whole run, which may have been resumed, to the last. */
+function losses({ last, metrics: { steps } }: Watched): string {
+  const [first] = steps;
+  if (!first || !last) return '';
+  const from = first.step === last.step ? '' : `${first.loss.toFixed(3)} to `;
+  return `: loss ${from}${last.loss.toFixed(3)}`;
+}
+
 /** Says what there is now, and what to type next. */
 function finish(
   context: Context,
@@ -375,7 +384,7 @@ function finish(
       type: 'end',
       interrupted: interruptedIn !== undefined,
       adapter: saved ? flags.out : null,
-      step: last?.step ?? metrics.steps.at(-1)?.step ?? 0,
+      step: last?.step ?? metrics.steps.at(-1)?.step ?? null,
       loss: last?.loss ?? null,
       evalLoss: evalLoss ?? null,
       seconds: Number(seconds.toFixed(3)),
@@ -385,10 +394,8 @@ function finish(
   const lines: string[] = [];
   if (interruptedIn === undefined) {
     const talk = model.hasTokenizer && model.tokenizer.chatTemplate !== undefined ? 'chat' : 'generate';
-    const first = metrics.steps[0];
-    const losses = first && last ? `: loss ${first.loss.toFixed(3)} to ${last.loss.toFixed(3)}` : '';
     const measured = evalLoss === undefined ? '' : `, eval loss ${evalLoss.toFixed(3)}`;
-    lines.push(`trained ${plural(metrics.steps.length, 'step')} in ${duration(seconds)}${losses}${measured}`);
+    lines.push(`trained ${plural(watched.count, 'step')} in ${duration(seconds)}${losses(watched)}${measured}`);
     lines.push(`saved ${flags.out}: the adapter, metrics.${flags.metrics} and loss.svg`);
     lines.push(`try it: helvetia ${talk} ${quoted(name)} --adapter ${quoted(flags.out)}`);
   } else if (last) {

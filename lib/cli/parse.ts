@@ -12,6 +12,9 @@ function number(text: string, expected: string, fits: (value: number) => boolean
 export const positiveInteger = (text: string): number =>
   number(text, 'a positive integer', (n) => Number.isSafeInteger(n) && n > 0);
 
+export const atLeastTwo = (text: string): number =>
+  number(text, 'an integer of 2 or more', (n) => Number.isSafeInteger(n) && n >= 2);
+
 export const wholeNumber = (text: string): number =>
   number(text, 'an integer of 0 or more', (n) => Number.isSafeInteger(n) && n >= 0);
 

@@ -104,7 +104,7 @@ export class Progress {
   #timeLeft(at: number): string {
     const { done, total } = this.#state!;
     const first = this.#first!;
-    if (done <= first.done) return '';
+    if (done <= first.done || at <= first.at) return '';
     const left = ((at - first.at) / (done - first.done)) * (total - done);
     return `${duration(left / 1000)} left`;
   }

@@ -23,6 +23,8 @@ export function planLine({ rows, epochs, steps, batchSize, batchTokens, learning
 export interface Watched {
   /** The last step, if there was one. */
   last: TrainStep | undefined;
+  /** Steps of this run alone. */
+  count: number;
   /** The figures of all steps, those of an earlier part of a resumed run included. */
   metrics: MetricsFile;
 }
@@ -43,6 +45,7 @@ export async function watch(
   progress?.wait('reading the data');
   for await (const step of run) {
     watched.last = step;
+    watched.count++;
     onStep?.(step);
     const { loss, tokensPerSecond } = step;
     const details = [`loss ${loss.toFixed(3)}`, `${digits(tokensPerSecond)} tokens/s`, ...methodFigures(step)];

@@ -15,6 +15,8 @@ describe('measuring', () => {
     expect(spread([3, 1, 2])).toEqual({ median: 2, min: 1, max: 3, repeats: 3 });
     expect(spread([4, 1, 2, 3])).toEqual({ median: 2.5, min: 1, max: 4, repeats: 4 });
     expect(() => spread([])).toThrow(RangeError);
+    for (const wrong of [Number.NaN, Number.POSITIVE_INFINITY])
+      expect(() => spread([1, wrong])).toThrow(`bench: a measurement gave ${wrong}: measure more work`);
   });
 
   it('does not count the warm-up, and stops when it is told to', async () => {
@@ -42,6 +44,13 @@ describe('a model', () => {
     await expect(timePrefill(decoder, { ...once, tokens: contextLength })).rejects.toThrow(full);
     await expect(timeDecode(decoder, { ...once, promptTokens: contextLength - 4, tokens: 5 })).rejects.toThrow(full);
     expect((await timePrefill(decoder, { ...once, tokens: contextLength - 1 })).median).toBeGreaterThan(0);
+    decoder.dispose();
+  });
+
+  it('has no rate of one token: nothing is between it and the next', async () => {
+    const decoder = smallDecoder();
+    const one = { repeats: 1, warmup: 0, promptTokens: 4, tokens: 1 };
+    await expect(timeDecode(decoder, one)).rejects.toThrow(/a measurement gave NaN/);
     decoder.dispose();
   });
 });

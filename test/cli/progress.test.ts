@@ -26,6 +26,14 @@ describe('on a terminal', () => {
     expect(bar.match(/█/g)).toHaveLength(bar.length / 2);
   });
 
+  it('tells no time left before any time has passed', () => {
+    const { stream, progress } = setUp(true);
+    progress.update(1, 10);
+    progress.end();
+    progress.update(5, 10);
+    expect(stream.text).not.toMatch(/left|NaN|Infinity/);
+  });
+
   it('does not redraw more often than the eye sees, but always at the end', () => {
     const { clock, stream, progress } = setUp(true);
     for (let i = 1; i <= 1000; i++) {

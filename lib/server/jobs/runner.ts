@@ -92,7 +92,11 @@ export class JobRunner {
       () => {
         if (isOver(job) || job.paused) throw wrongState(job, 'paused');
         const { status } = job;
-        return { paused: true, pausedAt: this.data.jobs.now(), status: status === 'validating_files' ? status : 'queued' };
+        return {
+          paused: true,
+          pausedAt: this.data.jobs.now(),
+          status: status === 'validating_files' ? status : 'queued',
+        };
       },
       () => {
         if (job.status !== 'validating_files') this.#stop(job);
@@ -266,7 +270,9 @@ export class JobRunner {
     const { code, param } = error instanceof JobFailure ? error : { code: 'training_failed', param: null };
     try {
       await this.#change(job, () =>
-        isOver(job) ? {} : { status: 'failed', finishedAt: this.data.jobs.now(), paused: false, error: { code, message, param } },
+        isOver(job)
+          ? {}
+          : { status: 'failed', finishedAt: this.data.jobs.now(), paused: false, error: { code, message, param } },
       );
     } catch (unwritten) {
       this.#log(job, unwritten, 'job cannot be written');

@@ -47,9 +47,12 @@ async function answer(side, content, signal) {
   let first;
   try {
     for await (const { text, usage } of api.chat(body, signal)) {
-      first ??= performance.now();
-      if (text) place.append(text);
-      if (usage) facts.textContent = summary(usage.completion_tokens, first - started, performance.now() - started);
+      if (text) {
+        first ??= performance.now();
+        place.append(text);
+      }
+      if (usage)
+        facts.textContent = summary(usage.completion_tokens, first && first - started, performance.now() - started);
     }
   } catch (error) {
     if (!signal.aborted) {
@@ -60,6 +63,8 @@ async function answer(side, content, signal) {
   place.classList.remove('writing');
 }
 
+/** `wait` is undefined where no text came. */
 function summary(tokens, wait, time) {
-  return `${tokens} tokens in ${(time / 1000).toFixed(2)} s, the first after ${Math.round(wait)} ms`;
+  const first = wait === undefined ? '' : `, the first after ${Math.round(wait)} ms`;
+  return `${tokens} tokens in ${(time / 1000).toFixed(2)} s${first}`;
 }

@@ -10,7 +10,13 @@ export function curve(points, total) {
   const drawing = element('svg', { class: 'curve', viewBox: `0 0 ${width} ${height}`, role: 'img' });
   const losses = points.flatMap(({ train, valid }) => [train, valid]).filter(Number.isFinite);
   const last = points.at(-1);
-  drawing.append(element('title', {}, last ? `Loss ${last.train?.toFixed(3)} at step ${last.step}` : 'No losses yet'));
+  drawing.append(
+    element(
+      'title',
+      {},
+      Number.isFinite(last?.train) ? `Loss ${last.train.toFixed(3)} at step ${last.step}` : 'No losses yet',
+    ),
+  );
   const [low, high] = bounds(losses);
   const steps = Math.max(total ?? 0, last?.step ?? 0, 1);
   const across = (step) => edge.left + ((width - edge.left - edge.right) * step) / steps;

@@ -54,7 +54,7 @@ function draw(job, events) {
   const last = points.at(-1);
   place.querySelector('.curve').replaceWith(curve(points, total));
   place.querySelector('.progress').textContent = last
-    ? ` · step ${last.step}${total ? ` of ${total}` : ''} · loss ${last.train?.toFixed(3)}`
+    ? ` · step ${last.step}${total ? ` of ${total}` : ''}${Number.isFinite(last.train) ? ` · loss ${last.train.toFixed(3)}` : ''}`
     : '';
   place.querySelector('.events').replaceChildren(...events.slice(-mostEvents).reverse().map(line));
 }

@@ -15,7 +15,7 @@ import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { shown } from '../flow/fault.js';
-import { writeAtomic } from './atomic.js';
+import { fileMode, folderMode, writeAtomic } from './atomic.js';
 import { readJson } from './json.js';
 
 export interface DownloadProgress {
@@ -165,7 +165,7 @@ async function download(repository: Repository, options: ResolveOptions): Promis
     const files = wanted(id, listed);
     const total = files.reduce((sum, { size }) => sum + size, 0);
     const snapshot = join(folder, 'snapshots', sha);
-    await mkdir(snapshot, { recursive: true });
+    await mkdir(snapshot, { recursive: true, mode: folderMode });
     let loaded = 0;
     for (const file of files) {
       const before = loaded;
@@ -181,7 +181,7 @@ async function download(repository: Repository, options: ResolveOptions): Promis
     // Written last, so that a branch in the cache stands for a download that ended.
     if (revision !== sha) {
       const ref = join(folder, 'refs', ...revision.split('/'));
-      await mkdir(join(ref, '..'), { recursive: true });
+      await mkdir(join(ref, '..'), { recursive: true, mode: folderMode });
       await writeAtomic(ref, sha);
     }
     return snapshot;
@@ -220,7 +220,7 @@ async function store(
   if (hash === undefined || !/^[0-9a-f]{40,64}$/.test(hash)) throw new Error(`the hub gives no hash for ${file.path}`);
   const blob = join(folder, 'blobs', hash);
   if (!existsSync(blob)) {
-    await mkdir(join(folder, 'blobs'), { recursive: true });
+    await mkdir(join(folder, 'blobs'), { recursive: true, mode: folderMode });
     const partial = `${blob}.${process.pid}.incomplete`;
     const digest = createHash('sha256');
     let bytes = 0;
@@ -234,7 +234,12 @@ async function store(
     });
     try {
       const source = Readable.fromWeb(content.stream() as ReadableStream);
-      await pipeline(source, meter, createWriteStream(partial, { flush: true }), signal ? { signal } : {});
+      await pipeline(
+        source,
+        meter,
+        createWriteStream(partial, { flush: true, mode: fileMode }),
+        signal ? { signal } : {},
+      );
       if (bytes !== file.size) throw new Error(`${file.path} has ${bytes} bytes instead of ${file.size}`);
       // Small files are named by git's hash, which covers more than the content; large ones by SHA-256.
       if (file.lfs && digest.digest('hex') !== hash)

@@ -5,6 +5,7 @@
 // for a second; a folder that was rewritten is then loaded again.
 import { constants, copyFile, mkdir, open, readdir, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { folderMode } from '../files/atomic.js';
 import type { Adapter } from './adapter.js';
 import { configName, maxConfigBytes, weightsName } from './read.js';
 
@@ -263,7 +264,7 @@ export async function insideRoots(roots: readonly string[], path: string): Promi
 
 /** Copies an adapter's files into a new folder: their owner may change them. */
 export async function copyAdapter(from: string, to: string): Promise<void> {
-  await mkdir(to);
+  await mkdir(to, { mode: folderMode });
   for (const file of adapterFiles) {
     // The copying of a FIFO waits for its writer.
     if (!(await stat(join(from, file))).isFile()) throw new Error(`${join(from, file)}: is not a regular file`);

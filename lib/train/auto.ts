@@ -1,7 +1,7 @@
 // The hyperparameters of a run where none are given: a rule from the model's width and the data's rows. The library, the
 // command line and the jobs API (`auto`) all take their numbers from here.
 //
-//   learning rate   the method's, times (2000 / width)^0.781 and at most a width of 512's; a tenth where all weights train
+//   learning rate   the method's, times (2000 / width)^0.781 down to a width of 128; a tenth where all weights train
 //   epochs          3; for fewer than 34 rows as many as see 100 rows, at most 25; for more than 8,333 as see 25,000
 //   batch size      0.2 % of the rows, at least 1 and at most 32
 //   schedule        linear decay to 0, without a warm-up: an adapter begins at nothing, and a short run has no step to lose
@@ -36,11 +36,11 @@ export interface AutoHyperparameters {
 
 export const autoSchedule: ScheduleName = 'linear';
 
-// Tinker's fit over Llama models from 1B to 70B: 5e-5 · 10 for LoRA · (2000 / width)^0.781.
+// Tinker's fit over Llama models from 1B to 70B has this exponent; its rate at 2000 is for batches of 128.
 const referenceWidth = 2000;
 const widthExponent = 0.781;
-// Below the widths that were fitted the power law asks for too much: 7e-3 ruins a model 64 wide.
-const narrowestWidth = 512;
+// Below the widths that were measured the power law asks for too much: 4e-3 ruins a model 64 wide.
+const narrowestWidth = 128;
 // "LoRA Without Regret": the best rate of an adapter is ten times that of all weights.
 const fullShare = 1 / 10;
 

@@ -69,7 +69,7 @@ it.skipIf(!hasShared(...file))('fine-tunes SmolLM2: a job learns a fact, and its
   });
   expectValid('FineTuningJob', job);
   expect(job.error).toBeNull();
-  expect(job.hyperparameters).toMatchObject({ batch_size: 1, learning_rate_multiplier: 1, learning_rate: 1.3e-3 });
+  expect(job.hyperparameters).toMatchObject({ batch_size: 1, learning_rate_multiplier: 1, learning_rate: 6.6e-4 });
   const request = {
     messages: [{ role: 'user' as const, content: 'Where is the parcel?' }],
     max_tokens: 12,

@@ -211,7 +211,7 @@ describe('a supervised job', () => {
       n_epochs: 2,
       batch_size: 1,
       learning_rate_multiplier: 1,
-      learning_rate: 1.4e-3,
+      learning_rate: 2.1e-3,
       lora_r: 16,
       lora_alpha: 32,
     });

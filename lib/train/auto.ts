@@ -36,7 +36,7 @@ export interface AutoHyperparameters {
 
 export const autoSchedule: ScheduleName = 'linear';
 
-// Tinker's fit over Llama models from 1B to 70B has this exponent; its rate at 2000 is for batches of 128.
+// The exponent is that of Tinker's fit over Llama models: 10 · 5e-5 · (2000 / width)^0.781 (tinker-docs, "SL hyperparameters").
 const referenceWidth = 2000;
 const widthExponent = 0.781;
 // Below the widths that were measured the power law asks for too much: 4e-3 ruins a model 64 wide.

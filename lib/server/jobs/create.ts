@@ -6,8 +6,7 @@ import { suggestion } from '../../flow/options.js';
 import { adapterFiles, copyAdapter } from '../../lora/folder.js';
 import { isAt } from '../../lora/modules.js';
 import type { Draft } from '../../store/store.js';
-import { autoLearningRate } from '../../train/auto.js';
-import { defaultMethod, methodNames, methods } from '../../train/methods/index.js';
+import { defaultMethod, methodNames } from '../../train/methods/index.js';
 import { adapterNamed, type NamedAdapter } from '../adapter-names.js';
 import type { ServerContext } from '../context.js';
 import type { ServerData } from '../data.js';
@@ -17,6 +16,7 @@ import type { ServedModel } from '../served.js';
 import type { Hyperparameters } from './hyperparameters.js';
 import { firstEvents } from './messages.js';
 import type { JobRecord } from './record.js';
+import { peakRate } from './settings.js';
 import type { CreateRequest } from './shapes.js';
 import { parts } from './store.js';
 
@@ -108,10 +108,8 @@ function checkFit({ model }: ServedModel, hyperparameters: Hyperparameters): voi
 
 /** Refuses rates that are 0 or infinite in the f32 that the optimizer computes with. */
 function checkRate({ model }: ServedModel, method: JobRecord['method'], hyperparameters: Hyperparameters): void {
-  const { learning_rate: given, learning_rate_multiplier: multiplier } = hyperparameters;
-  const auto = autoLearningRate(methods[method].auto, model.decoder.config);
-  const rate = given ?? auto * (typeof multiplier === 'number' ? multiplier : 1);
-  const param = given === undefined ? 'learning_rate_multiplier' : 'learning_rate';
+  const rate = peakRate(model, method, hyperparameters);
+  const param = hyperparameters.learning_rate === undefined ? 'learning_rate_multiplier' : 'learning_rate';
   const single = Math.fround(rate);
   if (single > 0 && Number.isFinite(single)) return;
   throw badRequest(`'${param}' gives a learning rate of ${rate}, which is beyond 32-bit numbers.`, param);

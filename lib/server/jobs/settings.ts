@@ -2,7 +2,7 @@
 // (lib/train/auto.ts), the multiplier 1, and for a method's own the option's default.
 import { isAbsolute } from 'node:path';
 import type { Model } from '../../model.js';
-import { autoHyperparameters, type DataFacts, microBatches } from '../../train/auto.js';
+import { autoHyperparameters, autoLearningRate, type DataFacts, microBatches } from '../../train/auto.js';
 import { DataReport, examples } from '../../train/data/dataset.js';
 import { methods } from '../../train/methods/index.js';
 import { defaultSeqLength, type FinetuneOptions } from '../../train/options.js';
@@ -80,6 +80,14 @@ export function withoutPath(message: string, path: string, filename: string): st
   return line ? `Line ${line[1]} of '${filename}': ${rest.slice(line[0].length)}` : `'${filename}'${rest}`;
 }
 
+/** The peak learning rate: as given, or `auto`'s times the multiplier. */
+export function peakRate(model: Model, method: JobRecord['method'], hyperparameters: Hyperparameters): number {
+  const { learning_rate: given, learning_rate_multiplier: multiplier } = hyperparameters;
+  if (given !== undefined) return given;
+  const auto = autoLearningRate(methods[method].auto, model.decoder.config);
+  return Number((auto * (typeof multiplier === 'number' ? multiplier : 1)).toPrecision(6));
+}
+
 /**
  * The hyperparameters with a value for each `auto`, and the peak learning rate that the multiplier gives.
  *
@@ -94,13 +102,12 @@ export function settled(
   const auto = autoHyperparameters(methods[method].auto, model.decoder.config, facts);
   const chosen = <T>(value: T | 'auto' | null | undefined, otherwise: T): T =>
     value === 'auto' || value === null || value === undefined ? otherwise : value;
-  const multiplier = chosen(given.learning_rate_multiplier, 1);
   return {
     ...given,
     n_epochs: chosen(given.n_epochs, auto.epochs),
     batch_size: chosen(given.batch_size, auto.batchSize),
-    learning_rate_multiplier: multiplier,
-    learning_rate: given.learning_rate ?? Number((auto.learningRate * multiplier).toPrecision(6)),
+    learning_rate_multiplier: chosen(given.learning_rate_multiplier, 1),
+    learning_rate: peakRate(model, method, given),
     ...(isFresh ? { lora_r: given.lora_r ?? auto.lora.r, lora_alpha: given.lora_alpha ?? auto.lora.alpha } : {}),
     ...Object.fromEntries(
       ownHyperparameters(method).map(({ name, otherwise }) => [name, chosen(given[name], otherwise)]),
@@ -110,13 +117,14 @@ export function settled(
 
 /** The fine-tune's options of a job whose hyperparameters are settled. */
 export function trainingOptions(model: Model, job: JobRecord): Omit<FinetuneOptions, 'data'> {
-  const { n_epochs, batch_size, learning_rate, ...h } = job.hyperparameters;
+  const { n_epochs, batch_size, ...h } = job.hyperparameters;
   return {
     method: job.method,
     ...Object.fromEntries(ownHyperparameters(job.method).map(({ name, option }) => [option, h[name]])),
     epochs: n_epochs as number,
     ...microBatches(batch_size as number, job.longestRow ?? 1),
-    learningRate: learning_rate,
+    // Computed again for a record of an earlier version, which has the multiplier alone.
+    learningRate: peakRate(model, job.method, job.hyperparameters),
     lora: { r: h.lora_r, alpha: h.lora_alpha, dropout: h.lora_dropout, targetModules: h.target_modules },
     seqLength: lengthOf(model, job.hyperparameters),
     seed: job.seed,

@@ -25,7 +25,7 @@ const { values } = parseArgs({
   },
 });
 const most = 96;
-const heldOut = 16;
+const heldOut = 4;
 
 const things = 'refund invoice parcel delivery account password router printer order receipt discount warranty'.split(
   ' ',

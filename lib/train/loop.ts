@@ -30,6 +30,9 @@ import { mix } from './random.js';
 import { rateFactor, type Schedule, warmupLength } from './schedule.js';
 import type { RunPlan, TrainStep } from './step.js';
 
+// Rows are measured in batches of their own: those of a step may be one short row each.
+const evalTokens = 2048;
+
 /** What is trained. */
 export interface Trainee {
   decoder: Decoder;
@@ -229,7 +232,7 @@ class Run {
 
   async #evaluate(objective: Objective, source: Source): Promise<Partial<TrainStep>> {
     const totals: Totals[] = [];
-    const batches = new Batches(source, this.#passes.size);
+    const batches = new Batches(source, { batchTokens: evalTokens });
     for (let batch = await batches.next(); batch.length > 0; batch = await batches.next()) {
       this.signal.throwIfAborted();
       const prepared = await objective.prepare(batch, this.#seed(0, totals.length));

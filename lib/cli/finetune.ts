@@ -163,7 +163,7 @@ function addSchedule(command: Command): void {
     .addOption(
       new Option(
         '--epochs <n>',
-        'passes over the data (default: by its rows: 10 for 10, 3 for 40 to 8,333, 1 for 25,000)',
+        'passes over the data (default: by its rows: 20 for 10, 5 for 40, 3 for 67 to 8,333, 1 for 25,000)',
       )
         .argParser(positiveInteger)
         .conflicts('steps'),

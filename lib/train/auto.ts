@@ -2,7 +2,7 @@
 // command line and the jobs API (`auto`) all take their numbers from here.
 //
 //   learning rate   the method's, times (2000 / width)^0.781 down to a width of 128; a tenth where all weights train
-//   epochs          3; for fewer than 34 rows as many as see 100 rows, at most 25; for more than 8,333 as see 25,000
+//   epochs          3; for fewer than 67 rows as many as see 200 rows, at most 25; for more than 8,333 as see 25,000
 //   batch size      0.2 % of the rows, at least 1 and at most 32
 //   schedule        linear decay to 0, without a warm-up: an adapter begins at nothing, and a short run has no step to lose
 //   adapter         rank 16, alpha 32 (`defaultLora`)
@@ -51,9 +51,10 @@ export function autoLearningRate(rule: AutoRule, { hiddenSize }: ModelFacts, all
   return Number(rate.toPrecision(2));
 }
 
-// OpenAI's cookbook estimates its own `auto` so: 3 epochs, kept between 100 and 25,000 rows seen, at most 25 epochs.
+// OpenAI's cookbook estimates its own `auto` so: 3 epochs, at most 25, and 25,000 rows seen at most. It has 100 at least, in
+// which ten rows that differ are not remembered (docs/fine-tuning.md).
 const usualEpochs = 3;
-const leastSeen = 100;
+const leastSeen = 200;
 const mostSeen = 25_000;
 const mostEpochs = 25;
 

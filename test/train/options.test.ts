@@ -28,7 +28,10 @@ describe('trainSettings', () => {
     expect(settings({ steps: 5 })).toMatchObject({ steps: 5, epochs: undefined });
     expect(settings({ batchTokens: 100 })).toMatchObject({ seqLength: 100, batch: { batchTokens: 100 } });
     expect(settings({ batchSize: 4 })).toMatchObject({ batch: { batchSize: 4 } });
-    expect(settings({ maxGradNorm: 0, learningRate: undefined })).toMatchObject({ maxGradNorm: 0, learningRate: 2.5e-4 });
+    expect(settings({ maxGradNorm: 0, learningRate: undefined })).toMatchObject({
+      maxGradNorm: 0,
+      learningRate: 2.5e-4,
+    });
     expect(settings({}, 'trainFull')).toMatchObject({ learningRate: 2.5e-5 });
   });
 

@@ -229,7 +229,7 @@ describe('the contract', () => {
     expect(figures.map(({ wanted }) => wanted)).toEqual([3, undefined, undefined, undefined]);
     expect(figures[3]!.evalWanted).toBe(3);
     expect([...seen.marks]).toEqual([1, 2]);
-    expect(seen.seeds.size).toBe(8);
+    expect(seen.seeds.size).toBe(5);
     expect(seen.disposed).toBe(1);
   });
 

@@ -98,7 +98,8 @@ export class BlockPool {
 }
 
 /**
- * The names of the full blocks of `tokens`, made as they are asked for: each depends on all before it, and on `adapter`.
+ * The names of the full blocks of `tokens`, made as they are asked for: each depends on all before it, and on `kind`, the
+ * adapter and what else they were computed with.
  */
 export class BlockNames {
   readonly #names: string[] = [];
@@ -106,13 +107,13 @@ export class BlockNames {
   constructor(
     private readonly tokens: readonly number[],
     private readonly size: number,
-    readonly adapter: string,
+    readonly kind: string,
   ) {}
 
   at(index: number): string {
     for (let i = this.#names.length; i <= index; i++) {
       const content = Int32Array.from(this.tokens.slice(i * this.size, (i + 1) * this.size));
-      const before = this.#names[i - 1] ?? this.adapter;
+      const before = this.#names[i - 1] ?? this.kind;
       this.#names.push(createHash('sha256').update(before).update('\0').update(content).digest('base64'));
     }
     return this.#names[index]!;

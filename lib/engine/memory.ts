@@ -12,6 +12,8 @@ export interface MemoryLimits {
   groups: readonly { readonly blocks: number; readonly window: number | undefined }[];
   /** Places for states, the zero one, running sequences and snapshots together; 0 where no part keeps a state. */
   states: number;
+  /** Lengths beyond which all of a sequence's keys are others. */
+  switches: readonly number[];
   /** Tokens in a block. */
   blockSize: number;
   /** Tokens in one step. */
@@ -29,6 +31,8 @@ export interface Held {
   readonly tables: readonly BlockTable[];
   /** The place of its state; undefined where no part keeps one. */
   readonly place: number | undefined;
+  /** How many of the limits' switches its length was beyond. */
+  readonly switched: number;
 }
 
 /** States that are to be copied from one place to another. */
@@ -76,6 +80,11 @@ export class SequenceMemory {
     return Math.min(...groups.map(({ blocks }, g) => (blocks < this.#mostHeld(g) ? blocks * blockSize : Infinity)));
   }
 
+  /** How many switches a length is beyond. Only what was computed for the same number of them is of use to each other. */
+  switched(length: number): number {
+    return this.limits.switches.filter((at) => length > at).length;
+  }
+
   /**
    * Takes blocks for all tokens of a sequence, and takes over those of its prompt that are known. `spare` blocks of each
    * group are left for others; `leaving` is given up for it. `begin` is the copy that its state begins with, to be made
@@ -113,7 +122,7 @@ export class SequenceMemory {
     // Where the place was that of the snapshot itself, its content is there already.
     const from = prefix > 0 ? this.#states?.find(request.names!.at(prefix - 1)) : this.#states?.zero;
     const begin = place === undefined || from === undefined ? undefined : { from, to: place };
-    return { held: { tables, place }, known: prefix * blockSize, begin };
+    return { held: { tables, place, switched: this.switched(request.length) }, known: prefix * blockSize, begin };
   }
 
   /**

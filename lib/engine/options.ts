@@ -50,8 +50,9 @@ export interface EngineSettings {
   stepTokens: number;
   /** Blocks of the KV cache, for each group of layers: see memoryPlan. */
   groups: MemoryLimits['groups'];
-  /** Places for states: see MemoryLimits. */
+  /** See MemoryLimits. */
   states: number;
+  switches: MemoryLimits['switches'];
   maxQueued: number;
   maxQueuedTokens: number;
   adapterSlots: number;
@@ -92,7 +93,7 @@ function shared(
   { maxBatch, stepTokens }: { maxBatch: number; stepTokens: number },
   budget: number,
   fill: boolean,
-): Pick<EngineSettings, 'groups' | 'states'> {
+): Pick<EngineSettings, 'groups' | 'states' | 'switches'> {
   const plan = memoryPlan(config);
   const groups = plan.groups.map((group) => {
     const most = Math.min(config.contextLength, mostHeld(group.window, stepTokens, blockSize) * blockSize);
@@ -122,7 +123,7 @@ function shared(
     const needed = total(() => 1) + states * each;
     throw new RangeError(`engine: the cache has no room for one block of ${needed} bytes: set cacheBytes`);
   }
-  return { groups: groups.map(({ window }, g) => ({ window, blocks: blocks[g]! })), states };
+  return { groups: groups.map(({ window }, g) => ({ window, blocks: blocks[g]! })), states, switches: plan.switches };
 }
 
 /** What the device has left, for as much as this process may take. */

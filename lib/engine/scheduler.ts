@@ -72,6 +72,7 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
    */
   plan(beside = this.limits.stepTokens): Part<S>[] {
     const [suspect] = this.#suspects;
+    for (const sequence of [...this.running]) if (this.#outgrows(sequence)) this.#preempt(sequence);
     if (suspect) return this.#planAlone(suspect);
     admit(this);
     const parts: Part<S>[] = [];
@@ -160,8 +161,16 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
   #takeKey(sequence: S): void {
     const key = sequence.adapterNow;
     sequence.adapterKey = key;
-    if (!sequence.named || sequence.names?.adapter === (key ?? '')) return;
-    sequence.names = new BlockNames(sequence.tokens, this.limits.blockSize, key ?? '');
+    const switched = this.memory.switched(sequence.length);
+    const kind = `${key ?? ''}${switched > 0 ? `\0${switched}` : ''}`;
+    if (!sequence.named || sequence.names?.kind === kind) return;
+    sequence.names = new BlockNames(sequence.tokens, this.limits.blockSize, kind);
+  }
+
+  // Whether what it holds is of no use for the next token, because its keys are others now.
+  #outgrows(sequence: S): boolean {
+    const { held, length } = sequence;
+    return held !== undefined && missing(sequence) > 0 && this.memory.switched(length) !== held.switched;
   }
 
   #planAlone(only: S): Part<S>[] {

@@ -23,6 +23,8 @@ export interface BlockGroup {
 export interface MemoryPlan {
   readonly groups: readonly BlockGroup[];
   readonly states: readonly StateMemory[];
+  /** Lengths beyond which a sequence's keys are others. */
+  readonly switches: readonly number[];
 }
 
 /** What the parts of a model keep of each sequence. */
@@ -33,6 +35,7 @@ export function memoryPlan({ layers }: Pick<DecoderConfig, 'layers'>): MemoryPla
   return {
     groups: windows.map((window) => ({ window, layers: blocks.filter((memory) => memory.window === window) })),
     states: all.filter((memory) => memory.kind === 'state'),
+    switches: [...new Set(blocks.flatMap(({ switchAt }) => switchAt ?? []))],
   };
 }
 

@@ -52,7 +52,7 @@ export function attention(layer: Inside, options: AttentionOptions): Part {
   const kNorm = headNorm && headNormOf(layer(`self_attn.${names.k}`, 'attn_k_norm'), headNorm, kvHeads, headDim);
   const norms = [qNorm, kNorm].filter((norm) => norm !== undefined);
   const weights = [projections, ...norms, output].flatMap((part) => part.weights);
-  const memory: BlockMemory = { kind: 'blocks', kvHeads, headDim, window };
+  const memory: BlockMemory = { kind: 'blocks', kvHeads, headDim, window, switchAt: rope?.long?.beyond };
   const scoring = {
     scale: options.scale ?? headDim ** -0.5,
     ...(window === undefined ? {} : { window }),

@@ -10,6 +10,8 @@ export interface BlockMemory {
   readonly headDim: number;
   /** Tokens that are looked back upon, the newest included; blocks that fall behind are freed. Undefined is all. */
   readonly window: number | undefined;
+  /** The keys of sequences with more tokens are others: one that grows beyond is computed again. Default: none are. */
+  readonly switchAt?: number | undefined;
 }
 
 /** Tensors of fixed shapes for each sequence, which each of its tokens changes. */

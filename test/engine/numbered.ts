@@ -32,6 +32,7 @@ export const scheduler = ({
   new Scheduler({
     groups: [{ blocks, window: undefined }],
     states: 0,
+    switches: [],
     blockSize: 4,
     maxBatch: 4,
     stepTokens: 16,

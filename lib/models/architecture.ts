@@ -276,6 +276,12 @@ export function postNorm(layer: Inside, options: NormOptions, mixer: Part, mlp: 
   );
 }
 
+/** Tells the tensors of blocks that only draft tokens, which some checkpoints have behind the last layer or beside all. */
+export const draftBlocks =
+  (layers: number) =>
+  (name: string): boolean =>
+    name.startsWith('mtp.') || Number(/^(?:model\.layers|blk)\.(\d+)\./.exec(name)?.[1] ?? -1) >= layers;
+
 interface DecoderParts {
   /** What the modules are called in a checkpoint, where not `model.embed_tokens`, `model.layers`, `model.norm`, `lm_head`. */
   names?: typeof usualNames;
@@ -285,6 +291,8 @@ interface DecoderParts {
   /** Where config.json does not say. */
   tied: boolean;
   contextLength: number;
+  /** See DecoderConfig. */
+  unused?: (name: string) => boolean;
   /** The parts of layer `index`, whose modules are named inside `layer`. */
   layer(layer: Inside, index: number): Part;
 }
@@ -314,5 +322,6 @@ export function decoderOf(json: Pick<DenseConfig, OutlineKeys>, parts: DecoderPa
       json.tie_word_embeddings ?? parts.tied,
       parts.head,
     ),
+    unused: parts.unused,
   };
 }

@@ -18,6 +18,8 @@ export interface DecoderConfig {
   /** After the last layer. */
   norm: Part;
   head: HeadPart;
+  /** Whether its files may hold a tensor of this name although no forward pass needs it. */
+  unused?: ((name: string) => boolean) | undefined;
 }
 
 /** All weights, in the order in which a forward pass reads them. */

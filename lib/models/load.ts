@@ -24,6 +24,7 @@ import { type DecoderConfig, weightsOf } from './config.js';
 import { Decoder } from './decoder.js';
 import { ggufConfig } from './gguf.js';
 import { gatherPieces, piecesIn, type Stored } from './pieces.js';
+import { refuseUnclaimed } from './unclaimed.js';
 
 export interface LoadOptions {
   /** The weights' format. Default: the file's own, or bf16 for a quantised file. */
@@ -68,7 +69,9 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Decoder
       const x = weights.tensor(whole(weight).name);
       return toDevice(weight.transposed ? contiguous(transpose(x)) : reshape(x, weight.shape), options.device);
     };
-    return await assemble(config, weights, (weight) => pieces(weight) ?? [whole(weight)], read, options);
+    // Tied weights may be stored twice.
+    const twice = [named(head.name), named(table.name)];
+    return await assemble(config, weights, (weight) => pieces(weight) ?? [whole(weight)], read, options, twice);
   } finally {
     weights.close();
   }
@@ -127,16 +130,20 @@ async function assemble(
   stored: (weight: Weight) => readonly Stored[],
   read: (weight: Weight) => Tensor,
   options: LoadOptions,
+  also: readonly string[] = [],
 ): Promise<Decoder> {
   const { device } = options;
   const all = weightsOf(config);
+  const claimed = new Set(also);
   for (const { name, shape } of all.flatMap(stored)) {
+    claimed.add(name);
     const info = file.tensors.get(name);
     if (!info) throw new Error(`${file.path}: tensor '${name}' is missing, expected [${shape}]`);
     if (info.shape.join() !== shape.join()) {
       throw new Error(`${file.path}: tensor '${name}' is [${info.shape}], expected [${shape}]`);
     }
   }
+  refuseUnclaimed(file, claimed, config);
   const weights = new Map<string, Tensor>();
   try {
     const slice = new TimeSlice(options.signal);

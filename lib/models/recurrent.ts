@@ -8,6 +8,7 @@ import { gated } from '../parts/projections.js';
 import {
   type DenseConfig,
   decoderOf,
+  draftBlocks,
   type GgufKeys,
   layerKinds,
   only,
@@ -118,6 +119,7 @@ export function deltaDecoder(
     norm: rms,
     tied: false,
     contextLength: 32768,
+    unused: draftBlocks(json.num_hidden_layers),
     layer: (layer, i) =>
       preNorm(
         layer,

@@ -4,7 +4,7 @@ import { attention } from '../../parts/attention.js';
 import { branch, chain } from '../../parts/block.js';
 import { gatedMlp } from '../../parts/mlp.js';
 import { norm } from '../../parts/norm.js';
-import { architecture, decoderOf, denseSchema, only, ropeOf, sizes } from '../architecture.js';
+import { architecture, decoderOf, denseSchema, draftBlocks, only, ropeOf, sizes } from '../architecture.js';
 
 export const glm4 = architecture({
   types: ['glm4'],
@@ -29,6 +29,7 @@ export const glm4 = architecture({
       norm: rms,
       tied: false,
       contextLength: 131072,
+      unused: draftBlocks(json.num_hidden_layers),
       layer: (layer) => {
         const normed = (path: string, gguf: string) => norm(layer(path, gguf), { ...rms, size: sized.hiddenSize });
         return chain(

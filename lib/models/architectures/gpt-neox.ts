@@ -48,6 +48,7 @@ export const gptNeox = architecture({
       norm: kind,
       tied: false,
       contextLength: 2048,
+      unused: (name) => /\.attention\.bias$/.test(name), // the causal mask
       layer: (layer) => {
         const normed = (path: string, gguf: string) => norm(layer(path, gguf), { ...kind, size: sized.hiddenSize });
         const { hiddenSize, heads, headDim } = sized;

@@ -55,6 +55,7 @@ export const gpt2 = architecture({
       embedding: { positions: { path: 'transformer.wpe', gguf: 'position_embd', count: positions } },
       tied: true,
       contextLength: positions,
+      unused: (name) => /(^|\.)h\.\d+\.attn\.bias$/.test(name), // the causal mask
       layer: (layer, i) => {
         const normed = (path: string, gguf: string) => norm(layer(path, gguf), { ...kind, size: hiddenSize });
         const output = layer('attn.c_proj', 'attn_output');

@@ -15,16 +15,15 @@ import {
   sizes,
 } from '../architecture.js';
 
+const growing = optional(
+  z.looseObject({ ...ropeSchema.shape, llama_4_scaling_beta: z.number(), original_max_position_embeddings: size }),
+);
+
 const schema = z.looseObject({
   ...denseSchema.shape,
   sliding_window: optional(size),
-  rope_parameters: optional(
-    z.looseObject({
-      ...ropeSchema.shape,
-      llama_4_scaling_beta: z.number(),
-      original_max_position_embeddings: size,
-    }),
-  ),
+  rope_parameters: growing,
+  rope_scaling: growing,
 });
 
 /** What a config without any has. */
@@ -60,7 +59,7 @@ export const ministral3 = architecture({
   decoder(file, json) {
     const sized = sizes(file, json, 128);
     only(file, 'hidden_act', json.hidden_act, 'silu');
-    const settings = json.rope_parameters ?? published;
+    const settings = json.rope_parameters ?? json.rope_scaling ?? published;
     const rope = ropeOf(file, { ...json, rope_parameters: settings }, sized.headDim);
     const growth = { beta: settings.llama_4_scaling_beta, every: settings.original_max_position_embeddings };
     const rms = { eps: json.rms_norm_eps ?? 1e-5 };

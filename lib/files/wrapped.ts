@@ -30,10 +30,11 @@ export function languageConfig(file: string, json: Json): Json {
   }
   const outer = ['tie_word_embeddings', 'bos_token_id', 'eos_token_id', 'pad_token_id', 'torch_dtype', 'dtype'];
   const shared = Object.fromEntries(outer.filter((key) => json[key] !== undefined).map((key) => [key, json[key]]));
-  return { ...shared, ...present(inner as Json) };
+  // A null means something else than no key, such as no window instead of the usual one, but not where the outer config
+  // says more.
+  const own = Object.entries(inner).filter(([key, value]) => value !== null || shared[key] === undefined);
+  return { ...shared, ...Object.fromEntries(own) };
 }
-
-const present = (json: Json): Json => Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null));
 
 /** The names that a checkpoint may have for a language model's tensor, the usual one first. */
 export function namesOf(name: string): string[] {

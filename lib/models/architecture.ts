@@ -276,11 +276,11 @@ export function postNorm(layer: Inside, options: NormOptions, mixer: Part, mlp: 
   );
 }
 
-/** Tells the tensors of blocks that only draft tokens, which some checkpoints have behind the last layer or beside all. */
+/** Tells the tensors of blocks that only draft tokens, which some checkpoints have behind the last layer. */
 export const draftBlocks =
   (layers: number) =>
   (name: string): boolean =>
-    name.startsWith('mtp.') || Number(/^(?:model\.layers|blk)\.(\d+)\./.exec(name)?.[1] ?? -1) >= layers;
+    Number(/(?:^blk|\blayers)\.(\d+)\./.exec(name)?.[1] ?? -1) >= layers;
 
 interface DecoderParts {
   /** What the modules are called in a checkpoint, where not `model.embed_tokens`, `model.layers`, `model.norm`, `lm_head`. */

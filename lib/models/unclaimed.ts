@@ -1,6 +1,7 @@
 // Tensors of a file that no part of its model claims: a sign that the config says less than the file holds, such as biases
 // or scales of quantised weights, without which every number would be wrong.
 import type { Weights } from '../files/weights.js';
+import { isBeside } from '../files/wrapped.js';
 import type { DecoderConfig } from './config.js';
 
 /** Buffers that older versions of transformers saved, and divisors that a GGUF file's config is made from. */
@@ -10,7 +11,7 @@ const everywhere =
 /** @throws Error that names the file and the first tensor that is neither `claimed` nor known to be of no use. */
 export function refuseUnclaimed(file: Weights, claimed: ReadonlySet<string>, config: DecoderConfig): void {
   const { modelType, unused } = config;
-  const needless = (name: string): boolean => everywhere.test(name) || (unused?.(name) ?? false);
+  const needless = (name: string): boolean => everywhere.test(name) || isBeside(name) || (unused?.(name) ?? false);
   const unknown = [...file.tensors.keys()].filter((name) => !claimed.has(name) && !needless(name));
   if (unknown.length === 0) return;
   const more = unknown.length === 1 ? '' : ` (and ${unknown.length - 1} more)`;

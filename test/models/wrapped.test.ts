@@ -93,6 +93,8 @@ describe('a wrapped checkpoint', () => {
       text_config: { model_type: 'qwen3_5_text', eos_token_id: null },
     };
     expect(languageConfig('config.json', outer)).toEqual({ model_type: 'qwen3_5_text', eos_token_id: 7 });
+    const windowless = { model_type: 'mistral', sliding_window: null };
+    expect(languageConfig('config.json', { model_type: 'mistral3', text_config: windowless })).toEqual(windowless);
     expect(languageConfig('config.json', { model_type: 'llama' })).toEqual({ model_type: 'llama' });
     expect(() => languageConfig('config.json', { text_config: 'no' })).toThrow(
       'config.json: text_config must be an object, got "no"',

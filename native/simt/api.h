@@ -173,6 +173,10 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
 
+struct cudaFuncAttributes {
+  int numRegs;
+};
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* kernel);
 template <class Function>
 cudaError_t cudaFuncSetAttribute(Function, cudaFuncAttribute, int) {
   return cudaSuccess;

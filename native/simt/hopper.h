@@ -105,6 +105,12 @@ inline uint64_t matrixDescriptor(uint32_t address, uint32_t leadingBytes, uint32
 
 inline void wgmmaFence() { simt::fenceProducts(); }
 inline void wgmmaCommit() { simt::commitProducts(); }
+inline void settle(uint32_t address, float value) {
+  simt::Shared& shared = *simt::current->block->shared;
+  char* to = shared.at("settle", address, sizeof value, sizeof value);
+  shared.track("settle", to, sizeof value, true);
+  std::memcpy(to, &value, sizeof value);
+}
 template <int N>
 void wgmmaWait() {
   simt::waitProducts(N);

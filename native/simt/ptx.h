@@ -25,6 +25,8 @@ namespace ptx {
 inline char* sharedMemory() { return simt::current->block->shared->bytes(); }
 inline uint32_t sharedAddress(const void* p) { return simt::current->block->shared->addressOf(p); }
 
+inline int warpgroup() { return __shfl_sync(0xffffffffu, int(threadIdx.x) / 128, 0); }
+
 // Results below the normal numbers become 0, as with .ftz.
 inline float exp2(float x) {
   const float y = ::exp2f(x);

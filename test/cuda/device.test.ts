@@ -194,6 +194,29 @@ describe('a GPU', () => {
     expect(stdout, stderr).toBe('true true\ntrue true\n');
   });
 
+  // setmaxnreg would wait for ever for registers that the block never had, which the software GPU reports.
+  it.runIf(isEmulated)('multiplies without wgmma where nvcc gave its kernels other registers', () => {
+    const script = `
+      const { attention, matmul, randn, tensor } = require('helvetia/tensor');
+      const draw = (shape, seed, device) => randn(shape, { seed, device, dtype: 'bf16' });
+      const product = (device) => matmul(draw([130, 72], 1, device), draw([72, 136], 2, device));
+      const attended = (device) => {
+        const [q, k, v] = [1, 2, 3].map((seed) => draw([70, 2, 64], seed, device));
+        return attention(q, k, v, { boundaries: tensor(Int32Array.of(0, 70), { device }) });
+      };
+      (async () => {
+        for (const work of [product, attended]) {
+          const [want, got] = [await work('cpu').data(), await work('cuda').data()];
+          console.log(Math.max(...got.map((value, i) => Math.abs(value - want[i]))) < 0.2);
+        }
+      })();
+    `;
+    const { HELVETIA_SIMT_LAUNCHES: _, ...rest } = process.env;
+    const env = { ...rest, NODE_OPTIONS: '', HELVETIA_SIMT_REGISTERS: '160' };
+    const { stdout, stderr } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8', env, timeout: 60_000 });
+    expect(stdout, stderr).toBe('true\ntrue\n');
+  });
+
   it('rejects when memory runs out, with the sizes, and works on', async () => {
     const huge = empty([2 ** 40], { device: 'cuda' });
     await expect(sum(add(huge, 1)).item()).rejects.toThrow(

@@ -129,8 +129,8 @@ __global__ void __launch_bounds__(128, 2) attentionTile(Forward p, Keys keys) {
                   [&](int r) { return row + r <= lastRow ? p.outStrides.row(span, kvHead, p.group, row + r) : -1; });
 }
 
-// The same for packed 16-bit tensors with d ≤ 128 on sm_90 (attention-hopper.cu).
-void attendHopper(Device& device, const Forward& p, const View& k, const View& v);
+// The same for packed 16-bit tensors with d ≤ 128 on sm_90 (attention-hopper.cu). False where this build's kernel cannot run.
+bool attendHopper(Device& device, const Forward& p, const View& k, const View& v);
 
 template <class T, int D, int M, class Keys>
 void launchTiles(Device& device, const Forward& p, const Keys& keys) {

@@ -18,7 +18,8 @@ constexpr int hopperRows = 128, hopperKeys = 128, stages = 2;
 template <int D>
 struct Room {
   static constexpr uint32_t tile = hopperKeys * D * 2, key = hopperRows * D * 2, value = key + stages * tile,
-                            barriers = value + stages * tile, bytes = barriers + 4 * stages * 8;
+                            barriers = value + stages * tile, settled = barriers + 4 * stages * 8,
+                            bytes = settled + 256 * 4;
 };
 
 #ifdef HOPPER
@@ -141,8 +142,9 @@ __device__ __forceinline__ void packWeights(uint32_t (&weights)[hopperKeys / 16]
 template <class T, int D>
 __device__ void attend(const Forward& p, char* bytes, const Barriers& barriers, const Span& span, int kvHead, int row,
                        int lastTile, int tiles) {
-  const int turn = int(threadIdx.x) / 128 - 1, thread = int(threadIdx.x) % 128, warp = thread / 32, lane = thread % 32;
-  const uint32_t shared = ptx::sharedAddress(bytes), queries = shared + uint32_t(turn * 64 * 128);
+  const int turn = ptx::warpgroup() - 1, thread = int(threadIdx.x) % 128, warp = thread / 32, lane = thread % 32;
+  const uint32_t shared = ptx::sharedAddress(bytes), queries = shared + uint32_t(turn * 64 * 128),
+                 settled = shared + Room<D>::settled + 4 * (threadIdx.x - 128);
   const int rows = span.queries * p.group, own = 16 * warp + lane / 4, firstRow = row + 64 * turn;
   const int lastRow = greatest(firstRow, least(firstRow + 64, rows) - 1);
   const bool leader = thread == 0;
@@ -205,6 +207,7 @@ __device__ void attend(const Forward& p, char* bytes, const Barriers& barriers, 
     if (leader) ptx::arrive(barriers.keyEmpty(stageOf(j)));
     maskTile(s, j);
     softmax.take(s, factor, p.scoring.exponent);
+    ptx::settle(settled, softmax.total[0] + softmax.total[1]);  // the sum goes on under the exponents
     ptx::wgmmaWait<0>();
     if (leader) ptx::arrive(barriers.valueEmpty(stageOf(j - 1)));
 #pragma unroll
@@ -270,10 +273,10 @@ __global__ void __launch_bounds__(384, 1)
   }
   __syncthreads();
   if (threadIdx.x < 128) {
-    ptx::giveRegisters<40>();
+    ptx::giveRegisters<ptx::registersToLoad>();
     if (threadIdx.x == 0) load<D>(&k, &v, ptx::sharedAddress(shared), barriers, span, kvHead, lastTile, tiles);
   } else {
-    ptx::takeRegisters<232>();
+    ptx::takeRegisters<ptx::registersToMultiply>();
     attend<T, D>(p, shared, barriers, span, kvHead, row, lastTile, tiles);
   }
 #else
@@ -282,21 +285,24 @@ __global__ void __launch_bounds__(384, 1)
 }
 
 template <class T, int D>
-void launchHopper(Device& device, const Forward& p, const View& k, const View& v) {
+bool launchHopper(Device& device, const Forward& p, const View& k, const View& v) {
+  const auto kernel = attentionHopper<T, D>;
+  if (!startsWith(reinterpret_cast<const void*>(kernel), ptx::registersAtStart)) return false;
   const auto mapOf = [](const View& x) {
     return tensorMap({x.bytes, x.dtype, x.dim(0), x.dim(2), x.stride(0), x.dim(1), x.stride(1)}, hopperKeys);
   };
   const Grid grid{dim3(placesOf(p.sequences.slots(p.group, hopperRows), p.kvHeads)), dim3(384), Room<D>::bytes};
-  launch(device, attentionHopper<T, D>, grid, p, mapOf(k), mapOf(v));
+  launch(device, kernel, grid, p, mapOf(k), mapOf(v));
+  return true;
 }
 
 }  // namespace
 
-void attendHopper(Device& device, const Forward& p, const View& k, const View& v) {
+bool attendHopper(Device& device, const Forward& p, const View& k, const View& v) {
   const bool narrow = p.d <= 64;
   if (k.dtype == DType::bf16)
-    narrow ? launchHopper<bf16, 64>(device, p, k, v) : launchHopper<bf16, 128>(device, p, k, v);
-  else narrow ? launchHopper<f16, 64>(device, p, k, v) : launchHopper<f16, 128>(device, p, k, v);
+    return narrow ? launchHopper<bf16, 64>(device, p, k, v) : launchHopper<bf16, 128>(device, p, k, v);
+  return narrow ? launchHopper<f16, 64>(device, p, k, v) : launchHopper<f16, 128>(device, p, k, v);
 }
 
 }  // namespace cuda

@@ -24,7 +24,7 @@ void attention(Device& device, Out out, Out lse, In q, In k, In v, In boundaries
   const bool tiles = is16Bit(q.dtype) && k.dtype == q.dtype && v.dtype == q.dtype && out.dtype == q.dtype &&
                      p.d <= 256 && inChunks(out) && inChunks(q) && inChunks(k) && inChunks(v);
   if (!tiles) return attendFloat(device, p, out, q, k, v, keys, {});
-  if (device.hopper && p.d <= 128 && isBoxed(k) && isBoxed(v)) return attendHopper(device, p, k, v);
+  if (device.hopper && p.d <= 128 && isBoxed(k) && isBoxed(v) && attendHopper(device, p, k, v)) return;
   if (q.dtype == DType::bf16) attendTiles<bf16>(device, p, keys);
   else attendTiles<f16>(device, p, keys);
 }

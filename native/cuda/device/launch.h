@@ -1,6 +1,7 @@
 // launch(): the one way in which a kernel starts, on a GPU or on the GPU in software.
 #pragma once
 #include <mutex>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include "device.h"
@@ -14,6 +15,21 @@ struct Grid {
   unsigned cluster = 1;   // blocks along x that form a cluster (sm_90)
   bool overlaps = false;  // the kernel begins with ptx::takeTurn(): its blocks may come while the one before still runs
 };
+
+// Whether a thread of `kernel` starts with as many registers as its setmaxnreg counts on, which is up to nvcc. With fewer
+// the kernel would wait for the rest for ever.
+inline bool startsWith(const void* kernel, int registers) {
+  static std::mutex mutex;
+  static std::unordered_map<const void*, int> known;
+  std::lock_guard lock(mutex);
+  const auto [at, isNew] = known.try_emplace(kernel, 0);
+  if (isNew) {
+    cudaFuncAttributes attributes;
+    check(cudaFuncGetAttributes(&attributes, kernel));
+    at->second = attributes.numRegs;
+  }
+  return at->second == registers;
+}
 
 #ifdef HELVETIA_SIMT
 

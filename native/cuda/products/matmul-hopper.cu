@@ -147,12 +147,12 @@ template <class T, bool aAlongK, bool bAlongK, int tileN>
 __device__ __forceinline__ void consume(const Maps& maps, const Schedule& s, const Finish& finish, char* shared,
                                         uint32_t ring, uint32_t full, uint32_t empty, uint32_t rank) {
   constexpr uint32_t stages = stagesOf(tileN), stageBytes = stageBytesOf(tileN);
-  const int consumer = int(threadIdx.x) / 128 - 1;
+  const int consumer = ptx::warpgroup() - 1;
   const uint32_t roomAt = stages * stageBytes + consumer * roomBytes;
-  const auto release = [&](uint32_t slot) {  // each warp, in all blocks whose copies fill it
-    if (threadIdx.x % 32 >= s.cluster) return;
+  const auto release = [&](uint32_t slot) {  // each warpgroup, in all blocks whose copies fill it
+    if (threadIdx.x % 128 >= s.cluster) return;
     if (s.cluster == 1) ptx::arrive(empty + 8 * slot);
-    else ptx::arriveAt(empty + 8 * slot, threadIdx.x % 32);
+    else ptx::arriveAt(empty + 8 * slot, threadIdx.x % 128);
   };
 
   uint32_t used = 0;
@@ -205,7 +205,7 @@ __global__ __launch_bounds__(threads, 1) void matmulHopper(const __grid_constant
     if (s.byBoxes) ptx::prefetchMap(&maps.out);
     for (int i = 0; i < stages; i++) {
       ptx::initBarrier(full + 8 * i, 1);
-      ptx::initBarrier(empty + 8 * i, 4 * consumers * int(s.cluster));
+      ptx::initBarrier(empty + 8 * i, consumers * int(s.cluster));
     }
     ptx::publishBarriers();
   }
@@ -213,11 +213,11 @@ __global__ __launch_bounds__(threads, 1) void matmulHopper(const __grid_constant
   else ptx::clusterSync();
 
   if (threadIdx.x < 128) {
-    ptx::giveRegisters<40>();
+    ptx::giveRegisters<ptx::registersToLoad>();
     if (threadIdx.x == 0) produce<aAlongK, bAlongK, tileN>(maps, s, ring, full, empty, rank);
     __syncwarp();
   } else {
-    ptx::takeRegisters<232>();
+    ptx::takeRegisters<ptx::registersToMultiply>();
     consume<T, aAlongK, bAlongK, tileN>(maps, s, finish, shared, ring, full, empty, rank);
     __syncwarp();
   }
@@ -239,7 +239,9 @@ BoxedMatrix boxed(const Operand& x, const Batches& batches, bool alongCols, int6
 }
 
 template <class T, bool aAlongK, bool bAlongK, int tileN>
-void start(Device& device, const Product& p, const Finish& finish, const MatmulPlan& plan) {
+bool start(Device& device, const Product& p, const Finish& finish, const MatmulPlan& plan) {
+  const auto kernel = matmulHopper<T, aAlongK, bAlongK, tileN>;
+  if (!startsWith(reinterpret_cast<const void*>(kernel), ptx::registersAtStart)) return false;
   Maps maps{};
   Schedule s{};
   for (int i = 0; i < p.termCount; i++) {
@@ -263,34 +265,34 @@ void start(Device& device, const Product& p, const Finish& finish, const MatmulP
   s.firstSteps = uint32_t(ceilDiv(p.terms[0].K, depth));
   s.steps = s.firstSteps + (p.termCount > 1 ? uint32_t(ceilDiv(p.terms[1].K, depth)) : 0);
   const uint32_t clusters = std::min(s.tiles(), std::max(1u, uint32_t(device.processors) / s.cluster));
-  launch(device, matmulHopper<T, aAlongK, bAlongK, tileN>,
+  launch(device, kernel,
          {.blocks = dim3(clusters * s.cluster),
           .threads = dim3(threads),
           .shared = size_t(barriersAt(tileN) + 2 * 8 * stagesOf(tileN)),
           .cluster = s.cluster},
          maps, s, finish);
+  return true;
 }
 
 template <class T, int tileN>
-void start(Device& device, const Product& p, const Finish& finish, const MatmulPlan& plan) {
+bool start(Device& device, const Product& p, const Finish& finish, const MatmulPlan& plan) {
   const bool aAlongK = p.terms[0].a.colStride == 1, bAlongK = p.terms[0].b.rowStride == 1;
-  if (aAlongK && bAlongK) start<T, true, true, tileN>(device, p, finish, plan);
-  else if (aAlongK) start<T, true, false, tileN>(device, p, finish, plan);
-  else if (bAlongK) start<T, false, true, tileN>(device, p, finish, plan);
-  else start<T, false, false, tileN>(device, p, finish, plan);
+  if (aAlongK && bAlongK) return start<T, true, true, tileN>(device, p, finish, plan);
+  if (aAlongK) return start<T, true, false, tileN>(device, p, finish, plan);
+  if (bAlongK) return start<T, false, true, tileN>(device, p, finish, plan);
+  return start<T, false, false, tileN>(device, p, finish, plan);
 }
 
 template <class T>
-void start(Device& device, const Product& p, const Finish& finish, const MatmulPlan& plan) {
-  if (plan.tileN == 256) start<T, 256>(device, p, finish, plan);
-  else start<T, 128>(device, p, finish, plan);
+bool start(Device& device, const Product& p, const Finish& finish, const MatmulPlan& plan) {
+  return plan.tileN == 256 ? start<T, 256>(device, p, finish, plan) : start<T, 128>(device, p, finish, plan);
 }
 
 }  // namespace
 
-void multiplyHopper(Device& device, const Product& product, const Finish& finish, const MatmulPlan& plan) {
-  if (product.terms[0].a.dtype == DType::bf16) start<bf16>(device, product, finish, plan);
-  else start<f16>(device, product, finish, plan);
+bool multiplyHopper(Device& device, const Product& product, const Finish& finish, const MatmulPlan& plan) {
+  if (product.terms[0].a.dtype == DType::bf16) return start<bf16>(device, product, finish, plan);
+  return start<f16>(device, product, finish, plan);
 }
 
 // A tensor map has no stride of 0: rows that repeat are left to mma.sync.

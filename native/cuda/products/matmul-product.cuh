@@ -146,8 +146,9 @@ struct Finish {
 void multiplyTiles(Device& device, const Product& product, const Finish& finish, const MatmulPlan& plan);  // sm_80
 void multiplyFloats(Device& device, const Product& product, const Finish& finish,
                     const MatmulPlan& plan);  // any formats
-void multiplyHopper(Device& device, const Product& product, const Finish& finish, const MatmulPlan& plan);   // sm_90a
 void multiplyVectors(Device& device, const Product& product, const Finish& finish, const MatmulPlan& plan);  // M <= 8
+// sm_90a. False where this build's kernel cannot run: multiplyTiles then takes the same plan.
+bool multiplyHopper(Device& device, const Product& product, const Finish& finish, const MatmulPlan& plan);
 
 // Whether the wgmma kernel can run it: operands in the order that TMA takes, at most one batch axis.
 bool suitsHopper(const Product& product);

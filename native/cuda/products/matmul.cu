@@ -202,10 +202,10 @@ __global__ void sumSplits(const float* parts, const __grid_constant__ Finish fin
 }
 
 void run(Device& device, const Product& p, const Finish& finish, const MatmulPlan& plan) {
+  if (plan.kernel == MatmulKernel::hopper && multiplyHopper(device, p, finish, plan)) return;
   if (plan.kernel == MatmulKernel::vectors) multiplyVectors(device, p, finish, plan);
-  else if (plan.kernel == MatmulKernel::hopper) multiplyHopper(device, p, finish, plan);
-  else if (plan.kernel == MatmulKernel::tiles) multiplyTiles(device, p, finish, plan);
-  else multiplyFloats(device, p, finish, plan);
+  else if (plan.kernel == MatmulKernel::floats) multiplyFloats(device, p, finish, plan);
+  else multiplyTiles(device, p, finish, plan);
 }
 
 void runSplit(Device& device, const Product& p, const Finish& finish, const MatmulPlan& plan) {

@@ -8,6 +8,15 @@
 #define HOPPER
 #endif
 
+namespace ptx {
+
+// Registers of a thread where one warpgroup of three loads for the others: as nvcc gives them to a block of 384 threads, and
+// as setmaxnreg shares them out then. A launch checks the first (startsWith).
+constexpr int registersAtStart = 168, registersToLoad = 40, registersToMultiply = 232;
+static_assert(3 * registersAtStart == registersToLoad + 2 * registersToMultiply);
+
+}  // namespace ptx
+
 #ifdef HELVETIA_SIMT
 #include "../../simt/hopper.h"
 #elif defined(HOPPER)
@@ -26,11 +35,12 @@ PTX void publishBarriers() { asm volatile("fence.mbarrier_init.release.cluster;"
 PTX void arrive(uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
-// Arrives at the barrier of the same offset in block `rank` of the cluster.
+// Arrives at the barrier of the same offset in block `rank` of the cluster. It orders no writes for the other block: spelled
+// `.release.cluster` it would be a fence of the whole GPU.
 PTX void arriveAt(uint32_t barrier, uint32_t rank) {
   asm volatile(
       "{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(barrier),
+      "mbarrier.arrive.shared::cluster.b64 _, [remote];\n}" ::"r"(barrier),
       "r"(rank)
       : "memory");
 }
@@ -133,6 +143,11 @@ PTX void storeMatricesTransposed(uint32_t address, const uint32_t (&r)[4]) {
 
 PTX void wgmmaFence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 PTX void wgmmaCommit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+// Keeps arithmetic before the next wgmmaWait: ptxas hoists waits over what does not need the product, but not over a store
+// of `value`. The thread has four bytes of shared memory of its own at `address`.
+PTX void settle(uint32_t address, float value) {
+  asm volatile("st.volatile.shared.f32 [%0], %1;" ::"r"(address), "f"(value) : "memory");
+}
 template <int N>
 PTX void wgmmaWait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(N) : "memory");

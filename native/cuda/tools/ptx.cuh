@@ -22,6 +22,10 @@ PTX char* sharedMemory() {
 }
 PTX uint32_t sharedAddress(const void* p) { return uint32_t(__cvta_generic_to_shared(p)); }
 
+// The number of this thread's warpgroup, the same for all of a warp, so that what follows from it is kept in uniform
+// registers.
+PTX int warpgroup() { return __shfl_sync(0xffffffffu, int(threadIdx.x) / 128, 0); }
+
 // --- numbers ---
 
 PTX float exp2(float x) {
@@ -47,10 +51,11 @@ PTX float floatOfF16(uint16_t bits) {
 
 // --- global memory ---
 
-// 16 bytes that are not read again soon, such as weights in a matrix-vector product.
+// 16 bytes that are not read again soon, such as weights in a matrix-vector product. Not by `.nc`: a dependent launch's
+// life begins while the kernel before it may still write them.
 PTX uint4 loadStreaming(const void* from) {
   uint4 v;
-  asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4];"
+  asm volatile("ld.global.L1::no_allocate.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4];"
                : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
                : "l"(from));
   return v;

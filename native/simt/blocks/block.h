@@ -30,6 +30,7 @@ struct Settings {
   int capability = 90;  // of the simulated GPU: 80, 86, 89, 90, 120 …
   int devices = 1;
   size_t memory = 0;  // bytes of each device, 0 for no limit
+  int registers = 0;  // that a kernel's threads start with, 0 for as many as fit
 };
 Settings& settings();  // from the environment at first
 

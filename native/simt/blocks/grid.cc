@@ -89,6 +89,7 @@ Settings fromEnvironment() {
   own.capability = int(number("HELVETIA_SIMT_ARCH", 90));
   own.devices = int(number("HELVETIA_SIMT_DEVICES", 1));
   own.memory = size_t(number("HELVETIA_SIMT_MEMORY", 0));
+  own.registers = int(number("HELVETIA_SIMT_REGISTERS", 0));
   return own;
 }
 

@@ -106,6 +106,12 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int ind
   return cudaSuccess;
 }
 
+// nvcc gives a kernel for one block of 384 threads 168 registers.
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
+  attributes->numRegs = settings().registers ? settings().registers : 168;
+  return cudaSuccess;
+}
+
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
   if (index < 0 || index >= settings().devices) return result(cudaErrorInvalidDevice);
   *properties = {};

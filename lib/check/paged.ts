@@ -120,8 +120,26 @@ const headSizes: Case[] = (['bf16', 'f16'] as const).flatMap((dtype) =>
   ),
 );
 
+/** More blocks than a small GPU has multiprocessors: where two do not fit on one, they are made smaller. */
+const manyBlocks: Case[] = (['bf16', 'f16'] as const).flatMap((dtype) =>
+  [128, 256].map((headDim) =>
+    attend({
+      heads: [4, 2],
+      headDim,
+      blockSize: 16,
+      sequences: [
+        [1, 70],
+        [1, 130],
+        [1, 200],
+      ],
+      dtypes: [dtype, dtype],
+    }),
+  ),
+);
+
 export const cases: Case[] = [
   ...headSizes,
+  ...manyBlocks,
   append('in order', [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], ['f32', 'f32']),
   append('scattered, some skipped', [31, -1, 0, 17, -1, 8], ['f32', 'bf16']),
   append('narrower rows', [3, 12], ['bf16', 'f32']),

@@ -40,6 +40,11 @@ const forward = [
     ...[64, 96, 128, 256].map(
       (headDim) => `pagedAttention f16,f16 of 1 of 40, 21 of 53 tokens, 2/1 heads × ${headDim}`,
     ),
+    ...['bf16,bf16', 'f16,f16'].flatMap((dtypes) =>
+      [128, 256].map(
+        (headDim) => `pagedAttention ${dtypes} of 1 of 70, 1 of 130, 1 of 200 tokens, 4/2 heads × ${headDim}`,
+      ),
+    ),
   ),
   ...lora.filter(({ name }) => name.startsWith('loraGrouped')),
 ];
@@ -47,6 +52,7 @@ const both = [
   ...chosen(
     attention,
     ...[64, 96, 128, 256].map((headDim) => `attention bf16,bf16,bf16 of 19,26 tokens, 2/1 heads × ${headDim}`),
+    ...[96, 128].map((headDim) => `attention f16,f16,f16 of 19,26 tokens, 2/1 heads × ${headDim}`),
   ),
   ...chosen(lora, 'loraLinear bf16 [70,136]', 'loraLinear bf16 [40,264]', 'loraLinear f16 [65,72]'),
 ];

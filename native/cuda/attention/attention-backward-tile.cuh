@@ -15,10 +15,7 @@ struct Sides {
 };
 
 // Passing rows per step: what two buffers and the owned tiles leave of 99 KB of shared memory.
-template <int D>
-constexpr int passing = D <= 96    ? 64
-                        : D == 128 ? 32
-                                   : 16;
+constexpr int passingOf(int D) { return D <= 96 ? 64 : D == 128 ? 32 : 16; }
 
 template <class T, int D, int columns>
 __device__ __forceinline__ void writeTile(T* to, char* tile, const float (&sum)[1][columns / 8][4], int width,
@@ -34,9 +31,9 @@ __device__ __forceinline__ void writeTile(T* to, char* tile, const float (&sum)[
 }
 
 // dk and dv of 64 keys, in channels [blockIdx.y · columns, …).
-template <class T, int D, int columns>
+template <class T, int D, int columns, int N>
 __global__ void __launch_bounds__(128, D < 256 ? 2 : 1) gradeKeysTile(Gradient p, Sides<T> sides) {
-  constexpr int N = passing<D>, owned = 64 * D * 2, step = N * D * 2;
+  constexpr int owned = 64 * D * 2, step = N * D * 2;
   const BlockPlace place(p.kvHeads);
   const int kvHead = place.kvHead, warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, g = lane / 4,
             quad = lane % 4;
@@ -106,9 +103,9 @@ __global__ void __launch_bounds__(128, D < 256 ? 2 : 1) gradeKeysTile(Gradient p
 }
 
 // dq of 64 rows.
-template <class T, int D>
+template <class T, int D, int N>
 __global__ void __launch_bounds__(128, D < 256 ? 2 : 1) gradeQueriesTile(Gradient p, Sides<T> sides) {
-  constexpr int N = passing<D>, owned = 64 * D * 2, step = N * D * 2;
+  constexpr int owned = 64 * D * 2, step = N * D * 2;
   const BlockPlace place(p.kvHeads);
   const int kvHead = place.kvHead, warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, g = lane / 4,
             quad = lane % 4;
@@ -173,15 +170,17 @@ __global__ void __launch_bounds__(128, D < 256 ? 2 : 1) gradeQueriesTile(Gradien
   writeTile<T, D, D>(sides.dq, shared, dq, p.d, row, rows, p.dq, span, kvHead, p.group);
 }
 
-template <class T, int D>
+template <class T, int D, int N>
 void launchGradeTiles(Device& device, const Gradient& p, const Sides<T>& sides) {
-  constexpr int N = passing<D>, columns = D < 256 ? D : 128;
-  constexpr size_t shared = size_t(128 + 4 * N) * D * 2;
-  launch(device, gradeKeysTile<T, D, columns>,
-         {dim3(placesOf(p.sequences.slots(1, 64), p.kvHeads), D / columns), dim3(128), shared + 2 * N * sizeof(float2)},
-         p, sides);
-  launch(device, gradeQueriesTile<T, D>, {dim3(placesOf(p.sequences.slots(p.group, 64), p.kvHeads)), dim3(128), shared},
-         p, sides);
+  constexpr int columns = D < 256 ? D : 128;
+  constexpr size_t shared = size_t(128 + 4 * N) * D * 2, stats = 2 * N * sizeof(float2);
+  // With 99 KB, half the rows let two blocks fill each other's waits.
+  if constexpr (N == passingOf(D) && D > 64 && D < 256)
+    if (!fitsTwice(device, shared + stats)) return launchGradeTiles<T, D, N / 2>(device, p, sides);
+  launch(device, gradeKeysTile<T, D, columns, N>,
+         {dim3(placesOf(p.sequences.slots(1, 64), p.kvHeads), D / columns), dim3(128), shared + stats}, p, sides);
+  launch(device, gradeQueriesTile<T, D, N>,
+         {dim3(placesOf(p.sequences.slots(p.group, 64), p.kvHeads)), dim3(128), shared}, p, sides);
 }
 
 // All seven of format T, d ≤ 256, rows in chunks of 16 bytes.
@@ -189,10 +188,10 @@ template <class T>
 void gradeTiles(Device& device, const Gradient& p, const Backward& x) {
   const Sides<T> sides{x.dout.data<T>(), x.q.data<T>(),  x.k.data<T>(), x.v.data<T>(),
                        x.dq.data<T>(),   x.dk.data<T>(), x.dv.data<T>()};
-  if (p.d <= 64) launchGradeTiles<T, 64>(device, p, sides);
-  else if (p.d <= 96) launchGradeTiles<T, 96>(device, p, sides);
-  else if (p.d <= 128) launchGradeTiles<T, 128>(device, p, sides);
-  else launchGradeTiles<T, 256>(device, p, sides);
+  if (p.d <= 64) launchGradeTiles<T, 64, passingOf(64)>(device, p, sides);
+  else if (p.d <= 96) launchGradeTiles<T, 96, passingOf(96)>(device, p, sides);
+  else if (p.d <= 128) launchGradeTiles<T, 128, passingOf(128)>(device, p, sides);
+  else launchGradeTiles<T, 256, passingOf(256)>(device, p, sides);
 }
 
 }  // namespace cuda

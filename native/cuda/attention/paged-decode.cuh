@@ -115,20 +115,26 @@ __global__ void __launch_bounds__(32 * warps) pagedDecode(Forward p, PagedKeys p
   }
 }
 
-template <class T, int D, int warps>
+constexpr int warpsOf(int D) { return D <= 128 ? 4 : 2; }
+
+template <class T, int D, int warps = warpsOf(D)>
 void launchDecode(Device& device, const Forward& p, const PagedKeys& pages, const Partials& partials) {
   const Grid grid{.blocks = dim3(unsigned(p.sequences.count), unsigned(p.kvHeads), unsigned(partials.splits)),
                   .threads = dim3(32 * warps),
                   .shared = size_t(1 + 4 * warps) * 16 * D * 2,
                   .overlaps = true};
+  // Where blocks queue for a multiprocessor that has room for one, two of half the size: one begins while the other ends.
+  if constexpr (D > 64 && warps == warpsOf(D))
+    if (!fitsTwice(device, grid.shared) && int64_t(grid.blocks.x) * grid.blocks.y * grid.blocks.z > device.processors)
+      return launchDecode<T, D, warps / 2>(device, p, pages, partials);
   launch(device, pagedDecode<T, D, warps>, grid, p, pages, partials);
 }
 
 template <class T>
 void decode(Device& device, const Forward& p, const PagedKeys& pages, const Partials& partials) {
-  if (p.d <= 64) launchDecode<T, 64, 4>(device, p, pages, partials);
-  else if (p.d <= 128) launchDecode<T, 128, 4>(device, p, pages, partials);
-  else launchDecode<T, 256, 2>(device, p, pages, partials);
+  if (p.d <= 64) launchDecode<T, 64>(device, p, pages, partials);
+  else if (p.d <= 128) launchDecode<T, 128>(device, p, pages, partials);
+  else launchDecode<T, 256>(device, p, pages, partials);
 }
 
 }  // namespace cuda

@@ -47,6 +47,9 @@ class Scratch {
   std::shared_ptr<void> bytes_;
 };
 
+// Whether a multiprocessor has shared memory for two blocks with `bytes` each. It takes 1 KB more for every block.
+inline bool fitsTwice(const Device& device, size_t bytes) { return 2 * (bytes + 1024) <= device.sharedPerBlock + 1024; }
+
 constexpr int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace cuda

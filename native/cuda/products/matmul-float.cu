@@ -23,19 +23,23 @@ __global__ __launch_bounds__(threads) void matmulFloat(const __grid_constant__ P
   const int steps = p.steps(depth), firstSteps = int((p.terms[0].K + depth - 1) / depth);
   const int begin = partOf(steps, uint32_t(split), splits), end = partOf(steps, uint32_t(split) + 1, splits);
 
+  // Steps are fetched in order: this tile's place in the operands is found when a term's first one comes.
+  int64_t atA = 0, atB = 0;
   const auto fetch = [&](int step, float(&a)[8], float(&b)[8]) {
     const bool isFirst = step < firstSteps;
     const Term& term = p.terms[isFirst ? 0 : 1];
     const Layout& layout = isFirst ? first : second;
     const int64_t k = int64_t(isFirst ? step : step - firstSteps) * depth;
+    if (step == begin || step == firstSteps) {
+      atA = p.batches.offset(term.a.batchStrides, batch) + row0 * term.a.rowStride;
+      atB = p.batches.offset(term.b.batchStrides, batch) + col0 * term.b.colStride;
+    }
     Piece(layout.aAlongK, layout.aEights)
-        .fetch(a, {term.a.bytes, term.a.dtype},
-               p.batches.offset(term.a.batchStrides, batch) + row0 * term.a.rowStride + k * term.a.colStride,
-               term.a.rowStride, term.a.colStride, p.M - row0, term.K - k, term.scale);
+        .fetch(a, {term.a.bytes, term.a.dtype}, atA + k * term.a.colStride, term.a.rowStride, term.a.colStride,
+               p.M - row0, term.K - k, term.scale);
     Piece(layout.bAlongK, layout.bEights)
-        .fetch(b, {term.b.bytes, term.b.dtype},
-               p.batches.offset(term.b.batchStrides, batch) + col0 * term.b.colStride + k * term.b.rowStride,
-               term.b.colStride, term.b.rowStride, p.N - col0, term.K - k, 1);
+        .fetch(b, {term.b.bytes, term.b.dtype}, atB + k * term.b.rowStride, term.b.colStride, term.b.rowStride,
+               p.N - col0, term.K - k, 1);
   };
 
   float sums[4][8] = {};

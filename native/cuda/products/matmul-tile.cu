@@ -53,11 +53,15 @@ __global__ __launch_bounds__(threads, 2) void matmulTile(const __grid_constant__
   char* shared = ptx::sharedMemory();
   const uint32_t ring = ptx::sharedAddress(shared);
 
+  // Steps are loaded in order: this batch's operands are found when a term's first one comes.
+  const uint16_t *a = nullptr, *b = nullptr;
   const auto load = [&](int step) {
     const Term& term = p.terms[step < firstSteps ? 0 : 1];
     const int64_t k = int64_t(step < firstSteps ? step : step - firstSteps) * depth;
-    const auto* a = static_cast<const uint16_t*>(term.a.bytes) + p.batches.offset(term.a.batchStrides, batch);
-    const auto* b = static_cast<const uint16_t*>(term.b.bytes) + p.batches.offset(term.b.batchStrides, batch);
+    if (step == begin || step == firstSteps) {
+      a = static_cast<const uint16_t*>(term.a.bytes) + p.batches.offset(term.a.batchStrides, batch);
+      b = static_cast<const uint16_t*>(term.b.bytes) + p.batches.offset(term.b.batchStrides, batch);
+    }
     const uint32_t to = ring + uint32_t(step % stages) * (A::bytes + B::bytes);
     fetch<aAlongK, tileM>(to, a, aAlongK ? term.a.rowStride : term.a.colStride, row0, p.M, k, term.K);
     fetch<bAlongK, tileN>(to + A::bytes, b, bAlongK ? term.b.colStride : term.b.rowStride, col0, p.N, k, term.K);

@@ -2,6 +2,7 @@
 //
 // The tensors' pointers travel as kernel arguments, hundreds at a time, so a step is one launch for almost any adapter.
 // A block takes a piece of one tensor; it finds which by a search in the table. Every tensor is read and written once.
+#include <algorithm>
 #include <cmath>
 #include "../kernels/adamw.h"
 #include "device/launch.h"
@@ -13,6 +14,14 @@ namespace {
 
 constexpr int threads = 256;
 constexpr int pieceSize = 8 * threads;  // elements of one block, eight neighbours for each thread
+
+constexpr size_t roomBytes = 32 * sizeof(double);  // of blockReduce
+constexpr int sumsOfBlock = 16 * threads;          // pieces' sums that a block adds up
+
+struct SumOfDoubles {
+  static constexpr double none = 0;
+  __device__ __forceinline__ double operator()(double a, double b) const { return a + b; }
+};
 
 // Kernel arguments have 32,764 bytes since CUDA 12.1.
 constexpr int tableSize = 512;
@@ -72,21 +81,19 @@ __global__ void squarePieces(double* sums, const __grid_constant__ Gradients tab
   const int64_t end = begin + pieceSize < table.sizes[t] ? begin + pieceSize : table.sizes[t];
   double sum = 0;
   for (int64_t i = begin + threadIdx.x; i < end; i += threads) sum += double(from[i]) * double(from[i]);
-  for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(wholeWarp, sum, step);
-  if (threadIdx.x % 32 == 0) room[threadIdx.x / 32] = sum;
-  __syncthreads();
-  if (threadIdx.x > 0) return;
-  double total = 0;
-  for (int warp = 0; warp < threads / 32; warp++) total += room[warp];
-  sums[blockIdx.x] = total;
+  sum = blockReduce(sum, room, SumOfDoubles{});
+  if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
-// One warp adds all pieces' sums, always in the same order.
-__global__ void addPieces(float* out, const double* sums, int count) {
+// The sum of each `sumsOfBlock` sums, always in the same order. One block: of all, which `out` gets.
+__global__ void addPieces(float* out, double* to, const double* sums, int count) {
+  const int begin = int(blockIdx.x) * sumsOfBlock, end = begin + sumsOfBlock < count ? begin + sumsOfBlock : count;
   double sum = 0;
-  for (int i = int(threadIdx.x); i < count; i += 32) sum += sums[i];
-  for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(wholeWarp, sum, step);
-  if (threadIdx.x == 0) *out = float(sum);
+  for (int i = begin + int(threadIdx.x); i < end; i += threads) sum += sums[i];
+  sum = blockReduce(sum, reinterpret_cast<double*>(ptx::sharedMemory()), SumOfDoubles{});
+  if (threadIdx.x > 0) return;
+  if (gridDim.x == 1) *out = float(sum);
+  else to[blockIdx.x] = sum;
 }
 
 template <int width>
@@ -143,12 +150,21 @@ void squaredNorm(Device& device, Out out, Ins tensors) {
       table.dtypes[i - from] = tensors[i].dtype;
       table.pieces.add(tensors[i].size());
     }
-    launch(device, squarePieces,
-           {.blocks = unsigned(table.pieces.total()), .threads = threads, .shared = threads / 32 * 8}, sums + done,
-           table);
+    launch(device, squarePieces, {.blocks = unsigned(table.pieces.total()), .threads = threads, .shared = roomBytes},
+           sums + done, table);
     done += table.pieces.total();
   }
-  launch(device, addPieces, {.blocks = 1, .threads = 32}, out.data<float>(), sums, int(pieces));
+  // A model of eight billion parameters has four million pieces: rounds of sums, until one block can add them.
+  Scratch<double> others(device, ceilDiv(pieces, sumsOfBlock));
+  double *from = sums, *to = others;
+  for (int64_t count = pieces;;) {
+    const int64_t blocks = std::max<int64_t>(1, ceilDiv(count, sumsOfBlock));
+    launch(device, addPieces, {.blocks = unsigned(blocks), .threads = threads, .shared = roomBytes}, out.data<float>(),
+           to, from, int(count));
+    if (blocks == 1) return;
+    count = blocks;
+    std::swap(from, to);
+  }
 }
 
 void adamw(Device& device, Outs parameters, Outs moments, Outs variances, Ins gradients, In norm, float maxNorm,

@@ -1,5 +1,6 @@
 // Transfers between the CPU and two GPUs in software: only tasks that use the tensors wait.
 #include "../transfer.h"
+#include <atomic>
 #include <cstring>
 #include "check.h"
 
@@ -28,11 +29,11 @@ struct Device {
   Lane lane;
 };
 
-Tensor make(Place place) {
+Tensor make(Place place, int64_t size = count) {
   Tensor t;
-  t.storage = std::make_shared<Storage>(place, count * sizeof(float));
+  t.storage = std::make_shared<Storage>(place, size * sizeof(float));
   t.layout = {nullptr, DType::f32, 1};
-  t.layout.shape = {count};
+  t.layout.shape = {size};
   t.layout.strides = {1};
   return t;
 }
@@ -136,6 +137,30 @@ std::string thereAndBack() {
   return expect(ask(cpu, at), 9);
 }
 
+// While a long result is on its way to its place, others arrive; who waits for all of the GPU's work waits for it too.
+std::string longDownload() {
+  constexpr size_t bytes = size_t(4) << 20;
+  std::vector<char> place(bytes);
+  Gate stands, idle;
+  std::atomic<bool> isIdle = false;
+  Device gpu(gpuPlace(0));
+  const Tensor large = make(gpuPlace(0), bytes / sizeof(float)), small = make(gpuPlace(0));
+  gpu.lane.queue->push(
+      [&] {
+        bring(gpu.lane, large, place.data(), bytes, [&](Failure) { stands.pass(); });
+        cuda::whenDone(*gpu.lane.gpu, [&](Failure) {
+          isIdle = true;
+          idle.open();
+        });
+      },
+      {{large.storage.get(), false}});
+  write(gpu, small, 3);
+  std::string wrong = expect(ask(gpu, small), 3);
+  if (wrong.empty() && isIdle) wrong = "the GPU was idle before the long result had arrived";
+  stands.open();
+  return idle.pass() ? wrong : "the GPU was never idle";
+}
+
 // Either queue may end first, whichever side has come to the transfer.
 std::string ends(bool sourceFirst, bool sourceStands) {
   Gate gate, stands;
@@ -176,6 +201,7 @@ std::vector<Check> transferChecks() {
     all.push_back({"transfer: a failure travels," + way, [from, to] { return failures(from, to); }});
   }
   all.push_back({"transfer: thirty in a ring", thereAndBack});
+  all.push_back({"transfer: a long result holds no other one", longDownload});
   for (bool sourceFirst : {false, true})
     for (bool sourceStands : {false, true})
       all.push_back({std::string("transfer: ") + (sourceFirst ? "the source" : "the target") +

@@ -236,11 +236,45 @@ cudaEvent_t recordEvent(cudaStream_t stream) {
 }
 
 void whenDone(Device& device, std::function<void(Failure)> done) {
-  gpu(device.place.index).waiter.push(recordEvent(device.stream), std::move(done));
+  Gpu& g = gpu(device.place.index);
+  g.waiter.push(recordEvent(device.stream),
+                [&g, done = std::move(done)](Failure failure) { g.copier.behind([done, failure] { done(failure); }); });
 }
 
 void whenReached(Device& device, std::function<void(Failure)> done) {
   gpu(device.place.index).waiter.push(recordEvent(device.stream), std::move(done), false);
+}
+
+void Copier::push(std::function<void()> copy) {
+  {
+    std::lock_guard lock(mutex_);
+    copies_.push_back(std::move(copy));
+    // Never joined: it sleeps until the process ends.
+    if (!std::exchange(started_, true)) std::thread([this] { loop(); }).detach();
+  }
+  wake_.notify_one();
+}
+
+void Copier::behind(std::function<void()> task) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!copies_.empty()) return copies_.push_back(std::move(task));
+  }
+  task();
+}
+
+void Copier::loop() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wake_.wait(lock, [this] { return !copies_.empty(); });
+    {
+      const std::function<void()> copy = std::move(copies_.front());
+      lock.unlock();
+      copy();
+    }
+    lock.lock();
+    copies_.pop_front();
+  }
 }
 
 // The thread is never joined: it sleeps until the process ends.

@@ -32,6 +32,22 @@ class Waiter {
   std::deque<Wait> waits_;
 };
 
+// Copies long downloads to their place, on a thread of its own, so that the Waiter's next event does not stand behind them.
+class Copier {
+ public:
+  void push(std::function<void()> copy);
+  // Runs `task` behind all copies so far: at once where none is left.
+  void behind(std::function<void()> task);
+
+ private:
+  void loop();
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> copies_;  // the front one runs
+  bool started_ = false;
+};
+
 // Pinned memory through which uploads go, a slot at a time.
 struct Staging {
   struct Slot {
@@ -59,6 +75,7 @@ struct Gpu {
   Pool pinned;                          // host memory that downloads land in
   Staging small{size_t(64) << 10, 64};  // a step's ids and tables, while earlier steps still run
   Staging large{size_t(8) << 20, 4};    // long enough for full speed over PCIe
+  Copier copier;
   Waiter waiter;
   std::atomic<int64_t> graphLaunches = 0, peerCopies = 0;
 };

@@ -2,25 +2,16 @@
 // shared memory that was not looked at. `UPDATE_KERNELS=1 npx vitest run test/build` writes the table anew. With
 // `HELVETIA_RELEASE=1` it looks at what `npm run prebuilds` made, for every GPU that is supported.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { build, demangled, logs, release, root } from './cuda-build.js';
 
-const root = join(import.meta.dirname, '..', '..');
 const table = join(root, 'native/cuda/registers.txt');
-const release = process.env.HELVETIA_RELEASE === '1';
-const build = join(root, release ? 'build/release' : 'build/cmake');
 const addon = release
   ? join(root, `prebuilds/${process.platform}-${process.arch}/helvetia.glibc.node`)
   : join(root, 'build/Release/helvetia.node');
 
-// A build folder keeps the logs of sources that have moved, and of a build with CUDA after it was turned off.
-const cache = join(build, 'CMakeCache.txt');
-const hasCuda = existsSync(cache) && /^HELVETIA_CUDA:BOOL=ON$/m.test(readFileSync(cache, 'utf8'));
-const sourceOf = (log: string): string => join(root, /native\/cuda\/.*(?=\.o\.ptxas$)/.exec(log)?.[0] ?? log);
-const logs = (hasCuda ? readdirSync(build, { recursive: true, encoding: 'utf8' }) : []).filter(
-  (file) => file.endsWith('.cu.o.ptxas') && existsSync(sourceOf(file)),
-);
 if (logs.length === 0) console.warn('skipped: this build has no CUDA kernels');
 
 interface Kernel {
@@ -49,18 +40,6 @@ function kernelsIn(log: string): Kernel[] {
       stack: Number(/(\d+) bytes stack frame/.exec(rest)![1]),
     };
   });
-}
-
-// c++filt writes templates out; what does not tell two kernels apart is cut away.
-function demangled(names: readonly string[]): string[] {
-  if (names.length === 0) return [];
-  const text = execFileSync('c++filt', { input: names.join('\n'), encoding: 'utf8' }).trimEnd();
-  return text.split('\n').map((name) =>
-    name
-      .replace(/^void /, '')
-      .replace(/cuda::|\(anonymous namespace\)::|_GLOBAL__N__\w+::/g, '')
-      .replace(/\([^()]*(\([^()]*\)[^()]*)*\)$/, ''),
-  );
 }
 
 /** The table's lines by architecture. */

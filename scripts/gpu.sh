@@ -7,14 +7,22 @@
 #   scripts/gpu.sh bench      figures, side by side with PyTorch's where Python has it; goes on where it was cut off
 #   scripts/gpu.sh sanitize   compute-sanitizer's memcheck and racecheck on the op suite
 #   scripts/gpu.sh all        these four, in that order; only a build that fails stops the rest
+#   scripts/gpu.sh first      the most telling parts of these in 480 seconds; called again, it goes on where it was cut off:
+#                             `first 240` in 240 seconds
 #
 # Every stage but `all` ends within ten minutes, and builds first where that has not been done. Logs and figures go to
-# $OUT, by default bench/results. CAPABILITY=90 builds on a machine without a GPU.
+# $OUT, by default bench/results. CAPABILITY=90 builds on a machine without a GPU. --dry-run behind the stage says what
+# would run, and runs nothing.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+dry=
+[[ ${*: -1} == --dry-run ]] && dry=yes && set -- "${@:1:$#-1}"
 stage=${1:-all}
+budget=${2:-480}
 out=${OUT:-bench/results}
 kit=.gpu/kit.tar.xz
+
+vitest=(node node_modules/vitest/vitest.mjs run --project cuda)
 
 say() { printf '\n== %s\n' "$*"; }
 fail() { echo "gpu.sh: $*" >&2; exit 1; }
@@ -22,6 +30,10 @@ fail() { echo "gpu.sh: $*" >&2; exit 1; }
 within() {
   local seconds=$1 status=0
   shift
+  if [[ $dry ]]; then
+    printf '%4d s  %s\n' "$seconds" "$*"
+    return
+  fi
   timeout --kill-after=10 "$seconds" "$@" || status=$?
   if [[ $status == 124 || $status == 137 ]]; then echo "gpu.sh: not finished after $seconds s: ${*: -3}" >&2; fi
   return $status
@@ -48,9 +60,15 @@ pack() {
   say "$kit: $(($(stat -c %s $kit) >> 20)) MiB"
 }
 
+# Whether this machine's Node and packages cannot be used: the addon and its tests need Node 20.19.
+needs_kit() {
+  [[ -f build/kit/unpacked || ! -d node_modules ]] && return
+  ! node -e 'var v = process.versions.node.split("."); process.exit(v[0] > 20 || (v[0] == 20 && v[1] >= 19) ? 0 : 1)' 2>/dev/null
+}
+
 unpack() {
   if [[ ! -f build/kit/unpacked || $kit -nt build/kit/unpacked ]]; then
-    [[ -f $kit ]] || fail "there is no Node here and no $kit: run 'scripts/gpu.sh pack' where Node is, and carry that file along"
+    [[ -f $kit ]] || fail "Node 20.19 or its packages are missing, and there is no $kit: run 'scripts/gpu.sh pack' where they are, and carry that file along"
     rm -rf build/kit dist node_modules
     # Python unpacks it where tar finds no xz.
     tar -xf $kit 2>/dev/null || python3 -c "import tarfile; tarfile.open('$kit').extractall()" || fail "$kit could not be unpacked"
@@ -73,12 +91,32 @@ build() {
   local archs="80-real;$CAPABILITY-real"
   [[ $CAPABILITY == 80 ]] && archs=80-real
   # A folder of its own: a clone's build keeps its settings.
-  cmake -S . -B build/gpu -DCMAKE_BUILD_TYPE=Release -DCMAKE_CUDA_ARCHITECTURES="$archs" >build/cmake.log || {
+  local generator='Unix Makefiles'
+  if command -v ninja >/dev/null; then generator=Ninja; else command -v make >/dev/null || fail "neither ninja nor make was found"; fi
+  grep -qsx "CMAKE_GENERATOR:INTERNAL=$generator" build/gpu/CMakeCache.txt || rm -rf build/gpu
+  within 60 cmake -S . -B build/gpu -G "$generator" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CUDA_ARCHITECTURES="$archs" >build/cmake.log || {
     cat build/cmake.log
     return 1
   }
+  if [[ $dry ]]; then cat build/cmake.log; fi
   if grep 'nvcc not found' build/cmake.log; then return 1; fi
-  within 560 cmake --build build/gpu --parallel "$(nproc)" --target helvetia
+  within "${1:-500}" cmake --build build/gpu --parallel "$(nproc)" --target helvetia || return
+  [[ $dry ]] || look
+}
+
+# What ptxas only mentions: serialised wgmma (C7510 to C7519), spills, and kernels of sm_90a that start with other registers
+# than their setmaxnreg counts on, which leave wgmma to mma.sync. The addon works, so the run goes on and fails at its end.
+look() {
+  local logs
+  mapfile -t logs < <(find build/gpu -name '*.ptxas')
+  {
+    grep -hE 'C75[0-9][0-9]|[1-9][0-9]* bytes spill' "${logs[@]}"
+    awk '
+      /Compiling entry function/ { kernel = /Hopper.*sm_90a/ ? $0 : "" }
+      kernel && /Used [0-9]+ registers/ && !/Used 168 registers/ { print "not 168 registers: " kernel }
+    ' "${logs[@]}"
+  } | tee "$out/ptxas.txt"
+  return 0
 }
 
 check() {
@@ -86,14 +124,51 @@ check() {
   say "doctor"
   within 120 node dist/lib/cli/index.js doctor --device cuda || status=1
   say "suite on the GPU"
-  within 280 node node_modules/vitest/vitest.mjs run --project cuda || status=1
+  within 280 "${vitest[@]}" || status=1
   # Four multiprocessors make persistent kernels walk over several tiles, and small products take wgmma and clusters.
   say "op suite, as on four multiprocessors"
-  HELVETIA_PROCESSORS=4 within 160 node node_modules/vitest/vitest.mjs run --project cuda test/ops || status=1
+  HELVETIA_PROCESSORS=4 within 160 "${vitest[@]}" test/ops || status=1
   return $status
 }
 
 bench() { within 580 node bench/gpu.mjs --out "$out" --seconds 540; }
+
+# The parts in their order, as far as $budget seconds last. One that ran, to its end or until it was cut off, is not run
+# again while the addon is the same: $out/first.txt has a line for each, and the log what it found.
+first() {
+  local addon status=0
+  build "$(least 170 "$(left)")" || return
+  if [[ $dry ]]; then addon=; else addon=$(cksum <build/Release/helvetia.node); fi
+  [[ $dry || $addon == "$(head -n 1 build/gpu/first 2>/dev/null)" ]] || echo "$addon" >build/gpu/first
+  part doctor 60 node dist/lib/cli/index.js doctor --device cuda || status=1
+  part ops 150 "${vitest[@]}" --reporter verbose test/ops test/cuda || status=1
+  part four 75 env HELVETIA_PROCESSORS=4 "${vitest[@]}" --reporter verbose test/ops/{matmul,attention,lora,loss}.test.ts || status=1
+  # It keeps its figures and goes on with the next, so it runs as often as there is time.
+  part figures 170 node bench/gpu.mjs --out "$out" --quick --seconds "$(least 150 $(($(left) - 20)))" || status=1
+  return $status
+}
+least() { echo $(($1 < $2 ? $1 : $2)); }
+left() { echo $((budget - SECONDS - 5)); }
+
+# part NAME SECONDS COMMAND: the command for at most so many seconds, and not beyond the budget.
+part() {
+  local name=$1 limit started=$SECONDS status=0
+  limit=$(least "$2" "$(left)")
+  shift 2
+  say "$name"
+  if grep -qsx "$name" build/gpu/first; then
+    echo "ran before"
+  elif ((limit < 20)); then
+    note "$name: not begun, $(left) s are left"
+    status=1
+  else
+    within "$limit" "$@" || status=$?
+    [[ $dry || $name == figures ]] || echo "$name" >>build/gpu/first
+    note "$name: status $status after $((SECONDS - started)) s"
+  fi
+  return $status
+}
+note() { if [[ $dry ]]; then echo "$*"; else tee -a "$out/first.txt" <<<"$*"; fi; }
 
 sanitize() {
   command -v compute-sanitizer >/dev/null || {
@@ -105,7 +180,7 @@ sanitize() {
     say "compute-sanitizer $tool on the op suite"
     # Tests that ask for too much memory make API errors on purpose.
     within 280 compute-sanitizer --tool $tool --report-api-errors no --error-exitcode 9 --target-processes all \
-      node node_modules/vitest/vitest.mjs run --project cuda test/ops --testTimeout 280000 || status=1
+      "${vitest[@]}" test/ops --testTimeout 280000 || status=1
   done
   return $status
 }
@@ -114,23 +189,27 @@ sanitize() {
 
 case $stage in
   pack) pack && exit ;;
-  build | check | bench | sanitize) stages=$stage ;;
+  build | check | bench | sanitize | first) stages=$stage ;;
   all) stages="build check bench sanitize" ;;
-  *) fail "what is '$stage'? pack, build, check, bench, sanitize or all" ;;
+  *) fail "what is '$stage'? pack, build, check, bench, sanitize, all or first" ;;
 esac
+[[ $budget =~ ^[1-9][0-9]*$ ]] || fail "for how long is '$budget'? A number of seconds"
 mkdir -p "$out" build
-command -v node >/dev/null || unpack
-[[ -f dist/lib/index.js ]] || npm run build:ts || fail "the TypeScript does not compile"
+if needs_kit; then
+  if [[ $dry ]]; then echo "would unpack $kit"; else unpack; fi
+fi
+[[ $dry || -f dist/lib/index.js ]] || npm run build:ts || fail "the TypeScript does not compile"
 command -v nvcc >/dev/null || PATH=$PATH:/usr/local/cuda/bin
 for tool in nvcc cmake; do command -v $tool >/dev/null || fail "$tool was not found"; done
-[[ $stages == build* || -f build/gpu/CMakeCache.txt && -f build/Release/helvetia.node ]] || stages="build $stages"
+[[ $stages == build* || $stages == first || -f build/gpu/CMakeCache.txt && -f build/Release/helvetia.node ]] || stages="build $stages"
 
 failed=
 for stage in $stages; do
   say "$stage ($(date +%T))"
-  if $stage 2>&1 | tee "$out/$stage.log"; then continue; fi
+  if $stage 2>&1 | tee -a "$out/$stage.log"; then continue; fi
   failed+=" $stage"
   [[ $stage == build ]] && break
 done
+[[ -s $out/ptxas.txt && ! $dry ]] && failed+=" ptxas"
 [[ -z $failed ]] || fail "failed:$failed"
 say "done: $stages"

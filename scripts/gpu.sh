@@ -94,13 +94,13 @@ build() {
   local generator='Unix Makefiles'
   if command -v ninja >/dev/null; then generator=Ninja; else command -v make >/dev/null || fail "neither ninja nor make was found"; fi
   grep -qsx "CMAKE_GENERATOR:INTERNAL=$generator" build/gpu/CMakeCache.txt || rm -rf build/gpu
-  within 60 cmake -S . -B build/gpu -G "$generator" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CUDA_ARCHITECTURES="$archs" >build/cmake.log || {
+  within 120 cmake -S . -B build/gpu -G "$generator" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CUDA_ARCHITECTURES="$archs" >build/cmake.log || {
     cat build/cmake.log
     return 1
   }
   if [[ $dry ]]; then cat build/cmake.log; fi
   if grep 'nvcc not found' build/cmake.log; then return 1; fi
-  within "${1:-500}" cmake --build build/gpu --parallel "$(nproc)" --target helvetia || return
+  within "${1:-440}" cmake --build build/gpu --parallel "$(nproc)" --target helvetia || return
   [[ $dry ]] || look
 }
 

@@ -16,7 +16,7 @@ constexpr int threads = 256;
 constexpr int pieceSize = 8 * threads;  // elements of one block, eight neighbours for each thread
 
 constexpr size_t roomBytes = 32 * sizeof(double);  // of blockReduce
-constexpr int sumsOfBlock = 16 * threads;          // pieces' sums that a block adds up
+constexpr int sumsOfBlock = 4 * threads;           // pieces' sums that a block adds up
 
 struct SumOfDoubles {
   static constexpr double none = 0;

@@ -28,6 +28,7 @@ describe('adamw', () => {
     expect(await p.item()).toBeNaN();
   });
 
+  // Its pieces are also more than one block sums up.
   it('takes more tensors than a kernel has arguments for', async () => {
     const count = 1100;
     const of = (value: (i: number) => number): ReturnType<typeof zeros>[] =>

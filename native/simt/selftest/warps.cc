@@ -167,7 +167,7 @@ std::vector<Check> warpChecks() {
                if (threadIdx.x < 128) ptx::giveRegisters<40>();
                else ptx::takeRegisters<240>();
              },
-             "want 66560 registers, and there are 64512");
+             "registers, and there are 64512");
        }},
       {"report registers that are given where they are taken",
        [] {

@@ -40,4 +40,7 @@ const unavailable = (message: string, headers: Record<string, string> = { 'retry
 export const shuttingDown = (): ApiError => unavailable('The server is shutting down.');
 
 /** For good: clients must not retry. */
-const failed = (): ApiError => unavailable('A model could not be loaded.', { 'x-should-retry': 'false' });
+const failed = (): ApiError =>
+  unavailable('The server did not start: a model could not be loaded, or its data folder not be opened.', {
+    'x-should-retry': 'false',
+  });

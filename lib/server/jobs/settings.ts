@@ -102,13 +102,15 @@ export function settled(
   const auto = autoHyperparameters(methods[method].auto, model.decoder.config, facts);
   const chosen = <T>(value: T | 'auto' | null | undefined, otherwise: T): T =>
     value === 'auto' || value === null || value === undefined ? otherwise : value;
+  // The server must be able to serve what the job makes.
+  const rank = given.lora_r ?? Math.min(auto.lora.r, model.engine.settings.maxLoraRank);
   return {
     ...given,
     n_epochs: chosen(given.n_epochs, auto.epochs),
     batch_size: chosen(given.batch_size, auto.batchSize),
     learning_rate_multiplier: chosen(given.learning_rate_multiplier, 1),
     learning_rate: peakRate(model, method, given),
-    ...(isFresh ? { lora_r: given.lora_r ?? auto.lora.r, lora_alpha: given.lora_alpha ?? auto.lora.alpha } : {}),
+    ...(isFresh ? { lora_r: rank, lora_alpha: given.lora_alpha ?? auto.lora.alpha } : {}),
     ...Object.fromEntries(
       ownHyperparameters(method).map(({ name, otherwise }) => [name, chosen(given[name], otherwise)]),
     ),

@@ -5,12 +5,22 @@ import type { Hyperparameters } from '../../../lib/server/jobs/hyperparameters.j
 import type { JobRecord } from '../../../lib/server/jobs/record.js';
 import { settled, trainingOptions } from '../../../lib/server/jobs/settings.js';
 
-const model = { decoder: { config: { hiddenSize: 2000, contextLength: 512 } } } as unknown as Model;
+const serving = (maxLoraRank: number) =>
+  ({
+    decoder: { config: { hiddenSize: 2000, contextLength: 512 } },
+    engine: { settings: { maxLoraRank } },
+  }) as unknown as Model;
+const model = serving(256);
 const job = (hyperparameters: Hyperparameters, more: Partial<JobRecord> = {}) =>
   ({ method: 'supervised', hyperparameters, seed: 1, ...more }) as unknown as JobRecord;
 const facts = { rows: 40, longestRow: 300 };
 
 describe('settled', () => {
+  it('has a rank that the server can serve, where none is given', () => {
+    expect(settled(serving(4), job({}), facts, true)).toMatchObject({ lora_r: 4, lora_alpha: 32 });
+    expect(settled(serving(4), job({ lora_r: 2 }), facts, true)).toMatchObject({ lora_r: 2 });
+  });
+
   it('has a number for each auto, and the rate that the multiplier gives', () => {
     const numbers = { n_epochs: 5, batch_size: 1, lora_r: 16, lora_alpha: 32 };
     const plain = { ...numbers, learning_rate_multiplier: 1, learning_rate: 2.5e-4 };

@@ -18,20 +18,21 @@ export interface GatedMlpOptions {
   intermediateSize: number;
   activation: GatedActivation;
   bias?: boolean | undefined;
-  /** One projection for both, the gate's rows first: `gate_up_proj`, in GGUF files `ffn_up`. */
-  fused?: boolean | undefined;
+  /** One projection for both, the gate's rows first: `mlp.gate_up_proj` or a name of its own, in GGUF files `ffn_up`. */
+  fused?: boolean | { into: string; down: string } | undefined;
 }
 
 /** The weights are `mlp.{gate,up,down}_proj` of the layer, or `mlp.{gate_up,down}_proj`. */
 export function gatedMlp(layer: Inside, options: GatedMlpOptions): Part {
   const { hiddenSize: hidden, intermediateSize: inner, activation, bias, fused } = options;
+  const names = { into: 'mlp.gate_up_proj', down: 'mlp.down_proj', ...(typeof fused === 'object' ? fused : {}) };
   const into = fused
-    ? [linearLayer(layer('mlp.gate_up_proj', 'ffn_up'), { out: 2 * inner, in: hidden, bias })]
+    ? [linearLayer(layer(names.into, 'ffn_up'), { out: 2 * inner, in: hidden, bias })]
     : [
         linearLayer(layer('mlp.gate_proj', 'ffn_gate'), { out: inner, in: hidden, bias }),
         linearLayer(layer('mlp.up_proj', 'ffn_up'), { out: inner, in: hidden, bias }),
       ];
-  const down = linearLayer(layer('mlp.down_proj', 'ffn_down'), { out: hidden, in: inner, bias });
+  const down = linearLayer(layer(names.down, 'ffn_down'), { out: hidden, in: inner, bias });
   const gated = gatedActivations[activation];
   return mlp(into, down, inner, ([first, second]) =>
     second ? gated(first!, second) : gatedHalves(gatedKernels[activation], first!),

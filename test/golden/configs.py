@@ -270,6 +270,30 @@ GOLDENS = [
         rope_parameters={'rope_theta': 246.0, 'rope_type': 'default'}, tie_word_embeddings=False),
         gguf='granite', permuted=True, silent=('hidden_act', 'rope_parameters.rope_type')),
 
+    # Granite 4 without Mamba and without experts; its GGUF files are Granite's, with gate and up apart.
+    Golden('granitemoehybrid', dense(
+        'granitemoehybrid', 'GraniteMoeHybridForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, rope_theta=1753.0,
+        rope_scaling=None, attention_bias=False, embedding_multiplier=0.8, residual_multiplier=1.3, attention_multiplier=0.4,
+        logits_scaling=0.7, num_local_experts=0, num_experts_per_tok=0, shared_intermediate_size=72,
+        position_embedding_type='rope', layer_types=['attention'] * 3, mamba_n_heads=4, tie_word_embeddings=True),
+        silent=('intermediate_size', 'hidden_act', 'rope_scaling', 'attention_bias', 'num_experts_per_tok')),
+    Golden('granitemoehybrid.nope', dense(
+        'granitemoehybrid', 'GraniteMoeHybridForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.005, attention_bias=True,
+        embedding_multiplier=2.0, residual_multiplier=0.7, attention_multiplier=0.2, logits_scaling=1.25, num_local_experts=0,
+        shared_intermediate_size=88, position_embedding_type=None, layer_types=['full_attention'] * 3, mamba_n_heads=4,
+        tie_word_embeddings=False),
+        silent=('intermediate_size', 'hidden_act', 'position_embedding_type')),
+
+    # GLM 4 of 2024: as the next, without norms behind the branches.
+    Golden('glm', dense(
+        'glm', 'GlmForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, head_dim=16, rope_theta=1234.0,
+        partial_rotary_factor=0.25, attention_bias=True, tie_word_embeddings=False),
+        gguf='chatglm', silent=('hidden_act', 'attention_bias', 'num_key_value_heads')),
+    Golden('glm.half', dense(
+        'glm', 'GlmForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.003, head_dim=20, attention_bias=False, num_key_value_heads=1,
+        rope_parameters={'rope_theta': 321.0, 'rope_type': 'default'}, tie_word_embeddings=True),
+        silent=('hidden_act', 'rope_parameters.rope_type')),
+
     # GLM 4: pairs side by side, in a part of each head; biases on q, k and v only.
     Golden('glm4', dense(
         'glm4', 'Glm4ForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, head_dim=16, rope_theta=1234.0,

@@ -71,7 +71,7 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         add(ROPE.DIMENSION_COUNT, 'u32', int(full['partial_rotary_factor'] * hidden) // heads)
         extra |= {f'rope_factors_{kind}.weight': full[f'{kind}_factor'] for kind in ('long', 'short')}
         add(ATTENTION.SLIDING_WINDOW, 'u32', config['sliding_window'] or 0)
-    if arch in ('llama', 'mistral3', 'smollm3', 'granite', 'granitemoe', 'glm4', 'glm4moe', 'minimax-m2'):
+    if arch in ('llama', 'mistral3', 'smollm3', 'granite', 'granitemoe', 'glm4', 'chatglm', 'glm4moe', 'minimax-m2'):
         add(ROPE.DIMENSION_COUNT, 'u32', int(head_dim * full.get('partial_rotary_factor', 1.0)))
     if arch in ('gemma2', 'gemma3', 'cohere2') or arch in ('olmo2', 'exaone4') and config.get('sliding_window'):
         add(ATTENTION.SLIDING_WINDOW, 'u32', config['sliding_window'])

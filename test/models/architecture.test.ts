@@ -60,6 +60,16 @@ it.each([
   ['qwen2', { use_sliding_window: false, layer_types: ['sliding_attention'] }, 'sliding_window must be given'],
   ['granite', { hidden_act: 'gelu' }, "hidden_act must be 'silu', got 'gelu'"],
   ['granite', { logits_scaling: 0 }, 'logits_scaling'],
+  ['granitemoehybrid', { num_local_experts: 4 }, 'num_local_experts must be 0, as experts are not supported, got 4'],
+  ['granitemoehybrid', { layer_types: ['mamba'] }, 'layer_types[0] must be one of full_attention, '],
+  [
+    'granitemoehybrid',
+    { layer_types: ['sliding_attention'] },
+    "layer_types[0] must be 'attention', got 'sliding_attention'",
+  ],
+  ['granitemoehybrid', { layer_types: undefined }, 'layer_types must be given'],
+  ['granitemoehybrid', { position_embedding_type: 'alibi' }, 'position_embedding_type'],
+  ['glm', { hidden_act: 'gelu' }, "hidden_act must be 'silu', got 'gelu'"],
   ['glm4', { hidden_act: 'gelu' }, "hidden_act must be 'silu', got 'gelu'"],
   ['cohere', { hidden_act: 'gelu' }, "hidden_act must be 'silu', got 'gelu'"],
   ['cohere2', { use_parallel_block: false }, 'use_parallel_block'],
@@ -83,6 +93,7 @@ it.each([
     num_hidden_layers: 1,
     num_attention_heads: 4,
     num_key_value_heads: type === 'gpt_neox' ? 4 : 2,
+    ...(type === 'granitemoehybrid' ? { num_local_experts: 0, layer_types: ['attention'] } : {}),
   };
   const config = type === 'gpt2' ? { vocab_size: 96, n_embd: 48, n_layer: 1, n_head: 4, n_positions: 16 } : usual;
   const read = (more: object) => decoderConfig('config.json', { model_type: type, ...config, ...more });

@@ -3,8 +3,10 @@ import { z } from 'zod';
 import { attention } from '../../parts/attention.js';
 import { scaled } from '../../parts/block.js';
 import { gatedMlp } from '../../parts/mlp.js';
+import type { Inside, Part } from '../../parts/part.js';
 import {
   architecture,
+  type DenseConfig,
   decoderOf,
   denseSchema,
   type GgufKeys,
@@ -39,27 +41,38 @@ export const granite = architecture({
   types: ['granite'],
   gguf: { name: 'granite', config: ggufMultipliers },
   schema: z.looseObject({ ...denseSchema.shape, ...multiplierSchema.shape }),
-  decoder(file, json) {
-    const sized = sizes(file, json);
-    only(file, 'hidden_act', json.hidden_act, 'silu');
-    const rope = ropeOf(file, json, sized.headDim);
-    const bias = json.attention_bias ?? false;
-    const rms = { eps: json.rms_norm_eps ?? 1e-6 };
-    const scale = json.attention_multiplier ?? 1;
-    const residual = json.residual_multiplier ?? 1;
-    return decoderOf(json, {
-      norm: rms,
-      embedding: { scale: json.embedding_multiplier ?? 1 },
-      head: { scale: 1 / (json.logits_scaling ?? 1) },
-      tied: false,
-      contextLength: 2048,
-      layer: (layer) =>
-        preNorm(
-          layer,
-          { ...rms, size: sized.hiddenSize },
-          scaled(attention(layer, { ...sized, scale, rope, bias, outputBias: bias, ggufPairs: true }), residual),
-          scaled(gatedMlp(layer, { ...sized, activation: 'silu', bias: json.mlp_bias ?? false }), residual),
-        ),
-    });
-  },
+  decoder: (file, json) =>
+    graniteDecoder(file, json, (layer, sized) =>
+      gatedMlp(layer, { ...sized, activation: 'silu', bias: json.mlp_bias ?? false }),
+    ),
 });
+
+/** Layers of attention, which `rotates` or not, and of an `mlp`, with Granite's multipliers. */
+export function graniteDecoder(
+  file: string,
+  json: DenseConfig & z.output<typeof multiplierSchema>,
+  mlp: (layer: Inside, sized: ReturnType<typeof sizes>) => Part,
+  rotates = true,
+): ReturnType<typeof decoderOf> {
+  const sized = sizes(file, json);
+  only(file, 'hidden_act', json.hidden_act, 'silu');
+  const rope = rotates ? ropeOf(file, json, sized.headDim) : undefined;
+  const bias = json.attention_bias ?? false;
+  const rms = { eps: json.rms_norm_eps ?? 1e-6 };
+  const scale = json.attention_multiplier ?? 1;
+  const residual = json.residual_multiplier ?? 1;
+  return decoderOf(json, {
+    norm: rms,
+    embedding: { scale: json.embedding_multiplier ?? 1 },
+    head: { scale: 1 / (json.logits_scaling ?? 1) },
+    tied: false,
+    contextLength: 2048,
+    layer: (layer) =>
+      preNorm(
+        layer,
+        { ...rms, size: sized.hiddenSize },
+        scaled(attention(layer, { ...sized, scale, rope, bias, outputBias: bias, ggufPairs: true }), residual),
+        scaled(mlp(layer, sized), residual),
+      ),
+  });
+}

@@ -8,10 +8,12 @@ import { exaone4 } from './exaone4.js';
 import { gemma } from './gemma/gemma.js';
 import { gemma2 } from './gemma/gemma2.js';
 import { gemma3 } from './gemma/gemma3.js';
-import { glm4 } from './glm4.js';
+import { glm } from './glm/glm.js';
+import { glm4 } from './glm/glm4.js';
 import { gptNeox } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { granite } from './granite.js';
+import { graniteHybrid } from './granite-hybrid.js';
 import { hunyuan } from './hunyuan.js';
 import { qwen35 } from './hybrid/qwen3-5.js';
 import { qwen35Moe } from './hybrid/qwen3-5-moe.js';
@@ -61,6 +63,8 @@ export const architectures: readonly Architecture[] = [
   hunyuan,
   ernie,
   granite,
+  graniteHybrid,
+  glm,
   glm4,
   cohere,
   cohere2,

@@ -1,10 +1,9 @@
 // GLM-4 (0414): norms before and after both branches, rope over pairs of neighbours in a part of each head, one projection
 // for gate and up, biases of q, k and v.
-import { attention } from '../../parts/attention.js';
-import { branch, chain } from '../../parts/block.js';
-import { gatedMlp } from '../../parts/mlp.js';
-import { norm } from '../../parts/norm.js';
-import { architecture, decoderOf, denseSchema, draftBlocks, only, ropeOf, sizes } from '../architecture.js';
+import { branch, chain } from '../../../parts/block.js';
+import { norm } from '../../../parts/norm.js';
+import { architecture, decoderOf, denseSchema, draftBlocks } from '../../architecture.js';
+import { glmParts } from './glm.js';
 
 export const glm4 = architecture({
   types: ['glm4'],
@@ -20,27 +19,21 @@ export const glm4 = architecture({
   },
   schema: denseSchema,
   decoder(file, json) {
-    const sized = sizes(file, { ...json, num_key_value_heads: json.num_key_value_heads ?? 2 }, 128);
-    only(file, 'hidden_act', json.hidden_act, 'silu');
-    const partial = { partial_rotary_factor: json.partial_rotary_factor ?? 0.5 };
-    const rope = { ...ropeOf(file, { ...json, ...partial }, sized.headDim), interleaved: true };
-    const rms = { eps: json.rms_norm_eps ?? 1.5625e-7 };
+    const { outline, rms, mixer, mlp } = glmParts(file, json);
     return decoderOf(json, {
-      norm: rms,
-      tied: false,
-      contextLength: 131072,
+      ...outline,
       unused: draftBlocks(json.num_hidden_layers),
       layer: (layer) => {
-        const normed = (path: string, gguf: string) => norm(layer(path, gguf), { ...rms, size: sized.hiddenSize });
+        const normed = (path: string, gguf: string) => norm(layer(path, gguf), rms);
         return chain(
           branch(
             normed('input_layernorm', 'attn_norm'),
-            attention(layer, { ...sized, rope, bias: json.attention_bias ?? true }),
+            mixer(layer),
             normed('post_self_attn_layernorm', 'post_attention_norm'),
           ),
           branch(
             normed('post_attention_layernorm', 'ffn_norm'),
-            gatedMlp(layer, { ...sized, activation: 'silu', fused: true }),
+            mlp(layer),
             normed('post_mlp_layernorm', 'post_ffw_norm'),
           ),
         );

@@ -147,6 +147,9 @@ function ropeScaling(gguf: Gguf, keys: GgufKeys, rotary: number): Record<string,
   const old = number('rope.scale_linear');
   const key = `${metadata.get('general.architecture')}.rope.scaling`;
   const type = metadata.get(`${key}.type`) ?? (old === undefined || old === 1 ? 'none' : 'linear');
+  if (extra !== undefined && extra !== 1 && type !== 'yarn') {
+    throw new Error(`${path}: ${key}.attn_factor is ${extra}, which is supported with yarn and rope factors alone`);
+  }
   if (type === 'none') return null;
   const factor = number('rope.scaling.factor') ?? old;
   if (factor === undefined || !(factor > 0)) {

@@ -149,6 +149,11 @@ describe('ggufConfig', () => {
       factor: 8,
       original_max_position_embeddings: 4096,
     });
+    const multiplied = (type: string, factor: number) =>
+      scaling((file) => typed(type)(file).number('llama.rope.scaling.attn_factor', factor), 3);
+    expect(multiplied('linear', 1)).toEqual({ rope_type: 'linear', factor: 8 });
+    expect(() => multiplied('linear', 2)).toThrow('llama.rope.scaling.attn_factor is 2, which is supported with yarn');
+    expect(multiplied('yarn', 2)).toMatchObject({ attention_factor: 2 * (1 + 0.1 * Math.log(8)) });
     expect(() => scaling(typed('longrope'), 2)).toThrow(
       'llama.rope.scaling.type must be one of none, linear, yarn, got "longrope"',
     );

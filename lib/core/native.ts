@@ -78,7 +78,7 @@ export interface Kernels {
   gatedDelta(out: H, states: Maybe, q: H, k: H, v: H, g: H, beta: H, boundaries: H, places: Maybe): void;
   gatedDeltaBackward(dq: H, dk: H, dv: H, dg: H, dbeta: H, dout: H, q: H, k: H, v: H, g: H, beta: H, boundaries: H): void;
   pagedAppend(kCache: H, vCache: H, k: H, v: H, slots: H): void;
-  pagedAttention(out: H, q: H, kCache: H, vCache: H, blockTables: H, boundaries: H, lengths: H, scale: number, window: number, softcap: number): void;
+  pagedAttention(out: H, lse: Maybe, q: H, kCache: H, vCache: H, blockTables: H, boundaries: H, lengths: H, scale: number, window: number, softcap: number): void;
   embedding(out: H, weight: H, ids: H): void;
   embeddingBackward(dweight: H, dout: H, ids: H): void;
   linearCrossEntropy(losses: H, lse: H, likeliest: H, dx: Maybe, sums: Maybe, weighted: Maybe, x: H, weight: H, targets: H, softcap: number, token: number, tokens: number, first: number, words: number): void;

@@ -11,6 +11,11 @@ export interface ScoreOptions {
   scale?: number;
   /** How many keys a query sees at most, its own and those before. Default: all. */
   window?: number;
+  /**
+   * `[heads]`: a score that joins each head's softmax, and takes a share that goes to no value. It has no gradient. From
+   * Xiao et al., "Efficient streaming language models with attention sinks" (2024).
+   */
+  sinks?: Tensor | undefined;
   /** Bounds scores smoothly: `softcap · tanh(score / softcap)`. Default: not at all. */
   softcap?: number;
 }
@@ -39,6 +44,30 @@ export function scoring(
     throw new RangeError(`${op}: softcap must be a number above 0, got ${softcap}`);
   }
   return { scale, window: window ?? 0, softcap: softcap ?? 0 };
+}
+
+/** @throws RangeError unless there is one sink for each head. */
+export function checkSinks(op: string, sinks: Tensor, q: Tensor): Tensor {
+  floats(op, sinks);
+  sameDevice(op, q, sinks);
+  if (sinks.shape.join() !== String(q.dim(1)))
+    throw new RangeError(`${op}: sinks must be [${q.dim(1)}], got ${describe(sinks.shape)}`);
+  return sinks;
+}
+
+/**
+ * Lets sinks into a softmax that is done: scales `out [tokens, heads, headDim]` in place by the share of each row that the
+ * keys have beside its sink, which is the result, f32 `[heads, tokens]`. `lse` is the softmax's own.
+ */
+export function scaleBySinks(out: Tensor, lse: Tensor, sinks: Tensor): Tensor {
+  const [heads, tokens] = lse.shape as [number, number];
+  const share = empty(lse.shape, { device: lse.device });
+  using sink = viewOf(sinks, lse.shape, [sinks.strides[0]!, 0]);
+  kernels.sub(share.handle, lse.handle, sink.handle);
+  kernels.sigmoid(share.handle, share.handle);
+  using factor = viewOf(share, [tokens, heads, out.dim(2)], [1, tokens, 0]);
+  kernels.mul(out.handle, out.handle, factor.handle);
+  return share;
 }
 
 /** The tensor itself, or a copy, with rows of channels whole in memory. Tokens and heads may lie anywhere. */
@@ -84,6 +113,13 @@ export function* attentionSteps(q: Tensor, k: Tensor, v: Tensor, options: Attent
   yield* byHead([out, lse, queries, keys, values], k.dim(1), work, ([to, sums, ...from]) =>
     kernels.attention(to!, sums!, from[0]!, from[1]!, from[2]!, ends, ...settings),
   );
+  if (options.sinks) {
+    // A sink is a key whose value is 0: with its part in the sums, the gradient is right as it stands.
+    const share = scaleBySinks(out, lse, checkSinks('attention', options.sinks, q));
+    kernels.log(share.handle, share.handle);
+    kernels.sub(lse.handle, lse.handle, share.handle);
+    share.dispose();
+  }
   if (!willRecord(q, k, v)) lse.dispose();
   return recordJoint(out, [q, k, v], function* (grad, needed) {
     const gradients = [q, k, v].map((x) => empty(x.shape, { dtype: x.dtype, device }));

@@ -2,7 +2,7 @@
 import { willRecord } from '../core/autograd.js';
 import { kernels } from '../core/native.js';
 import { empty, type Tensor } from '../core/tensor.js';
-import { checkHeads, type ScoreOptions, scoring, wholeRows } from './attention.js';
+import { checkHeads, checkSinks, type ScoreOptions, scaleBySinks, scoring, wholeRows } from './attention.js';
 import { describe, floats, integers, sameDevice } from './checks.js';
 import { contiguous } from './copy.js';
 
@@ -97,8 +97,11 @@ export function pagedAttention(q: Tensor, kCache: Tensor, vCache: Tensor, option
   refuseGradient('pagedAttention', q, kCache, vCache);
 
   const out = empty(q.shape, { dtype: q.dtype, device });
+  const sinks = options.sinks && checkSinks('pagedAttention', options.sinks, q);
+  const lse = sinks && empty([q.dim(1), q.dim(0)], { device });
   kernels.pagedAttention(
     out.handle,
+    lse?.handle ?? null,
     wholeRows(q).handle,
     kCache.handle,
     vCache.handle,
@@ -109,5 +112,9 @@ export function pagedAttention(q: Tensor, kCache: Tensor, vCache: Tensor, option
     window,
     softcap,
   );
+  if (sinks && lse) {
+    scaleBySinks(out, lse, sinks).dispose();
+    lse.dispose();
+  }
   return out;
 }

@@ -72,8 +72,8 @@ struct Task {
 };
 
 // The sequence's one query token, combined from its splits.
-void combine(const View& out, const Span& span, int64_t kvHead, int group, int64_t d, const float* partials,
-             int64_t splits, int64_t step, float* row) {
+void combine(const View& out, const View& lse, const Span& span, int64_t kvHead, int group, int64_t d,
+             const float* partials, int64_t splits, int64_t step, float* row) {
   for (int h = 0; h < group; h++) {
     float most = -INFINITY, total = 0;
     for (int64_t s = 0; s < splits; s++)
@@ -86,6 +86,7 @@ void combine(const View& out, const Span& span, int64_t kvHead, int group, int64
       for (int64_t k = 0; k < d; k += lanes)
         store(row + k, load(row + k) + load(part.sum + h * paddedDim(d) + k) * factor);
     }
+    if (lse) lse.data<float>()[(kvHead * group + h) * lse.dim(1) + span.token] = most * ln2 + std::log(total);
     for (int64_t k = 0; k < d; k += lanes) store(row + k, load(row + k) * (1 / total));
     writeRow(out, span.token * out.stride(0) + (kvHead * group + h) * out.stride(1), row, d);
   }
@@ -114,8 +115,8 @@ void pagedAppend(Device& device, Out kCache, Out vCache, In k, In v, In slots) {
   });
 }
 
-void pagedAttention(Device& device, Out out, In q, In kCache, In vCache, In blockTables, In boundaries, In lengths,
-                    float scale, int window, float softcap) {
+void pagedAttention(Device& device, Out out, Out lse, In q, In kCache, In vCache, In blockTables, In boundaries,
+                    In lengths, float scale, int window, float softcap) {
   const Pages pages{kCache.dim(1), kCache.dim(2), kCache.dim(3), blockTables.dim(1), blockTables.data<int32_t>()};
   const int64_t d = pages.d, stride = paddedDim(d), kvHeads = pages.kvHeads;
   const int group = int(q.dim(1) / kvHeads);
@@ -133,6 +134,7 @@ void pagedAttention(Device& device, Out out, In q, In kCache, In vCache, In bloc
       sequences.push_back(s);
     }
   clearOutside(out, spans);
+  if (lse) std::fill(lse.data<float>(), lse.data<float>() + lse.size(), -INFINITY);
 
   std::vector<Task> tasks;
   std::vector<int64_t> firstPartial(spans.size() + 1, 0);
@@ -162,7 +164,7 @@ void pagedAttention(Device& device, Out out, In q, In kCache, In vCache, In bloc
     const Span& span = *task.span;
     const int64_t kvHead = i % kvHeads;
     if (task.partial < 0) {
-      attendRun(out, {}, q, scoring, span, kvHead, group, task.from,
+      attendRun(out, lse, q, scoring, span, kvHead, group, task.from,
                 std::min<int64_t>(runRows, span.queries * group - task.from), scratch, thread,
                 [&](int64_t key, int64_t count, float* keys, float* values) {
                   int64_t rows[tileKeys];
@@ -193,16 +195,16 @@ void pagedAttention(Device& device, Out out, In q, In kCache, In vCache, In bloc
   else
     for (int64_t i = 0; i < count; i++) attend(i, 0);
 
-  device.parallelRanges(int64_t(spans.size()) * kvHeads, grain / (group * d) + 1,
-                        [&](int64_t begin, int64_t end, int thread) {
-                          for (int64_t i = begin; i < end; i++) {
-                            const int64_t span = i / kvHeads, kvHead = i % kvHeads, first = firstPartial[span],
-                                          splits = firstPartial[span + 1] - first;
-                            if (splits == 0) continue;
-                            combine(out, spans[span], kvHead, group, d, partials + (first * kvHeads + kvHead) * step,
-                                    splits, kvHeads * step, buffers + thread * perThread);
-                          }
-                        });
+  device.parallelRanges(
+      int64_t(spans.size()) * kvHeads, grain / (group * d) + 1, [&](int64_t begin, int64_t end, int thread) {
+        for (int64_t i = begin; i < end; i++) {
+          const int64_t span = i / kvHeads, kvHead = i % kvHeads, first = firstPartial[span],
+                        splits = firstPartial[span + 1] - first;
+          if (splits == 0) continue;
+          combine(out, lse, spans[span], kvHead, group, d, partials + (first * kvHeads + kvHead) * step, splits,
+                  kvHeads * step, buffers + thread * perThread);
+        }
+      });
 }
 
 }  // namespace cpu::CPU_ISA

@@ -43,6 +43,7 @@ static __global__ void combineSplits(Forward p, Partials partials, Sink out) {
   const int64_t to = int64_t(token) * p.outStrides.token + head * p.outStrides.head;
   if (span.keys <= 0) {
     for (int i = lane; i < p.d; i += 32) out.store(to + i, 0);
+    if (p.lse != nullptr && lane == 0) p.lse[int64_t(head) * p.sequences.tokens + token] = -INFINITY;
     return;
   }
   if (partials.bySequence && span.queries * p.group > decodeRows) return;
@@ -60,6 +61,8 @@ static __global__ void combineSplits(Forward p, Partials partials, Sink out) {
   const float shift = most == -INFINITY ? 0 : most;
   float total = 0;
   for (int s = 0; s < splits; s++) total += stats[2 * s + 1] * ptx::exp2(stats[2 * s] - shift);
+  if (p.lse != nullptr && lane == 0)
+    p.lse[int64_t(head) * p.sequences.tokens + token] = total == 0 ? -INFINITY : most * ln2 + logf(total);
   const float factor = total == 0 ? 0 : 1 / total;
   for (int i = lane; i < p.d; i += 32) {
     float sum = 0;

@@ -59,15 +59,15 @@ void pagedAppend(Device& device, Out kCache, Out vCache, In k, In v, In slots) {
          kvHeads, blockSize, d, eights, FaultNote{device.faults, Faults::pagedAppendSlot, room});
 }
 
-void pagedAttention(Device& device, Out out, In q, In kCache, In vCache, In blockTables, In boundaries, In lengths,
-                    float scale, int window, float softcap) {
+void pagedAttention(Device& device, Out out, Out lse, In q, In kCache, In vCache, In blockTables, In boundaries,
+                    In lengths, float scale, int window, float softcap) {
   if (q.size() == 0) return;
   const int kvHeads = int(kCache.dim(1));
   const PagedKeys pages(kCache, blockTables, device.faults);
   Sequences sequences(boundaries, q.dim(0), {device.faults, Faults::pagedBoundary});
   sequences.lengths = lengths.data<int32_t>();
   sequences.mostKeys = pages.maxBlocks * pages.blockSize;
-  Forward p(out, {}, q, kCache, vCache, sequences, Scoring(scale, true, window, softcap), kvHeads);
+  Forward p(out, lse, q, kCache, vCache, sequences, Scoring(scale, true, window, softcap), kvHeads);
   const bool tiles = is16Bit(q.dtype) && kCache.dtype == q.dtype && vCache.dtype == q.dtype && p.d <= 256 &&
                      inChunks(out) && inChunks(q) && inChunks(kCache) && inChunks(vCache);
   const bool decodes = sequences.tokens <= sequences.count;

@@ -26,6 +26,7 @@ import { addModelOptions, type ModelFlags, modelArgument } from './options.js';
 import {
   fitting,
   given,
+  names,
   nonNegative,
   positive,
   positiveInteger,
@@ -47,6 +48,7 @@ interface Flags extends ModelFlags, MethodOptions {
   alpha?: number;
   dropout?: number;
   targetModules?: string | string[];
+  targetParameters?: string[];
   rslora?: boolean;
   epochs?: number;
   steps?: number;
@@ -116,7 +118,7 @@ export function addFinetune(program: Command, context: Context): void {
     .action((model: string, data: string, flags: Flags) => run(context, model, data, flags));
 }
 
-const freshOnly = ['rank', 'alpha', 'dropout', 'targetModules', 'rslora'];
+const freshOnly = ['rank', 'alpha', 'dropout', 'targetModules', 'targetParameters', 'rslora'];
 
 function addLora(command: Command): void {
   command
@@ -128,6 +130,11 @@ function addLora(command: Command): void {
       '--target-modules <names>',
       "layers to train: 'all-linear', endings such as q_proj,v_proj, or a regular expression (default: all-linear)",
       targetModules,
+    )
+    .option(
+      '--target-parameters <names>',
+      'parameters to train besides: endings such as experts.gate_up_proj,experts.down_proj of a mixture of experts (default: none)',
+      names,
     )
     .option('--rslora', 'scale by alpha / √rank instead')
     .addOption(
@@ -310,7 +317,7 @@ function start(
   metrics: MetricsFile,
   listeners: Pick<FinetuneOptions, 'onWarning' | 'onStart'>,
 ): Finetune {
-  const { method, rank: r, alpha, dropout, targetModules, rslora } = flags;
+  const { method, rank: r, alpha, dropout, targetModules, targetParameters, rslora } = flags;
   const { epochs, steps, batchTokens, batchSize, seqLength, gradientAccumulation, gradientCheckpointing, shuffle } =
     flags;
   const { learningRate, schedule, warmupSteps, warmupRatio, weightDecay, maxGradNorm, seed } = flags;
@@ -330,7 +337,7 @@ function start(
     }),
     ...given({ learningRate, schedule, warmupSteps, warmupRatio, weightDecay, maxGradNorm, seed }),
     ...given({ evalData, evalEvery, checkpointDir, checkpointEvery, resume }),
-    ...(adapter ? { adapter } : { lora: given({ r, alpha, dropout, targetModules, rslora }) }),
+    ...(adapter ? { adapter } : { lora: given({ r, alpha, dropout, targetModules, targetParameters, rslora }) }),
     data,
     onStep: keeping(metrics),
     ...listeners,

@@ -218,8 +218,8 @@ function adapterReport(path: string): Report {
   const config = readPeftConfig(file, readJson(file));
   using weights = openSafetensors(join(path, 'adapter_model.safetensors'));
   const found = contents(weights);
-  const { r, loraAlpha, loraDropout, targetModules, useRslora, baseModel } = config;
-  const targets = typeof targetModules === 'string' ? targetModules : targetModules.join(', ');
+  const { r, loraAlpha, loraDropout, targetModules, targetParameters = [], useRslora, baseModel } = config;
+  const targets = [targetModules, targetParameters].flat().join(', ');
   return {
     title: 'a LoRA adapter',
     lines: [
@@ -238,6 +238,7 @@ function adapterReport(path: string): Report {
       loraDropout,
       useRslora,
       targetModules,
+      targetParameters,
       ...found,
     },
   };

@@ -47,15 +47,17 @@ export function sizes(text: string): number[] {
   return values;
 }
 
+/** Names separated by commas. */
+export const names = (text: string): string[] =>
+  text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+
 /** `all-linear`, names separated by commas, or a regular expression for whole module paths. */
 export function targetModules(text: string): string | string[] {
   if (text === 'all-linear') return text;
-  if (/^[\w.,\s-]+$/.test(text) && !/\.\*/.test(text)) {
-    return text
-      .split(',')
-      .map((name) => name.trim())
-      .filter((name) => name !== '');
-  }
+  if (/^[\w.,\s-]+$/.test(text) && !/\.\*/.test(text)) return names(text);
   try {
     new RegExp(text);
   } catch (error) {

@@ -52,7 +52,11 @@ export class AdapterBuffers {
     const rank = Math.max(...Array.from(adapter.pairs.values(), ({ a }) => a.dim(0)));
     if (rank > this.maxRank)
       throw new RangeError(`the adapter's rank is ${rank}, more than the engine's maxLoraRank of ${this.maxRank}`);
-    for (const [path, { a, b }] of adapter.pairs) {
+    for (const [path, { a, b, parameter }] of adapter.pairs) {
+      if (parameter)
+        throw new RangeError(
+          `the adapter trains the parameter '${path}', which no engine computes beside other adapters: merge it into the model`,
+        );
       const weight = this.model.weights.get(`${path}.weight`);
       if (!weight || weight.dim(0) !== b.dim(0) || weight.dim(1) !== a.dim(1))
         throw new RangeError(`the adapter is not for this model: '${path}' is missing or of another shape`);

@@ -9,7 +9,8 @@ import { uniform, zeros } from '../ops/random.js';
 import type { LowRank } from '../parts/low-rank.js';
 import { type LoraConfig, type LoraOptions, loraConfig, peftConfig } from './config.js';
 import { LoraModules } from './modules.js';
-import { type AdapterBase, prefix, readAdapter } from './read.js';
+import { type AdapterBase, readAdapter } from './read.js';
+import { holdersOf, type LoraTarget, pairShapes, parameterOf } from './targets.js';
 
 export class Adapter {
   /** Grows whenever training moves the pairs, so that holders of a copy see that theirs is old. */
@@ -35,8 +36,11 @@ export class Adapter {
     const config = loraConfig(options, baseModel);
     const { device } = base;
     const modules = new LoraModules(config);
-    const paths = base.linearPaths();
-    const targets = paths.filter((path) => modules.isTarget(path));
+    const all = base.loraTargets();
+    const chosen = all.filter((target) => modules.isChosen(target));
+    const [paths, targets] = [namesOf(all), namesOf(chosen)];
+    if (config.loraDropout > 0 && chosen.some(({ parameter }) => parameter))
+      throw new RangeError("lora: option 'dropout' must be 0 where 'targetParameters' are trained, as in PEFT");
     if (targets.length === 0) {
       throw new Error(
         `lora: targetModules ${JSON.stringify(config.targetModules)} fits none of the model's linear layers, such as '${paths[0]}'`,
@@ -44,24 +48,28 @@ export class Adapter {
     }
     const [unused] = [...modules.unused(paths), ...modules.unused(targets)];
     if (unused) {
-      const known = endings(unused.field === 'targetModules' ? paths : targets);
+      const known = endings(unused.field === 'rankPattern' || unused.field === 'alphaPattern' ? targets : paths);
       throw new Error(
         `lora: '${unused.name}' in option '${unused.field}' fits none of the layers${suggestion(unused.name, known)}`,
       );
     }
     const pairs = new Map<string, LowRank>();
-    targets.forEach((path, i) => {
-      const [out, from] = base.weights.get(`${path}.weight`)!.shape as [number, number];
-      const { r, scaling } = modules.rankAndScaling(path);
-      const bound = 1 / Math.sqrt(from);
-      const a = keep(uniform([r, from], { low: -bound, high: bound, seed: seed + 7919 * (i + 1), device }));
-      pairs.set(path, { a, b: keep(zeros([out, r], { device })), scaling });
+    chosen.forEach((target, i) => {
+      const { r, scaling } = modules.rankAndScaling(target.path);
+      const shapes = pairShapes(target, r);
+      const bound = 1 / Math.sqrt(shapes.a[1]);
+      const a = keep(uniform(shapes.a, { low: -bound, high: bound, seed: seed + 7919 * (i + 1), device }));
+      const b = keep(zeros(shapes.b, { device }));
+      pairs.set(target.path, { a, b, scaling, ...parameterOf(target) });
     });
     return new Adapter(
       {
         ...config,
         ...(base.fanInFanOut ? { fanInFanOut: true } : {}),
-        targetModules: config.targetModules === 'all-linear' ? endings(pairs.keys()) : config.targetModules,
+        targetModules:
+          config.targetModules === 'all-linear'
+            ? endings(chosen.filter(({ parameter }) => !parameter).map(({ path }) => path))
+            : config.targetModules,
       },
       pairs,
     );
@@ -88,13 +96,23 @@ export class Adapter {
     });
   }
 
+  /** Each pair's A and B by PEFT's names. */
+  namedParameters(): Map<string, Tensor> {
+    const targets = [...this.pairs].map(([path, { parameter }]) => ({ path, parameter: parameter !== undefined }));
+    const holders = holdersOf(targets);
+    const out = new Map<string, Tensor>();
+    for (const [path, { a, b }] of this.pairs) {
+      out.set(`${holders.get(path)}.lora_A.weight`, a);
+      out.set(`${holders.get(path)}.lora_B.weight`, b);
+    }
+    return out;
+  }
+
   /** The weights by PEFT's names, copied from the device. */
   async tensors(): Promise<Map<string, SavedTensor>> {
     const out = new Map<string, SavedTensor>();
-    for (const [path, { a, b }] of this.pairs) {
-      out.set(`${prefix}${path}.lora_A.weight`, { dtype: 'F32', shape: a.shape, bytes: await a.bytes() });
-      out.set(`${prefix}${path}.lora_B.weight`, { dtype: 'F32', shape: b.shape, bytes: await b.bytes() });
-    }
+    for (const [name, x] of this.namedParameters())
+      out.set(name, { dtype: 'F32', shape: x.shape, bytes: await x.bytes() });
     return out;
   }
 
@@ -128,6 +146,10 @@ export class Adapter {
     this.dispose();
   }
 }
+
+/** The paths of targets. A parameter may be named as the module that it was in transformers 4, too. */
+const namesOf = (targets: readonly LoraTarget[]): string[] =>
+  targets.flatMap(({ path, parameter }) => (parameter ? [path, path.replace(/\.weight$/, '')] : [path]));
 
 // Spelled out, because not every reader of the format knows 'all-linear'.
 const endings = (paths: Iterable<string>): string[] => [

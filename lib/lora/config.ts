@@ -17,6 +17,11 @@ export interface LoraOptions {
   dropout?: number | undefined;
   /** `'all-linear'` (default: every linear layer but the output), a regular expression for whole paths, or path endings. */
   targetModules?: string | readonly string[] | undefined;
+  /**
+   * Endings of the paths of parameters that are no linear layer's weight, such as `mlp.experts.gate_up_proj` of a mixture of
+   * experts. Default none.
+   */
+  targetParameters?: readonly string[] | undefined;
   rslora?: boolean | undefined;
   /** Ranks of chosen modules: a regular expression for the end of a path, and its rank. */
   rankPattern?: Record<string, number> | undefined;
@@ -42,6 +47,7 @@ const lora = z.strictObject({
   alpha: z.number().positive().optional(),
   dropout: z.number().min(0).lt(1).optional(),
   targetModules: modules.optional(),
+  targetParameters: z.array(z.string()).optional(),
   rslora: z.boolean().optional(),
   rankPattern: pattern.optional(),
   alphaPattern: numbers.optional(),
@@ -59,6 +65,7 @@ export function loraConfig(options: LoraOptions, baseModel?: string): LoraConfig
     loraAlpha: given.alpha ?? (rslora ? rsloraAlpha : defaultLora.alpha),
     loraDropout: given.dropout ?? 0,
     targetModules: given.targetModules ?? 'all-linear',
+    ...(given.targetParameters?.length ? { targetParameters: given.targetParameters } : {}),
     excludeModules: undefined,
     layersToTransform: undefined,
     layersPattern: undefined,
@@ -77,7 +84,6 @@ const neutral: Record<string, readonly unknown[]> = {
   bias: ['none'],
   modules_to_save: [null],
   layer_replication: [null],
-  target_parameters: [null],
   trainable_token_indices: [null],
   alora_invocation_tokens: [null],
   arrow_config: [null],
@@ -98,6 +104,7 @@ const stored = z.looseObject({
   lora_alpha: z.number().nullish(),
   lora_dropout: z.number().nullish(),
   target_modules: modules.nullish(),
+  target_parameters: z.array(z.string()).nullish(),
   exclude_modules: modules.nullish(),
   layers_to_transform: z
     .union([index, z.array(index)])
@@ -136,6 +143,7 @@ export function readPeftConfig(file: string, json: Record<string, unknown>): Lor
     loraAlpha: given.lora_alpha ?? 8,
     loraDropout: given.lora_dropout ?? 0,
     targetModules: given.target_modules ?? [],
+    ...(given.target_parameters?.length ? { targetParameters: given.target_parameters } : {}),
     excludeModules: given.exclude_modules ?? undefined,
     layersToTransform: typeof layers === 'number' ? [layers] : layers.length > 0 ? layers : undefined,
     layersPattern: typeof holders === 'string' ? [holders] : holders.length > 0 ? holders : undefined,
@@ -194,7 +202,7 @@ export function peftConfig(config: LoraConfig): Record<string, unknown> {
     rank_pattern: config.rankPattern,
     revision: null,
     target_modules: config.targetModules,
-    target_parameters: null,
+    target_parameters: config.targetParameters ?? null,
     task_type: 'CAUSAL_LM',
     trainable_token_indices: null,
     use_dora: false,

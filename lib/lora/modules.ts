@@ -2,12 +2,15 @@
 // exclude_modules, layers_to_transform, layers_pattern, rank_pattern and alpha_pattern.
 import { shown } from '../flow/fault.js';
 import { Effort, Pattern, PatternError } from './pattern.js';
+import type { LoraTarget } from './targets.js';
 
 export interface LoraConfig {
   r: number;
   loraAlpha: number;
   loraDropout: number;
   targetModules: string | readonly string[];
+  /** Endings of the paths of parameters, such as `mlp.experts.gate_up_proj`. */
+  targetParameters?: readonly string[] | undefined;
   excludeModules: string | readonly string[] | undefined;
   /** The layers that get pairs, by number; undefined: all. */
   layersToTransform?: readonly number[] | undefined;
@@ -55,6 +58,18 @@ export class LoraModules {
     return this.#targets(path) && this.#inLayers(path) && !this.#excluded(path);
   }
 
+  /**
+   * Whether a target gets a pair. Parameters are named by themselves; a matrix that was a linear layer's in transformers 4
+   * may be named as that.
+   */
+  isChosen({ path, parameter, shape }: LoraTarget): boolean {
+    const { targetModules, targetParameters = [] } = this.config;
+    if (!parameter) return this.isTarget(path);
+    if (targetParameters.some((name) => isAt(name, path))) return this.#inLayers(path);
+    const module = path.replace(/\.weight$/, '');
+    return module !== path && shape.length === 2 && targetModules !== 'all-linear' && this.isTarget(module);
+  }
+
   /** The rank of one layer's pair and the factor of its product. */
   rankAndScaling(path: string): { r: number; scaling: number } {
     const { r: rank, loraAlpha, useRslora } = this.config;
@@ -66,17 +81,16 @@ export class LoraModules {
 
   /** The names and patterns that are for none of these layers, with the field that holds each. */
   unused(paths: readonly string[]): { field: keyof LoraConfig; name: string }[] {
-    const { targetModules, rankPattern, alphaPattern } = this.config;
-    const names = typeof targetModules === 'string' ? [] : targetModules;
-    const unused = names
-      .filter((name) => !paths.some((path) => isAt(name, path)))
-      .map((name) => ({ field: 'targetModules' as keyof LoraConfig, name }));
+    const { targetModules, targetParameters = [], rankPattern, alphaPattern } = this.config;
+    const names = (field: 'targetModules' | 'targetParameters', list: readonly string[]) =>
+      list.filter((name) => !paths.some((path) => isAt(name, path))).map((name) => ({ field, name }));
     const keys = (field: 'rankPattern' | 'alphaPattern', patterns: Valued, values: object) =>
       Object.keys(values)
         .filter((_, i) => !paths.some(patterns[i]![0]))
         .map((name) => ({ field, name }));
     return [
-      ...unused,
+      ...names('targetModules', typeof targetModules === 'string' ? [] : targetModules),
+      ...names('targetParameters', targetParameters),
       ...keys('rankPattern', this.#ranks, rankPattern),
       ...keys('alphaPattern', this.#alphas, alphaPattern),
     ];

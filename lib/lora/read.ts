@@ -13,6 +13,7 @@ import { cast, toDevice } from '../ops/copy.js';
 import type { LowRank } from '../parts/low-rank.js';
 import { type LoraConfig, peftFault, readPeftConfig } from './config.js';
 import { LoraModules } from './modules.js';
+import { holdersOf, type LoraTarget, pairShapes, parameterOf, prefix } from './targets.js';
 
 /** What an adapter must know of the model that it is for. */
 export interface AdapterBase {
@@ -20,11 +21,8 @@ export interface AdapterBase {
   readonly weights: ReadonlyMap<string, Tensor>;
   /** Checkpoints of the model store its matrices as `[in, out]`. */
   readonly fanInFanOut: boolean;
-  linearPaths(): string[];
+  loraTargets(): LoraTarget[];
 }
-
-/** What PEFT writes in front of a module's path. */
-export const prefix = 'base_model.model.';
 
 export const configName = 'adapter_config.json';
 export const weightsName = 'adapter_model.safetensors';
@@ -52,27 +50,41 @@ export async function readAdapter(
   try {
     const slice = new TimeSlice();
     // A config without target_modules leaves the choice to the weights.
-    const hasTargets = config.targetModules.length > 0;
-    const found = pathsIn(file, base);
-    for (const path of base.linearPaths()) {
+    const { targetModules, targetParameters = [] } = config;
+    const hasTargets = targetModules.length + targetParameters.length > 0;
+    const targets = base.loraTargets();
+    const held = holdersIn(file, targets);
+    // Patterns mean the names that the file has.
+    const isChosen = (target: LoraTarget): boolean =>
+      modules.isChosen({ ...target, path: held.stored.get(target.path) ?? target.path });
+    const holders = holdersOf(hasTargets ? targets.filter(isChosen) : targets);
+    for (const target of targets) {
+      const { path } = target;
       if (slice.over) await slice.pause();
-      const stored = found.get(path) ?? path;
-      const isTarget = hasTargets ? modules.isTarget(stored) : found.has(path);
-      if (!found.has(path) && isTarget) {
+      const usual = holders.get(path) ?? `${prefix}${path}`;
+      const holder = held.holders.get(usual);
+      held.holders.delete(usual);
+      const isTarget = hasTargets ? isChosen(target) : holder !== undefined;
+      if (holder === undefined && isTarget) {
         throw new Error(
           `${file.path}: layer '${path}' has no LoRA weights, but ${configFile} targets it; if that is meant, leave it out of 'target_modules' or name it in 'exclude_modules'`,
         );
       }
-      if (!found.has(path)) continue;
+      if (holder === undefined) continue;
       if (!isTarget) {
         throw new Error(
-          `${file.path}: tensor '${prefix}${stored}.lora_A.weight' is for a layer that ${configFile} does not target, by 'target_modules' and the fields beside it`,
+          `${file.path}: tensor '${holder}.lora_A.weight' is for a layer that ${configFile} does not target, by 'target_modules' and the fields beside it`,
         );
       }
-      pairs.set(path, readPair(file, path, stored, base, modules));
+      pairs.set(path, readPair(file, target, held, holder, base, modules));
     }
+    const [other] = held.holders.values();
+    if (other !== undefined)
+      throw new Error(
+        `${file.path}: tensor '${other}.lora_A.weight' is for a parameter that ${configFile} does not target by 'target_parameters'`,
+      );
     await computed([...pairs.values()].flatMap(({ a, b }) => [a, b]));
-    await checkFinite(file, pairs);
+    await checkFinite(file, pairs, holders);
     // Saved again, the config names what the weights chose.
     return { config: hasTargets ? config : { ...config, targetModules: [...pairs.keys()] }, pairs };
   } catch (error) {
@@ -98,27 +110,45 @@ function checkFormat(folder: string, json: JsonObject): void {
   }
 }
 
-/** The modules that the file holds weights for, and what it calls them. */
-function pathsIn(file: Safetensors, base: AdapterBase): Map<string, string> {
-  const known = new Set(base.linearPaths());
-  const found = new Map<string, string>();
-  for (const name of file.tensors.keys()) {
-    const path = /^base_model\.model\.(.+)\.lora_[AB]\.weight$/.exec(name)?.[1];
-    if (path === undefined) throw new Error(`${file.path}: tensor '${name}' is not a LoRA weight that is supported`);
-    const usual = known.has(path) ? path : usualName(path);
-    if (!known.has(usual))
-      throw new Error(`${file.path}: tensor '${name}' is for a layer that this model does not have`);
-    found.set(usual, path);
-  }
-  if (found.size === 0) throw new Error(`${file.path}: holds no LoRA weights`);
-  return found;
+interface Held {
+  /** What the file holds weights for, as `holdersOf` names it, and as the file does. */
+  readonly holders: Map<string, string>;
+  /** The paths of targets that the file calls otherwise. */
+  readonly stored: ReadonlyMap<string, string>;
 }
 
-function readPair(file: Safetensors, path: string, stored: string, base: AdapterBase, modules: LoraModules): LowRank {
-  const [out, from] = base.weights.get(`${path}.weight`)!.shape as [number, number];
-  const { r, scaling } = modules.rankAndScaling(stored);
-  const names = { a: `${prefix}${stored}.lora_A.weight`, b: `${prefix}${stored}.lora_B.weight` };
-  const shapes = { a: [r, from], b: [out, r] };
+function holdersIn(file: Safetensors, targets: readonly LoraTarget[]): Held {
+  const known = new Map<string, string[]>();
+  for (const { path, parameter } of targets) {
+    const module = parameter ? path.slice(0, path.lastIndexOf('.')) : path;
+    known.set(module, [...(known.get(module) ?? []), path]);
+  }
+  const holders = new Map<string, string>();
+  const stored = new Map<string, string>();
+  for (const name of file.tensors.keys()) {
+    const [, path, wraps = ''] = /^base_model\.model\.(.+?)((?:\.base_layer)*)\.lora_[AB]\.weight$/.exec(name) ?? [];
+    if (path === undefined) throw new Error(`${file.path}: tensor '${name}' is not a LoRA weight that is supported`);
+    const usual = known.has(path) ? path : usualName(path);
+    const paths = known.get(usual);
+    if (!paths) throw new Error(`${file.path}: tensor '${name}' is for a layer that this model does not have`);
+    holders.set(`${prefix}${usual}${wraps}`, `${prefix}${path}${wraps}`);
+    if (usual !== path) for (const each of paths) stored.set(each, path + each.slice(usual.length));
+  }
+  if (holders.size === 0) throw new Error(`${file.path}: holds no LoRA weights`);
+  return { holders, stored };
+}
+
+function readPair(
+  file: Safetensors,
+  target: LoraTarget,
+  { stored }: Held,
+  holder: string,
+  base: AdapterBase,
+  modules: LoraModules,
+): LowRank {
+  const { r, scaling } = modules.rankAndScaling(stored.get(target.path) ?? target.path);
+  const names = { a: `${holder}.lora_A.weight`, b: `${holder}.lora_B.weight` };
+  const shapes = pairShapes(target, r);
   for (const which of ['a', 'b'] as const) {
     const info = file.tensors.get(names[which]);
     if (!info) throw new Error(`${file.path}: tensor '${names[which]}' is missing`);
@@ -131,10 +161,14 @@ function readPair(file: Safetensors, path: string, stored: string, base: Adapter
   // Copied, because training writes it, and because the file may be replaced while the adapter is in use.
   const read = (name: string): Tensor =>
     keep(scope(() => cast(toDevice(file.tensor(name), base.device), 'f32', { copy: true })));
-  return { a: read(names.a), b: read(names.b), scaling };
+  return { a: read(names.a), b: read(names.b), scaling, ...parameterOf(target) };
 }
 
-async function checkFinite(file: Safetensors, pairs: ReadonlyMap<string, LowRank>): Promise<void> {
+async function checkFinite(
+  file: Safetensors,
+  pairs: ReadonlyMap<string, LowRank>,
+  holders: ReadonlyMap<string, string>,
+): Promise<void> {
   const slice = new TimeSlice();
   for (const [path, { a, b }] of pairs) {
     for (const [which, tensor] of [
@@ -145,7 +179,7 @@ async function checkFinite(file: Safetensors, pairs: ReadonlyMap<string, LowRank
       const odd = values.findIndex((value) => !Number.isFinite(value));
       if (odd >= 0)
         throw new Error(
-          `${file.path}: tensor '${prefix}${path}.lora_${which}.weight' holds ${values[odd]}, not a finite number`,
+          `${file.path}: tensor '${holders.get(path)}.lora_${which}.weight' holds ${values[odd]}, not a finite number`,
         );
       if (slice.over) await slice.pause();
     }

@@ -1,5 +1,6 @@
 // DecoderConfig: a decoder as its architecture describes it, made of parts; and what is derived from the parts.
 import { bytesOf, type DType } from '../core/dtype.js';
+import type { LoraTarget } from '../lora/targets.js';
 import type { EmbeddingPart } from '../parts/embedding.js';
 import type { HeadPart } from '../parts/head.js';
 import type { Flops, Part, Weight } from '../parts/part.js';
@@ -44,6 +45,13 @@ export function layerFlops({ layers }: DecoderConfig, tokens: number): Flops {
 }
 
 const sizeOf = ({ shape }: Weight): number => shape.reduce((size, axis) => size * axis, 1);
+
+/** All that LoRA may target, in the order of the layers. */
+export const loraTargets = (config: DecoderConfig): LoraTarget[] =>
+  weightsOf(config).flatMap(({ name, shape, module, parameter }): LoraTarget[] => {
+    const path = module ?? parameter;
+    return path === undefined ? [] : [{ path, weight: name, shape, parameter: module === undefined }];
+  });
 
 export function parameterCount(config: DecoderConfig): number {
   return weightsOf(config).reduce((sum, weight) => sum + sizeOf(weight), 0);

@@ -7,10 +7,11 @@ import { keep } from '../core/scope.js';
 import { finish, paced, type Steps, within } from '../core/steps.js';
 import { type Tensor, tensor } from '../core/tensor.js';
 import type { Adapter } from '../lora/adapter.js';
+import type { LoraTarget } from '../lora/targets.js';
 import type { Scored } from '../ops/loss.js';
 import { DropoutStream, type LowRankBatch } from '../parts/low-rank.js';
 import type { Packed, Pass } from '../parts/part.js';
-import { type DecoderConfig, linearPaths, weightsOf } from './config.js';
+import { type DecoderConfig, linearPaths, loraTargets, weightsOf } from './config.js';
 
 export type { Packed } from '../parts/part.js';
 
@@ -65,6 +66,11 @@ export class Decoder {
   /** The paths of the linear layers that LoRA may target: all but the output projection. */
   linearPaths(): string[] {
     return linearPaths(this.config);
+  }
+
+  /** All that LoRA may target: these layers, and parameters such as those of experts. */
+  loraTargets(): LoraTarget[] {
+    return loraTargets(this.config);
   }
 
   get fanInFanOut(): boolean {

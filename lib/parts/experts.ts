@@ -1,16 +1,20 @@
 // Mixture of experts: a router sends each token to a few of many gated MLPs, whose results are added up with the router's
 // weights (Shazeer et al., "Outrageously large neural networks", 2017); perhaps beside an expert that every token has.
+import type { DType } from '../core/dtype.js';
 import type { Steps } from '../core/steps.js';
 import { type Tensor, viewOf } from '../core/tensor.js';
+import { cast } from '../ops/copy.js';
 import { add, mul, sigmoid } from '../ops/elementwise.js';
 import { combineExperts, type Routing, route, rowsByExpert, sortByExpert } from '../ops/experts.js';
 import { gatedHalves } from '../ops/gated.js';
 import { groupedMatmulSteps } from '../ops/grouped.js';
+import { loraLinearPath } from '../ops/lora.js';
 import { matmulSteps } from '../ops/matmul.js';
 import { reshape } from '../ops/view.js';
 import { applyLinear, linearLayer } from './linear.js';
+import { type LowRank, stackedPair } from './low-rank.js';
 import { type GatedActivation, gatedKernels, gatedMlp } from './mlp.js';
-import { type Inside, type Part, type Piece, productFlops, type Weight } from './part.js';
+import { type Inside, type Part, type Pass, type Piece, productFlops, type Weight } from './part.js';
 
 /** What tensors are called in checkpoints, inside a layer. */
 export interface ExpertNames {
@@ -22,6 +26,8 @@ export interface ExpertNames {
   down: string;
   /** Checkpoints that have tensors for each expert instead: `<experts>.<number>.<gate>.weight`, and so on. */
   each?: { router?: string; experts: string; gate: string; up: string; down: string } | undefined;
+  /** The three as parameters of transformers 5, where not the same. */
+  parameters?: { router: string; gateUp: string; down: string } | undefined;
 }
 
 const whole = { router: 'mlp.gate.weight', gateUp: 'mlp.experts.gate_up_proj', down: 'mlp.experts.down_proj' };
@@ -63,6 +69,7 @@ export interface ExpertsOptions {
 export function experts(layer: Inside, options: ExpertsOptions): Part {
   const { hiddenSize: hidden, intermediateSize: inner, experts: count, routing, activation, shared } = options;
   const { names = expertNames } = options;
+  const { parameters = names } = names;
   const named = (name: string): string => layer(name, '').path;
   const inGguf = (name: string): string => layer('', name).gguf;
   const { each } = names;
@@ -71,11 +78,13 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
     shape: [count, hidden],
     gguf: { name: inGguf('ffn_gate_inp.weight') },
     ...(each?.router ? { pieces: [{ name: named(each.router), shape: [count, hidden], part: all }] } : {}),
+    parameter: named(parameters.router),
     start: 'random',
   };
   /** `parts` are bands of each expert's rows: their modules, and their names in GGUF files that have them apart. */
   const stacked = (
     name: string,
+    parameter: string,
     gguf: string,
     [rows, cols]: readonly [number, number],
     parts: readonly (readonly [module: string | undefined, gguf: string])[],
@@ -100,11 +109,13 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
       },
       ...(each ? { pieces: parts.flatMap(([module], i) => piecesOf(module, i)) } : {}),
       share: routing.chosen / count,
+      parameter: named(parameter),
       start: 'random',
     };
   };
   const gateUp = stacked(
     names.gateUp,
+    parameters.gateUp,
     'ffn_gate_up_exps',
     [2 * inner, hidden],
     [
@@ -112,7 +123,7 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
       [each?.up, 'ffn_up_exps'],
     ],
   );
-  const down = stacked(names.down, 'ffn_down_exps', [hidden, inner], [[each?.down, 'ffn_down_exps']]);
+  const down = stacked(names.down, parameters.down, 'ffn_down_exps', [hidden, inner], [[each?.down, 'ffn_down_exps']]);
   const bias = options.bias && biasOf(layer, options.bias, count);
   const beside = shared && sharedExpert(layer, { ...shared, hiddenSize: hidden, activation });
   const weights = [router, ...(bias ? [bias] : []), gateUp, down, ...(beside?.weights ?? [])];
@@ -129,21 +140,44 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
     },
     flops: () => ({ products: productFlops(weights), mixing: 0 }),
     *run(x, pass, residual): Steps<Tensor> {
-      const logits = yield* matmulSteps(x, pass.weight(router.name), { transposeB: true, dtype: 'f32' });
+      const scores = yield* matmulSteps(x, pass.weight(router.name), { transposeB: true, dtype: 'f32' });
+      const logits = withPair(scores, x, router, pass);
       const routed = route(logits, routing, bias && reshape(pass.weight(bias.name), [count]));
       const order = sortByExpert(routed.experts, count);
       const rows = rowsByExpert(x, order);
-      const transposed = { transposeB: true };
-      const both = yield* groupedMatmulSteps(rows, pass.weight(gateUp.name), order.segments, transposed);
+      const both = yield* applyExperts(gateUp, rows, order.segments, pass);
       yield;
       const gated = gatedHalves(gatedKernels[activation], both);
       yield;
-      const outputs = yield* groupedMatmulSteps(gated, pass.weight(down.name), order.segments, transposed);
+      const outputs = yield* applyExperts(down, gated, order.segments, pass);
       yield;
       const base = beside ? yield* beside.run(x, pass, residual) : residual;
       return combineExperts(outputs, routed.weights, order, base);
     },
   };
+}
+
+/** The adapter's pair for a parameter, if any. */
+function pairOf({ parameter }: Weight, { adapter }: Pass): LowRank | undefined {
+  return adapter && 'pairs' in adapter && parameter !== undefined ? adapter.pairs.get(parameter) : undefined;
+}
+
+function withPair(out: Tensor, x: Tensor, weight: Weight, pass: Pass): Tensor {
+  const pair = pairOf(weight, pass);
+  return pair ? add(out, loraLinearPath(x, pair.a, pair.b, pair.scaling)) : out;
+}
+
+/** `rows [rows, in] → [rows, out]` by their experts' matrices, and the adapter's pairs beside them. */
+function* applyExperts(weight: Weight, rows: Tensor, segments: Tensor, pass: Pass): Steps<Tensor> {
+  const out = yield* groupedMatmulSteps(rows, pass.weight(weight.name), segments, { transposeB: true });
+  const pair = pairOf(weight, pass);
+  if (!pair) return out;
+  yield;
+  const dtype = rows.dtype as DType;
+  // All in the rows' format, because a GPU's tensor cores take operands of one format only.
+  const { a, b } = stackedPair(cast(pair.a, dtype), cast(pair.b, dtype), weight.shape[0]!);
+  const hidden = yield* groupedMatmulSteps(rows, a, segments, { transposeB: true });
+  return yield* groupedMatmulSteps(hidden, b, segments, { transposeB: true, residual: out, scale: pair.scaling });
 }
 
 /** All of a weight. */

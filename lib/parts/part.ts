@@ -59,6 +59,8 @@ export interface Weight {
   readonly share?: number | undefined;
   /** A module that LoRA may target by this path; the weight is `[out, in]`. */
   readonly module?: string | undefined;
+  /** What LoRA may target as a parameter, by this path of transformers 5: `[out, in]`, or `[experts, out, in]`. */
+  readonly parameter?: string | undefined;
   /** What a model of random weights begins with. */
   readonly start: 'random' | 0 | 1;
 }

@@ -61,7 +61,7 @@ export function finetune(
       decoder,
       adapter,
       reference,
-      parameters: namedParameters(adapter),
+      parameters: adapter.namedParameters(),
       weightsFile: 'adapter_model.safetensors',
       texts: { 'adapter_config.json': `${JSON.stringify(peftConfig(adapter.config), null, 2)}\n` },
       base,
@@ -130,21 +130,11 @@ export function trainFull(
   return new Stream(work, options.signal);
 }
 
-// The parameters by PEFT's names.
-function namedParameters(adapter: Adapter): Map<string, Tensor> {
-  const out = new Map<string, Tensor>();
-  for (const [path, { a, b }] of adapter.pairs) {
-    out.set(`base_model.model.${path}.lora_A.weight`, a);
-    out.set(`base_model.model.${path}.lora_B.weight`, b);
-  }
-  return out;
-}
-
 // A copy, as the caller's adapter may be in use.
 function copyOf(adapter: Adapter): Adapter {
   const copy = (x: Tensor): Tensor => keep(scope(() => cast(x, 'f32', { copy: true })));
   const pairs = [...adapter.pairs].map(
-    ([path, { a, b, scaling }]) => [path, { a: copy(a), b: copy(b), scaling }] as const,
+    ([path, { a, b, ...rest }]) => [path, { a: copy(a), b: copy(b), ...rest }] as const,
   );
   return new Adapter(adapter.config, new Map(pairs));
 }

@@ -26,6 +26,8 @@ class Golden:
     silent: tuple = ()
     # PEFT's target_modules.
     targets: str | tuple = 'all-linear'
+    # PEFT's target_parameters.
+    parameters: tuple = ()
     # Tokens of the prompt, and of the rows that are trained on.
     prompt: int = 37
     rows: tuple = (13, 22)
@@ -445,7 +447,7 @@ GOLDENS = [
         router_aux_loss_coef=0.02, tie_word_embeddings=False),
         gguf='llama', permuted=True,
         silent=('hidden_act', 'sliding_window', 'num_experts_per_tok', 'output_router_logits', 'router_aux_loss_coef')),
-    Golden('mixtral.windowed', targets=ATTENTION, config=dense(
+    Golden('mixtral.windowed', dense(
         'mixtral', 'MixtralForCausalLM', NEW, hidden_act='silu', intermediate_size=24, rms_norm_eps=0.003, head_dim=16,
         sliding_window=9, num_local_experts=7, num_experts_per_tok=3, router_jitter_noise=0.0,
         rope_parameters={'rope_theta': 765.0, 'rope_type': 'default'}, tie_word_embeddings=True),
@@ -475,7 +477,7 @@ GOLDENS = [
         gguf='qwen3moe', silent=('hidden_act', 'rope_scaling', 'attention_bias', 'use_sliding_window', 'sliding_window',
                                  'max_window_layers', 'decoder_sparse_step', 'mlp_only_layers', 'output_router_logits',
                                  'router_aux_loss_coef')),
-    Golden('qwen3_moe.windowed', targets=ATTENTION, config=dense(
+    Golden('qwen3_moe.windowed', dense(
         'qwen3_moe', 'Qwen3MoeForCausalLM', NEW, hidden_act='silu', rms_norm_eps=0.003, attention_bias=True,
         use_sliding_window=True, sliding_window=9, decoder_sparse_step=2, num_experts=6, num_experts_per_tok=2,
         moe_intermediate_size=32, norm_topk_prob=False,
@@ -489,14 +491,14 @@ GOLDENS = [
         output_router_logits=False, router_aux_loss_coef=0.01, tie_word_embeddings=False),
         gguf='olmoe', silent=('hidden_act', 'rope_scaling', 'attention_bias', 'clip_qkv', 'norm_topk_prob',
                               'output_router_logits', 'router_aux_loss_coef')),
-    Golden('olmoe.normed', targets=ATTENTION, config=dense(
+    Golden('olmoe.normed', targets=('o_proj',), parameters=('mlp.experts.gate_up_proj', 'mlp.experts.down_proj'), config=dense(
         'olmoe', 'OlmoeForCausalLM', NEW, hidden_act='silu', intermediate_size=32, rms_norm_eps=0.003,
         num_key_value_heads=4, num_experts=5, num_experts_per_tok=2, norm_topk_prob=True,
         rope_parameters={'rope_theta': 343.0, 'rope_type': 'default'}, tie_word_embeddings=True),
         silent=('hidden_act', 'num_key_value_heads', 'rope_parameters.rope_type')),
 
     # Granite's: all experts in one tensor, and Granite's multipliers.
-    Golden('granitemoe', targets=ATTENTION, config=dense(
+    Golden('granitemoe', targets=ATTENTION, parameters=('experts.down_proj',), config=dense(
         'granitemoe', 'GraniteMoeForCausalLM', OLD, hidden_act='silu', intermediate_size=24, rms_norm_eps=0.004,
         rope_theta=1357.0, rope_scaling=None, attention_bias=False, embedding_multiplier=0.6, residual_multiplier=1.4,
         attention_multiplier=0.45, logits_scaling=0.6, num_local_experts=6, num_experts_per_tok=2,

@@ -124,7 +124,8 @@ def greedy(model, ids: list[int]) -> tuple[list[int], float]:
 def train(golden: Golden, model, salt: str) -> dict:
     """PEFT's LoRA, from a seeded adapter whose B is not 0."""
     targets = golden.targets if isinstance(golden.targets, str) else list(golden.targets)
-    lora = peft.LoraConfig(r=3, lora_alpha=5, lora_dropout=0.0, target_modules=targets, task_type='CAUSAL_LM')
+    lora = peft.LoraConfig(r=3, lora_alpha=5, lora_dropout=0.0, target_modules=targets,
+                           target_parameters=list(golden.parameters) or None, task_type='CAUSAL_LM')
     model = peft.get_peft_model(model, lora).eval()
     shapes = {name: list(value.shape) for name, value in peft.get_peft_model_state_dict(model).items()}
     start = {name: seeded(f'{salt}/{name}', shape, 0.25) for name, shape in shapes.items()}
@@ -163,7 +164,8 @@ def train(golden: Golden, model, salt: str) -> dict:
         model.save_pretrained(folder)
         config = json.loads(Path(folder, 'adapter_config.json').read_text())
     config['base_model_name_or_path'] = None
-    config['target_modules'] = sorted(config['target_modules'])
+    for key in ('target_modules', 'target_parameters'):
+        config[key] = config[key] and sorted(config[key])
     return {'config': config, 'scale': 0.25, **options, 'batchSize': ROWS, 'rows': rows,
             'losses': list(map(digits, losses)), 'norms': list(map(digits, norms)), 'tensors': tensors}
 

@@ -9,6 +9,11 @@ const names: ExpertNames = {
   router: 'block_sparse_moe.router.layer.weight',
   gateUp: 'block_sparse_moe.input_linear.weight',
   down: 'block_sparse_moe.output_linear.weight',
+  parameters: {
+    router: 'block_sparse_moe.router.weight',
+    gateUp: 'block_sparse_moe.experts.gate_up_proj',
+    down: 'block_sparse_moe.experts.down_proj',
+  },
 };
 
 export const graniteMoe = architecture({

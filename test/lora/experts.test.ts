@@ -1,0 +1,87 @@
+// Adapters over experts: what they may target, how PEFT's format holds them, and what is refused. That they compute and
+// train as PEFT's do is tested with the goldens of the families.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { device } from '../../lib/core/device.js';
+import { AdapterBuffers } from '../../lib/engine/adapter-buffers.js';
+import { openSafetensors } from '../../lib/files/safetensors.js';
+import { Adapter } from '../../lib/lora/adapter.js';
+import { decoderConfig } from '../../lib/models/architectures/index.js';
+import { randomDecoder } from '../../lib/models/load.js';
+import { readGolden } from '../golden/seeded.js';
+
+const config = decoderConfig('config.json', readGolden('qwen3_moe').config);
+const decoder = randomDecoder(config, { device: device('cpu') });
+const both = ['mlp.experts.gate_up_proj', 'mlp.experts.down_proj'];
+const first = 'base_model.model.model.layers.0';
+
+describe('an adapter over experts', () => {
+  let place: string;
+  beforeEach(() => {
+    place = mkdtempSync(join(tmpdir(), 'helvetia-experts-'));
+    return () => rmSync(place, { recursive: true, force: true });
+  });
+
+  it('is held as PEFT holds it, and read again', async () => {
+    using adapter = Adapter.create(decoder, { r: 2, targetModules: ['q_proj'], targetParameters: both }, 1);
+    await adapter.save(place);
+    using file = openSafetensors(join(place, 'adapter_model.safetensors'));
+    const shapeOf = (name: string) => file.tensors.get(`${first}.${name}.weight`)?.shape;
+    expect(shapeOf('mlp.experts.base_layer.lora_A')).toEqual([8 * 2, 48]);
+    expect(shapeOf('mlp.experts.base_layer.lora_B')).toEqual([48, 8 * 2]);
+    expect(shapeOf('mlp.experts.lora_A')).toEqual([8 * 2, 24]);
+    expect(shapeOf('mlp.experts.lora_B')).toEqual([48, 8 * 2]);
+    using again = await Adapter.load(place, decoder);
+    expect(again.config).toEqual(adapter.config);
+    expect([...again.pairs.keys()]).toEqual([...adapter.pairs.keys()]);
+    const path = 'model.layers.1.mlp.experts.down_proj';
+    expect(await again.pairs.get(path)!.a.data()).toEqual(await adapter.pairs.get(path)!.a.data());
+  });
+
+  it('has one holder where one parameter is targeted, and a rank of its own where a pattern says so', () => {
+    const options = { r: 2, targetModules: ['mlp.gate'], targetParameters: ['gate_up_proj'] };
+    using adapter = Adapter.create(decoder, { ...options, rankPattern: { '.*\\.gate_up_proj': 4 } }, 1);
+    const names = adapter.namedParameters();
+    expect(names.get(`${first}.mlp.experts.lora_A.weight`)?.shape).toEqual([8 * 4, 48]);
+    expect(names.get(`${first}.mlp.gate.lora_A.weight`)?.shape).toEqual([2, 48]);
+    expect(names.size).toBe(3 * 4);
+  });
+
+  it('leaves experts and routers alone unless they are named', () => {
+    using adapter = Adapter.create(decoder, {}, 1);
+    expect([...adapter.pairs.keys()].every((path) => path.includes('.self_attn.'))).toBe(true);
+  });
+
+  it('refuses names that fit nothing, and dropout', () => {
+    expect(() => Adapter.create(decoder, { targetParameters: ['experts.up_proj'] }, 1)).toThrow(
+      "lora: 'experts.up_proj' in option 'targetParameters' fits none of the layers",
+    );
+    expect(() => Adapter.create(decoder, { targetParameters: both, dropout: 0.1 }, 1)).toThrow(
+      "lora: option 'dropout' must be 0 where 'targetParameters' are trained, as in PEFT",
+    );
+  });
+
+  it('is refused where its config and its weights differ, by name', async () => {
+    using adapter = Adapter.create(decoder, { r: 2, targetModules: ['q_proj'], targetParameters: both }, 1);
+    await adapter.save(place);
+    const file = join(place, 'adapter_config.json');
+    const json = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    writeFileSync(file, JSON.stringify({ ...json, target_parameters: both.slice(1) }));
+    await expect(Adapter.load(place, decoder)).rejects.toThrow(
+      `tensor '${first}.mlp.experts.base_layer.lora_A.weight' is for a parameter that ${file} does not target by 'target_parameters'`,
+    );
+    writeFileSync(file, JSON.stringify({ ...json, r: 3 }));
+    await expect(Adapter.load(place, decoder)).rejects.toThrow('expected [3,48] for rank 3');
+  });
+
+  it('is not served beside others, and says what to do', () => {
+    using adapter = Adapter.create(decoder, { r: 2, targetParameters: both }, 1);
+    const buffers = new AdapterBuffers(decoder, 2, 64);
+    expect(() => buffers.load(0, adapter)).toThrow(
+      "the adapter trains the parameter 'model.layers.0.mlp.experts.gate_up_proj', which no engine computes beside other adapters: merge it into the model",
+    );
+    buffers.dispose();
+  });
+});

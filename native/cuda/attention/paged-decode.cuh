@@ -124,7 +124,7 @@ void launchDecode(Device& device, const Forward& p, const PagedKeys& pages, cons
                   .shared = size_t(1 + 4 * warps) * 16 * D * 2,
                   .overlaps = true};
   // Where blocks queue for a multiprocessor that has room for one, two of half the size: one begins while the other ends.
-  if constexpr (D > 64 && warps == warpsOf(D))
+  if constexpr (D == 128 && warps == warpsOf(D))
     if (!fitsTwice(device, grid.shared) && int64_t(grid.blocks.x) * grid.blocks.y * grid.blocks.z > device.processors)
       return launchDecode<T, D, warps / 2>(device, p, pages, partials);
   launch(device, pagedDecode<T, D, warps>, grid, p, pages, partials);

@@ -123,6 +123,11 @@ describe('bodies of eight megabytes', () => {
     await expectRefused(await chat({ logit_bias: bias }), 'logit_bias', /1024/);
     const tools = Array.from({ length: 129 }, (_, i) => ({ type: 'function', function: { name: `f${i}` } }));
     await expectRefused(await chat({ tools }), 'tools', /129/);
+    await expectRefused(await chat({ modalities: Array(9).fill('text') }), 'modalities', /9 entries/);
+    const unknown = Object.fromEntries(Array.from({ length: 60_000 }, (_, i) => [`k${i}`, 1]));
+    const refused = await chat({ structured_outputs: unknown });
+    expect((await refused.clone().text()).length).toBeLessThan(1000);
+    await expectRefused(refused, 'structured_outputs', /unrecognized keys: "k0"/);
   });
 });
 

@@ -2,7 +2,7 @@
 // what is wrong. Each step has a turn of the event loop to itself.
 import { Readable } from 'node:stream';
 import type { Context } from 'hono';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { deepest, pathText } from '../../flow/fault.js';
 import { ownTurn, within } from '../../flow/pause.js';
 import type { ServerContext } from '../context.js';
@@ -44,28 +44,6 @@ export async function jsonBody<T extends z.ZodType>(
   const { path, message } = deepest(result.error.issues[0]!);
   const param = pathText(path) || null;
   throw badRequest(`${param === null ? 'The body' : `'${param}'`}: ${worded(message)}.`, param);
-}
-
-/** An array whose length is checked before its entries are. */
-export function list<T extends z.ZodType>(entry: T, most: number, least = 0) {
-  const sized = z.custom<unknown[]>((value) => Array.isArray(value) && value.length >= least && value.length <= most, {
-    error: ({ input }) => {
-      if (!Array.isArray(input))
-        return `Invalid input: expected array, received ${input === undefined ? input : typeof input}`;
-      return `has ${input.length} entries, expected ${least} to ${most}`;
-    },
-  });
-  return sized.pipe(z.array(entry));
-}
-
-/** An object of any keys whose number is checked before its values are. */
-export function record<T extends z.ZodType>(value: T, most: number) {
-  const sized = z.custom<Record<string, unknown>>(
-    (given) =>
-      typeof given === 'object' && given !== null && !Array.isArray(given) && Object.keys(given).length <= most,
-    { error: `expected an object of at most ${most} entries` },
-  );
-  return sized.pipe(z.record(z.string(), value));
 }
 
 async function boundedText(c: Context, most: number): Promise<string> {
@@ -119,10 +97,13 @@ function endOfString(text: string, at: number): number {
   return text.length;
 }
 
+// They may name every key that is not known.
+const longestWords = 500;
+
 /** The schema library's words as a sentence of ours goes on. */
 function worded(message: string): string {
   const absent = /^Invalid input: (expected .*), received undefined$/.exec(message);
   if (absent) return `is missing, ${absent[1]}`;
   const rest = message.replace(/^Invalid input: /, '');
-  return rest.charAt(0).toLowerCase() + rest.slice(1);
+  return rest.charAt(0).toLowerCase() + rest.slice(1, longestWords);
 }

@@ -2,6 +2,7 @@
 // learning rate.
 import { z } from 'zod';
 import { type MethodName, methodNames, methods, optionsOf } from '../../train/methods/index.js';
+import { list } from '../http/sized.js';
 
 const auto = <T extends z.ZodType>(type: T) => z.union([z.literal('auto'), type]);
 
@@ -14,7 +15,7 @@ const shared = {
   lora_alpha: z.number().positive().optional(),
   lora_dropout: z.number().min(0).lt(1).optional(),
   // Endings of paths only: a regular expression from outside could hold the event loop for good.
-  target_modules: z.union([z.literal('all-linear'), z.array(z.string().min(1).max(200)).min(1).max(100)]).optional(),
+  target_modules: z.union([z.literal('all-linear'), list(z.string().min(1).max(200), 100, 1)]).optional(),
   max_length: z.number().int().min(2).optional(),
 };
 

@@ -1,11 +1,10 @@
 // The record of a fine-tuning job, which decides: what was asked for, how far it is, how it ended.
 import { z } from 'zod';
 import { methodNames } from '../../train/methods/index.js';
+import { record } from '../http/sized.js';
 import { hyperparametersSchema } from './hyperparameters.js';
 
-export const metadataSchema = z
-  .record(z.string().max(64), z.string().max(512))
-  .refine((pairs) => Object.keys(pairs).length <= 16, 'must have at most 16 pairs');
+export const metadataSchema = record(z.string().max(512), 16, z.string().max(64));
 
 const fileSchema = z.object({ id: z.string(), filename: z.string() });
 

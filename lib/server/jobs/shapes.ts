@@ -1,6 +1,7 @@
 // Fine-tuning jobs on the wire: what a request may hold, and the specification's objects made from what is kept.
 import { z } from 'zod';
 import { figuresOf, type MethodName, methodNames, methods } from '../../train/methods/index.js';
+import { list } from '../http/sized.js';
 import type { JobEvent } from './events.js';
 import { schemaOf } from './hyperparameters.js';
 import { type JobRecord, metadataSchema } from './record.js';
@@ -13,7 +14,7 @@ const integration = z.object({
     project: word,
     name: word.nullish(),
     entity: word.nullish(),
-    tags: z.array(z.string().max(64)).max(50).optional(),
+    tags: list(z.string().max(64), 50).optional(),
   }),
 });
 
@@ -34,7 +35,7 @@ export const createSchema = z.looseObject({
     .max(2 ** 31 - 1)
     .nullish(),
   metadata: metadataSchema.nullish(),
-  integrations: z.array(integration).max(5).nullish(),
+  integrations: list(integration, 5).nullish(),
   method: z
     .looseObject({
       type: z.enum(methodNames, `must be ${methodNames.map((name) => `'${name}'`).join(' or ')}`),

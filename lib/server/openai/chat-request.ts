@@ -2,13 +2,13 @@
 // what would be answered wrongly without being understood is refused.
 import { z } from 'zod';
 import { type ChatMessage, reservedVariables } from '../../text/chat/template.js';
-import { list, record } from '../http/body.js';
 import { badRequest } from '../http/errors.js';
+import { anyObject, list, record } from '../http/sized.js';
 import { samplingFields } from './sampling.js';
 
 const part = z.looseObject({ type: z.string(), text: z.string().optional(), refusal: z.string().optional() });
 // OpenAI's own limit of messages; the others are as far from use.
-const most = { messages: 2048, parts: 2048, calls: 128, tools: 128, variables: 64 };
+const most = { messages: 2048, parts: 2048, calls: 128, tools: 128, variables: 64, modalities: 8 };
 
 const content = z.union([z.string(), list(part, most.parts)], { error: 'expected a string or an array of parts' });
 
@@ -33,7 +33,7 @@ const tool = z.looseObject({
   function: z.looseObject({
     name: toolName,
     description: z.string().nullish(),
-    parameters: z.record(z.string(), z.unknown()).nullish(),
+    parameters: anyObject.nullish(),
     strict: z.boolean().nullish(),
   }),
 });
@@ -51,12 +51,12 @@ const toolChoice = z.union([
 
 const responseFormat = z.discriminatedUnion('type', [
   z.looseObject({ type: z.literal('text') }),
-  z.looseObject({ type: z.literal('json_object'), schema: z.record(z.string(), z.unknown()).nullish() }),
+  z.looseObject({ type: z.literal('json_object'), schema: anyObject.nullish() }),
   z.looseObject({
     type: z.literal('json_schema'),
     json_schema: z.looseObject({
       name: z.string(),
-      schema: z.record(z.string(), z.unknown()).nullish(),
+      schema: anyObject.nullish(),
       strict: z.boolean().nullish(),
     }),
   }),
@@ -82,7 +82,7 @@ export const chatBody = z.looseObject({
   tools: list(tool, most.tools).nullish(),
   tool_choice: toolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
-  modalities: z.array(z.literal('text', { error: "only 'text' is supported" })).nullish(),
+  modalities: list(z.literal('text', { error: "only 'text' is supported" }), most.modalities).nullish(),
   /** For the chat template, such as `{ "enable_thinking": false }`. */
   chat_template_kwargs: templateVariables.nullish(),
   chat_template: absent("is not supported: the model's own is used"),

@@ -1,12 +1,12 @@
 // Fields beside OpenAI's that say what an answer must be, as vLLM and llama.cpp have them.
 import { z } from 'zod';
 import type { TextFormat } from '../../text/calls/constraint.js';
-import { list } from '../http/body.js';
 import { badRequest } from '../http/errors.js';
+import { anyObject, list } from '../http/sized.js';
 
 const mostTexts = 1024;
 
-const schema = z.union([z.record(z.string(), z.unknown()), z.string()], {
+const schema = z.union([anyObject, z.string()], {
   error: 'expected a JSON Schema as an object or as JSON',
 });
 const texts = list(z.string().min(1), mostTexts, 1);

@@ -4,8 +4,8 @@ import type { Model } from '../../model.js';
 import { leastTokens } from '../../text/least-tokens.js';
 import type { TokenMask } from '../../text/mask.js';
 import type { GenerateOptions } from '../../text/options.js';
-import { record } from '../http/body.js';
 import { badRequest } from '../http/errors.js';
+import { record } from '../http/sized.js';
 import { constraintFields } from './constraints.js';
 import type { Sequence } from './generation.js';
 

@@ -67,6 +67,7 @@ describe('what is wrong', () => {
     [{ ...body, metadata: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`${i}`, ''])) }, 'metadata'],
     [{ ...body, method: { type: 'reinforcement' } }, 'method.type'],
     [{ ...body, integrations: [{ type: 'x' }] }, 'integrations[0].type'],
+    [{ ...body, integrations: Array(6).fill({}) }, 'integrations'],
     [
       { ...body, integrations: [{ type: 'wandb', wandb: { project: 'x'.repeat(257) } }] },
       'integrations[0].wandb.project',

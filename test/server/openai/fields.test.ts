@@ -66,6 +66,13 @@ describe('a misspelt field', () => {
     expect(error?.message).toBe(`'${name}': is not supported: send ${right}.`);
   });
 
+  it('is looked for among few', async () => {
+    const many = Object.fromEntries(Array.from({ length: 60_000 }, (_, i) => [`field${i}`, 1]));
+    const { status, error } = await ask('/tokenize', many);
+    expect(status).toBe(400);
+    expect(error?.message).toBe('The body has more than 64 fields that are not known.');
+  });
+
   it('is not every short or long name', async () => {
     for (const name of ['x', 'y'.repeat(100_000)]) expect((await ask('/tokenize', { [name]: 1 })).status).toBe(200);
   });

@@ -86,7 +86,6 @@ const valid: Record<string, Record<string, unknown>> = {
         hyperparameters: { n_epochs: 1, batch_size: 4, learning_rate_multiplier: 'auto', lora_r: 2, max_length: 64 },
       },
     },
-    hyperparameters: { n_epochs: 'auto' },
   },
 };
 

@@ -60,7 +60,10 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Decoder
       shape: stored ?? (transposed ? shape.toReversed() : shape),
     });
     const pieces = (weight: Weight): readonly Piece[] | undefined =>
-      piecesIn(weights, whole(weight), weight.pieces)?.map((piece) => ({ ...piece, name: named(piece.name) }));
+      piecesIn(weights, whole(weight), weight.pieces, weight.packed)?.map((piece) => ({
+        ...piece,
+        name: named(piece.name),
+      }));
     const read = (weight: Weight): Tensor => {
       const parts = pieces(weight);
       const tensorOf = (name: string): Tensor => toDevice(weights.tensor(name), options.device);
@@ -71,7 +74,9 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Decoder
     };
     // Tied weights may be stored twice.
     const twice = [named(head.name), named(table.name)];
-    return await assemble(config, weights, (weight) => pieces(weight) ?? [whole(weight)], read, options, twice);
+    const stored = (weight: Weight): readonly Stored[] =>
+      pieces(weight)?.flatMap((piece) => (piece.mxfp4 ? [piece, piece.mxfp4] : [piece])) ?? [whole(weight)];
+    return await assemble(config, weights, stored, read, options, twice);
   } finally {
     weights.close();
   }

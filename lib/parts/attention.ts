@@ -9,7 +9,7 @@ import { reshape } from '../ops/view.js';
 import { applyLinear, type LinearLayer, linearLayer } from './linear.js';
 import type { BlockMemory } from './memory.js';
 import { type Norm, type NormKind, normOf } from './norm.js';
-import { type Inside, type Part, type Pass, type Place, productFlops } from './part.js';
+import { type Inside, type Part, type Pass, type Place, productFlops, type Weight } from './part.js';
 import { type Projections, type SeparateOptions, separate } from './projections.js';
 import { growing, type QueryGrowth } from './query-growth.js';
 import { type Rope, ropeConstants, rotated } from './rope.js';
@@ -34,6 +34,8 @@ export interface AttentionOptions extends SeparateOptions {
   /** Undefined where tokens do not know their positions. */
   rope: Rope | undefined;
   headNorm?: HeadNormOptions | undefined;
+  /** A learned score for each head joins its softmax: `self_attn.sinks`. */
+  sinks?: boolean | undefined;
   growth?: QueryGrowth | undefined;
   /** Default: a matrix each, with the `bias` that is said here. */
   projections?: Projections | undefined;
@@ -51,7 +53,8 @@ export function attention(layer: Inside, options: AttentionOptions): Part {
   const qNorm = headNorm && headNormOf(layer(`self_attn.${names.q}`, 'attn_q_norm'), headNorm, heads, headDim);
   const kNorm = headNorm && headNormOf(layer(`self_attn.${names.k}`, 'attn_k_norm'), headNorm, kvHeads, headDim);
   const norms = [qNorm, kNorm].filter((norm) => norm !== undefined);
-  const weights = [projections, ...norms, output].flatMap((part) => part.weights);
+  const sinks = options.sinks ? sinksOf(layer('self_attn.sinks', 'attn_sinks.weight'), heads) : undefined;
+  const weights = [...[projections, ...norms, output].flatMap((part) => part.weights), ...(sinks ? [sinks] : [])];
   const memory: BlockMemory = { kind: 'blocks', kvHeads, headDim, window, switchAt: rope?.long?.beyond };
   const scoring = {
     scale: options.scale ?? headDim ** -0.5,
@@ -80,13 +83,14 @@ export function attention(layer: Inside, options: AttentionOptions): Part {
       const keys = placed(k, kNorm, pass);
       yield;
       const kept = pass.kept(memory);
+      const settings = { boundaries, ...scoring, ...(sinks ? { sinks: pass.weight(sinks.name) } : {}) };
       let mixed: Tensor;
       if (kept) {
         const { blockTables, lengths } = kept;
         pagedAppend(kept.keys, kept.values, keys, values, kept.slots);
-        mixed = pagedAttention(queries, kept.keys, kept.values, { blockTables, boundaries, lengths, ...scoring });
+        mixed = pagedAttention(queries, kept.keys, kept.values, { blockTables, lengths, ...settings });
       } else {
-        mixed = yield* attentionSteps(queries, keys, values, { boundaries, longest, ...scoring });
+        mixed = yield* attentionSteps(queries, keys, values, { longest, ...settings });
       }
       yield;
       const passed = gate ? mul(mixed, sigmoid(gate)) : mixed;
@@ -94,6 +98,13 @@ export function attention(layer: Inside, options: AttentionOptions): Part {
     },
   };
 }
+
+const sinksOf = ({ path, gguf }: Place, heads: number): Weight => ({
+  name: path,
+  shape: [heads],
+  gguf: { name: gguf },
+  start: 0,
+});
 
 const outputOf = ({ hiddenSize, heads, headDim, outputBias }: AttentionOptions) => ({
   out: hiddenSize,

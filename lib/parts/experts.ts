@@ -4,13 +4,13 @@ import type { DType } from '../core/dtype.js';
 import type { Steps } from '../core/steps.js';
 import { type Tensor, viewOf } from '../core/tensor.js';
 import { cast } from '../ops/copy.js';
-import { add, mul, sigmoid } from '../ops/elementwise.js';
+import { add, affine, clamp, mul, sigmoid } from '../ops/elementwise.js';
 import { combineExperts, type Routing, route, rowsByExpert, sortByExpert } from '../ops/experts.js';
 import { gatedHalves } from '../ops/gated.js';
 import { groupedMatmulSteps } from '../ops/grouped.js';
 import { loraLinearPath } from '../ops/lora.js';
 import { matmulSteps } from '../ops/matmul.js';
-import { reshape } from '../ops/view.js';
+import { reshape, slice } from '../ops/view.js';
 import { applyLinear, linearLayer } from './linear.js';
 import { type LowRank, stackedPair } from './low-rank.js';
 import { type GatedActivation, gatedKernels, gatedMlp } from './mlp.js';
@@ -26,6 +26,8 @@ export interface ExpertNames {
   down: string;
   /** Checkpoints that have tensors for each expert instead: `<experts>.<number>.<gate>.weight`, and so on. */
   each?: { router?: string; experts: string; gate: string; up: string; down: string } | undefined;
+  /** The tensors of checkpoints that have the matrices as `[in, out]`, gate and up in turns. Not for LoRA. */
+  turned?: { gateUp: string; down: string } | undefined;
   /** The three as parameters of transformers 5, where not the same. */
   parameters?: { router: string; gateUp: string; down: string } | undefined;
 }
@@ -50,6 +52,20 @@ export const mixtralNames: ExpertNames = {
   },
 };
 
+/** gpt-oss's: biases everywhere, and matrices stored as `[in, out]`, gate and up in turns; or MXFP4, as `[out, in]`. */
+export const gptOssNames: ExpertNames = {
+  router: 'mlp.router.weight',
+  gateUp: 'mlp.experts.gate_up',
+  down: 'mlp.experts.down',
+  turned: { gateUp: 'mlp.experts.gate_up_proj', down: 'mlp.experts.down_proj' },
+};
+
+/** `g · sigmoid(alpha · g) · (u + 1)` of a gate `g` of at most `limit`, and `u` between both limits. */
+export interface ClampedGate {
+  alpha: number;
+  limit: number;
+}
+
 export interface ExpertsOptions {
   hiddenSize: number;
   /** Of each expert. */
@@ -57,7 +73,9 @@ export interface ExpertsOptions {
   /** How many there are. */
   experts: number;
   routing: Routing;
-  activation: GatedActivation;
+  activation: GatedActivation | ClampedGate;
+  /** Of the router and of the experts. */
+  biases?: boolean | undefined;
   /** Default `expertNames`. */
   names?: ExpertNames | undefined;
   /** Added to the scores for the choice alone; its name, and the one that checkpoints have instead, if any. */
@@ -88,6 +106,7 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
     gguf: string,
     [rows, cols]: readonly [number, number],
     parts: readonly (readonly [module: string | undefined, gguf: string])[],
+    turned: string | undefined,
   ): Weight => {
     const band = rows / parts.length;
     const piecesOf = (module: string | undefined, i: number): Piece[] =>
@@ -108,8 +127,8 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
         })),
       },
       ...(each ? { pieces: parts.flatMap(([module], i) => piecesOf(module, i)) } : {}),
+      ...(turned ? turnedPieces(named(turned), count, [rows, cols], parts.length) : { parameter: named(parameter) }),
       share: routing.chosen / count,
-      parameter: named(parameter),
       start: 'random',
     };
   };
@@ -122,11 +141,24 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
       [each?.gate, 'ffn_gate_exps'],
       [each?.up, 'ffn_up_exps'],
     ],
+    names.turned?.gateUp,
   );
-  const down = stacked(names.down, parameters.down, 'ffn_down_exps', [hidden, inner], [[each?.down, 'ffn_down_exps']]);
+  const down = stacked(
+    names.down,
+    parameters.down,
+    'ffn_down_exps',
+    [hidden, inner],
+    [[each?.down, 'ffn_down_exps']],
+    names.turned?.down,
+  );
   const bias = options.bias && biasOf(layer, options.bias, count);
-  const beside = shared && sharedExpert(layer, { ...shared, hiddenSize: hidden, activation });
-  const weights = [router, ...(bias ? [bias] : []), gateUp, down, ...(beside?.weights ?? [])];
+  const beside =
+    shared && typeof activation === 'string'
+      ? sharedExpert(layer, { ...shared, hiddenSize: hidden, activation })
+      : undefined;
+  const biases = options.biases ? biasesOf(layer, count, inner, hidden) : undefined;
+  const own = biases ? [biases.router, biases.gateUp, biases.down] : [];
+  const weights = [router, ...(bias ? [bias] : []), gateUp, down, ...own, ...(beside?.weights ?? [])];
 
   return {
     weights,
@@ -140,16 +172,21 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
     },
     flops: () => ({ products: productFlops(weights), mixing: 0 }),
     *run(x, pass, residual): Steps<Tensor> {
-      const scores = yield* matmulSteps(x, pass.weight(router.name), { transposeB: true, dtype: 'f32' });
+      const scores = yield* matmulSteps(x, pass.weight(router.name), {
+        transposeB: true,
+        dtype: 'f32',
+        bias: biases && pass.weight(biases.router.name),
+      });
       const logits = withPair(scores, x, router, pass);
       const routed = route(logits, routing, bias && reshape(pass.weight(bias.name), [count]));
       const order = sortByExpert(routed.experts, count);
       const rows = rowsByExpert(x, order);
-      const both = yield* applyExperts(gateUp, rows, order.segments, pass);
+      const both = yield* applyExperts(gateUp, biases?.gateUp, rows, order.segments, pass);
       yield;
-      const gated = gatedHalves(gatedKernels[activation], both);
+      const gated =
+        typeof activation === 'string' ? gatedHalves(gatedKernels[activation], both) : clampedGate(both, activation);
       yield;
-      const outputs = yield* applyExperts(down, gated, order.segments, pass);
+      const outputs = yield* applyExperts(down, biases?.down, gated, order.segments, pass);
       yield;
       const base = beside ? yield* beside.run(x, pass, residual) : residual;
       return combineExperts(outputs, routed.weights, order, base);
@@ -168,8 +205,17 @@ function withPair(out: Tensor, x: Tensor, weight: Weight, pass: Pass): Tensor {
 }
 
 /** `rows [rows, in] → [rows, out]` by their experts' matrices, and the adapter's pairs beside them. */
-function* applyExperts(weight: Weight, rows: Tensor, segments: Tensor, pass: Pass): Steps<Tensor> {
-  const out = yield* groupedMatmulSteps(rows, pass.weight(weight.name), segments, { transposeB: true });
+function* applyExperts(
+  weight: Weight,
+  bias: Weight | undefined,
+  rows: Tensor,
+  segments: Tensor,
+  pass: Pass,
+): Steps<Tensor> {
+  const out = yield* groupedMatmulSteps(rows, pass.weight(weight.name), segments, {
+    transposeB: true,
+    bias: bias && pass.weight(bias.name),
+  });
   const pair = pairOf(weight, pass);
   if (!pair) return out;
   yield;
@@ -178,6 +224,70 @@ function* applyExperts(weight: Weight, rows: Tensor, segments: Tensor, pass: Pas
   const { a, b } = stackedPair(cast(pair.a, dtype), cast(pair.b, dtype), weight.shape[0]!);
   const hidden = yield* groupedMatmulSteps(rows, a, segments, { transposeB: true });
   return yield* groupedMatmulSteps(hidden, b, segments, { transposeB: true, residual: out, scale: pair.scaling });
+}
+
+/** Pieces of stacked matrices whose rows come from `bands` in turns, turned or as MXFP4. */
+function turnedPieces(
+  name: string,
+  count: number,
+  [rows, cols]: readonly [number, number],
+  bands: number,
+): Pick<Weight, 'pieces' | 'packed'> {
+  const band = rows / bands;
+  const size = rows * cols;
+  const turned = (x: Tensor): Tensor => viewOf(x, [count, cols, band, bands], [size, 1, cols, band * cols]);
+  const inTurns = (x: Tensor): Tensor => viewOf(x, [count, band, bands, cols], [size, cols, band * cols, 1]);
+  const blocks = [count, rows, cols / 32];
+  return {
+    pieces: [{ name, shape: [count, cols, rows], part: turned }],
+    packed: [
+      {
+        name: `${name}_blocks`,
+        shape: [...blocks, 16],
+        mxfp4: { name: `${name}_scales`, shape: blocks },
+        part: inTurns,
+      },
+    ],
+  };
+}
+
+interface Biases {
+  router: Weight;
+  /** `[experts, 2 · inner]`, the gate's first. */
+  gateUp: Weight;
+  down: Weight;
+}
+
+/** gpt-oss's, of which a checkpoint has gate and up in turns. */
+function biasesOf(layer: Inside, count: number, inner: number, hidden: number): Biases {
+  const place = (path: string, gguf: string, shape: readonly number[]): Weight => {
+    const { path: name, gguf: stored } = layer(path, gguf);
+    return { name, shape, gguf: { name: stored }, start: 0 };
+  };
+  const both = place('mlp.experts.gate_up_bias', 'ffn_gate_up_exps.bias', [count, 2 * inner]);
+  const inTurns = (x: Tensor): Tensor => viewOf(x, [count, inner, 2], [2 * inner, 1, inner]);
+  const half = (gguf: string, at: number): Piece => ({
+    name: layer('', gguf).gguf,
+    shape: [count, inner],
+    part: (x) => viewOf(x, [count, inner], [2 * inner, 1], at * inner),
+  });
+  const { path: stored } = layer('mlp.experts.gate_up_proj_bias', '');
+  return {
+    router: place('mlp.router.bias', 'ffn_gate_inp.bias', [count]),
+    gateUp: {
+      ...both,
+      gguf: { ...both.gguf, pieces: [half('ffn_gate_exps.bias', 0), half('ffn_up_exps.bias', 1)] },
+      pieces: [{ name: stored, shape: both.shape, part: inTurns }],
+    },
+    down: place('mlp.experts.down_proj_bias', 'ffn_down_exps.bias', [count, hidden]),
+  };
+}
+
+function clampedGate(both: Tensor, { alpha, limit }: ClampedGate): Tensor {
+  const inner = both.dim(1) / 2;
+  const gate = clamp(slice(both, 1, 0, inner), Number.NEGATIVE_INFINITY, limit);
+  const up = clamp(slice(both, 1, inner), -limit, limit);
+  return mul(affine(up, 1, 1), mul(gate, sigmoid(affine(gate, alpha, 0))));
 }
 
 /** All of a weight. */

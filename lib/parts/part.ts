@@ -23,6 +23,8 @@ export const inside =
 export interface Piece {
   readonly name: string;
   readonly shape: readonly number[];
+  /** The tensor is bytes of MXFP4 blocks; this one has their exponents. The view has an axis of rows and one of columns last. */
+  readonly mxfp4?: Pick<Piece, 'name' | 'shape'> | undefined;
   /** A view of the weight's elements that the tensor holds, in the tensor's order. */
   part(weight: Tensor): Tensor;
   /** A view of the tensor's elements that are meant, where not all are. */
@@ -55,6 +57,8 @@ export interface Weight {
   readonly pieces?: readonly Piece[] | undefined;
   /** Its format, whatever the model's is. */
   readonly dtype?: 'f32' | undefined;
+  /** The same of checkpoints whose weights are MXFP4. */
+  readonly packed?: readonly Piece[] | undefined;
   /** The share of it that one token is multiplied with. Default all. */
   readonly share?: number | undefined;
   /** A module that LoRA may target by this path; the weight is `[out, in]`. */

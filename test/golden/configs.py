@@ -548,4 +548,16 @@ GOLDENS = [
         rope_theta=2345.0, rotary_dim=8, num_local_experts=7, num_experts_per_tok=3, use_qk_norm=True,
         scoring_func='sigmoid', use_routing_bias=True, tie_word_embeddings=False),
         gguf='minimax-m2', silent=('hidden_act', 'use_qk_norm', 'scoring_func', 'use_routing_bias')),
+
+    # gpt-oss: sinks, biases everywhere, gate and up in turns and clamped.
+    Golden('gpt_oss', targets=ATTENTION, config=dense(
+        'gpt_oss', 'GptOssForCausalLM', OLD, hidden_act='silu', intermediate_size=40, rms_norm_eps=0.004, head_dim=16,
+        rope_theta=3210.0, sliding_window=9, attention_bias=True, num_local_experts=6, num_experts_per_tok=2,
+        experts_per_token=2, swiglu_limit=7.0, initial_context_length=32, output_router_logits=False,
+        router_aux_loss_coef=0.9, layer_types=['sliding_attention', 'full_attention', 'sliding_attention'],
+        rope_scaling={'rope_type': 'yarn', 'factor': 4.0, 'beta_fast': 16.0, 'beta_slow': 1.5, 'truncate': False,
+                      'original_max_position_embeddings': 32},
+        tie_word_embeddings=False),
+        gguf='gpt-oss', silent=('hidden_act', 'attention_bias', 'num_experts_per_tok', 'experts_per_token', 'swiglu_limit',
+                                'initial_context_length', 'output_router_logits', 'router_aux_loss_coef', 'layer_types')),
 ]

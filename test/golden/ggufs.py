@@ -73,7 +73,7 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         add(ATTENTION.SLIDING_WINDOW, 'u32', config['sliding_window'] or 0)
     if arch in ('llama', 'mistral3', 'smollm3', 'granite', 'granitemoe', 'glm4', 'chatglm', 'glm4moe', 'minimax-m2'):
         add(ROPE.DIMENSION_COUNT, 'u32', int(head_dim * full.get('partial_rotary_factor', 1.0)))
-    if arch in ('gemma2', 'gemma3', 'cohere2') or arch in ('olmo2', 'exaone4') and config.get('sliding_window'):
+    if arch in ('gemma2', 'gemma3', 'cohere2', 'gpt-oss') or arch in ('olmo2', 'exaone4') and config.get('sliding_window'):
         add(ATTENTION.SLIDING_WINDOW, 'u32', config['sliding_window'])
     if arch in ('olmo2', 'exaone4') and config.get('sliding_window'):
         add(ATTENTION.SLIDING_WINDOW_PATTERN, 'bools', [kind == 'sliding_attention' for kind in config['layer_types']])
@@ -87,7 +87,7 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         add(LLM.LOGIT_SCALE, 'f32', config['logits_scaling'])
     experts = first('n_routed_experts', 'num_local_experts', 'num_experts', 'moe_num_experts')
     if experts:
-        inner = first('moe_intermediate_size') or (hidden and first('intermediate_size') if arch == 'minimax-m2' else None)
+        inner = first('moe_intermediate_size') or (hidden and first('intermediate_size') if arch in ('minimax-m2', 'gpt-oss') else None)
         shared = first('n_shared_experts', 'moe_num_shared_experts')
         add(LLM.EXPERT_COUNT, 'u32', experts)
         add(LLM.EXPERT_USED_COUNT, 'u32', first('num_experts_per_tok', 'moe_topk', 'moe_k'))
@@ -121,12 +121,18 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         expert = re.search(r'(?<=\.experts\.)(\d+)\.', name)
         whole = name.replace(f'.experts.{expert[0]}', '.experts.') if expert else name
         stored = table.get_name(golden.prefix + whole.replace('.dt_bias', '.dt_proj.bias'), try_suffixes=('.weight', '.bias'))
-        if stored is None and whole.endswith(('e_score_correction_bias', 'block_sparse_moe.input_linear.weight')):
+        if stored is None and whole.endswith(('e_score_correction_bias', 'block_sparse_moe.input_linear.weight', '_proj', '_proj_bias')):
             stored = f"blk.{name.split('.')[2]}.exp_probs_b.bias"  # or parts, see below
         assert stored, f'{golden.name}: gguf has no name for {whole}'
         tensors[name] = [stored, 'stack', int(expert[1])] if expert else [stored]
         if name.endswith('e_score_correction_bias'):
             tensors[name] = [re.sub(r'(exp_probs_b)(\.bias)?$', r'\1.bias', stored), 'flat']
+        if name.endswith('.sinks'):
+            tensors[name] = [f'{stored}.weight']
+        if arch == 'gpt-oss' and '.experts.' in name:
+            block, kind = name.split('.')[2], 'bias' if name.endswith('_bias') else 'weight'
+            parts = ('gate', 'up') if 'gate_up' in name else ('down',)
+            tensors[name] = [[f'blk.{block}.ffn_{part}_exps.{kind}' for part in parts], 'turned']
         if name.endswith('block_sparse_moe.input_linear.weight'):
             block = name.split('.')[2]
             tensors[name] = [[f'blk.{block}.ffn_{kind}_exps.weight' for kind in ('gate', 'up')], 'halves']

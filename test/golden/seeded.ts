@@ -46,7 +46,7 @@ export interface Golden {
  * head; `decays` are stored as -e^x, and axes of size 1 are left out. `permute` puts rows side by side that rope turns
  * together; `part` is [q; k; v] of what each head had as [q, k, v]; `stack` is one of several tensors, which become one;
  * `apart` is one by groups of q, k, v and z, of which z becomes a tensor of its own and the others [q; k; v]; `halves`
- * become two, by their names.
+ * become two, by their names; `turned` is one by experts as `[in, out]`, of which rows in turns become one or two.
  */
 type Change =
   | []
@@ -57,7 +57,8 @@ type Change =
   | ['flat']
   | ['apart', groups: number, keyDim: number, values: number, gate: string]
   | ['stack', index: number]
-  | ['halves'];
+  | ['halves']
+  | ['turned'];
 type KeyType = 'u32' | 'f32' | 'string' | 'bool' | 'u32s' | 'bools';
 
 const folder = join(import.meta.dirname, 'families');
@@ -134,7 +135,20 @@ export function writeGguf(golden: Golden, file: string): void {
   const stacks = new Map<string, { shape: number[]; parts: Float32Array[] }>();
   for (const [hf, shape, values] of weightsOf(golden)) {
     const [name, ...change] = gguf.tensors[hf]!;
-    if (typeof name !== 'string') {
+    if (typeof name !== 'string' && change[0] === 'turned') {
+      const [count, width] = [shape[0]!, shape.at(-1)!];
+      const [inner, rows] = [shape.length === 3 ? shape[1]! : 1, width / name.length];
+      const of = (i: number, at: number): number => {
+        const [expert, row, col] = [Math.floor(i / (rows * inner)), Math.floor(i / inner) % rows, i % inner];
+        return values[(expert * inner + col) * width + row * name.length + at]!;
+      };
+      for (const [at, part] of name.entries())
+        tensors.push([
+          part,
+          [count, rows, ...(shape.length === 3 ? [inner] : [])],
+          Float32Array.from({ length: count * rows * inner }, (_, i) => of(i, at)),
+        ]);
+    } else if (typeof name !== 'string') {
       const [count, rows, cols] = shape as [number, number, number];
       const size = (rows * cols) / 2;
       const half = (_: number, i: number, at: number): number =>
@@ -197,6 +211,7 @@ function changed(values: Float32Array, shape: number[], change: Simple): [number
   switch (kind) {
     case undefined:
     case 'stack':
+    case 'turned':
     case 'halves':
       return [shape, values];
     case 'flat':

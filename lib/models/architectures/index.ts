@@ -24,6 +24,7 @@ import { ministral3 } from './ministral3.js';
 import { mistral } from './mistral.js';
 import { ernieMoe } from './mixture/ernie-moe.js';
 import { glm4Moe } from './mixture/glm4-moe.js';
+import { gptOss } from './mixture/gpt-oss.js';
 import { graniteMoe } from './mixture/granite-moe.js';
 import { hunyuanMoe } from './mixture/hunyuan-moe.js';
 import { minimaxM2 } from './mixture/minimax-m2.js';
@@ -81,6 +82,7 @@ export const architectures: readonly Architecture[] = [
   ernieMoe,
   glm4Moe,
   minimaxM2,
+  gptOss,
 ];
 
 /** @throws Error that names the file, and lists what is supported if `model_type` is not. */

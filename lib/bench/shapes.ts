@@ -348,6 +348,31 @@ export const shapes = {
     norm_topk_prob: true,
     tie_word_embeddings: false,
   },
+  'gpt-oss-20b': {
+    model_type: 'gpt_oss',
+    vocab_size: 201088,
+    hidden_size: 2880,
+    intermediate_size: 2880,
+    num_hidden_layers: 24,
+    num_attention_heads: 64,
+    num_key_value_heads: 8,
+    head_dim: 64,
+    max_position_embeddings: 131072,
+    sliding_window: 128,
+    rms_norm_eps: 1e-5,
+    rope_theta: 150000,
+    rope_scaling: {
+      rope_type: 'yarn',
+      factor: 32,
+      beta_fast: 32,
+      beta_slow: 1,
+      truncate: false,
+      original_max_position_embeddings: 4096,
+    },
+    num_local_experts: 32,
+    num_experts_per_tok: 4,
+    tie_word_embeddings: false,
+  },
 } as const satisfies Record<string, Record<string, unknown>>;
 
 export type ShapeName = keyof typeof shapes;

@@ -1,6 +1,7 @@
 // Cases of attention over packed sequences.
+import type { Device } from '../core/device.js';
 import type { DType } from '../core/dtype.js';
-import { viewOf } from '../core/tensor.js';
+import { tensor, viewOf } from '../core/tensor.js';
 import { attention } from '../ops/attention.js';
 import { type Case, defineCase, type Numbers, numbers } from './case.js';
 
@@ -9,7 +10,15 @@ export interface Rules {
   causal?: boolean;
   window?: number;
   softcap?: number;
+  /** By head. */
+  sinks?: readonly number[];
 }
+
+/** The rules as the ops take them. */
+export const settingsOf = ({ sinks, ...rules }: Rules, device: Device) => ({
+  ...rules,
+  ...(sinks ? { sinks: tensor([...sinks], { device }) } : {}),
+});
 
 type Row = Float64Array;
 
@@ -20,7 +29,8 @@ export function attendRow(
   keys: number,
   key: (j: number) => Row,
   value: (j: number) => Row,
-  { scale = q.length ** -0.5, causal = true, window, softcap }: Rules,
+  { scale = q.length ** -0.5, causal = true, window, softcap, sinks }: Rules,
+  head = 0,
 ): Row {
   const first = window ? Math.max(0, position - window + 1) : 0;
   const end = causal ? position + 1 : keys;
@@ -34,7 +44,7 @@ export function attendRow(
   }
   const most = Math.max(...scores);
   const weights = scores.map((score) => Math.exp(score - most));
-  const total = weights.reduce((a, b) => a + b, 0);
+  const total = weights.reduce((a, b) => a + b, sinks ? Math.exp(sinks[head]! - most) : 0);
   const out = new Float64Array(q.length);
   for (const [j, weight] of weights.entries()) {
     const row = value(first + j);
@@ -65,6 +75,7 @@ export function reference(q: Numbers, k: Numbers, v: Numbers, boundaries: readon
           (j) => rowOf(k, begin + j, kv),
           (j) => rowOf(v, begin + j, kv),
           rules,
+          h,
         );
         out.data.set(row, (t * heads + h) * headDim);
       }
@@ -105,7 +116,7 @@ function one({
       v: { shape: [tokens, heads[1], headDim], dtype: dtypes[2] },
       boundaries: { shape: [boundaries.length], dtype: 'i32', values: boundaries },
     },
-    run: ({ q, k, v, boundaries }) => attention(q, k, v, { boundaries, ...rules }),
+    run: ({ q, k, v, boundaries }) => attention(q, k, v, { boundaries, ...settingsOf(rules, q.device) }),
     reference: ({ q, k, v }) => reference(q, k, v, boundaries, rules),
     gradients,
     terms: headDim + Math.max(0, ...lengths),
@@ -137,6 +148,8 @@ const long: Case[] = [64, 128].flatMap((headDim) =>
 );
 
 export const cases: Case[] = [
+  one({ heads: [4, 2], headDim: 16, boundaries: [0, 21, 21, 50], rest: 2, window: 9, sinks: [0.5, -3, 4, 0] }),
+  one({ heads: [2, 1], headDim: 64, boundaries: [0, 40], dtypes: bf16, sinks: [1, -1] }),
   ...headSizes,
   ...long,
   // One key has the weight 1 whatever its score: q and k have gradients of nothing but rounding.

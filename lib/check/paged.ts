@@ -1,7 +1,7 @@
 // Cases of the paged key-value cache.
 import type { DType } from '../core/dtype.js';
 import { pagedAppend, pagedAttention } from '../ops/paged.js';
-import { attendRow, type Rules, rowOf } from './attention.js';
+import { attendRow, type Rules, rowOf, settingsOf } from './attention.js';
 import { type Case, defineCase, type Numbers, numbers, seeded } from './case.js';
 
 interface Settings extends Rules {
@@ -46,7 +46,8 @@ function attend({ heads, headDim, blockSize, sequences, dtypes = ['f32', 'f32'],
       boundaries: { shape: [boundaries.length], dtype: 'i32', values: boundaries },
       lengths: { shape: [sequences.length], dtype: 'i32', values: sequences.map(([, keys]) => keys) },
     },
-    run: ({ q, kCache, vCache, ...rest }) => pagedAttention(q, kCache, vCache, { ...rest, ...rules }),
+    run: ({ q, kCache, vCache, ...rest }) =>
+      pagedAttention(q, kCache, vCache, { ...rest, ...settingsOf(rules, q.device) }),
     reference: ({ q, kCache, vCache }) => {
       const out = numbers(q.shape);
       for (const [s, [queries, keys]] of sequences.entries()) {
@@ -57,7 +58,7 @@ function attend({ heads, headDim, blockSize, sequences, dtypes = ['f32', 'f32'],
               rowOf(from, tables[s * maxBlocks + Math.floor(j / blockSize)]!, kv, j % blockSize);
             const token = boundaries[s]! + n;
             out.data.set(
-              attendRow(rowOf(q, token, h), keys - queries + n, keys, row(kCache), row(vCache), rules),
+              attendRow(rowOf(q, token, h), keys - queries + n, keys, row(kCache), row(vCache), rules, h),
               (token * heads[0] + h) * headDim,
             );
           }
@@ -146,6 +147,30 @@ export const cases: Case[] = [
   append('one format', [3, 12, 30], ['f16', 'f16']),
   append('nothing', [], ['f32', 'f32']),
   attend({ heads: [1, 1], headDim: 8, blockSize: 4, sequences: [[1, 1]] }),
+  attend({
+    heads: [4, 2],
+    headDim: 24,
+    blockSize: 8,
+    sequences: [
+      [1, 70],
+      [1, 0],
+      [21, 40],
+      [1, 1],
+    ],
+    window: 30,
+    sinks: [0.5, -3, 4, 0],
+  }),
+  attend({
+    heads: [2, 1],
+    headDim: 64,
+    blockSize: 16,
+    sequences: [
+      [1, 200],
+      [19, 33],
+    ],
+    dtypes: ['bf16', 'bf16'],
+    sinks: [1, -1],
+  }),
   attend({ heads: [3, 1], headDim: 64, blockSize: 16, sequences: [[1, 37]] }),
   attend({
     heads: [6, 2],

@@ -82,6 +82,7 @@ describe('named shapes', () => {
     ['pythia-1b', 1_011_781_632],
     ['mixtral-8x7b', 46_702_792_704],
     ['qwen3-30b-a3b', 30_532_122_624],
+    ['gpt-oss-20b', 20_914_757_184],
   ] as const)('%s has %d parameters', (name, size) => {
     expect(parameterCount(config(name))).toBe(size);
     expect(weightBytes(config(name), 'bf16')).toBe(2 * size);
@@ -113,6 +114,7 @@ describe('named shapes', () => {
       'pythia-1b',
       'mixtral-8x7b',
       'qwen3-30b-a3b',
+      'gpt-oss-20b',
     ]);
   });
 

@@ -1,6 +1,6 @@
 // attention: the case list, gradients of long sequences against the written-out formula, lse, and misuse.
 import { describe, expect, it } from 'vitest';
-import { cases, type Rules, reference, rowOf } from '../../lib/check/attention.js';
+import { cases, type Rules, reference, rowOf, settingsOf } from '../../lib/check/attention.js';
 import { compare, type Numbers, numbers, rounded, seeded } from '../../lib/check/case.js';
 import { backward } from '../../lib/core/autograd.js';
 import { kernels } from '../../lib/core/native.js';
@@ -73,7 +73,7 @@ describe('attention', () => {
     const dout = drawn([tokens, heads, headDim], 4);
     const [q, k, v] = inputs.map((x) => toTensor(x, true)) as [Tensor, Tensor, Tensor];
     backward(
-      attention(q, k, v, { boundaries: tensor([0, tokens], { dtype: 'i32', device }), ...rules }),
+      attention(q, k, v, { boundaries: tensor([0, tokens], { dtype: 'i32', device }), ...settingsOf(rules, q.device) }),
       toTensor(dout),
     );
     const want = gradients(...inputs, dout, rules);

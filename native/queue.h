@@ -18,9 +18,7 @@
 #include <unordered_map>
 #include <utility>
 #include <vector>
-
-class Storage;
-using Failure = std::shared_ptr<const std::string>;
+#include "storage.h"
 
 // What a task does with a storage.
 struct Use {

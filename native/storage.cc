@@ -1,26 +1,41 @@
-// Storages, which pool each takes from, and mapped files.
+// Storages, and the pool that each takes from.
 #include "storage.h"
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <stdexcept>
 #include "cuda/device/gpu.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace {
 
-// Aligned to 64 bytes: a vector register, and a cache line.
-void* allocate(size_t bytes) { return bytes < size_t(1) << 46 ? std::aligned_alloc(Pool::alignment, bytes) : nullptr; }
+// Pages from the system, not from malloc, which would keep what is freed.
+void* allocate(size_t bytes) {
+  void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return pages == MAP_FAILED ? nullptr : pages;
+}
+
+#ifdef __SANITIZE_ADDRESS__
+constexpr size_t gap = 64;
+void watch(void* block, size_t bytes, size_t inUse) {
+  __asan_poison_memory_region(block, bytes);
+  __asan_unpoison_memory_region(block, inUse);
+}
+void release(void* pages, size_t bytes) {
+  __asan_unpoison_memory_region(pages, bytes);
+  munmap(pages, bytes);
+}
+#else
+constexpr size_t gap = 0;
+constexpr std::nullptr_t watch = nullptr;
+void release(void* pages, size_t bytes) { munmap(pages, bytes); }
+#endif
 
 }  // namespace
 
 // Never destroyed: storages may outlive the statics of other translation units.
 Pool& cpuPool() {
-  static Pool* pool = new Pool(allocate, [](void* block) { std::free(block); });
+  static Pool* pool = new Pool(allocate, release, watch, gap);
   return *pool;
 }
 
@@ -31,26 +46,11 @@ void* Storage::bytes() {
   return bytes_;
 }
 
+Failure Storage::failed() const {
+  if (failure || !file_ || !file_->isCut()) return failure;
+  return std::make_shared<std::string>(file_->shortened());
+}
+
 Storage::~Storage() {
-  if (bytes_ && !owner_) poolOf(place).give(bytes_, size);
-}
-
-MappedFile::MappedFile(const std::string& path) {
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) throw std::runtime_error(path + ": " + std::strerror(errno));
-  struct stat info {};
-  if (fstat(file, &info) != 0 || !S_ISREG(info.st_mode)) {
-    close(file);
-    throw std::runtime_error(path + ": not a regular file");
-  }
-  size_ = size_t(info.st_size);
-  void* data = size_ ? mmap(nullptr, size_, PROT_READ, MAP_SHARED, file, 0) : nullptr;
-  const int reason = errno;
-  close(file);
-  if (data == MAP_FAILED) throw std::runtime_error(path + ": cannot be mapped: " + std::strerror(reason));
-  data_ = static_cast<const uint8_t*>(data);
-}
-
-MappedFile::~MappedFile() {
-  if (data_) munmap(const_cast<uint8_t*>(data_), size_);
+  if (bytes_ && !file_) poolOf(place).give(bytes_, size);
 }

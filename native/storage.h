@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include "mapped.h"
 #include "pool.h"
 
 struct Place {
@@ -16,43 +17,34 @@ struct Place {
   bool operator==(const Place&) const = default;
 };
 
+// A sentence that says what failed, or null.
+using Failure = std::shared_ptr<const std::string>;
+
 Pool& cpuPool();
 Pool& poolOf(Place place);
 
 class Storage {
  public:
   Storage(Place place, size_t size) : place(place), size(size) {}
-  // Bytes of a mapped file, which `owner` keeps alive.
-  Storage(Place place, size_t size, void* bytes, std::shared_ptr<void> owner)
-      : place(place), size(size), bytes_(bytes), owner_(std::move(owner)) {}
+  // Bytes of a mapped file, which stays mapped as long.
+  Storage(Place place, size_t size, void* bytes, std::shared_ptr<const MappedFile> file)
+      : place(place), size(size), bytes_(bytes), file_(std::move(file)) {}
   Storage(const Storage&) = delete;
   ~Storage();
 
   void* bytes();  // takes them from the pool at the first call
-  bool mapped() const { return owner_ != nullptr; }
+  bool mapped() const { return file_ != nullptr; }
 
   const Place place;
   const size_t size;
 
   // The failure of the call that should have written the bytes. A call that reads a failed Storage is skipped and
   // passes the failure on. Read and written by the queue's thread only.
-  std::shared_ptr<const std::string> failure;
+  Failure failure;
+  // That failure, or the mapped file's: asked before the bytes are read, and again after.
+  Failure failed() const;
 
  private:
   void* bytes_ = nullptr;
-  std::shared_ptr<void> owner_;
-};
-
-// A file mapped read-only into memory.
-class MappedFile {
- public:
-  explicit MappedFile(const std::string& path);  // throws std::runtime_error with the system's reason
-  ~MappedFile();
-  MappedFile(const MappedFile&) = delete;
-  const uint8_t* data() const { return data_; }
-  size_t size() const { return size_; }
-
- private:
-  const uint8_t* data_ = nullptr;
-  size_t size_ = 0;
+  std::shared_ptr<const MappedFile> file_;
 };

@@ -11,11 +11,11 @@ void fill(Lane& lane, const Tensor& to, const void* from, size_t bytes) {
 }
 
 void bring(Lane& lane, const Tensor& from, void* to, size_t bytes, std::function<void(Failure)> done) {
-  if (from.storage->failure) return done(from.storage->failure);
+  if (const Failure failure = from.storage->failed()) return done(failure);
   const void* source = from.view<In>().bytes;
   if (lane.gpu) return cuda::download(*lane.gpu, to, source, bytes, std::move(done));
   if (bytes) std::memcpy(to, source, bytes);
-  done(nullptr);
+  done(from.storage->failed());
 }
 
 namespace {
@@ -33,7 +33,7 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
  private:
   void atSource() {
     source_.queue->hold(from_.storage.get(), false);
-    Failure failure = from_.storage->failure;
+    Failure failure = from_.storage->failed();
     if (!failure) failure = attempt([&] { bytesFrom_ = from_.view<In>().bytes; });
     report(std::move(failure));
   }
@@ -71,7 +71,7 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
       return cuda::copyAcross(*source_.gpu, *target_.gpu, bytesTo_, bytesFrom_, bytes, done);
     if (source_.gpu) return cuda::download(*source_.gpu, bytesTo_, bytesFrom_, bytes, done);
     fill(target_, to_, bytesFrom_, bytes);
-    done(nullptr);
+    done(from_.storage->failed());
   }
 
   // From any thread.

@@ -101,11 +101,15 @@ export interface Kernels {
   adamw(parameters: readonly H[], moments: readonly H[], variances: readonly H[], gradients: readonly H[], norm: Maybe, maxNorm: number, learningRate: number, beta1: number, beta2: number, eps: number, weightDecay: number, step: number): void;
 }
 
-/** Bytes of one device: in live tensors, the highest that figure has been, and freed ones kept for reuse. */
+/**
+ * Bytes of one device: in live tensors, the highest that figure has been, freed ones kept for reuse, and the highest that
+ * both have been together.
+ */
 export interface MemoryUse {
   used: number;
   peak: number;
   pooled: number;
+  peakHeld: number;
 }
 
 export interface Native {

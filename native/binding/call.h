@@ -44,7 +44,7 @@ struct TensorArgument {
   void addUses(Uses& to) const {
     if (tensor.storage) to.push_back({tensor.storage.get(), std::is_same_v<Kind, Out>});
   }
-  Failure failure() const { return tensor.storage ? tensor.storage->failure : nullptr; }
+  Failure failure() const { return tensor.storage ? tensor.storage->failed() : nullptr; }
   void fail(const Failure& failure) {
     if (std::is_same_v<Kind, Out> && tensor.storage) tensor.storage->failure = failure;
   }
@@ -120,7 +120,8 @@ class Call final : public Job {
           if (!failure) try {
               kernel_(device_, argument.pass()...);
               if constexpr (std::is_same_v<Device, cuda::Device>) cuda::afterKernel(device_);
-              return failure;
+              failure = blocked();  // the bytes of a mapped file may have gone meanwhile
+              if (!failure) return failure;
             } catch (const std::exception& e) {
               failure = std::make_shared<std::string>(std::string(name_) + ": " + e.what());
             }

@@ -41,6 +41,7 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   out["used"] = double(use.used);
   out["peak"] = double(use.peak);
   out["pooled"] = double(use.pooled);
+  out["peakHeld"] = double(use.peakHeld);
   return out;
 }
 

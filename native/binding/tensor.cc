@@ -137,8 +137,10 @@ void transferTensor(const Napi::CallbackInfo& info) {
   Lane& target = environment.lane(to.place());
   // A mapped file's bytes are there, and need not wait for the source's queue.
   if (source.gpu || !from.storage->mapped()) return transfer(source, target, std::move(from), std::move(to));
-  pushFilling(target, "transfer", std::move(to),
-              [from](Lane& lane, const Tensor& t) { fill(lane, t, from.view<In>().bytes, from.byteCount()); });
+  pushFilling(target, "transfer", std::move(to), [from](Lane& lane, const Tensor& t) {
+    fill(lane, t, from.view<In>().bytes, from.byteCount());
+    if (const Failure failure = from.storage->failed()) throw std::runtime_error(*failure);
+  });
 }
 
 // release(handle): gives up the tensor's share of its storage. Calls that are queued keep theirs.
@@ -170,6 +172,7 @@ Napi::Value mappedBytes(const Napi::CallbackInfo& info) {
   const int64_t offset = integer(info[1]), length = integer(info[2]);
   auto out = Napi::Uint8Array::New(info.Env(), size_t(length));
   if (length) std::memcpy(out.Data(), file.data() + offset, size_t(length));
+  if (file.isCut()) throw Napi::Error::New(info.Env(), file.shortened());
   return out;
 }
 
@@ -188,6 +191,7 @@ Napi::Value mappedTensor(const Napi::CallbackInfo& info) {
   try {
     t.storage = std::make_shared<Storage>(Place{}, bytes);
     std::memcpy(t.storage->bytes(), data, bytes);
+    if (file->isCut()) throw std::runtime_error(file->shortened());
   } catch (const std::exception& e) {
     throw Napi::Error::New(info.Env(), e.what());
   }

@@ -13,6 +13,8 @@ struct Check {
   std::string name;
   std::function<std::string()> run;
 };
+std::vector<Check> mappedChecks();
+std::vector<Check> poolChecks();
 std::vector<Check> queueChecks();
 std::vector<Check> transferChecks();
 std::vector<Check> workerChecks();

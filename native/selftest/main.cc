@@ -4,7 +4,7 @@
 
 int main() {
   using namespace selftest;
-  for (const auto& family : {queueChecks, transferChecks, workerChecks})
+  for (const auto& family : {mappedChecks, poolChecks, queueChecks, transferChecks, workerChecks})
     for (const Check& check : family()) {
       std::printf("%s\t%s\n", check.name.c_str(), check.run().c_str());
       std::fflush(stdout);

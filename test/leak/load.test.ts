@@ -71,6 +71,8 @@ it('batches with adapters, refused and failing ones too, leave nothing', async (
   const filled = await used();
   for (let i = 1; i < (isEmulated ? 2 : 12); i++) await round(i);
   await round(0);
+  // Which step was the last, and so how large its inputs are, which are kept, varies; what leaks never comes back.
+  for (let i = 0; i < 30 && (await used()) > filled; i++) await round(0);
   expect(await used()).toBeLessThanOrEqual(filled);
   expect(model.engine.stats()).toMatchObject({ running: 0, waiting: 0, blocksUsed: 0 });
   await model.engine.dispose();

@@ -108,19 +108,24 @@ void* allocateOn(int ordinal, size_t bytes) {
   return unlessFull(error, block);
 }
 
-void freeOn(int ordinal, void* block) {
+void freeOn(int ordinal, void* segment) {
   cudaSetDevice(ordinal);
-  cudaFree(block);  // waits for the device, so no kernel uses the block any more
+  cudaFree(segment);  // waits for the device, so no kernel uses its blocks any more
 }
 
-// The GPU in software detects writes behind the bytes in use, not only behind the block, and poisons returned blocks.
+// The GPU in software detects writes outside of the bytes in use, and poisons returned blocks.
 Pool::Watch watchFor(const cudaStream_t& stream) {
 #ifdef HELVETIA_SIMT
-  return [&stream](void* block, size_t bytes) { simt::lend(stream, block, bytes); };
+  return [&stream](void* block, size_t, size_t inUse) { simt::lend(stream, block, inUse); };
 #else
   return {};
 #endif
 }
+#ifdef HELVETIA_SIMT
+constexpr size_t gap = 256;
+#else
+constexpr size_t gap = 0;
+#endif
 
 void* allocatePinned(size_t bytes) {
   void* block = nullptr;
@@ -138,8 +143,8 @@ Gpu::Gpu(int index, int ordinal, int code)
     : index(index),
       ordinal(ordinal),
       pool([ordinal](size_t bytes) { return allocateOn(ordinal, bytes); },
-           [ordinal](void* block) { freeOn(ordinal, block); }, watchFor(stream)),
-      pinned(allocatePinned, [](void* block) { cudaFreeHost(block); }) {
+           [ordinal](void* segment, size_t) { freeOn(ordinal, segment); }, watchFor(stream), gap),
+      pinned(allocatePinned, [](void* segment, size_t) { cudaFreeHost(segment); }) {
   check(cudaSetDevice(ordinal));
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   check(cudaHostAlloc(reinterpret_cast<void**>(&faults), sizeof *faults, cudaHostAllocDefault));

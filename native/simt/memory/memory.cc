@@ -1,7 +1,7 @@
 // Device and pinned memory, copies and fills.
 //
-// Device memory is this process's own, and fresh bytes are 0xff (NaN). Red zones around each allocation, and what lies in
-// it behind the bytes that are lent, are looked at after each launch and when it is freed. A copy from pinned host memory reads it when the copy runs; pageable memory is read at the call, as CUDA does.
+// Device memory is this process's own, and fresh bytes are 0xff (NaN). Red zones around each allocation, and the bytes of
+// it that are not lent, are examined after each launch and when it is freed. A copy from pinned host memory reads it when the copy runs; pageable memory is read at the call, as CUDA does.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -18,9 +18,10 @@ constexpr size_t redZone = 256;  // also keeps allocations aligned to 256 bytes
 
 struct Allocation {
   size_t size;
-  int device;   // -1 for pinned host memory
-  bool owned;   // not merely registered
-  size_t lent;  // bytes that may be written
+  int device;  // -1 for pinned host memory
+  bool owned;  // not merely registered
+  // Bytes that may be written: ranges by their first byte, with their lengths. The whole at first.
+  std::map<size_t, size_t> lent;
 };
 
 std::map<const char*, Allocation>& allocations() {
@@ -59,7 +60,7 @@ cudaError_t allocate(void** bytes, size_t size, int device) {
   std::memset(start, 0xff, device >= 0 ? room : redZone);
   std::memset(start + redZone + size, 0xff, redZone);
   *bytes = start + redZone;
-  allocations()[start + redZone] = {size, device, true, size};
+  allocations()[start + redZone] = {size, device, true, {{0, size}}};
   return cudaSuccess;
 }
 
@@ -67,17 +68,39 @@ bool isPoison(const char* from, size_t count) {
   return count == 0 || (*from == char(0xff) && std::memcmp(from, from + 1, count - 1) == 0);
 }
 
-// "" or what was written around the allocation's lent bytes and in the next `reach` behind them, which is poison again
-// after that.
+// "" or that something wrote to bytes that are not lent, which are poison again after that. They lie `where` of a range
+// of `lent` bytes.
+std::string examine(char* from, size_t count, const char* where, size_t lent) {
+  if (isPoison(from, count)) return "";
+  std::memset(from, 0xff, count);
+  return std::string("something wrote ") + where + " of " + std::to_string(lent) + " bytes of memory";
+}
+
+using Range = std::map<size_t, size_t>::const_iterator;
+
+// The same for the next `reach` bytes behind a range, as far as the next one.
+std::string examineBehind(char* start, const Allocation& allocation, Range range, size_t reach) {
+  const size_t end = range->first + range->second;
+  const Range next = std::next(range);
+  const size_t until = next == allocation.lent.end() ? allocation.size + redZone : next->first;
+  return examine(start + end, std::min(until - end, reach), "past the end", range->second);
+}
+
+// The same around an allocation and behind each of its ranges.
 std::string damageOf(char* start, const Allocation& allocation, size_t reach) {
-  char* end = start + allocation.lent;
-  const size_t behind = std::min(allocation.size - allocation.lent + redZone, reach);
-  const bool isCleanBefore = isPoison(start - redZone, redZone);
-  if (isCleanBefore && isPoison(end, behind)) return "";
-  std::memset(start - redZone, 0xff, redZone);
-  std::memset(end, 0xff, behind);
-  return std::string("something wrote ") + (isCleanBefore ? "past the end" : "before the beginning") + " of " +
-         std::to_string(allocation.lent) + " bytes of memory";
+  const auto& lent = allocation.lent;
+  const Range first = lent.begin();
+  const bool isWhole = first != lent.end() && first->first == 0;
+  std::string damage = examine(start - redZone, redZone, "before the beginning", isWhole ? first->second : 0);
+  const auto add = [&](std::string more) {
+    if (damage.empty()) damage = std::move(more);
+  };
+  if (!isWhole) {
+    const size_t until = first == lent.end() ? allocation.size + redZone : first->first;
+    add(examine(start, std::min(until, reach), "past the end", 0));
+  }
+  for (Range range = first; range != lent.end(); range++) add(examineBehind(start, allocation, range, reach));
+  return damage;
 }
 
 cudaError_t release(void* bytes, bool host) {
@@ -110,7 +133,7 @@ bool simt::isDeviceMemory(const void* bytes) {
 }
 
 std::string simt::damage(int device) {
-  constexpr size_t reach = 1024;  // the whole is looked at when the bytes come back
+  constexpr size_t reach = 1024;  // more is examined when bytes come back, the whole when it is freed
   std::lock_guard lock(stateMutex());
   std::string first;
   for (const auto& [start, allocation] : allocations()) {
@@ -122,15 +145,25 @@ std::string simt::damage(int device) {
 }
 
 void simt::lend(cudaStream_t stream, void* block, size_t bytes) {
-  enqueue(stream, [start = static_cast<char*>(block), bytes]() -> std::string {
+  constexpr size_t reach = 4096;  // what lies farther behind is examined when it is lent or freed
+  enqueue(stream, [at = static_cast<char*>(block), bytes]() -> std::string {
     std::lock_guard lock(stateMutex());
-    const auto found = allocations().find(start);
-    if (found == allocations().end()) return "";
-    Allocation& allocation = found->second;
-    const std::string outside = damageOf(start, allocation, ~size_t(0));
-    std::memset(start, 0xff, allocation.lent);
-    allocation.lent = bytes;
-    return outside;
+    auto found = allocations().upper_bound(at);
+    if (found == allocations().begin()) return "";
+    auto& [key, allocation] = *--found;
+    char* const start = const_cast<char*>(key);
+    const size_t offset = size_t(at - start);
+    if (offset >= allocation.size) return "";
+    std::string damage;
+    if (const auto range = allocation.lent.find(offset); range != allocation.lent.end()) {
+      damage = examineBehind(start, allocation, range, reach);
+      std::memset(at, 0xff, range->second);
+      allocation.lent.erase(range);
+    } else {
+      damage = examine(at, bytes, "past the end", 0);
+    }
+    if (bytes > 0) allocation.lent[offset] = bytes;
+    return damage;
   });
 }
 
@@ -143,7 +176,7 @@ cudaError_t cudaFreeHost(void* bytes) { return release(bytes, true); }
 cudaError_t cudaHostRegister(void* bytes, size_t size, unsigned) {
   std::lock_guard lock(stateMutex());
   if (holder(bytes, 1)) return result(cudaErrorHostMemoryAlreadyRegistered);
-  allocations()[static_cast<char*>(bytes)] = {size, -1, false, size};
+  allocations()[static_cast<char*>(bytes)] = {size, -1, false, {{0, size}}};
   return cudaSuccess;
 }
 

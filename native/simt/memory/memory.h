@@ -5,8 +5,8 @@
 
 namespace simt {
 
-// From this place in the stream on, `bytes` of the allocation at `block` may be written, and none if it is 0. What could
-// be written before is poisoned; a write to the rest makes the stream fail.
+// From this place in the stream on, `bytes` at `block`, which lies in an allocation, may be written, and none if it is 0.
+// What could be written there before is poisoned; a write to bytes that are not lent makes the stream fail.
 void lend(cudaStream_t stream, void* block, size_t bytes);
 
 bool isDeviceMemory(const void* bytes);

@@ -135,6 +135,17 @@ std::string lending() {
   if (writes(0).empty()) problem = "a write after the return was not told";
   simt::lend(nullptr, at, 4096);
   if (!writes(4095).empty()) problem = "a block that was lent again was refused";
+  simt::lend(nullptr, at, 0);
+  simt::lend(nullptr, at + 1024, 100);
+  simt::lend(nullptr, at + 2048, 1000);
+  if (!writes(1024).empty() || !writes(3047).empty()) problem = "a part in the middle was refused";
+  if (writes(1124) != "something wrote past the end of 100 bytes of memory")
+    problem = "a write between two parts was not told";
+  simt::launch(nullptr, {1, 1}, [=] { at[2047] = 1; });
+  cudaDeviceSynchronize();
+  simt::lend(nullptr, at + 1536, 512);
+  simt::lend(nullptr, at + 1024, 0);
+  if (!writes(1600).empty()) problem = "a part beside one that came back was refused";
   return problem;
 }
 

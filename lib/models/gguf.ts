@@ -3,6 +3,7 @@ import type { Gguf } from '../files/gguf.js';
 import { shown } from '../flow/fault.js';
 import type { GgufKeys, LayerKind } from './architecture.js';
 import { architectures } from './architectures/index.js';
+import { checkBound } from './bounds.js';
 
 /**
  * The model's `config.json`, in Hugging Face's keys.
@@ -86,7 +87,12 @@ function numberAt({ path, metadata }: Gguf, key: string): number | undefined {
 
 function keysOf(gguf: Gguf, architecture: string): GgufKeys {
   const { path, metadata } = gguf;
-  const number = (inside: string): number | undefined => numberAt(gguf, `${architecture}.${inside}`);
+  const number = (inside: string): number | undefined => {
+    const key = `${architecture}.${inside}`;
+    const value = numberAt(gguf, key);
+    checkBound(path, key, value);
+    return value;
+  };
   const size = (inside: string, fallback?: number): number => {
     const value = number(inside) ?? fallback;
     if (value === undefined || !Number.isInteger(value) || value < 1) {

@@ -1,5 +1,6 @@
 // The architectures that Helvetia runs: a catalogue, one file for each.
 import type { Architecture } from '../architecture.js';
+import { checkBounds } from '../bounds.js';
 import type { DecoderConfig } from '../config.js';
 import { cohere } from './cohere.js';
 import { cohere2 } from './cohere2.js';
@@ -95,5 +96,6 @@ export function decoderConfig(file: string, json: Record<string, unknown>): Deco
     const known = architectures.flatMap(({ types }) => types).join(', ');
     throw new Error(`${file}: model_type '${type}' is not supported; supported: ${known}`);
   }
+  checkBounds(file, json);
   return found.decoder(file, json);
 }

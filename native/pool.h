@@ -1,9 +1,9 @@
 // Pool: memory of one device, in blocks that are split and joined.
 //
 // A take gets the smallest free block that fits (best fit), split to size; a block that comes back joins its free
-// neighbours. Small blocks join late, when no free block fits: most are taken again at once in the same size. Blocks lie in segments, which the device allocates: large ones, so that unequal sizes share them, but small
-// beside what is held already. A GPU has one stream, so the kernels of a block's next user run after those of the one
-// before. Safe on any thread.
+// neighbours. Small blocks join late, when no free block fits: most are taken again at once in the same size. Blocks lie in
+// segments, which the device allocates: large ones, so that unequal sizes share them, but small beside what is held. A GPU
+// has one stream, so the kernels of a block's next user run after those of the one before. Safe on any thread.
 #pragma once
 #include <array>
 #include <cstddef>

@@ -47,7 +47,8 @@ class Window {
       const int64_t token = at + j - (width_ - 1), before = sequence.begin - token;
       if (before <= 0) rows[j] = readRow(x_, token * channels, channels, buffer);
       else if (!tails_) rows[j] = nullptr;
-      else rows[j] = readRow(tails_, (sequence.place * (width_ - 1) + width_ - 1 - before) * channels, channels, buffer);
+      else
+        rows[j] = readRow(tails_, (sequence.place * (width_ - 1) + width_ - 1 - before) * channels, channels, buffer);
     }
   }
 
@@ -88,9 +89,9 @@ void replaceTails(Device& device, const View& tails, const View& x, const std::v
     // A row of the old tail moves towards the front, so the front is written first.
     for (int64_t j = 0; j < kept; j++) {
       const int64_t token = sequence.end - kept + j, before = sequence.begin - token;
-      const float* row =
-          before <= 0 ? readRow(x, token * channels, channels, buffer)
-                      : readRow(tails, (sequence.place * kept + kept - before) * channels, channels, buffer);
+      const float* row = before <= 0
+                             ? readRow(x, token * channels, channels, buffer)
+                             : readRow(tails, (sequence.place * kept + kept - before) * channels, channels, buffer);
       writeRow(tails, (sequence.place * kept + j) * channels, row, channels);
     }
   });

@@ -62,7 +62,7 @@ struct Keys {
 // A value head's decays and mixing matrices.
 struct Mixing {
   float *beta, *a, *gamma, *tau;  // [n]
-  Panel decay, p, m;               // [n, n]: D, P, M, whole rows, zeros above the diagonal
+  Panel decay, p, m;              // [n, n]: D, P, M, whole rows, zeros above the diagonal
 
   explicit Mixing(Room& room)
       : beta(room.row(chunkTokens)),

@@ -139,13 +139,13 @@ namespace {
 // What the gradient of one chunk needs besides the forward pass.
 struct Backward {
   Forward forward;
-  Panel u, rest, dout, dx;            // [n, dv]
-  Panel turned;                       // [dv, n]
+  Panel u, rest, dout, dx;  // [n, dv]
+  Panel turned;             // [dv, n]
   Panel dstate, stateTurned, dstateTurned;
-  Panel fromState;                    // [n, dk]
-  Panel dq{}, dk{};                   // [n, dk], sums over value heads
-  Panel dp, da;                       // [n, n]: E and F once the decays are in
-  float *dg, *reads, *written;       // [n]
+  Panel fromState;              // [n, dk]
+  Panel dq{}, dk{};             // [n, dk], sums over value heads
+  Panel dp, da;                 // [n, n]: E and F once the decays are in
+  float *dg, *reads, *written;  // [n]
 
   Backward(Room& room, const HeadSizes& sizes)
       : forward(room, sizes),
@@ -251,8 +251,7 @@ void chunkGradients(const Backward& at, const Panel& state, const Panel& v, floa
   scaleRows(scaled, mixing.gamma, at.dout, n, dv);
   product<true>(at.dstate, Factor(keys.q).transposed(), scaled, dk, n, dv);
   for (int64_t i = 0; i < n; i++)
-    for (int64_t j = 0; j < dv; j += lanes)
-      store(scaled.row(i) + j, -mixing.gamma[i] * load(at.dx.row(i) + j));
+    for (int64_t j = 0; j < dv; j += lanes) store(scaled.row(i) + j, -mixing.gamma[i] * load(at.dx.row(i) + j));
   product<true>(at.dstate, Factor(keys.k).transposed(), scaled, dk, n, dv);
 }
 

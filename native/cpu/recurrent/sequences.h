@@ -13,7 +13,8 @@ struct Sequence {
 
 // Places are data, which lib/ops cannot check: wrong ones would read and write outside the states, and a shared one would
 // be written by two threads.
-inline std::vector<Sequence> sequencesOf(const View& boundaries, int64_t tokens, const View& states, const View& places) {
+inline std::vector<Sequence> sequencesOf(const View& boundaries, int64_t tokens, const View& states,
+                                         const View& places) {
   checkBoundaries(boundaries, tokens);
   const int32_t* b = boundaries.data<int32_t>();
   std::vector<bool> taken(states ? size_t(states.dim(0)) : 0);
@@ -24,8 +25,7 @@ inline std::vector<Sequence> sequencesOf(const View& boundaries, int64_t tokens,
     if (states && (place < 0 || place >= states.dim(0)))
       throw std::runtime_error("sequence " + std::to_string(s) + " names place " + std::to_string(place) + " of " +
                                std::to_string(states.dim(0)));
-    if (states && taken[size_t(place)])
-      throw std::runtime_error("two sequences name place " + std::to_string(place));
+    if (states && taken[size_t(place)]) throw std::runtime_error("two sequences name place " + std::to_string(place));
     if (states) taken[size_t(place)] = true;
     sequences.push_back({b[s], b[s + 1], place});
   }

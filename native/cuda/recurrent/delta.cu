@@ -55,8 +55,7 @@ __global__ void deltaForward(Sink out, bool written, DeltaInputs in, PackedSeque
     const int n = sequence.end - token < most ? sequence.end - token : most;
     __syncthreads();
     if (states.saved) {
-      float* to =
-          states.saved + (chunkSlot(sequence.begin, most, s, number) * shape.heads + head) * dk * dv + first;
+      float* to = states.saved + (chunkSlot(sequence.begin, most, s, number) * shape.heads + head) * dk * dv + first;
       eachPlace(dk, cols, [&](int c, int j) { to[int64_t(c) * dv + j] = state[c * sliceColumns + j]; });
     }
     chunk.load(in, head, token, n);
@@ -110,9 +109,8 @@ __global__ __launch_bounds__(backwardThreads) void deltaReverse(DeltaGradients o
   const auto gateAt = [&](int token) { return int64_t(token) * shape.heads + head; };
   clearOutside(sequences, s, [&](int begin, int end) {
     eachPlace(end - begin, dv, [&](int i, int j) { out.dv.store(valueAt(begin + i, j), 0); });
-    eachPlace(end - begin, dk, [&](int i, int c) {
-      out.dq[gateAt(begin + i) * dk + c] = out.dk[gateAt(begin + i) * dk + c] = 0;
-    });
+    eachPlace(end - begin, dk,
+              [&](int i, int c) { out.dq[gateAt(begin + i) * dk + c] = out.dk[gateAt(begin + i) * dk + c] = 0; });
     eachPlace(end - begin, 1, [&](int i, int) { out.dg[gateAt(begin + i)] = out.dbeta[gateAt(begin + i)] = 0; });
   });
 

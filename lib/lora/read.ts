@@ -13,6 +13,7 @@ import { cast, toDevice } from '../ops/copy.js';
 import type { LowRank } from '../parts/low-rank.js';
 import { type LoraConfig, peftFault, readPeftConfig } from './config.js';
 import { LoraModules } from './modules.js';
+import { fusedConfig, perExpertPair } from './per-expert.js';
 import { holdersOf, type LoraTarget, pairShapes, parameterOf, prefix } from './targets.js';
 
 /** What an adapter must know of the model that it is for. */
@@ -58,9 +59,16 @@ export async function readAdapter(
     const isChosen = (target: LoraTarget): boolean =>
       modules.isChosen({ ...target, path: held.stored.get(target.path) ?? target.path });
     const holders = holdersOf(hasTargets ? targets.filter(isChosen) : targets);
+    const fused = new Map<LoraTarget, LowRank>();
     for (const target of targets) {
       const { path } = target;
       if (slice.over) await slice.pause();
+      const pair = perExpertPair(file, target, base.device, modules);
+      if (pair) {
+        pairs.set(path, pair);
+        fused.set(target, pair);
+        continue;
+      }
       const usual = holders.get(path) ?? `${prefix}${path}`;
       const holder = held.holders.get(usual);
       held.holders.delete(usual);
@@ -86,7 +94,8 @@ export async function readAdapter(
     await computed([...pairs.values()].flatMap(({ a, b }) => [a, b]));
     await checkFinite(file, pairs, holders);
     // Saved again, the config names what the weights chose.
-    return { config: hasTargets ? config : { ...config, targetModules: [...pairs.keys()] }, pairs };
+    const own = hasTargets ? config : { ...config, targetModules: [...pairs.keys()] };
+    return { config: fusedConfig(own, targets, fused), pairs };
   } catch (error) {
     for (const { a, b } of pairs.values()) [a, b].forEach((x) => x.dispose());
     throw error;
@@ -125,16 +134,18 @@ function holdersIn(file: Safetensors, targets: readonly LoraTarget[]): Held {
   }
   const holders = new Map<string, string>();
   const stored = new Map<string, string>();
+  const ofExperts = new Set(targets.flatMap(({ each }) => each?.flat() ?? []));
   for (const name of file.tensors.keys()) {
     const [, path, wraps = ''] = /^base_model\.model\.(.+?)((?:\.base_layer)*)\.lora_[AB]\.weight$/.exec(name) ?? [];
     if (path === undefined) throw new Error(`${file.path}: tensor '${name}' is not a LoRA weight that is supported`);
+    if (ofExperts.has(path)) continue;
     const usual = known.has(path) ? path : usualName(path);
     const paths = known.get(usual);
     if (!paths) throw new Error(`${file.path}: tensor '${name}' is for a layer that this model does not have`);
     holders.set(`${prefix}${usual}${wraps}`, `${prefix}${path}${wraps}`);
     if (usual !== path) for (const each of paths) stored.set(each, path + each.slice(usual.length));
   }
-  if (holders.size === 0) throw new Error(`${file.path}: holds no LoRA weights`);
+  if (file.tensors.size === 0) throw new Error(`${file.path}: holds no LoRA weights`);
   return { holders, stored };
 }
 
@@ -179,7 +190,7 @@ async function checkFinite(
       const odd = values.findIndex((value) => !Number.isFinite(value));
       if (odd >= 0)
         throw new Error(
-          `${file.path}: tensor '${holders.get(path)}.lora_${which}.weight' holds ${values[odd]}, not a finite number`,
+          `${file.path}: tensor '${holders.get(path) ?? `${prefix}${path}`}.lora_${which}.weight' holds ${values[odd]}, not a finite number`,
         );
       if (slice.over) await slice.pause();
     }

@@ -9,6 +9,8 @@ export interface LoraTarget {
   readonly weight: string;
   readonly shape: readonly number[];
   readonly parameter: boolean;
+  /** The modules that a stacked parameter was in transformers 4: for each band of its rows, one of each expert. */
+  readonly each?: readonly (readonly string[])[] | undefined;
 }
 
 /** What PEFT writes in front of a module's path. */

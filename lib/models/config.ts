@@ -48,10 +48,19 @@ const sizeOf = ({ shape }: Weight): number => shape.reduce((size, axis) => size 
 
 /** All that LoRA may target, in the order of the layers. */
 export const loraTargets = (config: DecoderConfig): LoraTarget[] =>
-  weightsOf(config).flatMap(({ name, shape, module, parameter }): LoraTarget[] => {
+  weightsOf(config).flatMap(({ name, shape, module, parameter, pieces }): LoraTarget[] => {
     const path = module ?? parameter;
-    return path === undefined ? [] : [{ path, weight: name, shape, parameter: module === undefined }];
+    if (path === undefined) return [];
+    return [{ path, weight: name, shape, parameter: module === undefined, each: eachExpert(shape, pieces) }];
   });
+
+/** The modules whose weights a stacked parameter is gathered of, if it is. */
+function eachExpert(shape: readonly number[], pieces: Weight['pieces']): string[][] | undefined {
+  const [experts] = shape as [number];
+  if (shape.length !== 3 || !pieces || pieces.length % experts !== 0) return undefined;
+  const modules = pieces.map(({ name }) => name.replace(/\.weight$/, ''));
+  return Array.from({ length: modules.length / experts }, (_, i) => modules.slice(i * experts, (i + 1) * experts));
+}
 
 export function parameterCount(config: DecoderConfig): number {
   return weightsOf(config).reduce((sum, weight) => sum + sizeOf(weight), 0);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { device } from '../../lib/core/device.js';
 import { AdapterBuffers } from '../../lib/engine/adapter-buffers.js';
-import { openSafetensors } from '../../lib/files/safetensors.js';
+import { openSafetensors, saveSafetensors } from '../../lib/files/safetensors.js';
 import { Adapter } from '../../lib/lora/adapter.js';
 import { decoderConfig } from '../../lib/models/architectures/index.js';
 import { randomDecoder } from '../../lib/models/load.js';
@@ -61,6 +61,72 @@ describe('an adapter over experts', () => {
     expect(() => Adapter.create(decoder, { targetParameters: both, dropout: 0.1 }, 1)).toThrow(
       "lora: option 'dropout' must be 0 where 'targetParameters' are trained, as in PEFT",
     );
+  });
+
+  it('is fused where it has a pair for each expert, as of before transformers 5', async () => {
+    using attention = Adapter.create(decoder, { r: 2, alpha: 3, targetModules: ['q_proj'] }, 1);
+    await attention.save(place);
+    const values = (shape: number[], from: number): Float32Array =>
+      Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(from + i));
+    const tensors = await attention.tensors();
+    const pairs = new Map<string, { a: Float32Array; b: Float32Array }>();
+    for (let layer = 0; layer < 3; layer++)
+      for (let e = 0; e < 8; e++)
+        for (const [i, [kind, out, from]] of (
+          [
+            ['gate', 24, 48],
+            ['up', 24, 48],
+            ['down', 48, 24],
+          ] as const
+        ).entries()) {
+          const path = `model.layers.${layer}.mlp.experts.${e}.${kind}_proj`;
+          const pair = {
+            a: values([2, from], 31 * (layer * 8 + e) + i),
+            b: values([out, 2], 17 * (layer * 8 + e) + i),
+          };
+          pairs.set(path, pair);
+          for (const [which, x, shape] of [
+            ['A', pair.a, [2, from]],
+            ['B', pair.b, [out, 2]],
+          ] as const)
+            tensors.set(`base_model.model.${path}.lora_${which}.weight`, {
+              dtype: 'F32',
+              shape: [...shape],
+              bytes: new Uint8Array(x.buffer),
+            });
+        }
+    await saveSafetensors(join(place, 'adapter_model.safetensors'), tensors, { format: 'pt' });
+    const file = join(place, 'adapter_config.json');
+    const json = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    writeFileSync(file, JSON.stringify({ ...json, target_modules: ['q_proj', 'gate_proj', 'up_proj', 'down_proj'] }));
+
+    using adapter = await Adapter.load(place, decoder);
+    expect(adapter.config).toMatchObject({
+      targetModules: ['q_proj'],
+      targetParameters: ['gate_up_proj', 'down_proj'],
+      rankPattern: { '.*\\.gate_up_proj': 4 },
+      alphaPattern: { '.*\\.gate_up_proj': 6 },
+    });
+    // W + scaling B A, which is what fusing must not change.
+    const { a, b, scaling } = adapter.pairs.get('model.layers.1.mlp.experts.gate_up_proj')!;
+    expect(scaling).toBe(1.5);
+    const [down, up] = [await a.data(), await b.data()];
+    for (const [expert, row, col] of [
+      [0, 0, 0],
+      [5, 23, 47],
+      [7, 24, 3],
+      [3, 47, 11],
+    ] as const) {
+      const kind = row < 24 ? 'gate' : 'up';
+      const one = pairs.get(`model.layers.1.mlp.experts.${expert}.${kind}_proj`)!;
+      const want = one.b[(row % 24) * 2]! * one.a[col]! + one.b[(row % 24) * 2 + 1]! * one.a[48 + col]!;
+      let got = 0;
+      for (let j = 0; j < 4; j++) got += up[(row * 4 + j) * 8 + expert]! * down[(expert * 4 + j) * 48 + col]!;
+      expect(got).toBeCloseTo(want, 5);
+    }
+    await adapter.save(place);
+    using again = await Adapter.load(place, decoder);
+    expect(again.config).toEqual(adapter.config);
   });
 
   it('is refused where its config and its weights differ, by name', async () => {

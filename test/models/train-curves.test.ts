@@ -84,7 +84,14 @@ describe.skipIf(!existsSync(golden))('the 30-step curves (skipped without ../sha
     return rows;
   }
 
-  const common = { batchSize: 4, seqLength: 64, shuffle: false, schedule: 'constant', maxGradNorm: 0 } as const;
+  const common = {
+    epochs: 1,
+    batchSize: 4,
+    seqLength: 64,
+    shuffle: false,
+    schedule: 'constant',
+    maxGradNorm: 0,
+  } as const;
 
   describe.each(isEmulated ? models.slice(0, 1) : models)('$name', ({ name, folder: path }) => {
     let decoder: Decoder;
@@ -173,6 +180,7 @@ describe.skipIf(!existsSync(smol) || isEmulated)('SmolLM2-135M-Instruct (skipped
     const run = finetune(decoder, undefined, {
       data,
       adapter: initial,
+      epochs: 1,
       batchSize: 4,
       seqLength: 128,
       shuffle: false,

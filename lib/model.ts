@@ -26,7 +26,6 @@ import { weightsOf } from './models/config.js';
 import { Decoder, packed } from './models/decoder.js';
 import { loadDecoder } from './models/load.js';
 import { storedParts } from './models/pieces.js';
-import type { ChatMessage } from './text/chat/template.js';
 import { type Generated, generate, type Piece } from './text/generate.js';
 import type { TokenMask } from './text/mask.js';
 import {
@@ -36,6 +35,7 @@ import {
   generationDefaults,
   settingsOf,
 } from './text/options.js';
+import type { ChatMessage } from './text/template.js';
 import { tokenizerFromGguf } from './text/tokenizer/gguf-tokenizer.js';
 import { Tokenizer } from './text/tokenizer/tokenizer.js';
 import { type Finetune, finetune } from './train/finetune.js';

@@ -1,7 +1,7 @@
 // The AI SDK's prompt, tools and tool choice as chat messages and answer options.
 
 import type { AnswerOptions, ToolChoice, ToolDefinition } from '../text/calls/tools.js';
-import type { ChatMessage, ToolCall } from '../text/chat/template.js';
+import type { ChatMessage, ToolCall } from '../text/template.js';
 import type { CallOptions, PromptPart, Warning } from './specification.js';
 
 /** @throws Error for a part that no text model takes, such as an image. */

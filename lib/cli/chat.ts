@@ -2,7 +2,7 @@
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import type { Model } from '../model.js';
-import type { ChatMessage } from '../text/chat/template.js';
+import type { ChatMessage } from '../text/template.js';
 import { asJson, follow, type Measured, summary } from './answer.js';
 import { open } from './open.js';
 import {

@@ -7,7 +7,7 @@ import { openSafetensors, type Safetensors, type SavedTensor, saveSafetensors } 
 import type { Adapter } from '../../lib/lora/adapter.js';
 import { peftConfig } from '../../lib/lora/config.js';
 import { loadModel, type Model } from '../../lib/model.js';
-import type { ChatMessage } from '../../lib/text/chat/template.js';
+import type { ChatMessage } from '../../lib/text/template.js';
 import { isEmulated, testDevice } from '../device.js';
 
 interface Expected {

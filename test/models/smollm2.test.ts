@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSafetensors, type Safetensors } from '../../lib/files/safetensors.js';
 import { loadModel, type Model } from '../../lib/model.js';
-import type { ChatMessage } from '../../lib/text/chat/template.js';
+import type { ChatMessage } from '../../lib/text/template.js';
 import { argmax, hasShared, shared, sharedJson } from '../shared.js';
 
 interface Expected {

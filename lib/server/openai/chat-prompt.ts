@@ -4,7 +4,7 @@ import { ownTurn } from '../../flow/pause.js';
 import type { Model } from '../../model.js';
 import type { AnswerPlan } from '../../text/calls/tools.js';
 import type { Asker } from '../../text/chat/render-apart.js';
-import { type ChatMessage, TemplateError, type TemplateOptions } from '../../text/chat/template.js';
+import { type ChatMessage, TemplateError, type TemplateOptions } from '../../text/template.js';
 import { badRequest } from '../http/errors.js';
 import { type AnswerFields, planAnswer } from './chat-answer.js';
 import { type ChatBody, templateMessages } from './chat-request.js';

@@ -1,7 +1,7 @@
 // The body of POST /v1/chat/completions. Parameters that change nothing here (user, metadata, store, …) are let through;
 // what would be answered wrongly without being understood is refused.
 import { z } from 'zod';
-import { type ChatMessage, reservedVariables } from '../../text/chat/template.js';
+import { type ChatMessage, reservedVariables } from '../../text/template.js';
 import { badRequest } from '../http/errors.js';
 import { anyObject, list, record } from '../http/sized.js';
 import { samplingFields } from './sampling.js';

@@ -1,6 +1,6 @@
 // Building blocks of a dialect's template side: conversations with calls as some chat templates want them.
 
-import type { ChatMessage } from '../chat/template.js';
+import type { ChatMessage } from '../template.js';
 
 /** Characters of a short id. */
 export const shortIdLength = 9;

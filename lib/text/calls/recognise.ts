@@ -1,6 +1,6 @@
 // Which dialect a model writes its calls in: seen from what its chat template makes of a call, and from its vocabulary.
 
-import { type ChatMessage, TemplateError, type TemplateOptions } from '../chat/template.js';
+import { type ChatMessage, TemplateError, type TemplateOptions } from '../template.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { type Dialect, type ModelFacts, probe } from './dialects/dialect.js';
 import { dialects } from './dialects/index.js';

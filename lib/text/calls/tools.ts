@@ -1,9 +1,9 @@
 // The plan of an answer: free text, JSON of a schema, or calls of functions; how it is constrained and how it is read.
 
 import { randomBytes } from 'node:crypto';
-import type { ChatMessage } from '../chat/template.js';
 import { maskFor, vocabularyOf } from '../grammar/index.js';
 import type { TokenMask } from '../mask.js';
+import type { ChatMessage } from '../template.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { type Constraint, constrained, type TextFormat } from './constraint.js';
 import { marksOf, recognised } from './recognise.js';

@@ -6,9 +6,9 @@
 import { onAbort } from '../../flow/abort.js';
 import { QueueFull, Quota, retryAfter } from '../../flow/quota.js';
 import { type Waiter, WaitingLines } from '../../flow/waiting.js';
+import type { ChatMessage, ChatTemplates, TemplateOptions } from '../template.js';
 import { isShort } from './render-size.js';
 import { RenderThread, type ThreadLimits } from './render-thread.js';
-import type { ChatMessage, ChatTemplates, TemplateOptions } from './template.js';
 
 export interface RenderLimits extends ThreadLimits {
   /** Conversations that may wait, but for a client with less than its share. */

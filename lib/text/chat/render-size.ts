@@ -1,5 +1,5 @@
 // How much a chat template is given to write, by a count that ends where it is too much for the event loop.
-import type { ChatMessage, TemplateOptions } from './template.js';
+import type { ChatMessage, TemplateOptions } from '../template.js';
 
 // In values, which cost two microseconds each, the JSON of tools among them. A message costs fifty, and in a few
 // templates as much for each message before it.

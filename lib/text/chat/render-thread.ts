@@ -2,7 +2,7 @@
 // nothing else ends one.
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { type ChatMessage, TemplateError, type TemplateOptions } from './template.js';
+import { type ChatMessage, TemplateError, type TemplateOptions } from '../template.js';
 
 export interface RenderJob {
   /** A model's templates by name, and its special tokens. */

@@ -1,7 +1,7 @@
 // The thread of render-thread.ts: renders what it is sent, and keeps the templates of the model that was asked for last.
 import { parentPort } from 'node:worker_threads';
+import { ChatTemplates, TemplateError } from '../template.js';
 import type { Rendered, RenderJob } from './render-thread.js';
-import { ChatTemplates, TemplateError } from './template.js';
 
 let kept: { key: string; templates: ChatTemplates } | undefined;
 

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { readJsonIfThere, readText } from '../../files/json.js';
 import { type Asker, type ChatRenderer, sharedRenderer } from '../chat/render-apart.js';
-import { type ChatMessage, ChatTemplates, specialTokenNames, type TemplateOptions } from '../chat/template.js';
+import { type ChatMessage, ChatTemplates, specialTokenNames, type TemplateOptions } from '../template.js';
 import { BytePairModel, type BytePairOptions } from './bpe.js';
 import { type DecoderJson, Detokenizer, type DetokenizerOptions, decodingRules, TokenBytes } from './detokenizer.js';
 import { checkTokenizer } from './ids.js';

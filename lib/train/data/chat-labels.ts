@@ -10,7 +10,7 @@
 // Rendering the whole prefix per turn is quadratic. Most templates render a turn the same with only the previous turn
 // before it; if the pieces join up to the whole text, that holds. Of a long chat only the wanted tokens are rendered.
 
-import { type ChatMessage, TemplateError, type TemplateOptions } from '../../text/chat/template.js';
+import { type ChatMessage, TemplateError, type TemplateOptions } from '../../text/template.js';
 import type { EncodeOptions, Tokenizer } from '../../text/tokenizer/tokenizer.js';
 
 export interface LabelledChat {

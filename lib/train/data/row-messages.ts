@@ -1,5 +1,5 @@
 // Checks of the messages and tools of training rows. Errors name fields as the caller wrote them.
-import type { ChatMessage } from '../../text/chat/template.js';
+import type { ChatMessage } from '../../text/template.js';
 
 /** Throws an Error that begins with the row's file and line. */
 export type Wrong = (what: string) => never;

@@ -7,7 +7,7 @@
 //
 // Other fields of a row are left alone.
 
-import { type ChatMessage, TemplateError } from '../../text/chat/template.js';
+import { type ChatMessage, TemplateError } from '../../text/template.js';
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js';
 import { encodeStart, labelChat, type RenderPace } from './chat-labels.js';
 import { checkedMessages, checkedTools, hasHalfCharacter, isObject, kind, type Wrong } from './row-messages.js';

@@ -6,7 +6,7 @@
 //
 // The answers are learned, the prompt is read twice. Each of the two sequences is cut on its own.
 import { isDeepStrictEqual } from 'node:util';
-import type { ChatMessage } from '../../text/chat/template.js';
+import type { ChatMessage } from '../../text/template.js';
 import { isObject, kind, type Wrong } from '../data/row-messages.js';
 import {
   type Encoded,

@@ -5,7 +5,7 @@ import { loadModel, type Model } from '../../../lib/model.js';
 import { createServer } from '../../../lib/server/index.js';
 import { ChatRenderer, type RenderLimits } from '../../../lib/text/chat/render-apart.js';
 import { RenderThread } from '../../../lib/text/chat/render-thread.js';
-import { type ChatMessage, ChatTemplates } from '../../../lib/text/chat/template.js';
+import { type ChatMessage, ChatTemplates } from '../../../lib/text/template.js';
 import { until } from '../../until.js';
 import { modelId, modelPath, type Running, running } from '../running.js';
 

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { oneCallEach } from '../../../lib/text/calls/history.js';
 import { recognised } from '../../../lib/text/calls/recognise.js';
 import { planAnswer, type ToolDefinition, type ToolEvent } from '../../../lib/text/calls/tools.js';
-import type { ChatMessage } from '../../../lib/text/chat/template.js';
+import type { ChatMessage } from '../../../lib/text/template.js';
 import { Tokenizer } from '../../../lib/text/tokenizer/tokenizer.js';
 import { processed } from '../../processor-time.js';
 import { hasShared, shared } from '../../shared.js';

@@ -6,12 +6,7 @@ import { QueueFull } from '../../../lib/flow/quota.js';
 import { type Asker, ChatRenderer } from '../../../lib/text/chat/render-apart.js';
 import { isShort } from '../../../lib/text/chat/render-size.js';
 import { RenderFailed } from '../../../lib/text/chat/render-thread.js';
-import {
-  type ChatMessage,
-  ChatTemplates,
-  TemplateError,
-  type TemplateOptions,
-} from '../../../lib/text/chat/template.js';
+import { type ChatMessage, ChatTemplates, TemplateError, type TemplateOptions } from '../../../lib/text/template.js';
 import { judged, lateness } from '../../lateness.js';
 import { processed } from '../../processor-time.js';
 

@@ -4,12 +4,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { strftime } from '../../../lib/text/chat/strftime.js';
-import {
-  type ChatMessage,
-  ChatTemplates,
-  TemplateError,
-  type TemplateOptions,
-} from '../../../lib/text/chat/template.js';
+import { type ChatMessage, ChatTemplates, TemplateError, type TemplateOptions } from '../../../lib/text/template.js';
 import { dataPath, dataText, describeWithData, folderTokenizer } from '../data.js';
 
 interface Rendered {

@@ -1,6 +1,6 @@
 // What messages spell is text, whatever it spells; all other text has the ids that it had.
 import { describe, expect, it } from 'vitest';
-import type { ChatMessage, TemplateOptions } from '../../../lib/text/chat/template.js';
+import type { ChatMessage, TemplateOptions } from '../../../lib/text/template.js';
 import { encodeSlices } from '../../../lib/text/tokenizer/encode-slices.js';
 import { Tokenizer } from '../../../lib/text/tokenizer/tokenizer.js';
 import { labelChat } from '../../../lib/train/data/chat-labels.js';

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import type { ChatMessage } from '../../../lib/text/chat/template.js';
+import type { ChatMessage } from '../../../lib/text/template.js';
 import { Tokenizer } from '../../../lib/text/tokenizer/tokenizer.js';
 import { labelChat, maskedIds, tokenPlaces } from '../../../lib/train/data/chat-labels.js';
 import { dataPath, dataText, describeWithData, folderTokenizer, smollm2 } from '../../text/data.js';

@@ -1,8 +1,8 @@
 // The contract of a dialect: one way in which models write calls of functions. A dialect is one file beside this one,
 // and one line of the catalogue; the parser, the grammar and the plan of an answer name none.
 
-import type { ChatMessage } from '../../chat/template.js';
 import type { Expression } from '../../grammar/expression.js';
+import type { ChatMessage } from '../../template.js';
 import type { Tokenizer } from '../../tokenizer/tokenizer.js';
 import type { Input, Reading } from '../reading.js';
 import type { ToolDefinition } from '../tool-definition.js';

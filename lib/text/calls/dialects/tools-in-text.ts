@@ -1,7 +1,7 @@
 // For models whose chat template knows no calls, or writes them in a way that no other dialect reads: tools, calls and
 // results become text of the messages, in the words and tags that most models have seen in training.
 
-import type { ChatMessage } from '../../chat/template.js';
+import type { ChatMessage } from '../../template.js';
 import { textOf } from '../history.js';
 import { taggedObjects } from '../tagged-objects.js';
 import type { Dialect, ModelFacts } from './dialect.js';

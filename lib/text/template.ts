@@ -4,11 +4,11 @@
 // raise_exception and strftime_now; blocks are trimmed and `tojson` writes Python's JSON. OpenAI's wire form is made
 // plain first: a list of text parts becomes a string, a tool call's JSON arguments become an object.
 
-import { evaluate } from './jinja/evaluate.js';
-import { globals } from './jinja/globals.js';
-import type { Node } from './jinja/nodes.js';
-import { parse } from './jinja/parse.js';
-import { strftime } from './strftime.js';
+import { evaluate } from './chat/jinja/evaluate.js';
+import { globals } from './chat/jinja/globals.js';
+import type { Node } from './chat/jinja/nodes.js';
+import { parse } from './chat/jinja/parse.js';
+import { strftime } from './chat/strftime.js';
 
 export interface TextPart {
   type: 'text';

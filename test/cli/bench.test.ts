@@ -56,11 +56,14 @@ describe('a model', () => {
 });
 
 describe('named shapes', () => {
-  // As the checkpoints' cards and files say.
+  // What their sizes add up to.
   it.each([
     ['smollm2-135m', 134_515_008],
     ['llama-3.2-1b', 1_235_814_400],
     ['llama-3.1-8b', 8_030_261_248],
+    ['qwen2.5-0.5b', 494_032_768],
+    ['qwen3-0.6b', 596_049_920],
+    ['gemma-3-1b', 999_885_952],
     ['mistral-7b', 7_241_732_096],
     ['ministral-8b', 8_019_808_256],
     ['ministral-3-3b', 3_429_006_336],
@@ -93,6 +96,9 @@ describe('named shapes', () => {
       'smollm2-135m',
       'llama-3.2-1b',
       'llama-3.1-8b',
+      'qwen2.5-0.5b',
+      'qwen3-0.6b',
+      'gemma-3-1b',
       'mistral-7b',
       'ministral-8b',
       'ministral-3-3b',

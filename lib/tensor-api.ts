@@ -18,7 +18,9 @@ export { keep, scope } from './core/scope.js';
 export { empty, Tensor, type TensorOptions, tensor } from './core/tensor.js';
 export * from './ops/adamw.js';
 export { type AttentionOptions, attention } from './ops/attention.js';
+export { type CausalConvOptions, causalConv } from './ops/conv.js';
 export { cast, concat, contiguous, gather, scatterAdd, stack, toDevice, zerosLike } from './ops/copy.js';
+export { type GatedDeltaInputs, gatedDelta } from './ops/delta.js';
 export * from './ops/elementwise.js';
 export { embedding } from './ops/embedding.js';
 export {
@@ -42,5 +44,6 @@ export * from './ops/random.js';
 export { argmax, argmin, max, mean, min, sum, topk, variance } from './ops/reduce.js';
 export { rope } from './ops/rope.js';
 export * from './ops/sample.js';
+export type { KeptStates, PackedOptions } from './ops/sequences.js';
 export { logSoftmax, softmax } from './ops/softmax.js';
 export { expand, permute, reshape, select, slice, split, squeeze, transpose, unsqueeze } from './ops/view.js';

@@ -1,8 +1,8 @@
 // Files mapped read-only into memory.
 //
 // A file that is shortened in place while it is mapped takes its last pages away, and the system answers a read of them
-// with SIGBUS, which ends the process. A handler puts pages of zeros there instead and marks the mapping as cut: whoever
-// reads a mapping asks afterwards whether it was cut, and fails with shortened().
+// with SIGBUS, which ends the process. A handler puts pages of zeros there instead and marks the mapping as cut. A
+// reader of a mapping asks afterwards whether it was cut, and fails with shortened().
 #pragma once
 #include <cstddef>
 #include <cstdint>

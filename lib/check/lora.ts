@@ -89,8 +89,8 @@ function path(x: Shape, outputs: number, rank: number, dtype: DType): Case {
 }
 
 /**
- * `slotOf[t]` is token t's slot; a negative one is none. Slots without tokens are as good as any. `ranks` are the slots'
- * own, the default all of the rank there is room for.
+ * `slotOf[t]` is the slot of token t, below 0 where it has none; a slot may have no tokens. `ranks` has the rank of each slot,
+ * by default the most that there is room for.
  */
 function grouped(
   slotOf: readonly number[],

@@ -18,6 +18,7 @@ import {
   size,
   sizes,
 } from './architecture.js';
+import { ggufMixture, mixtureSchema } from './mixture.js';
 
 /** The keys of DeltaNet layers, and which layers are of that kind. */
 export const deltaSchema = z.looseObject({
@@ -77,6 +78,20 @@ export function ggufDelta({ gguf, number, size }: GgufKeys): Record<string, unkn
     linear_conv_kernel_dim: size('ssm.conv_kernel'),
   };
 }
+
+/** The keys of such models with experts, and with one that every token has. */
+export const deltaMixtureSchema = z.looseObject({
+  ...mixtureSchema.shape,
+  ...deltaSchema.shape,
+  shared_expert_intermediate_size: optional(size),
+});
+
+/** Those keys from the metadata of a GGUF file. */
+export const ggufDeltaMixture = (keys: GgufKeys): Record<string, unknown> => ({
+  ...ggufMixture(keys),
+  ...ggufDelta(keys),
+  shared_expert_intermediate_size: keys.size('expert_shared_feed_forward_length'),
+});
 
 /** For each value head of a checkpoint, the one of a GGUF file: the first of all key heads, then the second, and so on. */
 function tiledHeads(keyHeads: number, heads: number): Int32Array | undefined {

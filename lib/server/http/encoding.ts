@@ -1,4 +1,4 @@
-// Bodies with a content-encoding, decoded as they come: whoever reads them counts the bytes.
+// Bodies with a content-encoding, decoded as they come; their reader counts the bytes.
 import { type Duplex, Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { ApiError, badRequest } from './errors.js';

@@ -7,6 +7,7 @@ import {
   architecture,
   decoderOf,
   denseSchema,
+  type GgufKeys,
   layerKinds,
   only,
   optional,
@@ -30,27 +31,32 @@ const schema = z.looseObject({
   use_bidirectional_attention: optional(z.literal(false)),
 });
 
-/** Blocks of the 27B model, whose scale is that of hidden / heads. */
-const blocksOf27B = 46;
+/**
+ * What a GGUF file does not say and llama.cpp takes for it: the activation, and the scale of scores, which is that of
+ * hidden / heads in the 27B model alone.
+ */
+export function ggufUnsaid({ size }: GgufKeys, blocksOf27B: number) {
+  const large = size('block_count') === blocksOf27B;
+  return {
+    hidden_act: null,
+    hidden_activation: 'gelu_pytorch_tanh',
+    query_pre_attn_scalar: large
+      ? size('embedding_length') / size('attention.head_count')
+      : size('attention.key_length', 256),
+  };
+}
 
 export const gemma2 = architecture({
   types: ['gemma2'],
   gguf: {
     name: 'gemma2',
-    // What the file does not say is what llama.cpp takes for Gemma 2.
-    config({ number, size, kinds }) {
-      const headDim = size('attention.key_length', 256);
-      const large = size('block_count') === blocksOf27B;
-      return {
-        hidden_act: null,
-        hidden_activation: 'gelu_pytorch_tanh',
-        query_pre_attn_scalar: large ? size('embedding_length') / size('attention.head_count') : headDim,
-        sliding_window: number('attention.sliding_window'),
-        layer_types: kinds(2),
-        attn_logit_softcapping: number('attn_logit_softcapping'),
-        final_logit_softcapping: number('final_logit_softcapping'),
-      };
-    },
+    config: (keys) => ({
+      ...ggufUnsaid(keys, 46),
+      sliding_window: keys.number('attention.sliding_window'),
+      layer_types: keys.kinds(2),
+      attn_logit_softcapping: keys.number('attn_logit_softcapping'),
+      final_logit_softcapping: keys.number('final_logit_softcapping'),
+    }),
   },
   schema,
   decoder(file, json) {

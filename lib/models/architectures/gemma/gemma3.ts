@@ -17,6 +17,7 @@ import {
   sizes,
   windowsOf,
 } from '../../architecture.js';
+import { ggufUnsaid } from './gemma2.js';
 
 const schema = z.looseObject({
   ...denseSchema.shape,
@@ -32,27 +33,17 @@ const schema = z.looseObject({
   use_bidirectional_attention: optional(z.literal(false)),
 });
 
-/** Blocks of the 27B model, whose scale is that of hidden / heads. */
-const blocksOf27B = 62;
-
 export const gemma3 = architecture({
   types: ['gemma3_text'],
   gguf: {
     name: 'gemma3',
-    // What the file does not say is what llama.cpp takes for Gemma 3.
-    config({ number, size, kinds }) {
-      const headDim = size('attention.key_length', 256);
-      const large = size('block_count') === blocksOf27B;
-      return {
-        hidden_act: null,
-        hidden_activation: 'gelu_pytorch_tanh',
-        query_pre_attn_scalar: large ? size('embedding_length') / size('attention.head_count') : headDim,
-        sliding_window: number('attention.sliding_window'),
-        layer_types: kinds(6),
-        rope_local_base_freq: number('rope.freq_base_swa') ?? 10000,
-        final_logit_softcapping: number('final_logit_softcapping') ?? null,
-      };
-    },
+    config: (keys) => ({
+      ...ggufUnsaid(keys, 62),
+      sliding_window: keys.number('attention.sliding_window'),
+      layer_types: keys.kinds(6),
+      rope_local_base_freq: keys.number('rope.freq_base_swa') ?? 10000,
+      final_logit_softcapping: keys.number('final_logit_softcapping') ?? null,
+    }),
   },
   schema,
   decoder(file, json) {

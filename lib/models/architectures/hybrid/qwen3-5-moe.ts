@@ -2,26 +2,20 @@
 import { z } from 'zod';
 import { experts } from '../../../parts/experts.js';
 import { architecture, denseSchema, optional, size } from '../../architecture.js';
-import { ggufMixture, mixtureSchema, mixtureSizes } from '../../mixture.js';
-import { deltaDecoder, deltaSchema, ggufDelta } from '../../recurrent.js';
+import { mixtureSizes } from '../../mixture.js';
+import { deltaDecoder, deltaMixtureSchema, ggufDeltaMixture } from '../../recurrent.js';
 
 export const qwen35Moe = architecture({
   types: ['qwen3_5_moe_text'],
   gguf: {
     name: 'qwen35moe',
     experts: true,
-    config: (keys) => ({
-      ...ggufMixture(keys),
-      ...ggufDelta(keys),
-      shared_expert_intermediate_size: keys.size('expert_shared_feed_forward_length'),
-    }),
+    config: ggufDeltaMixture,
   },
   schema: z.looseObject({
     ...denseSchema.shape,
-    ...mixtureSchema.shape,
-    ...deltaSchema.shape,
+    ...deltaMixtureSchema.shape,
     intermediate_size: optional(size), // no layer has it
-    shared_expert_intermediate_size: optional(size),
   }),
   decoder(file, json) {
     const { experts: count, chosen } = mixtureSizes(file, json, { experts: 256, chosen: 8 });

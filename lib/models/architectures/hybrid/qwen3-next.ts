@@ -3,26 +3,20 @@
 import { z } from 'zod';
 import { experts } from '../../../parts/experts.js';
 import { gatedMlp } from '../../../parts/mlp.js';
-import { architecture, denseSchema, optional, size } from '../../architecture.js';
-import { ggufMixture, isSparse, mixtureSchema, mixtureSizes } from '../../mixture.js';
-import { deltaDecoder, deltaSchema, ggufDelta } from '../../recurrent.js';
+import { architecture, denseSchema } from '../../architecture.js';
+import { isSparse, mixtureSizes } from '../../mixture.js';
+import { deltaDecoder, deltaMixtureSchema, ggufDeltaMixture } from '../../recurrent.js';
 
 export const qwen3Next = architecture({
   types: ['qwen3_next'],
   gguf: {
     name: 'qwen3next',
     experts: true,
-    config: (keys) => ({
-      ...ggufMixture(keys),
-      ...ggufDelta(keys),
-      shared_expert_intermediate_size: keys.size('expert_shared_feed_forward_length'),
-    }),
+    config: ggufDeltaMixture,
   },
   schema: z.looseObject({
     ...denseSchema.shape,
-    ...mixtureSchema.shape,
-    ...deltaSchema.shape,
-    shared_expert_intermediate_size: optional(size),
+    ...deltaMixtureSchema.shape,
   }),
   decoder(file, json) {
     const { experts: count, chosen } = mixtureSizes(file, json, { experts: 512, chosen: 10 });

@@ -8,4 +8,4 @@ export async function until(condition: () => unknown): Promise<void> {
 
 /** What `check` gives once it throws no more; rejects with its last error shortly before a test's usual time is over. */
 export const eventually = <T>(check: () => T | Promise<T>): Promise<T> =>
-  vi.waitFor(check, { timeout: 110_000, interval: 10 });
+  vi.waitFor(check, { timeout: 290_000, interval: 10 });

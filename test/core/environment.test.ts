@@ -16,7 +16,7 @@ function run(
     cwd: root,
     encoding: 'utf8',
     env: { ...process.env, NODE_OPTIONS: '', ...env },
-    timeout: 60_000,
+    timeout: 280_000,
   });
   return { status, stdout, stderr };
 }

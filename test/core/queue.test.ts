@@ -12,7 +12,7 @@ if (!isBuilt) console.warn('skipped: the tests of queues are not built (npm run 
 describe.skipIf(!isBuilt)('queues', () => {
   it('keep the order of what depends on each other, and hold nothing else', () => {
     const env = { ...process.env, HELVETIA_SIMT_DEVICES: '2', HELVETIA_THREADS: '3' };
-    const lines = execFileSync(program, { env, encoding: 'utf8', timeout: 100_000 }).replace(/\n$/, '').split('\n');
+    const lines = execFileSync(program, { env, encoding: 'utf8', timeout: 280_000 }).replace(/\n$/, '').split('\n');
     expect(lines.length).toBeGreaterThan(15);
     expect(lines.filter((line) => !line.endsWith('\t'))).toEqual([]);
   });

@@ -190,7 +190,7 @@ describe('a GPU', () => {
     `;
     const { HELVETIA_SIMT_LAUNCHES: _, ...rest } = process.env;
     const env = { ...rest, NODE_OPTIONS: '', HELVETIA_SIMT_MEMORY: '3000000' };
-    const { stdout, stderr } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8', env, timeout: 60_000 });
+    const { stdout, stderr } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8', env, timeout: 280_000 });
     expect(stdout, stderr).toBe('true true\ntrue true\n');
   });
 
@@ -213,7 +213,7 @@ describe('a GPU', () => {
     `;
     const { HELVETIA_SIMT_LAUNCHES: _, ...rest } = process.env;
     const env = { ...rest, NODE_OPTIONS: '', HELVETIA_SIMT_REGISTERS: '160' };
-    const { stdout, stderr } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8', env, timeout: 60_000 });
+    const { stdout, stderr } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8', env, timeout: 280_000 });
     expect(stdout, stderr).toBe('true\ntrue\n');
   });
 

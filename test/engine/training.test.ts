@@ -83,7 +83,7 @@ function gate() {
   };
 }
 
-it('serving stays within twice its idle time per token while a fine-tune gets on', { timeout: 240_000 }, async () => {
+it('serving stays within twice its idle time per token while a fine-tune gets on', async () => {
   const training = endless(model);
   const before = gate();
   await training.reach(2);
@@ -104,7 +104,7 @@ it('serving stays within twice its idle time per token while a fine-tune gets on
   expect(ratios.sort((a, b) => a - b)[ratios.length >> 1]).toBeLessThanOrEqual(2);
 });
 
-it('a fine-tune gives the same losses while something is served', { timeout: 240_000 }, async () => {
+it('a fine-tune gives the same losses while something is served', async () => {
   const losses = async (): Promise<number[]> => {
     const run = model.finetune({ data: rows, steps: 3, batchTokens: 480, lora: { r: 4 } });
     const out: number[] = [];
@@ -120,7 +120,7 @@ it('a fine-tune gives the same losses while something is served', { timeout: 240
   await served.catch(() => {});
 });
 
-it('training of one model yields to serving of another on the same device', { timeout: 240_000 }, async () => {
+it('training of one model yields to serving of another on the same device', async () => {
   const other = await loadModel(folder);
   const training = endless(other);
   await training.reach(3);

@@ -141,7 +141,7 @@ describe.skipIf(!executablePath)('in a browser', () => {
     await page.locator('#epochs').fill('2');
     await page.locator('#batch').fill('4');
     await page.locator('#start').click();
-    await page.locator('#job .state.succeeded').waitFor({ timeout: 90_000 });
+    await page.locator('#job .state.succeeded').waitFor({ timeout: 280_000 });
     expect(await page.locator('.curve .train').count()).toBe(1);
     expect((await page.locator('.curve .train').getAttribute('points'))!.split(' ').length).toBeGreaterThan(3);
     expect(await page.locator('#job .events').textContent()).toMatch(/succe|complete/i);

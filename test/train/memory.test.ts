@@ -5,7 +5,7 @@ import { finetune } from '../../lib/train/finetune.js';
 import { testDevice } from '../device.js';
 import { ruleRows, smallDecoder } from './small.js';
 
-it('is at most 1.3 times what was in use at its peak', { timeout: 120_000 }, async () => {
+it('is at most 1.3 times what was in use at its peak', async () => {
   const decoder = smallDecoder({ hidden: 128, layers: 6 });
   await decoder.device.idle();
   trimMemory(testDevice);

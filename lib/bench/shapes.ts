@@ -1,4 +1,5 @@
 // Named model shapes, as their config.json says them: for timing with random weights where no checkpoint is at hand.
+import { hybridShapes } from './hybrid-shapes.js';
 
 export const shapes = {
   'smollm2-135m': {
@@ -419,6 +420,7 @@ export const shapes = {
     num_experts_per_tok: 4,
     tie_word_embeddings: false,
   },
+  ...hybridShapes,
 } as const satisfies Record<string, Record<string, unknown>>;
 
 export type ShapeName = keyof typeof shapes;

@@ -41,6 +41,12 @@ export interface GgufKeys {
   /** @throws Error if the key is missing, or not a whole number above 0. */
   size(key: string, fallback?: number): number;
   /**
+   * The same of a key that may have a number for each layer, which must be one size, and 0 where a layer has no such part.
+   *
+   * @throws Error if the key is missing, or neither.
+   */
+  sizeOfAll(key: string, fallback?: number): number;
+  /**
    * The kinds of layers by `attention.sliding_window_pattern`, which lists them or is a period whose last layer sees all;
    * by `period` where there is none.
    *
@@ -256,7 +262,21 @@ export function preNorm(layer: Inside, options: NormOptions, mixer: Part, mlp: P
   );
 }
 
-const usualNames = { embedding: 'model.embed_tokens', layers: 'model.layers', norm: 'model.norm', head: 'lm_head' };
+interface ModuleNames {
+  embedding: string;
+  layers: string;
+  norm: string;
+  /** The norm in GGUF files, where not `output_norm`. */
+  ggufNorm?: string;
+  head: string;
+}
+
+const usualNames: ModuleNames = {
+  embedding: 'model.embed_tokens',
+  layers: 'model.layers',
+  norm: 'model.norm',
+  head: 'lm_head',
+};
 
 /** A layer with norms before and after each branch, under Gemma's names: `x + norm(mixer(norm(x)))`, and so on. */
 export function sandwich(layer: Inside, options: NormOptions, mixer: Part, mlp: Part): Part {
@@ -284,7 +304,7 @@ export const draftBlocks =
 
 interface DecoderParts {
   /** What the modules are called in a checkpoint, where not `model.embed_tokens`, `model.layers`, `model.norm`, `lm_head`. */
-  names?: typeof usualNames;
+  names?: ModuleNames;
   norm: NormKind;
   embedding?: Pick<EmbeddingOptions, 'scale' | 'positions'>;
   head?: HeadOptions;
@@ -315,7 +335,7 @@ export function decoderOf(json: Pick<DenseConfig, OutlineKeys>, parts: DecoderPa
     eosIds: [json.eos_token_id ?? []].flat(),
     embedding,
     layers: Array.from({ length: count }, (_, index) => layer(index)),
-    norm: norm({ path: names.norm, gguf: 'output_norm' }, { ...parts.norm, size: hiddenSize }),
+    norm: norm({ path: names.norm, gguf: names.ggufNorm ?? 'output_norm' }, { ...parts.norm, size: hiddenSize }),
     head: outputHead(
       { path: names.head, gguf: 'output' },
       embedding,

@@ -54,10 +54,10 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
     model_type: form.type,
     vocab_size: size('vocab_size', Array.isArray(tokens) ? tokens.length : undefined),
     hidden_size: hidden,
-    intermediate_size: size('feed_forward_length'),
+    intermediate_size: keys.sizeOfAll('feed_forward_length'),
     num_hidden_layers: size('block_count'),
     num_attention_heads: heads,
-    num_key_value_heads: size('attention.head_count_kv', heads),
+    num_key_value_heads: keys.sizeOfAll('attention.head_count_kv', heads),
     head_dim: headDim,
     max_position_embeddings: size('context_length'),
     ...(eps === undefined ? {} : { rms_norm_eps: eps }),
@@ -101,6 +101,18 @@ function keysOf(gguf: Gguf, architecture: string): GgufKeys {
     }
     return value;
   };
+  const sizeOfAll = (inside: string, fallback?: number): number => {
+    const key = `${architecture}.${inside}`;
+    const list = metadata.get(key);
+    if (!ArrayBuffer.isView(list)) return size(inside, fallback);
+    const [first, ...others] = new Set(
+      Array.from(list as Iterable<number | bigint>, Number).filter((value) => value !== 0),
+    );
+    if (first === undefined || !Number.isInteger(first) || first < 1 || others.length > 0)
+      throw new Error(`${path}: ${key} must be a positive integer, or 0, and the same in all layers that have it`);
+    checkBound(path, key, first);
+    return first;
+  };
   const kinds = (period: number): LayerKind[] => {
     const key = `${architecture}.attention.sliding_window_pattern`;
     const given = metadata.get(key) ?? period;
@@ -112,7 +124,7 @@ function keysOf(gguf: Gguf, architecture: string): GgufKeys {
     }
     return flags.map((flag) => (flag ? 'sliding_attention' : 'full_attention'));
   };
-  return { gguf, number, size, kinds };
+  return { gguf, number, size, sizeOfAll, kinds };
 }
 
 /** The factor of which `floor(factor · whole)` is `part`, although their quotient may be rounded down. */

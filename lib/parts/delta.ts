@@ -2,17 +2,18 @@
 // not know yet (Yang et al., "Gated Delta Networks", 2024). It keeps a state of fixed size instead of keys and values.
 import type { Steps } from '../core/steps.js';
 import { type Tensor, viewOf } from '../core/tensor.js';
-import { causalConv } from '../ops/conv.js';
 import { cast, concat } from '../ops/copy.js';
 import { gatedDelta } from '../ops/delta.js';
 import { add, exp, log, mul, neg, sigmoid, softplus } from '../ops/elementwise.js';
 import { swiglu } from '../ops/gated.js';
 import { rmsNorm } from '../ops/norm.js';
 import { reshape, split } from '../ops/view.js';
+import { convOf } from './conv.js';
 import { applyLinear, type LinearLayer, linearLayer } from './linear.js';
 import type { StateMemory } from './memory.js';
 import { type Norm, normOf } from './norm.js';
 import { type Inside, type Part, type Pass, type Piece, productFlops, type Weight } from './part.js';
+import { statesOf } from './states.js';
 
 export interface DeltaOptions {
   hiddenSize: number;
@@ -120,14 +121,8 @@ export function deltaNet(layer: Inside, options: DeltaOptions): Part {
     const place = layer(`linear_attn.${name}`, gguf);
     return { name: place.path, gguf: { name: place.gguf } };
   };
-  const named = own('conv1d.weight', 'ssm_conv1d.weight');
-  const conv: Weight = {
-    ...named,
-    gguf: { ...named.gguf, rows: valueRows && after(2 * keys, valueRows) },
-    shape: [channels, width],
-    stored: [channels, 1, width],
-    start: 'random',
-  };
+  const ggufRows = valueRows && after(2 * keys, valueRows);
+  const conv = convOf(layer('linear_attn.conv1d', 'ssm_conv1d'), { channels, width, silu: true, ggufRows });
   const decay = own('A_log', 'ssm_a');
   const decayLog: Weight = {
     ...decay,
@@ -143,13 +138,10 @@ export function deltaNet(layer: Inside, options: DeltaOptions): Part {
     in: values,
     ggufColumns: valueRows,
   });
-  const weights = [...inputs.weights, conv, decayLog, stepBias, ...norm.weights, ...output.weights];
+  const weights = [...inputs.weights, ...conv.weights, decayLog, stepBias, ...norm.weights, ...output.weights];
   const memory: StateMemory = {
     kind: 'state',
-    shapes: [
-      [heads, keyDim, valueDim],
-      [width - 1, channels],
-    ],
+    shapes: [[heads, keyDim, valueDim], conv.tail],
     dtype: 'f32',
   };
   // As weights of an RMSNorm they make x / √(Σ x² + 1e-6), of queries over √keyDim besides.
@@ -169,11 +161,8 @@ export function deltaNet(layer: Inside, options: DeltaOptions): Part {
       const { qkv, z, a, b } = yield* inputs.run(x, pass);
       yield;
       const tokens = x.dim(0);
-      const kept = pass.kept(memory);
-      const boundaries = kept?.boundaries ?? pass.batch.boundaries;
-      const [states, tails] = kept?.states ?? [];
-      const keptIn = (of: Tensor | undefined) => (kept && of ? { kept: { states: of, places: kept.places } } : {});
-      const mixed = causalConv(qkv, pass.weight(conv.name), { boundaries, silu: true, ...keptIn(tails) });
+      const states = statesOf(memory, pass);
+      const mixed = conv.apply(qkv, pass, states(1));
       const [queries, keysOf, valuesOf] = split(mixed, [keys, keys, values], 1);
       const headed = (of: Tensor, count: number, unit: Float32Array): Tensor =>
         rmsNorm(reshape(of, [tokens, count, keyDim]), pass.constant(unit), { eps: unitEps });
@@ -186,7 +175,7 @@ export function deltaNet(layer: Inside, options: DeltaOptions): Part {
           g: mul(softplus(add(cast(a, 'f32'), wide(stepBias.name))), neg(exp(wide(decayLog.name)))),
           strength: sigmoid(cast(b, 'f32')),
         },
-        { boundaries, ...keptIn(states) },
+        states(0),
       );
       yield;
       const normed = swiglu(reshape(z, [tokens, heads, valueDim]), norm.apply(out, pass));

@@ -20,17 +20,20 @@ export interface GatedMlpOptions {
   bias?: boolean | undefined;
   /** One projection for both, the gate's rows first: `mlp.gate_up_proj` or a name of its own, in GGUF files `ffn_up`. */
   fused?: boolean | { into: string; down: string } | undefined;
+  /** The modules' names, where not fused. */
+  names?: { gate: string; up: string; down: string } | undefined;
 }
 
-/** The weights are `mlp.{gate,up,down}_proj` of the layer, or `mlp.{gate_up,down}_proj`. */
+/** The weights are `mlp.{gate,up,down}_proj` of the layer, or `mlp.{gate_up,down}_proj`, unless other names are given. */
 export function gatedMlp(layer: Inside, options: GatedMlpOptions): Part {
   const { hiddenSize: hidden, intermediateSize: inner, activation, bias, fused } = options;
-  const names = { into: 'mlp.gate_up_proj', down: 'mlp.down_proj', ...(typeof fused === 'object' ? fused : {}) };
+  const usual = { gate: 'mlp.gate_proj', up: 'mlp.up_proj', into: 'mlp.gate_up_proj', down: 'mlp.down_proj' };
+  const names = { ...usual, ...options.names, ...(typeof fused === 'object' ? fused : {}) };
   const into = fused
     ? [linearLayer(layer(names.into, 'ffn_up'), { out: 2 * inner, in: hidden, bias })]
     : [
-        linearLayer(layer('mlp.gate_proj', 'ffn_gate'), { out: inner, in: hidden, bias }),
-        linearLayer(layer('mlp.up_proj', 'ffn_up'), { out: inner, in: hidden, bias }),
+        linearLayer(layer(names.gate, 'ffn_gate'), { out: inner, in: hidden, bias }),
+        linearLayer(layer(names.up, 'ffn_up'), { out: inner, in: hidden, bias }),
       ];
   const down = linearLayer(layer(names.down, 'ffn_down'), { out: hidden, in: inner, bias });
   const gated = gatedActivations[activation];

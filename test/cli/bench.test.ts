@@ -86,6 +86,7 @@ describe('named shapes', () => {
     ['mixtral-8x7b', 46_702_792_704],
     ['qwen3-30b-a3b', 30_532_122_624],
     ['gpt-oss-20b', 20_914_757_184],
+    ['lfm2-1.2b', 1_170_340_608],
   ] as const)('%s has %d parameters', (name, size) => {
     expect(parameterCount(config(name))).toBe(size);
     expect(weightBytes(config(name), 'bf16')).toBe(2 * size);
@@ -121,6 +122,7 @@ describe('named shapes', () => {
       'mixtral-8x7b',
       'qwen3-30b-a3b',
       'gpt-oss-20b',
+      'lfm2-1.2b',
     ]);
   });
 

@@ -149,6 +149,19 @@ GOLDENS = [
         rope_parameters={'rope_theta': 789.0, 'rope_type': 'default', 'partial_rotary_factor': 0.4}),
         zero_centred=True, silent=('hidden_act', 'rope_parameters.rope_type')),
 
+    # LFM2: hub files give the MLP's size before it is adjusted, and tie by a key of their own.
+    Golden('lfm2', dense(
+        'lfm2', 'Lfm2ForCausalLM', OLD, intermediate_size=..., block_ff_dim=120, block_auto_adjust_ff_dim=True,
+        block_ffn_dim_multiplier=1.1, block_multiple_of=16, num_hidden_layers=4, norm_eps=0.004, rope_theta=4321.0,
+        full_attn_idxs=[2], conv_L_cache=4, conv_bias=False, conv_dim=48, block_use_swiglu=True, tie_embedding=True),
+        gguf='lfm2', silent=('conv_bias', 'conv_dim', 'block_use_swiglu', 'block_auto_adjust_ff_dim', 'tie_embedding')),
+    # Listed layers, biases, two taps, a size that is taken as it is.
+    Golden('lfm2.typed', dense(
+        'lfm2', 'Lfm2ForCausalLM', NEW, block_auto_adjust_ff_dim=False, norm_eps=0.003, num_key_value_heads=1,
+        layer_types=['full_attention', 'conv', 'conv'], conv_L_cache=2, conv_bias=True,
+        rope_parameters={'rope_theta': 531.0, 'rope_type': 'default'}, tie_word_embeddings=False),
+        silent=('rope_parameters.rope_type',)),
+
     # Gemma 3: every sixth layer is full without any key saying so; what GGUF holds too.
     Golden('gemma3_text', dense(
         'gemma3_text', 'Gemma3ForCausalLM', OLD, hidden_size=40, num_hidden_layers=7, hidden_activation='gelu_pytorch_tanh',

@@ -68,10 +68,10 @@ def rules(golden: Golden, shapes: dict) -> dict[str, tuple[float, float]]:
             return 0.5, 1  # the one norm of its family that is not centred on 0
         if name.endswith('A_log'):
             return 1, 0
-        if name.endswith('conv1d.weight'):
+        if name.endswith(('conv1d.weight', 'conv.conv.weight')):
             return 0.5, 0
         centre = 0 if golden.zero_centred else 1
-        if name.endswith(('model.norm.weight', 'ln_f.weight', 'final_layer_norm.weight')):
+        if name.endswith(('model.norm.weight', 'embedding_norm.weight', 'ln_f.weight', 'final_layer_norm.weight')):
             return (2, 4) if gemma else (0.5, centre + tied)
         if 'norm' in name or 'ln_' in name:
             return 0.5, centre

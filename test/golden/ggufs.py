@@ -15,6 +15,8 @@ HEADS_DIVIDE = ('granite', 'granitemoe', 'phi3', 'gpt2', 'gptneox')
 WITHOUT_THETA = ('gemma', 'gemma2', 'gpt2', 'gptneox')
 # Those with Gated DeltaNet.
 DELTA = ('qwen35', 'qwen35moe', 'qwen3next')
+# Those with short convolutions.
+SHORT_CONV = ('lfm2', 'lfm2moe')
 LLM, ATTENTION, ROPE = gguf.Keys.LLM, gguf.Keys.Attention, gguf.Keys.Rope
 
 
@@ -111,6 +113,12 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         add(ROPE.DIMENSION_COUNT, 'u32', int(head_dim * full['partial_rotary_factor']))
         if arch != 'qwen3next':
             add(ROPE.DIMENSION_SECTIONS, 'u32s', [2, 1, 1, 0])
+    if arch in SHORT_CONV:
+        add(ATTENTION.LAYERNORM_RMS_EPS, 'f32', config['norm_eps'])
+        add(gguf.Keys.ShortConv.L_CACHE, 'u32', config['conv_L_cache'])
+        add(ATTENTION.HEAD_COUNT_KV, 'u32s', [0 if kind == 'conv' else kv_heads for kind in config['layer_types']])
+    if arch == 'lfm2':
+        add(LLM.FEED_FORWARD_LENGTH, 'u32', shapes['model.layers.0.feed_forward.w1.weight'][0])
     for key, kind, value in golden.keys:
         add('{arch}.' + key, kind, value)
 
@@ -146,6 +154,8 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
             tensors[name] += ['add', 1]
         if arch in DELTA and 'linear_attn' in name:
             tensors[name] = delta(stored, name, config, arch)
+        if name.endswith('conv.conv.weight'):
+            tensors[name] += ['squeeze']
         if arch == 'gpt2' and name.endswith(('c_attn.weight', 'c_proj.weight', 'c_fc.weight')):
             tensors[name] += ['transpose']
         if arch == 'gptneox' and '.query_key_value.' in name:

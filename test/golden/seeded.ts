@@ -45,7 +45,7 @@ export interface Golden {
  * `tile` orders value heads by their place among those of a key head, from row or column `first` on, `size` numbers to a
  * head; `decays` are stored as -e^x, and axes of size 1 are left out. `permute` puts rows side by side that rope turns
  * together; `part` is [q; k; v] of what each head had as [q, k, v]; `stack` is one of several tensors, which become one;
- * `apart` is one by groups of q, k, v and z, of which z becomes a tensor of its own and the others [q; k; v]; `halves`
+ * `squeeze` leaves out axes of size 1; `apart` is one by groups of q, k, v and z, of which z becomes a tensor of its own and the others [q; k; v]; `halves`
  * become two, by their names; `turned` is one by experts as `[in, out]`, of which rows in turns become one or two.
  */
 type Change =
@@ -55,6 +55,7 @@ type Change =
   | ['add', term: number]
   | ['transpose']
   | ['flat']
+  | ['squeeze']
   | ['apart', groups: number, keyDim: number, values: number, gate: string]
   | ['stack', index: number]
   | ['halves']
@@ -216,6 +217,8 @@ function changed(values: Float32Array, shape: number[], change: Simple): [number
       return [shape, values];
     case 'flat':
       return [[values.length], values];
+    case 'squeeze':
+      return [shape.filter((axis) => axis > 1), values];
     case 'add':
       return [shape, values.map((x) => x + number)];
     case 'transpose':

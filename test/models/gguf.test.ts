@@ -200,6 +200,19 @@ describe('ggufConfig', () => {
     expect(() => withDivisors({ rope_freqs: one.map(() => Number.NaN) })).toThrow('must hold numbers above 0');
   });
 
+  it('takes sizes that stand for each layer, 0 where it has no such part, if there is one', () => {
+    const heads = (...each: number[]) =>
+      model((file) => {
+        norm(file).string('llama.attention.head_count_kv').u32(9).u32(4).u64(each.length);
+        for (const count of each) file.u32(count);
+        return file;
+      }, 3);
+    expect(ggufConfig(read(heads(0, 2, 0, 2))).num_key_value_heads).toBe(2);
+    const refused =
+      'x.gguf: llama.attention.head_count_kv must be a positive integer, or 0, and the same in all layers that have it';
+    for (const each of [[0, 2, 1], [0, 0], []]) expect(() => ggufConfig(read(heads(...each)))).toThrow(refused);
+  });
+
   it('names the key that is missing, wrong or not supported', () => {
     const config = (more: (file: GgufBytes) => GgufBytes, keys: number) => () => ggufConfig(read(model(more, keys)));
     expect(config((file) => file, 0)).toThrow('x.gguf: llama.attention.layer_norm_rms_epsilon is missing');

@@ -16,6 +16,7 @@ import { gpt2 } from './gpt2.js';
 import { granite } from './granite.js';
 import { graniteHybrid } from './granite-hybrid.js';
 import { hunyuan } from './hunyuan.js';
+import { lfm2 } from './hybrid/lfm2.js';
 import { qwen35 } from './hybrid/qwen3-5.js';
 import { qwen35Moe } from './hybrid/qwen3-5-moe.js';
 import { qwen3Next } from './hybrid/qwen3-next.js';
@@ -53,6 +54,7 @@ export const architectures: readonly Architecture[] = [
   qwen35,
   qwen35Moe,
   qwen3Next,
+  lfm2,
   gemma,
   gemma2,
   gemma3,

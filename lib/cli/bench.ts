@@ -5,17 +5,17 @@ import { type Machine, machine } from '../bench/machine.js';
 import type { Repeats, Spread } from '../bench/measure.js';
 import { timeDecode, timeLora, timePrefill } from '../bench/models.js';
 import { bestProduct, copyBandwidth, type Reference, timeProduct } from '../bench/reference.js';
-import { type ShapeName, shapeNames } from '../bench/shapes.js';
+import { type ShapeName, shapeNames } from '../bench/shapes/index.js';
 import { subject } from '../bench/subject.js';
 import { type Device, device as deviceOf } from '../core/device.js';
 import type { DType } from '../core/dtype.js';
-import { activeParameterCount, bytesPerToken, layerFlops, parameterCount } from '../models/config.js';
+import { activeParameterCount, bytesPerToken, layerFlops, parameterCount, weightBytes } from '../models/config.js';
 import type { Decoder } from '../models/decoder.js';
 import { addServeBench } from './bench-serve.js';
-import { count, digits, table } from './format.js';
+import { bytes, count, digits, plural, table } from './format.js';
 import { addDevice, addDType } from './options.js';
 import { atLeastTwo, positiveInteger, sizes, wholeNumber } from './parse.js';
-import { type Context, styleFor } from './terminal.js';
+import { type Context, styleFor, UsageError } from './terminal.js';
 
 interface Measurement extends Spread {
   name: string;
@@ -44,6 +44,7 @@ interface CommonFlags {
 
 interface ModelFlags extends CommonFlags {
   shape?: ShapeName;
+  layers?: number;
 }
 
 export function addBench(program: Command, context: Context): void {
@@ -165,6 +166,11 @@ function modelBench(bench: Command, name: string, what: string): Command {
       new Option('--shape <name>', 'random weights of this shape, bf16 unless --dtype says otherwise').choices(
         shapeNames,
       ),
+    )
+    .option(
+      '--layers <n>',
+      'of the shape, its first n layers only: for shapes that memory cannot hold',
+      positiveInteger,
     );
   return common(command);
 }
@@ -187,12 +193,15 @@ async function onModel(
   const { signal } = context.interrupts;
   const device = deviceOf(flags.device);
   const shape = model === undefined ? (flags.shape ?? 'smollm2-135m') : undefined;
+  if (model !== undefined && flags.layers !== undefined)
+    throw new UsageError('--layers is for random weights of a --shape: a model is timed as a whole');
   wait(context, flags, shape ? `making random weights of ${shape}` : `loading ${model}`);
   const decoder = await subject({
     device,
     signal,
     ...(model === undefined ? {} : { model }),
     ...(shape ? { shape } : {}),
+    ...(flags.layers === undefined ? {} : { layers: flags.layers }),
     ...(flags.dtype ? { dtype: flags.dtype } : {}),
   });
   try {
@@ -200,15 +209,18 @@ async function onModel(
     // One step of a training run at least is never counted: it reads the data.
     const warmup = bench === 'lora' ? Math.max(1, flags.warmup) : flags.warmup;
     const { timing, unit, rate, reference, more } = await time(decoder, { repeats: flags.repeats, warmup, signal });
-    const name = model ?? shape!;
+    const some = flags.layers === undefined ? '' : ` (${plural(flags.layers, 'layer')})`;
+    const name = `${model ?? shape}${some}`;
     finish(context, flags, device, {
       bench,
       subject: {
-        model: name,
+        model: model ?? shape,
+        layers: decoder.config.layers.length,
         random: model === undefined,
         dtype: decoder.dtype,
         parameters: parameterCount(decoder.config),
         activeParameters: activeParameterCount(decoder.config),
+        weightBytes: weightBytes(decoder.config, decoder.dtype),
         ...more,
       },
       measurements: [
@@ -316,7 +328,8 @@ function finish({ terminal }: Context, flags: CommonFlags, device: Device, repor
   for (const { name, value, unit } of report.references)
     stdout.write(style.dim(`  share of ${digits(value)} ${unit}: ${name}\n`));
   const params = report.subject.parameters;
-  const size = typeof params === 'number' ? `${count(params)} parameters, ` : '';
+  const size =
+    typeof params === 'number' ? `${count(params)} parameters in ${bytes(report.subject.weightBytes as number)}, ` : '';
   stdout.write(
     style.dim(
       `  ${size}median of ${flags.repeats} on ${facts.cpu}, ${facts.path}, ${facts.threads} threads, Node ${facts.node}\n`,

@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { DType } from '../core/dtype.js';
 import { openWeights } from '../files/folder-weights.js';
 import { openGguf } from '../files/gguf.js';
 import { resolveModel } from '../files/hub.js';
@@ -11,8 +12,9 @@ import type { Weights } from '../files/weights.js';
 import { isBeside, languageConfig } from '../files/wrapped.js';
 import { readPeftConfig } from '../lora/config.js';
 import { decoderConfig } from '../models/architectures/index.js';
-import { activeParameterCount, type DecoderConfig, parameterCount } from '../models/config.js';
+import { activeParameterCount, type DecoderConfig, parameterCount, weightBytes } from '../models/config.js';
 import { ggufConfig } from '../models/gguf.js';
+import { sequenceBytes } from '../models/memory.js';
 import { tokenizerFromGguf } from '../text/tokenizer/gguf-tokenizer.js';
 import { Tokenizer } from '../text/tokenizer/tokenizer.js';
 import { bytes, count, plural } from './format.js';
@@ -142,6 +144,12 @@ function modelReport(
   const [total, active] = config ? [parameterCount(config), activeParameterCount(config)] : [0, 0];
   lines.push(...contentLines(found));
   if (active < total) lines.push(['active parameters', `${count(active)} for one token`]);
+  const memory = config && memoryFields(config, found);
+  if (memory) {
+    const { weightBytes, sequence } = memory;
+    const more = `${bytes(sequence.bytes)} more for a sequence of ${plural(sequence.tokens, 'token')}`;
+    lines.push(['memory', `${bytes(weightBytes)} as it is loaded, ${more}`]);
+  }
   lines.push(
     ['tokenizer', tokenizer ? plural(tokenizer.vocabSize, 'token') : 'none: takes and gives token ids only'],
     ['chat template', tokenizer?.chatTemplate === undefined ? 'no' : 'yes'],
@@ -156,6 +164,7 @@ function modelReport(
       supported: config !== undefined,
       ...(kind.unsupported === undefined ? {} : { reason: kind.unsupported }),
       ...(config ? shapeFields(config) : {}),
+      ...(memory ? { memory } : {}),
       ...found,
       tokenizer: tokenizer !== undefined,
       chatTemplate: tokenizer?.chatTemplate !== undefined,
@@ -175,6 +184,17 @@ function shapeFields(config: DecoderConfig): Fields {
     contextLength,
     tied: head.tied,
     activeParameters: activeParameterCount(config),
+  };
+}
+
+/** Bytes of the weights as they are loaded where no format is asked for, and of a sequence's keys, values and states. */
+function memoryFields(config: DecoderConfig, { parameters, bytes }: Contents) {
+  // Formats of less than 16 bits are widened to 16.
+  const dtype: DType = bytes > 3 * parameters ? 'f32' : 'bf16';
+  const tokens = Math.min(config.contextLength, 4096);
+  return {
+    weightBytes: weightBytes(config, dtype),
+    sequence: { tokens, bytes: sequenceBytes(config, dtype, tokens) },
   };
 }
 

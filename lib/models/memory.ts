@@ -53,6 +53,15 @@ export const stateBytes = ({ states }: MemoryPlan): number =>
     0,
   );
 
+/** Bytes that a sequence of so many tokens keeps: of a window no more than it holds. */
+export function sequenceBytes(config: Pick<DecoderConfig, 'layers'>, dtype: DType, tokens: number): number {
+  const plan = memoryPlan(config);
+  return plan.groups.reduce((sum, group) => {
+    const held = Math.min(tokens, (group.window ?? tokens) + blockSize);
+    return sum + Math.ceil(held / blockSize) * blockBytes(group, dtype);
+  }, stateBytes(plan));
+}
+
 /** What one forward pass needs to know of the memory, besides its tensors. */
 export interface MemoryStep {
   /** i32 `[sequences]`: keys that each sequence has, the new ones included */

@@ -2,10 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import { repeat, spread } from '../../lib/bench/measure.js';
 import { timeDecode, timePrefill } from '../../lib/bench/models.js';
-import { type ShapeName, shapeNames, shapes } from '../../lib/bench/shapes.js';
-import { checkMemory } from '../../lib/bench/subject.js';
-import { decoderConfig } from '../../lib/models/architectures/index.js';
+import { type ShapeName, shapeNames, shapes } from '../../lib/bench/shapes/index.js';
+import { checkMemory, firstLayers } from '../../lib/bench/subject.js';
+import { architectures, decoderConfig } from '../../lib/models/architectures/index.js';
 import { activeParameterCount, layerFlops, parameterCount, weightBytes } from '../../lib/models/config.js';
+import { sequenceBytes } from '../../lib/models/memory.js';
 import { smallDecoder } from '../train/small.js';
 
 const config = (name: ShapeName) => decoderConfig(name, shapes[name]);
@@ -57,80 +58,93 @@ describe('a model', () => {
 
 describe('named shapes', () => {
   // What their sizes add up to.
-  it.each([
-    ['smollm2-135m', 134_515_008],
-    ['llama-3.2-1b', 1_235_814_400],
-    ['llama-3.1-8b', 8_030_261_248],
-    ['qwen2.5-0.5b', 494_032_768],
-    ['qwen3-0.6b', 596_049_920],
-    ['gemma-3-1b', 999_885_952],
-    ['mistral-7b', 7_241_732_096],
-    ['ministral-8b', 8_019_808_256],
-    ['ministral-3-3b', 3_429_006_336],
-    ['gemma-2b', 2_506_172_416],
-    ['gemma-2-2b', 2_614_341_888],
-    ['phi-4-mini', 3_836_021_760],
-    ['smollm3-3b', 3_075_098_624],
-    ['seed-oss-36b', 36_151_104_512],
-    ['olmo-2-1b', 1_484_916_736],
-    ['olmo-3-7b', 7_298_011_136],
-    ['exaone-4.0-1.2b', 1_279_391_488],
-    ['hunyuan-1.8b', 1_791_080_448],
-    ['ernie-4.5-0.3b', 360_748_032],
-    ['granite-3.1-2b', 2_533_531_648],
-    ['glm-4-9b-0414', 9_400_279_040],
-    ['command-r7b', 8_028_033_024],
-    ['starcoder2-3b', 3_030_371_328],
-    ['gpt2', 124_439_808],
-    ['pythia-1b', 1_011_781_632],
-    ['mixtral-8x7b', 46_702_792_704],
-    ['qwen3-30b-a3b', 30_532_122_624],
-    ['gpt-oss-20b', 20_914_757_184],
-    ['lfm2-1.2b', 1_170_340_608],
-  ] as const)('%s has %d parameters', (name, size) => {
+  const counts: Record<ShapeName, number> = {
+    'smollm2-135m': 134_515_008,
+    'llama-3.2-1b': 1_235_814_400,
+    'llama-3.1-8b': 8_030_261_248,
+    'mistral-small-24b': 23_572_403_200,
+    'ministral-3-3b': 3_429_006_336,
+    'qwen2.5-0.5b': 494_032_768,
+    'qwen3-0.6b': 596_049_920,
+    'gemma-2b': 2_506_172_416,
+    'phi-4-mini': 3_836_021_760,
+    'smollm3-3b': 3_075_098_624,
+    'seed-oss-36b': 36_151_104_512,
+    'olmo-2-1b': 1_484_916_736,
+    'exaone-4.0-1.2b': 1_279_391_488,
+    'hunyuan-1.8b': 1_791_080_448,
+    'ernie-4.5-0.3b': 360_748_032,
+    'granite-3.1-2b': 2_533_531_648,
+    'granite-4.0-micro': 3_402_836_480,
+    'glm-4-9b': 9_399_951_360,
+    'glm-4-9b-0414': 9_400_279_040,
+    'aya-expanse-8b': 8_028_033_024,
+    'minitron-4b': 4_190_509_056,
+    gpt2: 124_439_808,
+    'pythia-1b': 1_011_781_632,
+    'mistral-7b': 7_241_732_096,
+    'ministral-8b': 8_019_808_256,
+    'gemma-2-2b': 2_614_341_888,
+    'gemma-3-1b': 999_885_952,
+    'olmo-3-7b': 7_298_011_136,
+    'command-r7b': 8_028_033_024,
+    'starcoder2-3b': 3_030_371_328,
+    'mixtral-8x7b': 46_702_792_704,
+    'qwen1.5-moe-a2.7b': 14_315_784_192,
+    'qwen3-30b-a3b': 30_532_122_624,
+    'olmoe-1b-7b': 6_919_161_856,
+    'granite-3.1-1b-a400m': 1_334_628_352,
+    'hunyuan-a13b': 80_393_183_232,
+    'ernie-4.5-21b-a3b': 21_825_437_888,
+    'glm-4.5-air': 106_852_251_264,
+    'minimax-m2': 228_689_764_864,
+    'gpt-oss-20b': 20_914_757_184,
+    'qwen3.5-0.8b': 752_393_024,
+    'qwen3.5-4b': 4_205_751_296,
+    'qwen3.5-35b-a3b': 34_660_610_688,
+    'qwen3-next-80b-a3b': 79_674_391_296,
+    'lfm2-1.2b': 1_170_340_608,
+  };
+
+  it.each(Object.entries(counts) as [ShapeName, number][])('%s has %d parameters', (name, size) => {
     expect(parameterCount(config(name))).toBe(size);
     expect(weightBytes(config(name), 'bf16')).toBe(2 * size);
   });
 
-  it('are all of those that --shape offers', () => {
-    expect(shapeNames).toEqual([
-      'smollm2-135m',
-      'llama-3.2-1b',
-      'llama-3.1-8b',
-      'qwen2.5-0.5b',
-      'qwen3-0.6b',
-      'gemma-3-1b',
-      'mistral-7b',
-      'ministral-8b',
-      'ministral-3-3b',
-      'gemma-2b',
-      'gemma-2-2b',
-      'phi-4-mini',
-      'smollm3-3b',
-      'seed-oss-36b',
-      'olmo-2-1b',
-      'olmo-3-7b',
-      'exaone-4.0-1.2b',
-      'hunyuan-1.8b',
-      'ernie-4.5-0.3b',
-      'granite-3.1-2b',
-      'glm-4-9b-0414',
-      'command-r7b',
-      'starcoder2-3b',
-      'gpt2',
-      'pythia-1b',
-      'mixtral-8x7b',
-      'qwen3-30b-a3b',
-      'gpt-oss-20b',
-      'lfm2-1.2b',
-    ]);
+  it('are what --shape offers, one at least of each architecture', () => {
+    expect(shapeNames).toEqual(Object.keys(counts));
+    const types = new Set<string>(Object.values(shapes).map(({ model_type }) => model_type));
+    const missing = architectures.filter((each) => !each.types.some((type) => types.has(type)));
+    expect(missing.map((each) => each.types[0])).toEqual([]);
+  });
+
+  it('are cut to their first layers', () => {
+    const whole = config('qwen3.5-4b');
+    const cut = firstLayers('qwen3.5-4b', whole, 4);
+    expect(cut.layers).toEqual(whole.layers.slice(0, 4));
+    expect(parameterCount(cut)).toBeLessThan(parameterCount(whole));
+    expect(firstLayers('qwen3.5-4b', whole).layers).toEqual(whole.layers);
+    expect(() => firstLayers('qwen3.5-4b', whole, 33)).toThrow(
+      'layers: qwen3.5-4b has 32 layers, and 33 were asked for',
+    );
   });
 
   it('count the experts that a token has alone', () => {
     expect(activeParameterCount(config('mixtral-8x7b'))).toBe(12_879_925_248);
     expect(activeParameterCount(config('qwen3-30b-a3b'))).toBe(3_353_032_704);
+    expect(activeParameterCount(config('qwen3-next-80b-a3b'))).toBe(3_874_929_408);
     const small = config('smollm2-135m');
     expect(activeParameterCount(small)).toBe(parameterCount(small));
+  });
+
+  it('say what a sequence keeps: of a window no more than it holds, of a state always the same', () => {
+    const token = (layers: number, heads: number, size: number) => layers * heads * size * 2 * 2;
+    const [windows, delta] = [config('gemma-3-1b'), config('qwen3.5-4b')];
+    expect(sequenceBytes(windows, 'bf16', 8192)).toBe(8192 * token(4, 1, 256) + (512 + 32) * token(22, 1, 256));
+    // 24 states of 32 heads of 128 × 128 numbers, and three columns of q, k and v, in f32.
+    const states = 24 * 4 * (32 * 128 * 128 + 3 * (2 * 16 + 32) * 128);
+    expect(sequenceBytes(delta, 'bf16', 64)).toBe(64 * token(8, 4, 256) + states);
+    expect(sequenceBytes(delta, 'bf16', 8192)).toBe(8192 * token(8, 4, 256) + states);
   });
 
   it('are refused in one sentence where memory is short', () => {

@@ -259,6 +259,8 @@ describe('info', () => {
         contextLength: 8192,
         tied: true,
         parameters: 134515008,
+        // In 16 bits: 30 layers of 3 heads of 64 numbers, keys and values.
+        memory: { weightBytes: 2 * 134515008, sequence: { tokens: 4096, bytes: 4096 * 30 * 3 * 64 * 2 * 2 } },
         formats: { q4_1: 210, q8_0: 1, f32: 61 },
         tokenizer: true,
         chatTemplate: true,

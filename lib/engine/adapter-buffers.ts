@@ -1,17 +1,25 @@
-// The adapters of a batch on the device: for every layer that one of them has, a buffer with a place for each slot.
+// The adapters of a batch on the device: for every layer that one of them has, a buffer with a place for each slot, and in
+// it one for each expert where the layer has experts.
 //
 // Pairs are copied in. There is room for the largest rank that a slot has, and each uses its own: one adapter of a large
 // rank costs the others memory while it is there, and no time.
+import { noGrad } from '../core/autograd.js';
 import type { Device } from '../core/device.js';
 import type { DType } from '../core/dtype.js';
 import { kernels } from '../core/native.js';
-import { keep } from '../core/scope.js';
+import { keep, scope } from '../core/scope.js';
 import { empty, type Tensor, tensor, viewOf } from '../core/tensor.js';
 import type { Adapter } from '../lora/adapter.js';
+import { sameShape } from '../ops/checks.js';
 import type { LoraGroups } from '../ops/lora.js';
+import { type LowRank, stackedPair } from '../parts/low-rank.js';
 
 interface Layer {
+  /** Pairs in a slot: one, or one of each expert. */
+  experts: number;
+  /** `[slots · experts, r, in]` */
   a: Tensor;
+  /** `[slots · experts, out, r]` */
   b: Tensor;
   ranks: Tensor;
   scalings: Tensor;
@@ -49,30 +57,32 @@ export class AdapterBuffers {
 
   /** Copies an adapter into a slot. @throws Error if its rank is too large, or it is not for this model. */
   load(slot: number, adapter: Adapter): void {
-    const rank = Math.max(...Array.from(adapter.pairs.values(), ({ a }) => a.dim(0)));
+    const rank = Math.max(...Array.from(adapter.pairs.values(), rankOf));
     if (rank > this.maxRank)
       throw new RangeError(`the adapter's rank is ${rank}, more than the engine's maxLoraRank of ${this.maxRank}`);
-    for (const [path, { a, b, parameter }] of adapter.pairs) {
-      if (parameter)
-        throw new RangeError(
-          `the adapter trains the parameter '${path}', which no engine computes beside other adapters: merge it into the model`,
-        );
-      const weight = this.model.weights.get(`${path}.weight`);
-      if (!weight || weight.dim(0) !== b.dim(0) || weight.dim(1) !== a.dim(1))
+    for (const [path, pair] of adapter.pairs) {
+      const { a, b, parameter } = pair;
+      const weight = this.model.weights.get(parameter?.weight ?? `${path}.weight`);
+      const shape = [...(parameter?.experts === undefined ? [] : [parameter.experts]), b.dim(0), a.dim(1)];
+      if (!weight || !sameShape(weight.shape, shape))
         throw new RangeError(`the adapter is not for this model: '${path}' is missing or of another shape`);
     }
     this.#largest[slot] = rank;
     const room = Math.max(leastRoom, 2 ** Math.ceil(Math.log2(Math.max(...this.#largest))));
     if (room !== this.#rank) this.#resize(room);
-    for (const [path, { a, b }] of adapter.pairs) if (!this.#layers.has(path)) this.#open(path, a.dim(1), b.dim(0));
+    for (const [path, pair] of adapter.pairs)
+      if (!this.#layers.has(path)) this.#open(path, expertsOf(pair), pair.a.dim(1), pair.b.dim(0));
     for (const [path, layer] of this.#layers) {
       const pair = adapter.pairs.get(path);
-      if (pair) {
-        copyInto(layer.a, slot, pair.a);
-        copyInto(layer.b, slot, pair.b);
-      }
-      layer.own[slot] = pair?.a.dim(0) ?? 0;
-      layer.scales[slot] = pair?.scaling ?? 0;
+      const { experts } = layer;
+      if (pair)
+        scope(() => {
+          const { a, b } = noGrad(() => stackedPair(pair));
+          copyInto(layer.a, slot * experts, a);
+          copyInto(layer.b, slot * experts, b);
+        });
+      layer.own.fill(pair ? rankOf(pair) : 0, slot * experts, (slot + 1) * experts);
+      layer.scales.fill(pair?.scaling ?? 0, slot * experts, (slot + 1) * experts);
       layer.ranks.write(layer.own);
       layer.scalings.write(layer.scales);
     }
@@ -92,14 +102,16 @@ export class AdapterBuffers {
     this.#largest.fill(0);
   }
 
-  #open(path: string, inputs: number, outputs: number): Layer {
+  #open(path: string, experts: number, inputs: number, outputs: number): Layer {
     const { device } = this.model;
+    const pairs = this.slots * experts;
     // On a GPU in the weights' format, as a single adapter's pairs are multiplied there too: decoding waits for bytes.
     const dtype = device.name === 'cpu' ? 'f32' : this.model.dtype;
-    const [own, scales] = [new Int32Array(this.slots), new Float32Array(this.slots)];
+    const [own, scales] = [new Int32Array(pairs), new Float32Array(pairs)];
     const layer = {
-      a: keep(empty([this.slots, this.#rank, inputs], { dtype, device })),
-      b: keep(empty([this.slots, outputs, this.#rank], { dtype, device })),
+      experts,
+      a: keep(empty([pairs, this.#rank, inputs], { dtype, device })),
+      b: keep(empty([pairs, outputs, this.#rank], { dtype, device })),
       ranks: keep(tensor(own, { device })),
       scalings: keep(tensor(scales, { device })),
       own,
@@ -115,10 +127,10 @@ export class AdapterBuffers {
     const kept = Math.min(rank, this.#rank);
     this.#rank = rank;
     for (const [path, before] of [...this.#layers]) {
-      const layer = this.#open(path, before.a.dim(2), before.b.dim(1));
+      const layer = this.#open(path, before.experts, before.a.dim(2), before.b.dim(1));
       for (const [to, from, shape] of [
-        [layer.a, before.a, [this.slots, kept, before.a.dim(2)]] as const,
-        [layer.b, before.b, [this.slots, before.b.dim(1), kept]] as const,
+        [layer.a, before.a, [before.a.dim(0), kept, before.a.dim(2)]] as const,
+        [layer.b, before.b, [before.b.dim(0), before.b.dim(1), kept]] as const,
       ]) {
         using into = viewOf(to, shape, to.strides);
         using old = viewOf(from, shape, from.strides);
@@ -131,11 +143,15 @@ export class AdapterBuffers {
   }
 }
 
-/** Copies a matrix into the corner of the slot's place. */
-function copyInto(buffer: Tensor, slot: number, matrix: Tensor): void {
-  using place = viewOf(buffer, matrix.shape, buffer.strides.slice(1), slot * buffer.strides[0]!);
-  kernels.copy(place.handle, matrix.handle);
+/** Copies matrices `[n, ..]` into the corners of the places from `first` on. */
+function copyInto(buffer: Tensor, first: number, matrices: Tensor): void {
+  using place = viewOf(buffer, matrices.shape, buffer.strides, first * buffer.strides[0]!);
+  kernels.copy(place.handle, matrices.handle);
 }
+
+const expertsOf = ({ parameter }: LowRank): number => parameter?.experts ?? 1;
+
+const rankOf = (pair: LowRank): number => pair.a.dim(0) / expertsOf(pair);
 
 function dispose({ a, b, ranks, scalings }: Layer): void {
   for (const x of [a, b, ranks, scalings]) x.dispose();

@@ -55,6 +55,8 @@ export class Frame {
   /** The tokens by their adapters' slots; tokens without an adapter come last. */
   readonly order: Tensor;
   readonly segments: Tensor;
+  /** The slot of each token's adapter; without one, the number of slots. */
+  readonly slots: Tensor;
   /** f32 `[rows, 4]`: see the kernel `sample`. */
   readonly options: Tensor;
   readonly #all: Tensor;
@@ -70,7 +72,7 @@ export class Frame {
     const { tokens, runs, width, rows, slots } = shape;
     const groups = layout.freed.length;
     const parts = layout.states ? shape.parts : 0;
-    const total = (4 + groups) * tokens + 2 * runs + 1 + groups * runs * width + 4 * rows + slots + 1 + 2 * parts + 1;
+    const total = (5 + groups) * tokens + 2 * runs + 1 + groups * runs * width + 4 * rows + slots + 1 + 2 * parts + 1;
     this.#numbers = new Int32Array(total);
     this.#options = new Float32Array(4 * rows);
     this.#all = keep(tensor(this.#numbers, { device }));
@@ -87,6 +89,7 @@ export class Frame {
     this.reach = part([tokens]);
     this.places = layout.freed.map(() => part([tokens]));
     this.order = part([tokens]);
+    this.slots = part([tokens]);
     this.boundaries = part([runs + 1]);
     this.lengths = part([runs]);
     this.blockTables = layout.freed.map(() => part([runs, width]));
@@ -114,11 +117,11 @@ export class Frame {
     ];
     const [lengths, rows, steps, seeds] = [of(this.lengths), of(this.rows), of(this.steps), of(this.seeds)];
     const [places, tables] = [this.places.map(of), this.blockTables.map(of)];
-    const [segments, states, sequences] = [of(this.segments), of(this.states), of(this.sequences)];
+    const [segments, slotOfToken] = [of(this.segments), of(this.slots)];
+    const [states, sequences] = [of(this.states), of(this.sequences)];
     const { blockSize, freed, states: hasStates } = this.layout;
     const { width, slots } = this.shape;
     const bySlot = new Int32Array(slots + 2); // the last counts tokens without an adapter
-    const slotOfToken = new Int32Array(tokens.length);
     let at = 0;
     let run = 0;
     let row = 0;

@@ -169,7 +169,9 @@ export class StepRunner<S extends StepSequence> {
     const groups = frame.places.map((slots, g) => ({ slots, blockTables: frame.blockTables[g]! }));
     const inPlaces = this.#layout.states ? { places: frame.states, boundaries: frame.sequences } : undefined;
     const kept = this.#memory.kept({ lengths, groups, states: inPlaces });
-    const adapter = adapted ? { groups: this.adapters.groups(frame.order, frame.segments) } : undefined;
+    const adapter = adapted
+      ? { groups: this.adapters.groups(frame.order, frame.segments), slots: frame.slots }
+      : undefined;
     const hidden = decoder.hidden({ tokens, positions, reach, boundaries }, { adapter, kept });
     const count = frame.shape.rows;
     const states = this.#read(hidden, parts);

@@ -7,7 +7,7 @@ import { type Tensor, viewOf } from '../core/tensor.js';
 import { cast } from '../ops/copy.js';
 import { loraMerge } from '../ops/lora.js';
 import { select } from '../ops/view.js';
-import { stackedPair } from '../parts/low-rank.js';
+import { type LowRank, stackedPair } from '../parts/low-rank.js';
 import type { Adapter } from './adapter.js';
 
 /**
@@ -20,22 +20,23 @@ export function mergedWeights(
   sign: 1 | -1 = 1,
 ): Map<string, Tensor> {
   const merged = new Map([...weights].map(([name, x]) => [name, keep(viewOf(x, x.shape, x.strides))]));
-  for (const [path, { a, b, scaling, parameter }] of adapter.pairs) {
-    const name = parameter?.weight ?? `${path}.weight`;
+  for (const [path, pair] of adapter.pairs) {
+    const name = pair.parameter?.weight ?? `${path}.weight`;
     const weight = weights.get(name)!;
     merged.get(name)!.dispose();
     const copy = keep(scope(() => cast(weight, weight.dtype as DType, { copy: true })));
-    noGrad(() => scope(() => mergePair(copy, a, b, sign * scaling, parameter?.experts)));
+    noGrad(() => scope(() => mergePair(copy, pair, sign)));
     merged.set(name, copy);
   }
   return merged;
 }
 
-function mergePair(weight: Tensor, a: Tensor, b: Tensor, scaling: number, experts: number | undefined): void {
-  if (experts === undefined) {
-    loraMerge(weight, a, b, scaling);
+function mergePair(weight: Tensor, pair: LowRank, sign: 1 | -1): void {
+  const scaling = sign * pair.scaling;
+  if (weight.rank === 2) {
+    loraMerge(weight, pair.a, pair.b, scaling);
     return;
   }
-  const { a: down, b: up } = stackedPair(a, b, experts);
-  for (let e = 0; e < experts; e++) loraMerge(select(weight, 0, e), select(down, 0, e), select(up, 0, e), scaling);
+  const { a, b } = stackedPair(pair);
+  for (let e = 0; e < weight.dim(0); e++) loraMerge(select(weight, 0, e), select(a, 0, e), select(b, 0, e), scaling);
 }

@@ -9,6 +9,8 @@ export interface LoraTarget {
   readonly weight: string;
   readonly shape: readonly number[];
   readonly parameter: boolean;
+  /** The parameter's rows come from so many bands in turns, which the weight has one after the other. */
+  readonly bands?: number | undefined;
   /** The modules that a stacked parameter was in transformers 4: for each band of its rows, one of each expert. */
   readonly each?: readonly (readonly string[])[] | undefined;
 }
@@ -24,8 +26,8 @@ export function pairShapes({ shape }: LoraTarget, r: number): { a: [number, numb
 }
 
 /** What a pair says of the weight that it is for, where the path does not. */
-export const parameterOf = ({ parameter, weight, shape }: LoraTarget): Pick<LowRank, 'parameter'> =>
-  parameter ? { parameter: { weight, experts: shape.length === 3 ? shape[0] : undefined } } : {};
+export const parameterOf = ({ parameter, weight, shape, bands }: LoraTarget): Pick<LowRank, 'parameter'> =>
+  parameter ? { parameter: { weight, experts: shape.length === 3 ? shape[0] : undefined, bands } } : {};
 
 /**
  * The names of the pairs' holders in a file, in front of `.lora_A.weight`. PEFT wraps a module once for each of its

@@ -48,10 +48,10 @@ const sizeOf = ({ shape }: Weight): number => shape.reduce((size, axis) => size 
 
 /** All that LoRA may target, in the order of the layers. */
 export const loraTargets = (config: DecoderConfig): LoraTarget[] =>
-  weightsOf(config).flatMap(({ name, shape, module, parameter, pieces }): LoraTarget[] => {
+  weightsOf(config).flatMap(({ name, shape, module, parameter, parameterBands: bands, pieces }): LoraTarget[] => {
     const path = module ?? parameter;
     if (path === undefined) return [];
-    return [{ path, weight: name, shape, parameter: module === undefined, each: eachExpert(shape, pieces) }];
+    return [{ path, weight: name, shape, parameter: module === undefined, bands, each: eachExpert(shape, pieces) }];
   });
 
 /** The modules whose weights a stacked parameter is gathered of, if it is. */

@@ -1,18 +1,15 @@
 // Mixture of experts: a router sends each token to a few of many gated MLPs, whose results are added up with the router's
 // weights (Shazeer et al., "Outrageously large neural networks", 2017); perhaps beside an expert that every token has.
-import type { DType } from '../core/dtype.js';
 import type { Steps } from '../core/steps.js';
 import { type Tensor, viewOf } from '../core/tensor.js';
-import { cast } from '../ops/copy.js';
 import { add, affine, clamp, mul, sigmoid } from '../ops/elementwise.js';
-import { combineExperts, type Routing, route, rowsByExpert, sortByExpert } from '../ops/experts.js';
+import { combineExperts, type Routing, route, rowsByExpert } from '../ops/experts.js';
 import { gatedHalves } from '../ops/gated.js';
 import { groupedMatmulSteps } from '../ops/grouped.js';
-import { loraLinearPath } from '../ops/lora.js';
 import { matmulSteps } from '../ops/matmul.js';
 import { reshape, slice } from '../ops/view.js';
+import { expertRows, withExpertPairs, withPair } from './expert-pairs.js';
 import { applyLinear, linearLayer } from './linear.js';
-import { type LowRank, stackedPair } from './low-rank.js';
 import { type GatedActivation, gatedKernels, gatedMlp } from './mlp.js';
 import { type Inside, type Part, type Pass, type Piece, productFlops, type Weight } from './part.js';
 
@@ -26,7 +23,7 @@ export interface ExpertNames {
   down: string;
   /** Checkpoints that have tensors for each expert instead: `<experts>.<number>.<gate>.weight`, and so on. */
   each?: { router?: string; experts: string; gate: string; up: string; down: string } | undefined;
-  /** The tensors of checkpoints that have the matrices as `[in, out]`, gate and up in turns. Not for LoRA. */
+  /** The tensors of checkpoints that have the matrices as `[in, out]`, gate and up in turns. */
   turned?: { gateUp: string; down: string } | undefined;
   /** The three as parameters of transformers 5, where not the same. */
   parameters?: { router: string; gateUp: string; down: string } | undefined;
@@ -58,6 +55,11 @@ export const gptOssNames: ExpertNames = {
   gateUp: 'mlp.experts.gate_up',
   down: 'mlp.experts.down',
   turned: { gateUp: 'mlp.experts.gate_up_proj', down: 'mlp.experts.down_proj' },
+  parameters: {
+    router: 'mlp.router.weight',
+    gateUp: 'mlp.experts.gate_up_proj',
+    down: 'mlp.experts.down_proj',
+  },
 };
 
 /** `g · sigmoid(alpha · g) · (u + 1)` of a gate `g` of at most `limit`, and `u` between both limits. */
@@ -127,7 +129,9 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
         })),
       },
       ...(each ? { pieces: parts.flatMap(([module], i) => piecesOf(module, i)) } : {}),
-      ...(turned ? turnedPieces(named(turned), count, [rows, cols], parts.length) : { parameter: named(parameter) }),
+      ...(turned ? turnedPieces(named(turned), count, [rows, cols], parts.length) : {}),
+      parameter: named(parameter),
+      parameterBands: turned ? parts.length : undefined,
       share: routing.chosen / count,
       start: 'random',
     };
@@ -179,51 +183,33 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
       });
       const logits = withPair(scores, x, router, pass);
       const routed = route(logits, routing, bias && reshape(pass.weight(bias.name), [count]));
-      const order = sortByExpert(routed.experts, count);
-      const rows = rowsByExpert(x, order);
-      const both = yield* applyExperts(gateUp, biases?.gateUp, rows, order.segments, pass);
+      const rows = expertRows(routed.experts, count);
+      const both = yield* applyExperts(gateUp, biases?.gateUp, rowsByExpert(x, rows), rows, pass);
       yield;
       const gated =
         typeof activation === 'string' ? gatedHalves(gatedKernels[activation], both) : clampedGate(both, activation);
       yield;
-      const outputs = yield* applyExperts(down, biases?.down, gated, order.segments, pass);
+      const outputs = yield* applyExperts(down, biases?.down, gated, rows, pass);
       yield;
       const base = beside ? yield* beside.run(x, pass, residual) : residual;
-      return combineExperts(outputs, routed.weights, order, base);
+      return combineExperts(outputs, routed.weights, rows, base);
     },
   };
 }
 
-/** The adapter's pair for a parameter, if any. */
-function pairOf({ parameter }: Weight, { adapter }: Pass): LowRank | undefined {
-  return adapter && 'pairs' in adapter && parameter !== undefined ? adapter.pairs.get(parameter) : undefined;
-}
-
-function withPair(out: Tensor, x: Tensor, weight: Weight, pass: Pass): Tensor {
-  const pair = pairOf(weight, pass);
-  return pair ? add(out, loraLinearPath(x, pair.a, pair.b, pair.scaling)) : out;
-}
-
-/** `rows [rows, in] → [rows, out]` by their experts' matrices, and the adapter's pairs beside them. */
+/** `x [rows, in] → [rows, out]` by their experts' matrices, and adapters' pairs beside them. */
 function* applyExperts(
   weight: Weight,
   bias: Weight | undefined,
-  rows: Tensor,
-  segments: Tensor,
+  x: Tensor,
+  rows: ReturnType<typeof expertRows>,
   pass: Pass,
 ): Steps<Tensor> {
-  const out = yield* groupedMatmulSteps(rows, pass.weight(weight.name), segments, {
+  const out = yield* groupedMatmulSteps(x, pass.weight(weight.name), rows.segments, {
     transposeB: true,
     bias: bias && pass.weight(bias.name),
   });
-  const pair = pairOf(weight, pass);
-  if (!pair) return out;
-  yield;
-  const dtype = rows.dtype as DType;
-  // All in the rows' format, because a GPU's tensor cores take operands of one format only.
-  const { a, b } = stackedPair(cast(pair.a, dtype), cast(pair.b, dtype), weight.shape[0]!);
-  const hidden = yield* groupedMatmulSteps(rows, a, segments, { transposeB: true });
-  return yield* groupedMatmulSteps(hidden, b, segments, { transposeB: true, residual: out, scale: pair.scaling });
+  return yield* withExpertPairs(out, x, weight, rows, pass);
 }
 
 /** Pieces of stacked matrices whose rows come from `bands` in turns, turned or as MXFP4. */

@@ -13,9 +13,10 @@ export interface LowRank {
   scaling: number;
   /**
    * Where the pair is for a parameter: its weight, and of how many experts it holds the pairs, `a [experts · r, in]` and
-   * `b [out, r · experts]`, as PEFT lays them out.
+   * `b [out, r · experts]`, as PEFT lays them out. The rows of `b` come from `bands` in turns, which the weight has one
+   * after the other.
    */
-  parameter?: { weight: string; experts: number | undefined };
+  parameter?: { weight: string; experts?: number | undefined; bands?: number | undefined };
 }
 
 /** The adapter's pairs by module path, as a layer sees them. */
@@ -24,9 +25,15 @@ export interface LowRankSet {
   readonly config: { readonly loraDropout: number };
 }
 
-/** Several adapters at once, each for its own rows of the batch: by module path, the layers that one of them has. */
+/** Several adapters at once, each for its own rows of the batch. */
 export interface LowRankBatch {
+  /**
+   * By the path of a module or parameter, what one of them has a pair for. Of experts there is a pair for each in each slot,
+   * `a [slots · experts, r, in]`, whose rows only the part can name.
+   */
   readonly groups: ReadonlyMap<string, LoraGroups>;
+  /** i32 `[tokens]`: the slot of each token's adapter; without one, the number of slots. */
+  readonly slots: Tensor;
 }
 
 /** Draws dropout masks one after the other, the same ones again for the same seed. */
@@ -42,11 +49,16 @@ export class DropoutStream {
   }
 }
 
-/** The pairs of experts, from how PEFT lays them out, as `a [experts, r, in]` and `b [experts, out, r]`. */
-export function stackedPair(a: Tensor, b: Tensor, experts: number): { a: Tensor; b: Tensor } {
+/** A pair as `a [experts, r, in]` and `b [experts, out, r]`, by the rows of its weight; one for all is that of one expert. */
+export function stackedPair({ a, b, parameter }: LowRank): { a: Tensor; b: Tensor } {
+  const { experts = 1, bands = 1 } = parameter ?? {};
   const r = a.dim(0) / experts;
+  const out = b.dim(0);
   return {
     a: reshape(a, [experts, r, a.dim(1)]),
-    b: permute(reshape(b, [b.dim(0), r, experts]), [2, 0, 1]),
+    b:
+      bands === 1
+        ? permute(reshape(b, [out, r, experts]), [2, 0, 1])
+        : reshape(permute(reshape(b, [out / bands, bands, r, experts]), [3, 1, 0, 2]), [experts, out, r]),
   };
 }

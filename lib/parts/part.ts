@@ -65,6 +65,8 @@ export interface Weight {
   readonly module?: string | undefined;
   /** What LoRA may target as a parameter, by this path of transformers 5: `[out, in]`, or `[experts, out, in]`. */
   readonly parameter?: string | undefined;
+  /** The parameter has rows from so many bands in turns, which this weight has one after the other. Default 1. */
+  readonly parameterBands?: number | undefined;
   /** What a model of random weights begins with. */
   readonly start: 'random' | 0 | 1;
 }

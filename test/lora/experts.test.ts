@@ -142,12 +142,15 @@ describe('an adapter over experts', () => {
     await expect(Adapter.load(place, decoder)).rejects.toThrow('expected [3,48] for rank 3');
   });
 
-  it('is not served beside others, and says what to do', () => {
+  it('is not served by a model with other experts', () => {
     using adapter = Adapter.create(decoder, { r: 2, targetParameters: both }, 1);
-    const buffers = new AdapterBuffers(decoder, 2, 64);
+    const fewer = decoderConfig('config.json', { ...readGolden('qwen3_moe').config, num_experts: 4 });
+    const other = randomDecoder(fewer, { device: device('cpu') });
+    const buffers = new AdapterBuffers(other, 2, 64);
     expect(() => buffers.load(0, adapter)).toThrow(
-      "the adapter trains the parameter 'model.layers.0.mlp.experts.gate_up_proj', which no engine computes beside other adapters: merge it into the model",
+      "the adapter is not for this model: 'model.layers.0.mlp.experts.gate_up_proj' is missing or of another shape",
     );
     buffers.dispose();
+    other.dispose();
   });
 });

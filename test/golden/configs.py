@@ -563,7 +563,7 @@ GOLDENS = [
         gguf='minimax-m2', silent=('hidden_act', 'use_qk_norm', 'scoring_func', 'use_routing_bias')),
 
     # gpt-oss: sinks, biases everywhere, gate and up in turns and clamped.
-    Golden('gpt_oss', targets=ATTENTION, config=dense(
+    Golden('gpt_oss', targets=ATTENTION, parameters=('mlp.experts.gate_up_proj', 'mlp.experts.down_proj'), config=dense(
         'gpt_oss', 'GptOssForCausalLM', OLD, hidden_act='silu', intermediate_size=40, rms_norm_eps=0.004, head_dim=16,
         rope_theta=3210.0, sliding_window=9, attention_bias=True, num_local_experts=6, num_experts_per_tok=2,
         experts_per_token=2, swiglu_limit=7.0, initial_context_length=32, output_router_logits=False,

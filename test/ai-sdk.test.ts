@@ -7,6 +7,7 @@ import { QueueFull } from '../lib/flow/quota.js';
 import { Stream } from '../lib/flow/stream.js';
 import { loadModel, type Model } from '../lib/model.js';
 import { RenderFailed } from '../lib/text/chat/render-thread.js';
+import { thinkingModel } from './server/thinking.js';
 
 let model: Model;
 beforeAll(async () => {
@@ -74,6 +75,33 @@ describe('text', () => {
       /abort/i,
     );
     await expect.poll(() => model.engine.stats().running).toBe(0);
+  });
+});
+
+describe('reasoning', () => {
+  it('comes before the text, ends at its budget, and can be switched off', async () => {
+    const folder = thinkingModel();
+    const thinking = await loadModel(folder.path);
+    const own = (reasoning: object) => ({ providerOptions: { helvetia: { reasoning: { ...reasoning } } } });
+    const options = { model: helvetia(thinking), prompt, maxOutputTokens: 24, temperature: 0 };
+    const { text, reasoningText, usage } = await generateText({ ...options, ...own({ budget: 2 }) });
+    expect(text).toMatch(/\w/);
+    expect(reasoningText).toMatch(/\w/);
+    expect(usage.reasoningTokens).toBe(3);
+    const stream = streamText({ ...options, ...own({ budget: 2 }) });
+    const types: string[] = [];
+    for await (const part of stream.fullStream) if (types.at(-1) !== part.type) types.push(part.type);
+    expect(types.filter((type) => /^(reasoning|text)-(start|end)$/.test(type))).toEqual([
+      'reasoning-start',
+      'reasoning-end',
+      'text-start',
+      'text-end',
+    ]);
+    const off = await generateText({ ...options, ...own({ enabled: false }) });
+    expect(off.reasoningText).toBeUndefined();
+    await expect(generateText({ ...options, ...own({ effort: 'huge' }), maxRetries: 0 })).rejects.toThrow(/effort/);
+    await thinking.dispose();
+    folder.dispose();
   });
 });
 

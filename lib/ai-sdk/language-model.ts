@@ -43,7 +43,9 @@ export class HelvetiaLanguageModel<V extends Version> implements LanguageModel<V
     for await (const part of parts) {
       const last = content.at(-1);
       if (part.type === 'text-start') content.push({ type: 'text', text: '' });
+      else if (part.type === 'reasoning-start') content.push({ type: 'reasoning', text: '' });
       else if (part.type === 'text-delta' && last?.type === 'text') last.text += part.delta;
+      else if (part.type === 'reasoning-delta' && last?.type === 'reasoning') last.text += part.delta;
       else if (part.type === 'tool-call') content.push(part);
       else if (part.type === 'finish') end = part;
     }
@@ -80,10 +82,10 @@ export class HelvetiaLanguageModel<V extends Version> implements LanguageModel<V
     const plan = await planAnswer(tokenizer, defaults.endIds, answer);
     for (const message of plan.warnings) warnings.push({ type: 'other', message });
     const messages = plan.messages(chatMessages(options.prompt));
-    const templateOptions = { tools: plan.templateTools, addGenerationPrompt: true };
+    const templateOptions = { tools: plan.templateTools, addGenerationPrompt: true, variables: plan.variables };
     const text = await tokenizer.renderChat(messages, templateOptions, { signal: options.abortSignal }).catch(retried);
     const prompt = tokenizer.encode(text, { addSpecialTokens: false, literals: !tokenizer.controlTokensInMessages });
-    const mask = plan.mask?.();
+    const mask = plan.mask?.({ prompt: text });
     const generation = model.generateTokens(prompt, {
       ...sampling(options),
       maxNewTokens: options.maxOutputTokens ?? Math.max(0, decoder.config.contextLength - prompt.length),
@@ -96,7 +98,7 @@ export class HelvetiaLanguageModel<V extends Version> implements LanguageModel<V
       if (error instanceof QueueFull) throw retryable(error);
     });
     const head = { id: `helvetia-${randomUUID()}`, timestamp: new Date(), modelId: this.modelId };
-    return { parts: streamParts(generation, plan.reader()), warnings, head, generation };
+    return { parts: streamParts(generation, plan.reader({ prompt: text })), warnings, head, generation };
   }
 }
 
@@ -136,11 +138,11 @@ async function* streamParts(generation: Generation, reader: AnswerReader): Async
       unified: reader.complete && finishReason === 'stop' ? 'tool-calls' : finishReason,
       raw: finishReason,
     },
-    usage: usageOf(usage),
+    usage: usageOf(usage, reader.reasoningTokens),
   };
 }
 
-function usageOf({ promptTokens, cachedTokens, completionTokens }: Generated['usage']): Usage {
+function usageOf({ promptTokens, cachedTokens, completionTokens }: Generated['usage'], reasoning: number): Usage {
   return {
     inputTokens: {
       total: promptTokens,
@@ -148,7 +150,7 @@ function usageOf({ promptTokens, cachedTokens, completionTokens }: Generated['us
       cacheRead: cachedTokens,
       cacheWrite: undefined,
     },
-    outputTokens: { total: completionTokens, text: completionTokens, reasoning: undefined },
+    outputTokens: { total: completionTokens, text: completionTokens - reasoning, reasoning },
   };
 }
 
@@ -156,17 +158,20 @@ function usageOf({ promptTokens, cachedTokens, completionTokens }: Generated['us
 class Blocks {
   called = false;
   #texts = 0;
-  #open: { type: 'text'; id: string } | { type: 'call'; id: string; name: string; input: string } | undefined;
+  #open:
+    | { type: 'text' | 'reasoning'; id: string }
+    | { type: 'call'; id: string; name: string; input: string }
+    | undefined;
 
   *of(events: readonly ToolEvent[]): Generator<StreamPart> {
     for (const event of events) {
-      if (event.type === 'text') {
-        if (this.#open?.type !== 'text') {
+      if (event.type === 'text' || event.type === 'reasoning') {
+        if (this.#open?.type !== event.type) {
           yield* this.close();
-          this.#open = { type: 'text', id: String(this.#texts++) };
-          yield { type: 'text-start', id: this.#open.id };
+          this.#open = { type: event.type, id: String(this.#texts++) };
+          yield { type: `${event.type}-start`, id: this.#open.id };
         }
-        yield { type: 'text-delta', id: this.#open.id, delta: event.text };
+        yield { type: `${event.type}-delta`, id: this.#open.id, delta: event.text };
       } else if (event.type === 'call') {
         yield* this.close();
         this.called = true;
@@ -182,7 +187,7 @@ class Blocks {
   *close(): Generator<StreamPart> {
     const open = this.#open;
     this.#open = undefined;
-    if (open?.type === 'text') yield { type: 'text-end', id: open.id };
+    if (open && open.type !== 'call') yield { type: `${open.type}-end`, id: open.id };
     if (open?.type !== 'call') return;
     yield { type: 'tool-input-end', id: open.id };
     yield { type: 'tool-call', toolCallId: open.id, toolName: open.name, input: open.input || '{}' };

@@ -1,6 +1,9 @@
 // The AI SDK's prompt, tools and tool choice as chat messages and answer options.
 
+import { z } from 'zod';
+import { checkOptions } from '../flow/options.js';
 import type { AnswerOptions, ToolChoice, ToolDefinition } from '../text/calls/tools.js';
+import { efforts, type ReasoningOptions } from '../text/reasoning/switches.js';
 import type { ChatMessage, ToolCall } from '../text/template.js';
 import type { CallOptions, PromptPart, Warning } from './specification.js';
 
@@ -10,7 +13,15 @@ export function chatMessages(prompt: CallOptions['prompt']): ChatMessage[] {
     if (typeof content === 'string') return [{ role, content }];
     if (role === 'tool') return content.flatMap(toolResult);
     const calls = content.filter(({ type }) => type === 'tool-call').map(toolCall);
-    return [{ role, content: textOf(content), ...(calls.length > 0 ? { tool_calls: calls } : {}) }];
+    const reasoning = content.flatMap(({ type, text = '' }) => (type === 'reasoning' ? [text] : [])).join('\n');
+    return [
+      {
+        role,
+        content: textOf(content),
+        ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
+        ...(calls.length > 0 ? { tool_calls: calls } : {}),
+      },
+    ];
   });
 }
 
@@ -18,7 +29,7 @@ function toolCall({ toolCallId = '', toolName = '', input }: PromptPart): ToolCa
   return { id: toolCallId, type: 'function', function: { name: toolName, arguments: JSON.stringify(input ?? {}) } };
 }
 
-/** Text parts are lines, as the server joins them. Earlier thoughts are not part of a conversation. */
+/** Text parts are lines, as the server joins them. */
 function textOf(parts: readonly PromptPart[]): string {
   const file = parts.find(({ type }) => type === 'file');
   if (file) throw new Error(`the prompt has a file of type ${file.mediaType}: the model takes text only`);
@@ -37,10 +48,11 @@ function toolResult({ toolCallId = '', toolName = '', output }: PromptPart): Cha
 }
 
 /** What the answer may be, and what of the call's options has no effect here. */
-export function answerOptions({ tools = [], toolChoice, responseFormat, reasoning }: CallOptions): {
+export function answerOptions(options: CallOptions): {
   answer: AnswerOptions;
   warnings: Warning[];
 } {
+  const { tools = [], toolChoice, responseFormat, reasoning, providerOptions } = options;
   const warnings: Warning[] = [];
   const definitions: ToolDefinition[] = [];
   for (const tool of tools) {
@@ -51,8 +63,9 @@ export function answerOptions({ tools = [], toolChoice, responseFormat, reasonin
       warnings.push({ type: 'unsupported', feature: `tool ${tool.name}`, details: 'only functions can be called' });
     }
   }
-  if (reasoning !== undefined && reasoning !== 'provider-default') {
-    warnings.push({ type: 'unsupported', feature: 'reasoning' });
+  const effort = efforts.find((one) => one === reasoning);
+  if (reasoning !== undefined && reasoning !== 'provider-default' && effort === undefined) {
+    warnings.push({ type: 'unsupported', feature: `reasoning ${JSON.stringify(reasoning)}` });
   }
   const choice = choiceOf(toolChoice);
   return {
@@ -60,9 +73,23 @@ export function answerOptions({ tools = [], toolChoice, responseFormat, reasonin
       tools: definitions,
       ...(choice ? { toolChoice: choice } : {}),
       format: formatOf(responseFormat),
+      reasoning: { ...(effort ? { effort } : {}), ...ownReasoning(providerOptions?.helvetia?.reasoning) },
     },
     warnings,
   };
+}
+
+const ownOptions = z.strictObject({
+  enabled: z.boolean().optional(),
+  effort: z.enum(efforts).optional(),
+  budget: z.number().int().min(0).optional(),
+});
+
+/** @throws TypeError or RangeError that names the option and what it must be. */
+function ownReasoning(given: unknown): ReasoningOptions {
+  if (given === undefined) return {};
+  const known = checkOptions('providerOptions.helvetia.reasoning', ownOptions, given);
+  return Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined));
 }
 
 function choiceOf(choice: CallOptions['toolChoice']): ToolChoice | undefined {

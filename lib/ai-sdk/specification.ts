@@ -33,8 +33,10 @@ export interface CallOptions {
   responseFormat?: { type: 'text' | 'json'; schema?: unknown } | undefined;
   tools?: readonly { type: string; name: string; description?: string; inputSchema?: unknown }[] | undefined;
   toolChoice?: { type: 'auto' | 'none' | 'required' | 'tool'; toolName?: string } | undefined;
-  /** Version 4 only. */
+  /** A level of effort. Version 4 only. */
   reasoning?: string | undefined;
+  /** Of this provider: `{ helvetia: { reasoning: { enabled, effort, budget } } }`. */
+  providerOptions?: Readonly<Record<string, Readonly<Record<string, unknown>>>> | undefined;
   abortSignal?: AbortSignal | undefined;
 }
 
@@ -56,7 +58,7 @@ export interface FinishReason {
 /** In tokens. */
 export interface Usage {
   inputTokens: { total: number; noCache: number; cacheRead: number; cacheWrite: undefined };
-  outputTokens: { total: number; text: number; reasoning: undefined };
+  outputTokens: { total: number; text: number; reasoning: number };
 }
 
 export interface ResponseMetadata {
@@ -74,6 +76,9 @@ export interface FinishPart {
 export type StreamPart =
   | { type: 'stream-start'; warnings: Warning[] }
   | ({ type: 'response-metadata' } & ResponseMetadata)
+  | { type: 'reasoning-start'; id: string }
+  | { type: 'reasoning-delta'; id: string; delta: string }
+  | { type: 'reasoning-end'; id: string }
   | { type: 'text-start'; id: string }
   | { type: 'text-delta'; id: string; delta: string }
   | { type: 'text-end'; id: string }
@@ -83,7 +88,7 @@ export type StreamPart =
   | ToolCallContent
   | FinishPart;
 
-export type Content = { type: 'text'; text: string } | ToolCallContent;
+export type Content = { type: 'text' | 'reasoning'; text: string } | ToolCallContent;
 
 export interface GenerateResult {
   content: Content[];

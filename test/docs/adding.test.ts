@@ -36,6 +36,7 @@ describe('docs/adding.md', () => {
       'format',
       'method',
       'dialect',
+      'form of reasoning',
       'store',
       'endpoint',
       'metric',

@@ -27,7 +27,7 @@ export interface Usage {
 }
 
 /** Of several choices for each of some prompts: a prompt counts once. */
-export function usageOf(prompts: readonly (readonly Generated[])[]): Usage {
+export function usageOf(prompts: readonly (readonly Generated[])[], reasoningTokens = 0): Usage {
   const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
   const promptTokens = sum(prompts.map(([first]) => first?.usage.promptTokens ?? 0));
   const cachedTokens = sum(prompts.map(([first]) => first?.usage.cachedTokens ?? 0));
@@ -38,7 +38,7 @@ export function usageOf(prompts: readonly (readonly Generated[])[]): Usage {
     total_tokens: promptTokens + completionTokens,
     prompt_tokens_details: { cached_tokens: cachedTokens, audio_tokens: 0 },
     completion_tokens_details: {
-      reasoning_tokens: 0,
+      reasoning_tokens: reasoningTokens,
       audio_tokens: 0,
       accepted_prediction_tokens: 0,
       rejected_prediction_tokens: 0,

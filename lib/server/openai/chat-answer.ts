@@ -13,6 +13,7 @@ import { badRequest } from '../http/errors.js';
 import type { ChatBody } from './chat-request.js';
 import { type ConstraintBody, textFormatOf } from './constraints.js';
 import { tokenizerOf } from './prompt.js';
+import { type ReasoningBody, reasoningOptions } from './reasoning.js';
 
 export interface ToolCallDelta {
   index: number;
@@ -23,12 +24,16 @@ export interface ToolCallDelta {
 
 export interface Delta {
   content?: string;
+  /** The same under both names that clients read. */
+  reasoning_content?: string;
+  reasoning?: string;
   tool_calls?: ToolCallDelta[];
 }
 
 /** The fields of a request that say what its answer may be. */
 export type AnswerFields = Pick<ChatBody, 'tools' | 'tool_choice' | 'parallel_tool_calls' | 'response_format'> &
-  ConstraintBody;
+  ConstraintBody &
+  ReasoningBody;
 
 /** @throws ApiError 400 where tool_choice names a function that is not among the tools. */
 export async function planAnswer(model: Model, body: AnswerFields): Promise<AnswerPlan> {
@@ -46,6 +51,7 @@ export async function planAnswer(model: Model, body: AnswerFields): Promise<Answ
     ...(choice ? { toolChoice: choice } : {}),
     parallel: body.parallel_tool_calls ?? true,
     format: given?.format ?? formatOf(body.response_format),
+    reasoning: reasoningOptions(body),
   };
   try {
     const answer = await plan(tokenizerOf(model), model.defaults.endIds, options);
@@ -95,6 +101,8 @@ export function deltaOf(event: ToolEvent): Delta {
   switch (event.type) {
     case 'text':
       return { content: event.text };
+    case 'reasoning':
+      return { reasoning_content: event.text, reasoning: event.text };
     case 'call': {
       const { index, id, name } = event;
       return { tool_calls: [{ index, id, type: 'function', function: { name, arguments: '' } }] };

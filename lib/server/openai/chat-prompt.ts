@@ -2,7 +2,7 @@
 // route that takes one.
 import { ownTurn } from '../../flow/pause.js';
 import type { Model } from '../../model.js';
-import type { AnswerPlan } from '../../text/calls/tools.js';
+import type { AnswerBeginning, AnswerPlan } from '../../text/calls/tools.js';
 import type { Asker } from '../../text/chat/render-apart.js';
 import { type ChatMessage, TemplateError, type TemplateOptions } from '../../text/template.js';
 import { badRequest } from '../http/errors.js';
@@ -31,7 +31,7 @@ export async function preparePrompt(
   conversation: Conversation,
   { most, addGenerationPrompt = true, continued = false }: PromptLimits,
   asker: Asker,
-): Promise<{ prompt: number[]; answer: AnswerPlan }> {
+): Promise<{ prompt: number[]; answer: AnswerPlan; after: AnswerBeginning }> {
   const messages = templateMessages(conversation.messages);
   checkLength(messages, most);
   const tokenizer = tokenizerOf(model);
@@ -42,11 +42,16 @@ export async function preparePrompt(
   const whole = await rendered(model, written, asker, {
     tools: answer.templateTools,
     addGenerationPrompt,
-    variables: tokenizer.literal(conversation.chat_template_kwargs ?? {}),
+    variables: { ...answer.variables, ...tokenizer.literal(conversation.chat_template_kwargs ?? {}) },
   });
   const options = { addSpecialTokens: false, literals: !tokenizer.controlTokensInMessages };
   const text = continued ? upToEndMark(whole) : whole;
-  return { prompt: nonEmpty(await encoded(model, text, 'messages', most, options), 'messages'), answer };
+  const last = messages.at(-1)?.content;
+  return {
+    prompt: nonEmpty(await encoded(model, text, 'messages', most, options), 'messages'),
+    answer,
+    after: { prompt: text, ...(continued && typeof last === 'string' ? { continued: last } : {}) },
+  };
 }
 
 /** @throws ApiError 400 for messages that cannot fit, before anything is made of them. */

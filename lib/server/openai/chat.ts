@@ -1,6 +1,6 @@
 // POST /v1/chat/completions, whole or as a stream of chunks.
 import { Hono } from 'hono';
-import type { AnswerPlan, AnswerReader } from '../../text/calls/tools.js';
+import type { AnswerReader, ToolEvent } from '../../text/calls/tools.js';
 import type { Generated, Piece } from '../../text/generate.js';
 import type { ServerContext } from '../context.js';
 import { jsonBody } from '../http/body.js';
@@ -18,6 +18,7 @@ import { checkFields, warningHeader } from './fields.js';
 import { beginMilliseconds, Generations, type RequestFacts } from './generation.js';
 import { chatLogprobs } from './logprobs.js';
 import { mostTokens } from './prompt.js';
+import { showsReasoning } from './reasoning.js';
 import { checkSequences, checkTokensTogether, maskOf, samplingOptions, seedOf } from './sampling.js';
 
 export function chatRoutes(context: ServerContext): Hono {
@@ -26,10 +27,10 @@ export function chatRoutes(context: ServerContext): Hono {
     const facts = requestFacts(c);
     using resolved = await context.resolve(body.model, facts.signal);
     const warnings = checkFields(body, chatBody);
-    const { sequences, answer } = await prepare(context, resolved, body, facts);
+    const { sequences, answer, after } = await prepare(context, resolved, body, facts);
     const generations = new Generations(context, resolved, sequences, facts);
     await generations.begun(beginMilliseconds);
-    const completion = new Completion(resolved, body, generations, answer);
+    const completion = new Completion(resolved, body, generations, () => answer.reader(after));
     const headers = warningHeader([...warnings, ...answer.warnings]);
     if (!body.stream) return jsonAnswer(c, await completion.whole(), headers);
     return eventStream(completion.chunks(), {
@@ -53,7 +54,7 @@ async function prepare(context: ServerContext, resolved: Resolved, body: ChatBod
       'continue_final_message',
     );
   }
-  const { prompt, answer } = await preparePrompt(
+  const { prompt, answer, after } = await preparePrompt(
     model,
     body,
     {
@@ -66,7 +67,7 @@ async function prepare(context: ServerContext, resolved: Resolved, body: ChatBod
   const { contextLength } = model.decoder.config;
   const { seed, ...sampling } = samplingOptions(body, model);
   const sequences = Array.from({ length: body.n ?? 1 }, (_, index) => {
-    const mask = maskOf(body, model, answer.mask?.());
+    const mask = maskOf(body, model, answer.mask?.(after));
     return {
       prompt,
       options: {
@@ -80,7 +81,7 @@ async function prepare(context: ServerContext, resolved: Resolved, body: ChatBod
     };
   });
   checkTokensTogether(sequences, model, 'n');
-  return { sequences, answer };
+  return { sequences, answer, after };
 }
 
 interface Choice {
@@ -98,7 +99,7 @@ class Completion {
     private readonly resolved: Resolved,
     private readonly body: ChatBody,
     private readonly generations: Generations,
-    answer: AnswerPlan,
+    reader: () => AnswerReader,
   ) {
     this.#head = {
       id: newId('chatcmpl-'),
@@ -106,12 +107,13 @@ class Completion {
       model: body.model,
       system_fingerprint: systemFingerprint(resolved),
     };
-    this.#choices = Array.from({ length: body.n ?? 1 }, () => ({ reader: answer.reader() }));
+    this.#choices = Array.from({ length: body.n ?? 1 }, () => ({ reader: reader() }));
   }
 
   async whole(): Promise<object> {
     const content = this.#choices.map(() => ({
       text: '',
+      reasoning: '',
       calls: new Map<number, ToolCall>(),
       pieces: [] as Piece[],
     }));
@@ -119,6 +121,7 @@ class Completion {
       const into = content[index]!;
       for (const delta of deltas) {
         into.text += delta.content ?? '';
+        into.reasoning += delta.reasoning_content ?? '';
         for (const { index: at, id, function: part } of delta.tool_calls ?? []) {
           const call = into.calls.get(at) ?? { id: '', type: 'function', function: { name: '', arguments: '' } };
           into.calls.set(at, call);
@@ -136,12 +139,13 @@ class Completion {
     return {
       ...this.#head,
       object: 'chat.completion',
-      choices: content.map(({ text, calls, pieces }, index) => ({
+      choices: content.map(({ text, reasoning, calls, pieces }, index) => ({
         index,
         message: {
           role: 'assistant',
           content: text === '' && calls.size > 0 ? null : text,
           refusal: null,
+          ...(reasoning === '' ? {} : { reasoning_content: reasoning, reasoning }),
           ...(calls.size > 0 ? { tool_calls: [...calls.values()] } : {}),
           annotations: [],
         },
@@ -191,10 +195,15 @@ class Completion {
   #deltas(index: number, event: { piece: Piece } | { end: Generated }): Delta[] {
     const choice = this.#choices[index]!;
     if ('end' in event) choice.end = event.end;
-    const { reader } = choice;
-    if (!('end' in event)) return reader.push(event.piece.text, event.piece.token).map(deltaOf);
+    return this.#events(choice.reader, event)
+      .filter(({ type }) => type !== 'reasoning' || showsReasoning(this.body))
+      .map(deltaOf);
+  }
+
+  #events(reader: AnswerReader, event: { piece: Piece } | { end: Generated }): ToolEvent[] {
+    if (!('end' in event)) return reader.push(event.piece.text, event.piece.token);
     const { finishReason, stopString } = event.end;
-    return reader.end({ cut: finishReason === 'length' || stopString !== undefined }).map(deltaOf);
+    return reader.end({ cut: finishReason === 'length' || stopString !== undefined });
   }
 
   #logprobs(pieces: readonly Piece[]): object | null {
@@ -208,7 +217,8 @@ class Completion {
   }
 
   #usage() {
-    return usageOf([this.#choices.flatMap(({ end }) => (end ? [end] : []))]);
+    const reasoningTokens = this.#choices.reduce((sum, { reader }) => sum + reader.reasoningTokens, 0);
+    return usageOf([this.#choices.flatMap(({ end }) => (end ? [end] : []))], reasoningTokens);
   }
 }
 

@@ -83,7 +83,7 @@ async function prepare(
     Array.from({ length: candidates }, (_, i) => ({
       prompt,
       options: {
-        ...masked(maskOf(body, model, answer?.mask?.())),
+        ...masked(maskOf(body, model, answer?.mask?.({ continued: '' }))),
         ...sampling,
         ...seedOf(seed, i),
         maxNewTokens: body.max_tokens ?? 16,

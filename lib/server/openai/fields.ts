@@ -12,7 +12,6 @@ const inert = [
   'store',
   'service_tier',
   'prediction',
-  'reasoning_effort',
   'verbosity',
   'prompt_cache_key',
   'prompt_cache_retention',
@@ -50,8 +49,6 @@ const refused: Readonly<Record<string, readonly unknown[]>> = {
   max_length: [],
   stop_sequences: [],
   system: [''],
-  thinking: [],
-  enable_thinking: [],
   repeat_penalty: [1],
   repeat_last_n: [],
   typical_p: [1],
@@ -87,8 +84,6 @@ const instead: Readonly<Record<string, string>> = {
   max_new_tokens: 'max_tokens',
   stop_sequences: 'stop',
   system: "a message whose role is 'system'",
-  enable_thinking: 'chat_template_kwargs',
-  thinking: 'chat_template_kwargs',
   repeat_penalty: 'repetition_penalty',
 };
 

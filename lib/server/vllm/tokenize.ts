@@ -12,6 +12,7 @@ import { chatBody } from '../openai/chat-request.js';
 import { checkFields, warningHeader } from '../openai/fields.js';
 import type { RequestFacts } from '../openai/generation.js';
 import { checkTokens, encoded, tokenizerOf } from '../openai/prompt.js';
+import { reasoningFields } from '../openai/reasoning.js';
 import type { Resolved } from '../served.js';
 
 // A text may be longer than the model's context, not longer than what is still answered at once.
@@ -30,6 +31,7 @@ const tokenizeBody = z
       chat_template_kwargs: true,
       continue_final_message: true,
     }).shape,
+    ...reasoningFields,
     model,
     prompt: z.string().optional(),
     messages: chatBody.shape.messages.optional(),

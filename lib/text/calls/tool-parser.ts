@@ -3,14 +3,10 @@
 //
 // The parser finds where a dialect's calls may begin and lets its reader read from there; it knows no dialect itself.
 
+import type { AnswerEnd, ToolEvent } from './answer-reader.js';
 import type { Dialect } from './dialects/dialect.js';
 import { type CallPart, Input, type Reading } from './reading.js';
 import type { ToolDefinition } from './tool-definition.js';
-
-export type ToolEvent =
-  | { type: 'text'; text: string }
-  | { type: 'call'; index: number; id: string; name: string }
-  | { type: 'arguments'; index: number; text: string };
 
 export interface ToolParserOptions {
   dialect: Dialect;
@@ -23,11 +19,6 @@ export interface ToolParserOptions {
   /** Whether the answer must be calls, so that what begins as one is no other text. */
   forced?: boolean;
   newId: () => string;
-}
-
-/** How an answer ended: the model's own way, or cut off by a limit or a stop string. */
-export interface AnswerEnd {
-  cut: boolean;
 }
 
 /** Calls that are being read. */
@@ -59,6 +50,9 @@ export class ToolParser {
   #broken = false;
 
   constructor(private readonly options: ToolParserOptions) {}
+
+  /** Tokens that brought reasoning, where the dialect reads it. */
+  reasoningTokens = 0;
 
   /** Whether there was a call. */
   get called(): boolean {

@@ -85,8 +85,12 @@ export class Tokenizer {
   readonly padId: number | undefined;
   /** Control tokens: found in a text by `encode`, left out by `decode`. */
   readonly specialIds: ReadonlySet<number>;
+  /** Tokens beside the model's own vocabulary, control tokens among them: each is found in a text as a whole. */
+  readonly addedIds: ReadonlySet<number>;
   /** Where generation ends: `eosId`, and what a GGUF file names or implies besides. */
   readonly endIds: ReadonlySet<number>;
+  /** The texts of all chat templates. */
+  readonly templateTexts: readonly string[];
   /** The default template's text. */
   readonly chatTemplate: string | undefined;
   private readonly pipeline: Pipeline;
@@ -118,12 +122,14 @@ export class Tokenizer {
     const largest = (most: number, id: number): number => Math.max(most, id);
     this.vocabSize = added.map(({ id }) => id).reduce(largest, [...vocab.values()].reduce(largest, -1)) + 1;
     this.specialIds = new Set(added.filter(({ special }) => special).map(({ id }) => id));
+    this.addedIds = new Set(added.map(({ id }) => id));
     this.literals = new LiteralText(added.filter(({ special }) => special).map(({ content }) => content));
-    this.bytes = new TokenBytes(rules, (id) => this.idToToken(id), new Set(added.map(({ id }) => id)), this.specialIds);
+    this.bytes = new TokenBytes(rules, (id) => this.idToToken(id), this.addedIds, this.specialIds);
     this.bosId = this.idOf(config.bos_token);
     this.eosId = this.idOf(config.eos_token);
     this.padId = this.idOf(config.pad_token);
     this.endIds = new Set([...(this.eosId === undefined ? [] : [this.eosId]), ...(parts.endIds ?? [])]);
+    this.templateTexts = [...parts.templates.values()];
     this.chatTemplate = parts.templates.get('default');
     this.templates = new ChatTemplates(parts.templates, specialTokenTexts(config));
   }

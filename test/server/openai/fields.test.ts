@@ -60,7 +60,7 @@ describe('a misspelt field', () => {
     ['max_new_tokens', "'max_tokens'"],
     ['stop_sequences', "'stop'"],
     ['system', "a message whose role is 'system'"],
-    ['enable_thinking', "'chat_template_kwargs'"],
+    ['repeat_penalty', "'repetition_penalty'"],
   ])('of another server, %s, is refused with ours', async (name, right) => {
     const { error } = await ask('/v1/chat/completions', { [name]: 'x' });
     expect(error?.message).toBe(`'${name}': is not supported: send ${right}.`);

@@ -8,7 +8,7 @@ export function read(events: readonly ToolEvent[]): { text: string; calls: { nam
   for (const event of events) {
     if (event.type === 'text') text += event.text;
     else if (event.type === 'call') calls[event.index] = { name: event.name, arguments: '' };
-    else calls[event.index]!.arguments += event.text;
+    else if (event.type === 'arguments') calls[event.index]!.arguments += event.text;
   }
   return { text, calls };
 }

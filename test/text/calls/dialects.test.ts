@@ -128,7 +128,7 @@ describe.each(cases)('$name, its marks $marks', ({ dialect, controls }) => {
     expect(plan.warnings).toEqual([]);
     for (let seed = 1; seed <= 4; seed += 1) {
       const random = seeded(seed);
-      const pieces = piecesOf(tokenizer, walk(tokenizer, plan.mask!(), ends, random));
+      const pieces = piecesOf(tokenizer, walk(tokenizer, plan.mask!()!, ends, random));
       const whole = parse(plan.reader(), pieces);
       expect(whole.text).toBe('');
       expect(whole.calls.length).toBeGreaterThan(0);
@@ -145,7 +145,7 @@ describe.each(cases)('$name, its marks $marks', ({ dialect, controls }) => {
     const plan = await planAnswer(tokenizer, ends, { tools, toolChoice: { mode: 'required' } });
     const { reader } = await planAnswer(tokenizer, ends, { tools });
     const random = seeded(7);
-    const pieces = piecesOf(tokenizer, walk(tokenizer, plan.mask!(), ends, random));
+    const pieces = piecesOf(tokenizer, walk(tokenizer, plan.mask!()!, ends, random));
     const { calls } = parse(reader(), pieces);
     expect(calls.length).toBeGreaterThan(0);
     const first = pieces[0]!;
@@ -174,15 +174,15 @@ describe.each(cases)('$name, its marks $marks', ({ dialect, controls }) => {
     const format = { type: 'schema' as const, schema: { const: { ok: true } } };
     const plan = await planAnswer(tokenizer, ends, { tools, format });
     const forced = await planAnswer(tokenizer, ends, { tools, toolChoice: { mode: 'required' } });
-    const call = walk(tokenizer, forced.mask!(), ends, seeded(2));
+    const call = walk(tokenizer, forced.mask!()!, ends, seeded(2));
     const json = tokenizer.encode('{"ok":true}', { addSpecialTokens: false });
     for (const ids of [json, call]) {
-      const mask = plan.mask!();
+      const mask = plan.mask!()!;
       for (const id of ids) mask.accept(id);
       expect(mask.allowed()[ends[0]!]).toBe(1);
     }
     expect(parse(plan.reader(), piecesOf(tokenizer, json))).toEqual({ text: '{"ok":true}', calls: [] });
-    expect(plan.mask!().allowed()[tokenizer.encode('x', { addSpecialTokens: false })[0]!]).toBe(0);
+    expect(plan.mask!()!.allowed()[tokenizer.encode('x', { addSpecialTokens: false })[0]!]).toBe(0);
   });
 
   it('keeps every call and result of a conversation', async () => {

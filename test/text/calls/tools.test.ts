@@ -90,7 +90,7 @@ describe('a plan', () => {
     const toolChoice = { mode: 'required' as const, ...(only ? { only } : {}) };
     const plan = await planAnswer(plain, ends, { tools, toolChoice, parallel });
     for (let seed = 1; seed <= 12; seed += 1) {
-      const ids = walk(plain, plan.mask!(), ends, seeded(seed));
+      const ids = walk(plain, plan.mask!()!, ends, seeded(seed));
       const reader = plan.reader();
       const stream = plain.stream({ continues: true });
       const { text, calls } = read([...ids.flatMap((id) => reader.push(stream.push(id), id)), ...reader.end()]);
@@ -113,7 +113,7 @@ describe('a plan', () => {
     const opener = plain.vocabSize;
     expect(recognised(tokenizer)).toMatchObject({ dialect: { name: 'mistral-list' }, controls: [opener] });
     const plan = await planAnswer(tokenizer, ends, { tools, toolChoice: { mode: 'required' } });
-    const mask = plan.mask!();
+    const mask = plan.mask!()!;
     const reader = plan.reader();
     const ids = [opener, ...tokenizer.encode('[{"name": "now", "arguments": {}}]', { addSpecialTokens: false })];
     const stream = tokenizer.stream({ continues: true });
@@ -136,7 +136,7 @@ describe('a plan', () => {
     expect(recognised(tokenizer).dialect.name).toBe('mistral-named');
     const { mask, reader } = await planAnswer(tokenizer, ends, { tools, toolChoice: { mode: 'required' } });
     for (let seed = 1; seed <= 6; seed += 1) {
-      const produced = walk(plain, mask!(), ends, seeded(seed));
+      const produced = walk(plain, mask!()!, ends, seeded(seed));
       expect(produced.includes(tokenizer.tokenToId('[CALL_ID]')!)).toBe(ids);
       const one = reader();
       const stream = tokenizer.stream({ continues: true });
@@ -162,14 +162,14 @@ describe('a plan', () => {
     const plan = await planAnswer(tokenizer, ends, { tools, format });
     const call = form === 'list' ? '[TOOL_CALLS][{"name": "now", "arguments": {}}]' : '[TOOL_CALLS]now[ARGS]{}';
     for (const text of ['{"ok":true}', call]) {
-      const mask = plan.mask!();
+      const mask = plan.mask!()!;
       for (const id of tokenizer.encode(text, { addSpecialTokens: false })) {
         expect(mask.allowed()[id], text).toBe(1);
         mask.accept(id);
       }
       expect(mask.allowed()[ends[0]!]).toBe(1);
     }
-    expect(plan.mask!().allowed()[tokenizer.encode('x', { addSpecialTokens: false })[0]!]).toBe(0);
+    expect(plan.mask!()!.allowed()[tokenizer.encode('x', { addSpecialTokens: false })[0]!]).toBe(0);
   });
 
   it('lets a Llama answer JSON or call, though it has a control token for calls', async () => {
@@ -181,7 +181,7 @@ describe('a plan', () => {
     const format = { type: 'schema' as const, schema: { const: { ok: true } } };
     const plan = await planAnswer(tokenizer, ends, { tools, format });
     for (const text of ['{"ok":true}', '{"name": "now", "parameters": {}}']) {
-      const mask = plan.mask!();
+      const mask = plan.mask!()!;
       for (const id of tokenizer.encode(text, { addSpecialTokens: false })) mask.accept(id);
       expect(mask.allowed()[ends[0]!], text).toBe(1);
     }
@@ -228,7 +228,7 @@ describe('a plan', () => {
     const format = { type: 'schema' as const, schema: { const: { ok: true } } };
     const plan = await planAnswer(plain, ends, { tools, format });
     for (const text of ['{"ok":true}', '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>']) {
-      const mask = plan.mask!();
+      const mask = plan.mask!()!;
       for (const id of plain.encode(text, { addSpecialTokens: false })) mask.accept(id);
       expect(mask.allowed()[0]).toBe(1);
     }
@@ -308,7 +308,7 @@ describe.skipIf(!hasShared('tokenizer-qwen3'))("on Qwen3's vocabulary of 151669"
     expect(ids[0]).toBe(tokenizer.tokenToId('<tool_call>'));
     const spent: number[] = [];
     for (let round = 0; round < 3; round += 1) {
-      const mask = plan.mask!();
+      const mask = plan.mask!()!;
       for (const id of ids) {
         const before = processed();
         const allowed = mask.allowed();
@@ -338,7 +338,7 @@ describe('strict functions that the model is free not to call', () => {
   async function takes(text: string): Promise<boolean> {
     const plan = await planAnswer(plain, ends, { tools: strict });
     expect(plan.warnings).toEqual([]);
-    const mask = plan.mask!();
+    const mask = plan.mask!()!;
     for (const id of plain.encode(text, { addSpecialTokens: false })) {
       if (mask.allowed()[id] !== 1) return false;
       mask.accept(id);
@@ -383,7 +383,7 @@ describe('strict functions that the model is free not to call', () => {
     const tokenizer = withControlTokens(
       '{% for m in messages %}{% if m.tool_calls %}[TOOL_CALLS][{"name": "{{ m.tool_calls[0].function.name }}", "arguments": {{ m.tool_calls[0].function.arguments | tojson }}}]{% else %}{{ m.content }}{% endif %}{% endfor %}{{ tools | tojson }}',
     );
-    const mask = (await planAnswer(tokenizer, ends, { tools: strict })).mask!();
+    const mask = (await planAnswer(tokenizer, ends, { tools: strict })).mask!()!;
     for (const id of tokenizer.encode('Well. ', { addSpecialTokens: false })) mask.accept(id);
     mask.accept(tokenizer.tokenToId('[TOOL_CALLS]')!);
     expect(mask.allowed()[ends[0]!]).toBe(0);

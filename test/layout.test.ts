@@ -192,7 +192,10 @@ describe('a dialect of calls', () => {
     (markup) => {
       const own = dialects.filter(({ marks, openings }) => [...marks, ...openings].includes(markup));
       const known = others(own.map(({ name }) => fileOf(name))).filter((file) => read(file).includes(markup));
-      expect(known).toEqual([]);
+      // A family's reasoning has the same control tokens, and GGUF files do not say which of them end a turn.
+      const isOfTokens = (file: string): boolean =>
+        file.startsWith('lib/text/reasoning/forms/') || file === 'lib/text/tokenizer/gguf-tokenizer.ts';
+      expect(known.filter((file) => !isOfTokens(file))).toEqual([]);
     },
   );
 });

@@ -52,3 +52,55 @@ export function textOf(content: ChatMessage['content']): string {
   if (typeof content === 'string') return content;
   return (content ?? []).flatMap((part) => ('text' in part ? [String(part.text)] : [])).join('\n');
 }
+
+/** Calls as text behind that of their message, as `write` puts their objects, for templates that leave calls out. */
+export function callsAsText(
+  messages: readonly ChatMessage[],
+  write: (calls: readonly string[]) => string,
+): ChatMessage[] {
+  return messages.map((message) => {
+    const { tool_calls: calls, ...rest } = message;
+    if (!calls || calls.length === 0) return message;
+    const objects = calls.map(({ function: { name, arguments: given } }) => {
+      const values = typeof given === 'string' ? given : JSON.stringify(given);
+      return `{"name": ${JSON.stringify(name)}, "arguments": ${values || '{}'}}`;
+    });
+    return { ...rest, content: [textOf(message.content), write(objects)].filter((part) => part !== '').join('\n') };
+  });
+}
+
+/** Each call's id as `idOf` makes it of its name and its number in the conversation, and each result's. */
+export function withIds(
+  messages: readonly ChatMessage[],
+  idOf: (name: string, count: number) => string,
+): ChatMessage[] {
+  const known = new Map<string, string>();
+  let count = 0;
+  return messages.map((message) => {
+    const { tool_calls: calls, tool_call_id: answered } = message;
+    const written = calls?.map((call) => {
+      const id = idOf(call.function.name, count++);
+      if (call.id !== undefined) known.set(call.id, id);
+      return { ...call, id };
+    });
+    const answers = answered === undefined ? undefined : known.get(answered);
+    return {
+      ...message,
+      ...(written ? { tool_calls: written } : {}),
+      ...(answers === undefined ? {} : { tool_call_id: answers }),
+    };
+  });
+}
+
+/** The conversation with a text at the end of its system message, or before the user's first where there is none. */
+export function withSystemText(
+  messages: readonly ChatMessage[],
+  text: string,
+  { system }: { system: boolean },
+): readonly ChatMessage[] {
+  const role = system ? 'system' : 'user';
+  const first = messages[0];
+  if (first?.role !== role) return [{ role, content: text }, ...messages];
+  const [before, after] = system ? [textOf(first.content), text] : [text, textOf(first.content)];
+  return [{ ...first, content: `${before}\n\n${after}` }, ...messages.slice(1)];
+}

@@ -3,11 +3,13 @@
 //
 // A reader is a generator. It yields the parts of calls as it finds them, and 'more' where it needs further text.
 
-/** One event of a call: its name, then its arguments as JSON in pieces, then its end. */
+/** One event: a call's name, then its arguments as JSON in pieces, then its end. */
 export type CallPart =
   | { type: 'name'; text: string /** The call's id, where the model wrote one that must be kept. */; id?: string }
   | { type: 'arguments'; text: string }
-  | { type: 'end' };
+  | { type: 'end' }
+  /** Of a dialect that reads whole answers. */
+  | { type: 'text' | 'reasoning'; text: string };
 
 /**
  * A step, or a whole reader. A dialect's reader returns whether the text was calls; if not, all text that was taken

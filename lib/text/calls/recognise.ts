@@ -63,6 +63,7 @@ function factsOf(tokenizer: Tokenizer): ModelFacts {
     called: write([question, call], { tools }),
     shown: write([question], { tools, addGenerationPrompt: true }).includes(probe.function.name),
     system: write([{ role: 'system', content: 'probe_system' }, question]).includes('probe_system'),
+    writesTag: (text) => tokenizer.templateTexts.some((template) => template.includes(text)),
     tokenizer,
   };
 }

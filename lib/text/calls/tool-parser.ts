@@ -72,6 +72,7 @@ export class ToolParser {
     this.#run(events);
     const mark = token === undefined ? undefined : this.options.marks.get(token);
     if (mark !== undefined) this.#mark(mark, events);
+    if (token !== undefined && events.some(({ type }) => type === 'reasoning')) this.reasoningTokens += 1;
     return events;
   }
 
@@ -204,6 +205,10 @@ export class ToolParser {
       this.#broken ||= !isObjectText(this.#arguments);
       this.#arguments = '';
       this.#full = !this.options.parallel;
+    } else if (part.type === 'text') {
+      this.#text(part.text, events);
+    } else if (part.type === 'reasoning') {
+      events.push({ type: 'reasoning', text: part.text });
     } else if (part.text !== '') {
       this.#arguments += part.text;
       events.push({ type: 'arguments', index: this.#count - 1, text: part.text });

@@ -133,7 +133,7 @@ export async function planAnswer(
     },
     mask: rest || (markup && budget !== undefined) ? (after = {}) => masked(after) : undefined,
     reader: (after = {}) => {
-      const inner = shown.length > 0 ? new ToolParser(reading) : plainReader();
+      const inner = shown.length > 0 || dialect.readsAnswers ? new ToolParser(reading) : plainReader();
       return readerOf(inner, markup, startOf(after), reading);
     },
     warnings: [...unmarked, ...(compiled?.warnings ?? [])],

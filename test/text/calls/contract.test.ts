@@ -119,7 +119,7 @@ function known(dialect: Dialect, controls: boolean): Recognised {
   const tokenizer = withTemplate(chatml, controls ? dialect.marks : []);
   return {
     dialect,
-    model: { called: '', shown: true, system: true, tokenizer },
+    model: { called: '', shown: true, system: true, writesTag: () => false, tokenizer },
     controls: dialect.marks.map((mark) => (controls ? tokenizer.tokenToId(mark) : undefined)),
   };
 }

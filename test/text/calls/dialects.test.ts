@@ -40,13 +40,22 @@ const ajv = new Ajv2020();
 const fits = new Map(tools.map(({ function: { name, parameters } }) => [name, ajv.compile(parameters as object)]));
 const ends = [0];
 
+/** A schema of one value. */
+const called = {
+  type: 'object',
+  properties: { probe_argument: { const: 'x' } },
+  required: ['probe_argument'],
+  additionalProperties: false,
+};
+
 /** A chat template that shows tools and writes one call as the dialect's grammar does. */
 async function templateOf(dialect: Dialect): Promise<string> {
-  if (dialect.describesTools) return chatml;
+  // The catalogue's last is for templates without calls.
+  if (dialect === dialects.at(-1)) return chatml;
   const syntax: CallSyntax = {
-    tools: [{ name: probe.function.name, schema: {}, json: async () => text('{"probe_argument": "x"}') }],
+    tools: [{ name: probe.function.name, schema: called, json: async () => text('{"probe_argument": "x"}') }],
     several: false,
-    model: { called: '', shown: true, system: true, tokenizer: withTemplate(chatml) },
+    model: { called: '', shown: true, system: true, writesTag: () => false, tokenizer: withTemplate(chatml) },
     mark: text,
     first: (mark) => (mark === undefined ? empty : text(mark)),
   };
@@ -57,15 +66,20 @@ async function templateOf(dialect: Dialect): Promise<string> {
   );
 }
 
+const isDigit = (value: number): boolean => value >= 0x30 && value <= 0x39;
+
 /** The text of a grammar that has a single one. */
 async function onlyText(expression: Expression): Promise<string> {
   const grammar = await Grammar.of(expression);
   const bytes: number[] = [];
   for (let at = grammar.start; !at.complete; ) {
     const next = Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => grammar.step(at, byte));
-    expect(next.length).toBe(1);
-    bytes.push(next[0]!);
-    at = grammar.step(at, next[0]!)!;
+    // Numbers of calls are any; the shortest is written.
+    const only = next.filter((value) => !isDigit(value));
+    const value = only[0] ?? next[0]!;
+    expect(only.length === 1 || next.every(isDigit)).toBe(true);
+    bytes.push(value);
+    at = grammar.step(at, value)!;
   }
   return Buffer.from(bytes).toString();
 }
@@ -100,6 +114,7 @@ const around = (pieces: readonly Piece[], before: string, after: string): Piece[
   return typeof last === 'string' ? [...result.slice(0, -1), last + after] : [...result, after];
 };
 
+const plain = withTemplate(chatml);
 const cases = dialects.flatMap((dialect) => [
   { name: dialect.name, dialect, marks: 'written out', controls: [] as readonly string[] },
   { name: dialect.name, dialect, marks: 'as control tokens', controls: dialect.marks },
@@ -119,7 +134,10 @@ describe.each(cases)('$name, its marks $marks', ({ dialect, controls }) => {
   it('is recognised by the calls that a template writes', async () => {
     const found = recognised(await model());
     expect(found.dialect.name).toBe(dialect.name);
-    expect(found.controls.filter((token) => token !== undefined)).toHaveLength(controls.length);
+    // The small vocabulary has some marks as control tokens itself.
+    const own = dialect.marks.filter((mark) => plain.specialIds.has(plain.tokenToId(mark) ?? -1));
+    const expected = new Set([...controls, ...own]).size;
+    expect(found.controls.filter((token) => token !== undefined)).toHaveLength(expected);
   });
 
   it.each([true, false])('reads what its grammar allows, however it is cut (parallel: %s)', async (parallel) => {

@@ -35,8 +35,6 @@ const tools: ToolDefinition[] = [
 const withControlTokens = (written: string): Tokenizer =>
   withTemplate(written, ['[TOOL_CALLS]', '[ARGS]', '[CALL_ID]', '<|python_tag|>']);
 
-const template = (name: string): string => readFileSync(shared('chat-templates', 'llamacpp', `${name}.jinja`), 'utf8');
-
 let plain: Tokenizer;
 beforeAll(() => {
   plain = withTemplate(chatml);
@@ -232,67 +230,6 @@ describe('a plan', () => {
       for (const id of plain.encode(text, { addSpecialTokens: false })) mask.accept(id);
       expect(mask.allowed()[0]).toBe(1);
     }
-  });
-});
-
-describe.skipIf(!hasShared('chat-templates'))('real templates', () => {
-  it.each([
-    ['Qwen-Qwen2.5-7B-Instruct', 'hermes'],
-    ['Qwen-Qwen3-0.6B', 'hermes'],
-    ['NousResearch-Hermes-3-Llama-3.1-8B-tool_use', 'hermes'],
-    ['Qwen-QwQ-32B', 'hermes'],
-    ['meta-llama-Llama-3.1-8B-Instruct', 'llama-json'],
-    ['meta-llama-Llama-3.2-3B-Instruct', 'llama-json'],
-    ['meta-llama-Llama-3.3-70B-Instruct', 'llama-json'],
-    ['mistralai-Mistral-Nemo-Instruct-2407', 'mistral-list'],
-    ['Mistral-Small-3.2-24B-Instruct-2506', 'mistral-named'],
-    ['mistralai-Ministral-3-14B-Reasoning-2512', 'mistral-named'],
-    ['unsloth-mistral-Devstral-Small-2507', 'mistral-named'],
-  ])('%s: its own form, in and out', async (name, dialect) => {
-    const tokenizer = withTemplate(template(name));
-    expect(recognised(tokenizer).dialect.name).toBe(dialect);
-    const plan = await planAnswer(tokenizer, [0], { tools });
-    expect(plan.templateTools).toMatchObject(tools);
-    const call = (id: string, city: string) => ({
-      id,
-      type: 'function',
-      function: { name: 'get_weather', arguments: JSON.stringify({ city }) },
-    });
-    const messages = plan.messages([
-      { role: 'user', content: 'Weather?' },
-      {
-        role: 'assistant',
-        content: '',
-        tool_calls: [call('call_aaaaaaaaaaaaaa1', 'Bern'), call('call_aaaaaaaaaaaaaa2', 'Chur')],
-      },
-      { role: 'tool', tool_call_id: 'call_aaaaaaaaaaaaaa1', content: 'sun' },
-      { role: 'tool', tool_call_id: 'call_aaaaaaaaaaaaaa2', content: 'rain' },
-    ]);
-    const text = tokenizer.applyChatTemplate(messages, {
-      tools: plan.templateTools ?? null,
-      addGenerationPrompt: true,
-    });
-    for (const part of ['get_weather', 'The weather in a city.', 'Bern', 'Chur', 'sun', 'rain'])
-      expect(text).toContain(part);
-  });
-
-  it.each([
-    'google-gemma-2-2b-it',
-    'microsoft-Phi-3.5-mini-instruct',
-    'deepseek-ai-DeepSeek-R1-Distill-Qwen-32B',
-    'openai-gpt-oss-120b',
-    'Qwen3-Coder',
-  ])('%s: gets calls as plain text', async (name) => {
-    const tokenizer = withTemplate(template(name));
-    expect(recognised(tokenizer).dialect.name).toBe('tools-in-text');
-    const plan = await planAnswer(tokenizer, [0], { tools });
-    const messages = plan.messages([{ role: 'user', content: 'Weather?' }]);
-    const text = tokenizer.applyChatTemplate(messages, {
-      tools: plan.templateTools ?? null,
-      addGenerationPrompt: true,
-    });
-    expect(text).toContain('get_weather');
-    expect(text).toContain('Weather?');
   });
 });
 

@@ -17,6 +17,8 @@ export interface Dialect {
   readonly bare?: string;
   /** Whether a model writes its calls this way. The first of the catalogue that says so is taken. */
   recognises(model: ModelFacts): boolean;
+  /** Every part of an answer has markup, so that `read` also gives out text and reasoning, with and without tools. */
+  readonly readsAnswers?: true;
   /** The chat template is shown no tools: `messages` describes them. */
   readonly describesTools?: true;
   /** The conversation as the template wants it, with its calls and their results; unchanged by default. */
@@ -38,6 +40,8 @@ export interface ModelFacts {
   shown: boolean;
   /** Whether it takes a system message. */
   system: boolean;
+  /** Whether a text stands in one of its chat templates. */
+  writesTag(text: string): boolean;
   tokenizer: Tokenizer;
 }
 
@@ -82,3 +86,6 @@ export const probe = {
 export function writesCallsAs(pattern: RegExp): (model: ModelFacts) => boolean {
   return ({ shown, called }) => shown && pattern.test(called);
 }
+
+/** Whether the template writes the calls of earlier turns. */
+export const writesCalls = ({ called }: ModelFacts): boolean => /probe_argument['"]?\s*[:=>]\s*['"]?x/.test(called);

@@ -2,7 +2,7 @@
 // results become text of the messages, in the words and tags that most models have seen in training.
 
 import type { ChatMessage } from '../../template.js';
-import { textOf } from '../history.js';
+import { textOf, withSystemText } from '../history.js';
 import { taggedObjects } from '../tagged-objects.js';
 import type { Dialect, ModelFacts } from './dialect.js';
 
@@ -39,7 +39,7 @@ function writtenOut(messages: readonly ChatMessage[]): ChatMessage[] {
 function withInstructions(
   messages: readonly ChatMessage[],
   tools: readonly unknown[],
-  { system }: ModelFacts,
+  model: ModelFacts,
 ): readonly ChatMessage[] {
   if (tools.length === 0) return messages;
   const instructions =
@@ -48,9 +48,5 @@ function withInstructions(
     '</tools>\n\nFor each function call, return a json object with function name and arguments within ' +
     '<tool_call></tool_call> XML tags:\n<tool_call>\n{"name": <function-name>, "arguments": <args-json-object>}\n' +
     '</tool_call>';
-  const role = system ? 'system' : 'user';
-  const first = messages[0];
-  if (first?.role !== role) return [{ role, content: instructions }, ...messages];
-  const [before, after] = system ? [textOf(first.content), instructions] : [instructions, textOf(first.content)];
-  return [{ ...first, content: `${before}\n\n${after}` }, ...messages.slice(1)];
+  return withSystemText(messages, instructions, model);
 }

@@ -33,7 +33,7 @@ export function attendRow(
   head = 0,
 ): Row {
   const first = window ? Math.max(0, position - window + 1) : 0;
-  const end = causal ? position + 1 : keys;
+  const end = causal ? position + 1 : window ? Math.min(keys, position + window) : keys;
   const scores: number[] = [];
   for (let j = first; j < end; j++) {
     const row = key(j);
@@ -142,7 +142,7 @@ const headSizes: Case[] = [bf16, f16].flatMap((dtypes) =>
  * numbers, and with them the roundings of their weights, are several times the root mean square of all.
  */
 const long: Case[] = [64, 128].flatMap((headDim) =>
-  [{}, { window: 150 }, { causal: false, softcap: 3 }].map((rules) =>
+  [{}, { window: 150 }, { causal: false, softcap: 3 }, { causal: false, window: 150 }].map((rules) =>
     one({ heads: [2, 1], headDim, boundaries: [0, 535], dtypes: bf16, gradients: [], slack: 8, ...rules }),
   ),
 );
@@ -163,6 +163,10 @@ export const cases: Case[] = [
   one({ heads: [2, 1], headDim: 8, boundaries: [0, 40, 43], window: 5 }),
   one({ heads: [1, 1], headDim: 8, boundaries: [0, 90], window: 1, gradients: ['v'] }),
   one({ heads: [2, 2], headDim: 8, boundaries: [0, 30], window: 7, causal: false }),
+  // Texts of many lengths with windows on both sides: shorter than the window, of one token, and of several tiles.
+  one({ heads: [4, 2], headDim: 16, boundaries: [0, 1, 4, 4, 90, 107], rest: 2, window: 9, causal: false }),
+  one({ heads: [2, 1], headDim: 64, boundaries: [0, 150, 161], window: 33, causal: false, dtypes: bf16 }),
+  one({ heads: [1, 1], headDim: 8, boundaries: [0, 70], window: 1, causal: false, gradients: ['v'] }),
   one({ heads: [4, 2], headDim: 16, boundaries: [0, 25], softcap: 1.5, scale: 0.5 }),
   one({ heads: [4, 2], headDim: 16, boundaries: [0, 33], softcap: 2, window: 9, scale: 0.3 }),
   one({ heads: [2, 1], headDim: 80, boundaries: [0, 9] }),

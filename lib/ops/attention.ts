@@ -9,7 +9,7 @@ import { contiguous } from './copy.js';
 export interface ScoreOptions {
   /** Multiplies the products of queries and keys. Default `1 / sqrt(headDim)`. */
   scale?: number;
-  /** How many keys a query sees at most, its own and those before. Default: all. */
+  /** Keys that a query sees, its own and those before; as many after it where it is not causal. Default: all. */
   window?: number;
   /**
    * `[heads]`: a score that joins each head's softmax, and takes a share that goes to no value. It has no gradient. From

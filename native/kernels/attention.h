@@ -2,7 +2,8 @@
 // lse f32 [heads, tokens].
 //
 // q, k, v are token and head strided; on the CPU out and the gradients too, so that a call may have some of the heads.
-// With a window a query sees itself and window - 1 keys before it; 0 is no window. softcap 0 is none.
+// With a window a query sees itself and window - 1 keys before it, and as many after it unless causal; 0 is no window.
+// softcap 0 is none.
 #pragma once
 #include "../kernel.h"
 

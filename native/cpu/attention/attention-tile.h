@@ -87,7 +87,10 @@ struct Scoring {
   // Queries are multiplied by this when they are packed, so that a score comes out ready for tanh or for exp2.
   float queryScale() const { return softcap > 0 ? scale / softcap : scale * log2e; }
   int64_t firstKey(int64_t position) const { return window > 0 && position >= window ? position - window + 1 : 0; }
-  int64_t endKey(int64_t position, int64_t keys) const { return causal ? position + 1 : keys; }
+  int64_t endKey(int64_t position, int64_t keys) const {
+    if (causal) return position + 1;
+    return window > 0 && position + window < keys ? position + window : keys;
+  }
 };
 
 // One sequence: its queries are `queries` tokens from `token` on, the last ones among `keys` keys.

@@ -6,8 +6,8 @@
 //   boundaries  i32 [sequences + 1]    where each sequence begins, and the end of the last
 //
 // Scores are scale · q·k, softcap · tanh(score / softcap) where there is one; a query sees the keys up to itself if
-// causal, and no further back than `window`. One task is a run of rows of one sequence and key-value head
-// (attention-forward.h). The longest tasks are handed out first. A query that sees nothing gets 0.
+// causal, else those on both sides, and those whose distance is below `window`. One task is a run of rows of one sequence
+// and key-value head (attention-forward.h). The longest tasks are handed out first. A query that sees nothing gets 0.
 #include <algorithm>
 #include <stdexcept>
 #include <vector>

@@ -46,7 +46,7 @@ struct Gradient {
   // The rows that see some of keys [key, key + count).
   __device__ KeyRange rowsOf(const Span& span, int key, int count) const {
     const int last = least(key + count, span.keys) - 1;
-    const int first = scoring.causal ? key : 0;
+    const int first = scoring.causal ? key : scoring.firstKey(key);
     const int end = scoring.window > 0 && last < span.queries - scoring.window ? last + scoring.window : span.queries;
     return {first * group, end * group};
   }

@@ -130,7 +130,10 @@ struct Scoring {
         window(window) {}
 
   __device__ int firstKey(int position) const { return window > 0 && position >= window ? position - window + 1 : 0; }
-  __device__ int endKey(int position, int keys) const { return causal ? least(position + 1, keys) : keys; }
+  __device__ int endKey(int position, int keys) const {
+    if (causal) return least(position + 1, keys);
+    return window > 0 && position < keys - window ? position + window : keys;
+  }
   __device__ bool plain() const { return !capped && !negative; }
   __device__ float transform(float product) const {
     return capped ? tanhf(product * inner) : negative ? -product : product;

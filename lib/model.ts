@@ -10,6 +10,16 @@ import type { DType } from './core/dtype.js';
 import { scope } from './core/scope.js';
 import type { Tensor } from './core/tensor.js';
 import { Engine, type EngineOptions, type EngineStats } from './engine/engine.js';
+import { longestText } from './engine/texts/encoded.js';
+import {
+  type EmbedTextsOptions,
+  embedTexts,
+  type Ranked,
+  type RankOptions,
+  scorePairs,
+  type TextInput,
+  type TextsModel,
+} from './engine/texts/texts.js';
 import type { EngineWatcher } from './engine/watcher.js';
 import { writeAtomic, writeFolderAtomic } from './files/atomic.js';
 import { openGguf } from './files/gguf.js';
@@ -22,10 +32,12 @@ import { Stream } from './flow/stream.js';
 import { safetensorsName } from './formats/index.js';
 import { Adapter } from './lora/adapter.js';
 import { mergedWeights } from './lora/merge.js';
-import { weightsOf } from './models/config.js';
+import { embedderOf, weightsOf } from './models/config.js';
 import { Decoder, packed } from './models/decoder.js';
+import { kindOf, type ModelKind, refuseEncoder } from './models/kind.js';
 import { loadDecoder } from './models/load.js';
 import { storedParts } from './models/pieces.js';
+import type { Embedder } from './parts/text-head.js';
 import { type Generated, generate, type Piece } from './text/generate.js';
 import type { TokenMask } from './text/mask.js';
 import {
@@ -98,6 +110,16 @@ export class Model {
     return this.decoder.dtype;
   }
 
+  /** What the model is for. */
+  get kind(): ModelKind {
+    return kindOf(this.decoder.config);
+  }
+
+  /** How texts become vectors: pooling, dimensions (`size`), prompts, the longest text. */
+  get embedder(): Embedder {
+    return embedderOf(this.decoder.config);
+  }
+
   /** @throws Error if the model came without a tokenizer, with what is missing. */
   get tokenizer(): Tokenizer {
     if (!this.textTokenizer)
@@ -135,6 +157,7 @@ export class Model {
 
   /** Logits for every position of one sequence: f32 `[tokens, vocab]`. The caller disposes of it. */
   forward(ids: readonly number[], options: { adapter?: Adapter } = {}): Tensor {
+    refuseEncoder('forward', this.decoder.config);
     this.#checkIds('forward', ids);
     return scope(() =>
       noGrad(() => this.decoder.logits(this.decoder.hidden(packed([ids], this.decoder.device), options))),
@@ -157,6 +180,7 @@ export class Model {
    * @throws QueueFull (as a rejection) if too many requests wait.
    */
   generateTokens(ids: readonly number[], options: TokenOptions = {}): Generation {
+    refuseEncoder('generate', this.decoder.config);
     const { topLogprobs, mask, client, maxUnread, continues = true, ...rest } = options;
     const settings = settingsOf(rest, this.defaults);
     this.#checkIds('generate', ids);
@@ -197,8 +221,58 @@ export class Model {
    * @throws Error if the model has no chat template, or the template refuses the messages.
    */
   chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): Generation {
+    refuseEncoder('chat', this.decoder.config);
     const ids = this.tokenizer.encodeChat(messages, { addGenerationPrompt: true });
     return this.generateTokens(ids, { ...options, continues: false });
+  }
+
+  /**
+   * Vectors of texts, as the model's files say: their pooling, the layers behind it, its default prompt. Of a model whose
+   * files say nothing, the mean of the final hidden states, of length 1. Texts are strings, or token ids with all special
+   * tokens; each is computed among all else that the model does, and a text has the same vector in any company.
+   *
+   * @returns f32 `[dimensions]` for each text, in order.
+   * @throws (as a rejection) RangeError for an option outside its range, or a text that is empty or too long; TypeError
+   *   for an option that is not known; WrongKind for a reranker; QueueFull if too many requests wait.
+   */
+  embed(texts: readonly TextInput[], options: EmbedTextsOptions = {}): Promise<Float32Array[]> {
+    return embedTexts(this.#asTexts, texts, options);
+  }
+
+  /**
+   * The texts by how relevant they are to `query`, the best first; of equal scores, the one that came first. A reranker's
+   * scores are its own (a probability, or a logit where its files say so); an embedding model's are cosines.
+   *
+   * @throws (as a rejection) as `embed`; WrongKind for a model that makes neither scores nor vectors.
+   */
+  async rank(query: string, texts: readonly string[], options: RankOptions & { top?: number } = {}): Promise<Ranked[]> {
+    const { top, ...rest } = options;
+    if (top !== undefined && !(Number.isInteger(top) && top >= 1))
+      throw new RangeError(`rank: option 'top' must be a whole number of at least 1, got ${top}`);
+    const scores = await this.scorePairs(
+      texts.map((text) => [query, text] as const),
+      rest,
+    );
+    const ranked = scores.map((score, index) => ({ index, score })).sort((a, b) => b.score - a.score);
+    return ranked.slice(0, top);
+  }
+
+  /**
+   * How relevant the text of each pair is to its query, in the order of the pairs: the scores of `rank`.
+   *
+   * @throws (as a rejection) as `rank`.
+   */
+  scorePairs(pairs: readonly (readonly [query: string, text: string])[], options: RankOptions = {}): Promise<number[]> {
+    return scorePairs(this.#asTexts, pairs, options);
+  }
+
+  /** Tokens of the longest text that `embed` takes, special tokens included. */
+  get longestText(): number {
+    return Math.min(longestText(this.decoder.config, this.embedder), this.engine.capacity);
+  }
+
+  get #asTexts(): TextsModel {
+    return { engine: this.engine, config: this.decoder.config, tokenizer: () => this.tokenizer };
   }
 
   /**
@@ -207,6 +281,7 @@ export class Model {
    * @throws Error that names the option that is wrong. Bad rows reject, with the file and the line.
    */
   finetune(options: FinetuneOptions): Finetune {
+    refuseEncoder('finetune', this.decoder.config);
     const turn = (signal: AbortSignal): Promise<void> | undefined => this.engine.trainingTurn(signal);
     return finetune(this.decoder, this.textTokenizer, options, this.name, turn);
   }

@@ -1,11 +1,8 @@
-// One of our models as the AI SDK's embedding model: the mean of a text's last hidden states, of length 1.
+// One of our models as the AI SDK's embedding model: texts as vectors, as the model makes them.
 
 import { retryable } from './errors.js';
 import type { Served } from './language-model.js';
 import type { EmbeddingModel, Version } from './specification.js';
-
-// As many as a step takes side by side: the rest wait here, and the queue stays open for others.
-const atOnce = 8;
 
 export function embeddingModel<V extends Version>(
   specificationVersion: V,
@@ -19,21 +16,16 @@ export function embeddingModel<V extends Version>(
     maxEmbeddingsPerCall: 2048,
     supportsParallelCalls: true,
     async doEmbed({ values, abortSignal, dimensions }) {
-      const ids = values.map((value) => model.tokenizer.encode(value));
-      const vectors: Float32Array[] = [];
+      let vectors: Float32Array[];
       try {
-        for (let from = 0; from < ids.length; from += atOnce) {
-          const some = ids.slice(from, from + atOnce);
-          const asked = some.map((tokens) => model.engine.embed(tokens, { adapter, signal: abortSignal }));
-          vectors.push(...(await Promise.all(asked)));
-        }
+        vectors = await model.embed(values, { adapter, signal: abortSignal, dimensions });
       } catch (error) {
         throw retryable(error);
       }
       return {
         embeddings: vectors.map((vector) => Array.from(vector)),
-        usage: { tokens: ids.reduce((sum, tokens) => sum + tokens.length, 0) },
-        warnings: dimensions === undefined ? [] : [{ type: 'unsupported', feature: 'dimensions' }],
+        usage: { tokens: values.reduce((sum, value) => sum + model.tokenizer.encode(value).length, 0) },
+        warnings: [],
       };
     },
   };

@@ -1,28 +1,46 @@
-// Embeddings of texts: the mean of the final hidden states, of length 1. The states are added in double, token by token, so
-// that a text has the same embedding however its tokens are spread over steps.
+// Pooled texts: the final hidden states of all tokens of a text as one vector, for embeddings and for scores. They are
+// added in double, token by token, so that a text has the same vector however its tokens are spread over steps.
 
+import { scope } from '../core/scope.js';
 import type { Tensor } from '../core/tensor.js';
 import { cast } from '../ops/copy.js';
+import { slice } from '../ops/view.js';
+import { Pool, type PoolingKind } from '../parts/pooling.js';
+import type { Job, JobOptions } from './job.js';
 import { Reading } from './reading.js';
 
-export class Embedding extends Reading<Float32Array> {
+export interface PoolingOptions extends JobOptions {
+  /** So many tokens at the beginning do not count. Default 0. */
+  skipped?: number | undefined;
+}
+
+export class Pooling extends Reading<Float64Array> {
   readonly named = false;
-  #total: Float64Array | undefined;
+  readonly #skipped: number;
+  #pool: Pool | undefined;
+
+  constructor(
+    ids: readonly number[],
+    private readonly kinds: readonly PoolingKind[],
+    options: PoolingOptions,
+    onEnd: (job: Job) => void,
+  ) {
+    super(ids, options, onEnd);
+    this.#skipped = options.skipped ?? 0;
+  }
 
   override async read(hidden: Tensor, from: number): Promise<() => void> {
+    const { kinds, promptLength: length } = this;
     const [count, width] = [hidden.dim(0), hidden.dim(1)];
-    const states = await cast(hidden, 'f32').data();
+    const [first, end] = Pool.rows(kinds, length, this.#skipped, from, count);
+    const states = first < end ? await read(hidden, first - from, end - from) : [];
     return () => {
-      if (from === 0 || !this.#total) this.#total = new Float64Array(width);
-      for (let row = 0; row < count; row++) {
-        for (let i = 0; i < width; i++) this.#total[i]! += states[row * width + i]!;
-      }
-      if (from + count === this.promptLength) this.complete(normalized(this.#total));
+      if (from === 0 || !this.#pool) this.#pool = new Pool(kinds, width, length, this.#skipped);
+      this.#pool.add(states, first);
+      if (from + count === length) this.complete(this.#pool.result());
     };
   }
 }
 
-function normalized(x: Float64Array): Float32Array {
-  const norm = Math.sqrt(x.reduce((squares, value) => squares + value * value, 0));
-  return Float32Array.from(x, (value) => (norm > 0 ? value / norm : 0));
-}
+const read = (hidden: Tensor, first: number, end: number): Promise<ArrayLike<number>> =>
+  scope(() => cast(slice(hidden, 0, first, end), 'f32').data());

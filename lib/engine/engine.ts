@@ -6,10 +6,14 @@
 import { AsyncResource } from 'node:async_hooks';
 import { nextTurn } from '../flow/pause.js';
 import { QueueFull, Quota, retryAfter } from '../flow/quota.js';
+import { embedderOf } from '../models/config.js';
 import type { Decoder } from '../models/decoder.js';
+import { refuseEncoder, refuseRanker } from '../models/kind.js';
 import { blockSize } from '../models/memory.js';
+import { normalized } from '../parts/pooling.js';
+import type { Ranker, TextHead } from '../parts/text-head.js';
 import { AdapterBuffers } from './adapter-buffers.js';
-import { Embedding } from './embed.js';
+import { Pooling, type PoolingOptions } from './embed.js';
 import { adapterKey, type Job, type JobOptions } from './job.js';
 import type { Logprobs } from './logits.js';
 import { type EngineOptions, type EngineSettings, engineSettings } from './options.js';
@@ -43,7 +47,12 @@ export interface EngineStats {
   adaptersWaiting: string[];
 }
 
-type AnyJob = Generating | Embedding | Scoring;
+export interface EmbedOptions extends PoolingOptions {
+  /** Whether the vector is made of length 1. Default: as the model's files say. */
+  normalize?: boolean | undefined;
+}
+
+type AnyJob = Generating | Pooling | Scoring;
 type Step = QueuedStep<AnyJob> & { parts: readonly Part<AnyJob>[]; began: number };
 
 // The loop serves all requests: it must not run in the asynchronous context, or the open scope, of the first one.
@@ -74,7 +83,7 @@ export class Engine {
   ) {
     this.settings = engineSettings(options, decoder);
     const { adapterSlots, maxLoraRank, maxBatch, maxQueued, maxQueuedTokens } = this.settings;
-    this.#limits = { ...this.settings, blockSize };
+    this.#limits = { ...this.settings, blockSize, whole: decoder.config.bidirectional };
     this.#scheduler = new Scheduler(this.#limits);
     this.#quota = new Quota({ requests: maxBatch + maxQueued, tokens: maxQueuedTokens });
     this.#adapters = new AdapterBuffers(decoder, adapterSlots, maxLoraRank);
@@ -91,9 +100,10 @@ export class Engine {
    * Generates one sequence. It waits for a place in the batch, and again while its tokens are unread (backpressure);
    * leaving the generator, or the signal, takes it out at once.
    *
-   * @throws QueueFull if too many wait, RangeError if the prompt does not fit into the cache.
+   * @throws QueueFull if too many wait, RangeError if the prompt does not fit into the cache, WrongKind for an encoder.
    */
   submit(request: EngineRequest): TokenStream<EngineToken> {
+    refuseEncoder('generate', this.decoder.config);
     this.#check(request.prompt.length);
     if (request.maxNewTokens > 0) this.#checkQueue(request.prompt.length, request.client);
     const { vocabSize } = this.decoder.config;
@@ -105,16 +115,37 @@ export class Engine {
   }
 
   /**
-   * The mean of the final hidden states over `ids`, of length 1: `[hidden]`.
+   * The text `ids` as a vector, as the model makes it: `[dimensions]`. Where its files do not say how, the mean of the
+   * final hidden states, of length 1.
    *
    * @throws QueueFull (as a rejection) if too many wait, RangeError if there are too many ids, or none.
    */
-  async embed(ids: readonly number[], options: JobOptions = {}): Promise<Float32Array> {
+  async embed(ids: readonly number[], options: EmbedOptions = {}): Promise<Float32Array> {
+    const { config } = this.decoder;
+    refuseRanker('embed', config);
+    const head = embedderOf(config);
+    const vector = await this.#pooled('embed', ids, head, options);
+    return Float32Array.from((options.normalize ?? head.normalizes) ? normalized(vector) : vector);
+  }
+
+  /**
+   * The logit of `ids`, a query and a text as `ranker` takes them.
+   *
+   * @throws QueueFull (as a rejection) if too many wait, RangeError if there are too many ids, or none.
+   */
+  async rate(ids: readonly number[], ranker: Ranker, options: JobOptions = {}): Promise<number> {
+    return (await this.#pooled('rank', ids, ranker, options))[0]!;
+  }
+
+  async #pooled(op: string, ids: readonly number[], head: TextHead, options: PoolingOptions): Promise<Float64Array> {
     this.#check(ids.length);
     this.#checkQueue(ids.length, options.client);
-    const job = new Embedding(ids, options, this.#forget);
+    const job = new Pooling(ids, head.pooling, options, this.#forget);
     this.#add(job, options);
-    return job.result;
+    const vector = await this.decoder.vector(head, await job.result);
+    if (vector.some((x) => !Number.isFinite(x)))
+      throw new Error(`${op}: the states hold NaN or infinity, as those of a model or an adapter that has diverged do`);
+    return vector;
   }
 
   /**
@@ -124,6 +155,7 @@ export class Engine {
    * @throws QueueFull (as a rejection) if too many wait, RangeError if there are too many ids, or none.
    */
   async score(ids: readonly number[], options: ScoreOptions = {}): Promise<Logprobs[]> {
+    refuseEncoder('score', this.decoder.config);
     this.#check(ids.length);
     if (ids.length === 1) return [];
     this.#checkQueue(ids.length - 1, options.client);

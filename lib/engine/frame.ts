@@ -6,6 +6,8 @@ import type { Sampling } from './sampling.js';
 import type { Part, Sequence } from './sequence.js';
 
 export interface FrameSequence extends Sequence {
+  /** The types of its tokens. Default: all 0. */
+  readonly types?: readonly number[] | undefined;
   readonly sampling: Pick<Sampling, 'temperature' | 'topK' | 'topP' | 'minP' | 'seed'>;
 }
 
@@ -16,6 +18,8 @@ export interface FrameLayout {
   freed: readonly number[];
   /** Whether sequences have states. */
   states: boolean;
+  /** Whether tokens have types. */
+  types: boolean;
 }
 
 export interface FrameShape {
@@ -39,6 +43,8 @@ export class Frame {
   readonly positions: Tensor;
   /** See Packed. */
   readonly reach: Tensor;
+  /** Undefined where tokens have no types. */
+  readonly types: Tensor | undefined;
   /** For each group of layers, where each token's key and value go. */
   readonly places: readonly Tensor[];
   readonly boundaries: Tensor;
@@ -72,7 +78,9 @@ export class Frame {
     const { tokens, runs, width, rows, slots } = shape;
     const groups = layout.freed.length;
     const parts = layout.states ? shape.parts : 0;
-    const total = (5 + groups) * tokens + 2 * runs + 1 + groups * runs * width + 4 * rows + slots + 1 + 2 * parts + 1;
+    const types = layout.types ? tokens : 0;
+    const perToken = types + (5 + groups) * tokens;
+    const total = perToken + 2 * runs + 1 + groups * runs * width + 4 * rows + slots + 1 + 2 * parts + 1;
     this.#numbers = new Int32Array(total);
     this.#options = new Float32Array(4 * rows);
     this.#all = keep(tensor(this.#numbers, { device }));
@@ -87,6 +95,7 @@ export class Frame {
     this.tokens = part([tokens]);
     this.positions = part([tokens]);
     this.reach = part([tokens]);
+    this.types = layout.types ? part([tokens]) : undefined;
     this.places = layout.freed.map(() => part([tokens]));
     this.order = part([tokens]);
     this.slots = part([tokens]);
@@ -119,6 +128,7 @@ export class Frame {
     const [places, tables] = [this.places.map(of), this.blockTables.map(of)];
     const [segments, slotOfToken] = [of(this.segments), of(this.slots)];
     const [states, sequences] = [of(this.states), of(this.sequences)];
+    const types = this.types && of(this.types);
     const { blockSize, freed, states: hasStates } = this.layout;
     const { width, slots } = this.shape;
     const bySlot = new Int32Array(slots + 2); // the last counts tokens without an adapter
@@ -132,6 +142,7 @@ export class Frame {
       for (let i = from; i < from + count; i++, at++) {
         tokens[at] = token(sequence, i);
         positions[at] = i;
+        if (types) types[at] = sequence.types?.[i] ?? 0;
         for (const [g, { blocks }] of held.tables.entries())
           places[g]![at] = blocks[Math.floor(i / blockSize)]! * blockSize + (i % blockSize);
         slotOfToken[at] = slot;

@@ -11,6 +11,8 @@ export interface JobOptions {
   /** Who asks: the engine is fair between clients. */
   client?: string | undefined;
   signal?: AbortSignal | undefined;
+  /** The types of the tokens, for models that have several. Default: all 0. */
+  types?: readonly number[] | undefined;
 }
 
 const adapterIds = new WeakMap<Adapter, number>();
@@ -35,6 +37,7 @@ export abstract class Job implements StepSequence {
   readonly promptLength: number;
   readonly client: string;
   readonly adapter: Adapter | undefined;
+  readonly types: readonly number[] | undefined;
   /** When it came, in milliseconds. */
   readonly began = performance.now();
   /** When it was first admitted. */
@@ -55,13 +58,14 @@ export abstract class Job implements StepSequence {
     prompt: readonly number[],
     /** The length at which it ends. */
     readonly most: number,
-    { adapter, client, signal }: JobOptions,
+    { adapter, client, signal, types }: JobOptions,
     private readonly onEnd: (job: Job) => void,
   ) {
     this.tokens = [...prompt];
     this.promptLength = prompt.length;
     this.length = prompt.length;
     this.client = client ?? '';
+    this.types = types;
     this.adapter = adapter?.hold();
     this.#signal = signal;
     signal?.addEventListener('abort', this.#abort, { once: true });

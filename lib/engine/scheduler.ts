@@ -75,6 +75,7 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
     for (const sequence of [...this.running]) if (this.#outgrows(sequence)) this.#preempt(sequence);
     if (suspect) return this.#planAlone(suspect);
     admit(this);
+    if (this.limits.whole) return this.#planWhole();
     const parts: Part<S>[] = [];
     let left = this.limits.stepTokens;
     for (const sequence of [...this.running]) {
@@ -173,6 +174,21 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
     return held !== undefined && missing(sequence) > 0 && this.memory.switched(length) !== held.switched;
   }
 
+  // Texts in the order of their admission, as many as a step has room for: none is passed over for a shorter one. A text
+  // that is longer than a step goes alone.
+  #planWhole(): Part<S>[] {
+    const parts: Part<S>[] = [];
+    let left = this.limits.stepTokens;
+    for (const sequence of this.running) {
+      const count = missing(sequence);
+      if (count === 0) continue;
+      if (count > left && parts.length > 0) break;
+      parts.push(this.#advance(sequence, count));
+      left -= count;
+    }
+    return parts;
+  }
+
   #planAlone(only: S): Part<S>[] {
     const ready = this.running.includes(only) || (only.tokens.length >= only.length && this.start(only));
     const count = ready && missing(only) > 0 ? this.#chunk(only, this.limits.stepTokens) : 0;
@@ -194,6 +210,7 @@ export class Scheduler<S extends Sequence> implements Admission<S> {
 
   // How many tokens to take of at most `room`: never a single one of a longer prompt, and none past a state's snapshot.
   #chunk({ length, computed, promptLength }: S, room: number): number {
+    if (this.limits.whole) return length - computed;
     const prompt = Math.max(0, promptLength - computed);
     if (prompt === 0) return Math.min(room, length - computed);
     const stop = this.memory.nextStop(computed, promptLength) - computed;

@@ -45,4 +45,6 @@ export interface SchedulerLimits extends MemoryLimits {
   /** Sequences that run at once. */
   maxBatch: number;
   adapterSlots: number;
+  /** Sequences are computed as a whole, each in one step, because their tokens see those after them. Default false. */
+  whole?: boolean | undefined;
 }

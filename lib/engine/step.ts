@@ -68,7 +68,8 @@ export class StepRunner<S extends StepSequence> {
     const { device } = decoder;
     const blocks = limits.groups.map((group) => group.blocks);
     this.#memory = new DecoderMemory(memoryPlan(decoder.config), blocks, limits.states, device, decoder.dtype);
-    this.#layout = { blockSize: limits.blockSize, freed: blocks, states: limits.states > 0 };
+    const types = (decoder.config.tokenTypes ?? 1) > 1;
+    this.#layout = { blockSize: limits.blockSize, freed: blocks, states: limits.states > 0, types };
     this.#tokens = keep(tensor(new Int32Array(limits.maxBatch + limits.stepTokens), { device }));
   }
 
@@ -165,14 +166,14 @@ export class StepRunner<S extends StepSequence> {
   #forward(frame: Frame, tokens: Tensor, parts: readonly Part<S>[], adapted: boolean): Reads<S> {
     const { decoder } = this;
     const { device } = decoder;
-    const { positions, reach, boundaries, lengths } = frame;
+    const { positions, reach, types, boundaries, lengths } = frame;
     const groups = frame.places.map((slots, g) => ({ slots, blockTables: frame.blockTables[g]! }));
     const inPlaces = this.#layout.states ? { places: frame.states, boundaries: frame.sequences } : undefined;
     const kept = this.#memory.kept({ lengths, groups, states: inPlaces });
     const adapter = adapted
       ? { groups: this.adapters.groups(frame.order, frame.segments), slots: frame.slots }
       : undefined;
-    const hidden = decoder.hidden({ tokens, positions, reach, boundaries }, { adapter, kept });
+    const hidden = decoder.hidden({ tokens, positions, reach, types, boundaries }, { adapter, kept });
     const count = frame.shape.rows;
     const states = this.#read(hidden, parts);
     const logprobs = new Map<S, Promise<Logprobs>>();

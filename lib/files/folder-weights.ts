@@ -15,9 +15,51 @@ const INDEX = 'model.safetensors.index.json';
  * The weights of a Hugging Face folder, from `model.safetensors` or else from the shards that
  * `model.safetensors.index.json` lists.
  *
+ * Tensors of `modules`, folders inside it, have the names of these before their own.
+ *
  * @throws Error that names the file and what is wrong with it.
  */
-export function openWeights(folder: string): Weights {
+export function openWeights(folder: string, modules: readonly string[] = []): Weights {
+  const own = openOwn(folder);
+  if (modules.length === 0) return own;
+  const opened: [prefix: string, weights: Weights][] = [['', own]];
+  const close = (): void => {
+    for (const [, weights] of opened) weights.close();
+  };
+  try {
+    for (const module of modules) opened.push([`${module}.`, openOwn(join(folder, module))]);
+  } catch (error) {
+    close();
+    throw error;
+  }
+  const owner = new Map(
+    opened.flatMap(([prefix, weights]) =>
+      [...weights.tensors.keys()].map((name) => [prefix + name, { weights, name }] as const),
+    ),
+  );
+  const tensors = new Map([...owner].map(([name, of]) => [name, of.weights.tensors.get(of.name)!]));
+  const found = (name: string): { weights: Weights; name: string } => {
+    const of = owner.get(name);
+    if (of === undefined) throw new Error(`${own.path}: there is no tensor ${shown(name)}`);
+    return of;
+  };
+  return {
+    path: own.path,
+    tensors,
+    tensor(name) {
+      const of = found(name);
+      return of.weights.tensor(of.name);
+    },
+    read(name) {
+      const of = found(name);
+      return of.weights.read(of.name);
+    },
+    close,
+    [Symbol.dispose]: close,
+  };
+}
+
+function openOwn(folder: string): Weights {
   const single = join(folder, SINGLE);
   if (existsSync(single)) return openSafetensors(single);
   const index = join(folder, INDEX);

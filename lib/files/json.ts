@@ -18,14 +18,8 @@ const MAX_BYTES = 64 * 1024 * 1024;
  * @throws Error that names the file if it is missing, too large, not UTF-8, not JSON (with line and column) or not an
  *   object.
  */
-export function readJson(path: string, { maxBytes = MAX_BYTES } = {}): JsonObject {
-  const text = readText(path, { maxBytes });
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new Error(`${path}: not valid JSON at ${placeOfError(text) ?? (error as Error).message}`);
-  }
+export function readJson(path: string, options: { maxBytes?: number } = {}): JsonObject {
+  const value = parsed(path, options);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new Error(`${path}: must be a JSON object, got ${shown(value)}`);
   }
@@ -35,6 +29,23 @@ export function readJson(path: string, { maxBytes = MAX_BYTES } = {}): JsonObjec
 /** The same, or undefined where the file is missing. */
 export function readJsonIfThere(path: string): JsonObject | undefined {
   return existsSync(path) ? readJson(path) : undefined;
+}
+
+/** The JSON list in a file; undefined where the file is missing. @throws Error that names the file, as readJson does. */
+export function readJsonListIfThere(path: string): unknown[] | undefined {
+  if (!existsSync(path)) return undefined;
+  const value = parsed(path);
+  if (!Array.isArray(value)) throw new Error(`${path}: must be a JSON list, got ${shown(value)}`);
+  return value;
+}
+
+function parsed(path: string, { maxBytes = MAX_BYTES } = {}): unknown {
+  const text = readText(path, { maxBytes });
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${path}: not valid JSON at ${placeOfError(text) ?? (error as Error).message}`);
+  }
 }
 
 /**

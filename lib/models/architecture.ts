@@ -18,6 +18,8 @@ export interface Architecture {
   readonly types: readonly string[];
   /** Undefined where files of these models call another architecture's name, which gives the same numbers. */
   readonly gguf?: GgufForm | undefined;
+  /** Its models make vectors and scores of texts, and no text. */
+  readonly encoder?: boolean | undefined;
   /** @throws Error that names the file and the field: missing, wrong, or with a value that is not supported. */
   decoder(file: string, json: Json): DecoderConfig;
 }
@@ -59,13 +61,15 @@ export interface GgufKeys {
 export function architecture<Schema extends z.ZodType>(declared: {
   types: readonly string[];
   gguf?: GgufForm;
+  encoder?: boolean;
   schema: Schema;
   decoder(file: string, config: z.output<Schema>): Omit<DecoderConfig, 'modelType'>;
 }): Architecture {
-  const { types, gguf, schema, decoder } = declared;
+  const { types, gguf, encoder, schema, decoder } = declared;
   return {
     types,
     gguf,
+    encoder,
     decoder: (file, json) => ({ modelType: String(json.model_type), ...decoder(file, check(file, schema, json)) }),
   };
 }

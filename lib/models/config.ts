@@ -4,6 +4,7 @@ import type { LoraTarget } from '../lora/targets.js';
 import type { EmbeddingPart } from '../parts/embedding.js';
 import type { HeadPart } from '../parts/head.js';
 import type { Flops, Part, Weight } from '../parts/part.js';
+import { type Embedder, plainEmbedder, type Ranker, type RankPrompt, type VectorLayer } from '../parts/text-head.js';
 
 export interface DecoderConfig {
   modelType: string;
@@ -19,17 +20,38 @@ export interface DecoderConfig {
   /** After the last layer. */
   norm: Part;
   head: HeadPart;
+  /** Tokens see their whole text, those after them included: the model makes vectors and scores of texts, and no text. */
+  bidirectional?: boolean | undefined;
+  /** Types of tokens: of two, the second stands for the second text of a pair. */
+  tokenTypes?: number | undefined;
+  /** How a text becomes a vector, where the model's files say. */
+  embedder?: Embedder | undefined;
+  /** How a query and a text become a score, in a reranker. */
+  ranker?: Ranker | undefined;
+  /** How a reranker of this architecture is asked that answers in words. */
+  asks?: RankPrompt | undefined;
   /** Whether its files may hold a tensor of this name although no forward pass needs it. */
   unused?: ((name: string) => boolean) | undefined;
 }
 
 /** All weights, in the order in which a forward pass reads them. */
-export const weightsOf = ({ embedding, layers, norm, head }: DecoderConfig): Weight[] => [
-  ...embedding.weights,
-  ...layers.flatMap(({ weights }) => weights),
-  ...norm.weights,
-  ...head.weights,
+export const weightsOf = (config: DecoderConfig): Weight[] => [
+  ...config.embedding.weights,
+  ...config.layers.flatMap(({ weights }) => weights),
+  ...config.norm.weights,
+  ...config.head.weights,
+  ...vectorLayers(config).flatMap(({ weights }) => weights),
 ];
+
+/** The layers behind the pooling of its vectors and scores. */
+export const vectorLayers = ({ embedder, ranker }: DecoderConfig): VectorLayer[] => [
+  ...(embedder?.layers ?? []),
+  ...(ranker?.layers ?? []),
+];
+
+/** How texts become vectors: where the model's files do not say, by the mean of all states, of length 1. */
+export const embedderOf = ({ embedder, hiddenSize }: DecoderConfig): Embedder =>
+  embedder ?? { ...plainEmbedder, size: hiddenSize };
 
 /** The paths of the linear layers that LoRA may target: all but the output projection. */
 export const linearPaths = (config: DecoderConfig): string[] =>

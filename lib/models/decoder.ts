@@ -1,17 +1,19 @@
 // Decoder: runs the parts of a model over packed sequences. Training, prompts and single decoding steps all go through the
 // same code, with or without a KV cache.
-import { checkpointSteps, gradEnabled } from '../core/autograd.js';
+import { checkpointSteps, gradEnabled, noGrad } from '../core/autograd.js';
 import type { Device } from '../core/device.js';
 import type { DType } from '../core/dtype.js';
-import { keep } from '../core/scope.js';
+import { keep, scope } from '../core/scope.js';
 import { finish, paced, type Steps, within } from '../core/steps.js';
 import { type Tensor, tensor } from '../core/tensor.js';
 import type { Adapter } from '../lora/adapter.js';
 import type { LoraTarget } from '../lora/targets.js';
+import { cast } from '../ops/copy.js';
 import type { Scored } from '../ops/loss.js';
 import { DropoutStream, type LowRankBatch } from '../parts/low-rank.js';
 import type { Packed, Pass } from '../parts/part.js';
-import { type DecoderConfig, linearPaths, loraTargets, weightsOf } from './config.js';
+import type { TextHead } from '../parts/text-head.js';
+import { type DecoderConfig, linearPaths, loraTargets, vectorLayers, weightsOf } from './config.js';
 
 export type { Packed } from '../parts/part.js';
 
@@ -58,7 +60,8 @@ export class Decoder {
     readonly device: Device,
     readonly dtype: DType,
   ) {
-    for (const values of [...config.layers, config.norm].flatMap(({ constants }) => constants)) {
+    const parts = [config.embedding, ...config.layers, config.norm, ...vectorLayers(config)];
+    for (const values of parts.flatMap(({ constants }) => constants)) {
       if (!this.#constants.has(values)) this.#constants.set(values, keep(tensor(values, { device })));
     }
   }
@@ -84,9 +87,7 @@ export class Decoder {
 
   *#hidden(batch: Packed, options: ForwardOptions): Steps<Tensor> {
     const { embedding, layers, norm } = this.config;
-    // On the CPU everything between the weights is f32: widening there costs nothing, and rounding would cost accuracy.
-    // A GPU's tensor cores take both operands in one format, so there it is the weights'.
-    const dtype = this.device.name === 'cpu' ? 'f32' : this.dtype;
+    const dtype = this.#between;
     const pass = (masks?: DropoutStream): Pass => ({
       batch,
       adapter: options.adapter,
@@ -110,6 +111,28 @@ export class Decoder {
 
   readonly #weight = (name: string): Tensor => this.weights.get(name)!;
   readonly #constant = (values: Float32Array): Tensor => this.#constants.get(values)!;
+
+  // On the CPU everything between the weights is f32: widening there costs nothing, and rounding would cost accuracy.
+  // A GPU's tensor cores take both operands in one format, so there it is the weights'.
+  get #between(): DType {
+    return this.device.name === 'cpu' ? 'f32' : this.dtype;
+  }
+
+  /** What the layers of a head of texts make of what its pooling gave. */
+  async vector({ layers }: TextHead, pooled: Float64Array): Promise<Float64Array> {
+    if (layers.length === 0) return pooled;
+    const pass = { weight: this.#weight, constant: this.#constant };
+    using out = scope(() =>
+      noGrad(() => {
+        const x = tensor(Float32Array.from(pooled), { shape: [1, pooled.length], device: this.device });
+        return cast(
+          layers.reduce((y, layer) => layer.run(y, pass), cast(x, this.#between)),
+          'f32',
+        );
+      }),
+    );
+    return Float64Array.from(await out.data());
+  }
 
   /** Logits of hidden states: f32 `[rows, vocab]`. */
   logits(hidden: Tensor): Tensor {

@@ -4,6 +4,7 @@ import { shown } from '../flow/fault.js';
 import type { GgufKeys, LayerKind } from './architecture.js';
 import { architectures } from './architectures/index.js';
 import { checkBound } from './bounds.js';
+import { isReranker } from './gguf-pooling.js';
 
 /**
  * The model's `config.json`, in Hugging Face's keys.
@@ -50,6 +51,7 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
   const tokens = metadata.get('tokenizer.ggml.tokens');
   const special = (kind: string): number | null => numberAt(gguf, `tokenizer.ggml.${kind}_token_id`) ?? null;
 
+  const labels = isReranker(gguf) ? labelsOf(gguf, key('classifier.output_labels')) : undefined;
   const shared = {
     model_type: form.type,
     vocab_size: size('vocab_size', Array.isArray(tokens) ? tokens.length : undefined),
@@ -71,8 +73,16 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
     bos_token_id: special('bos'),
     eos_token_id: endTokens(special),
     pad_token_id: special('padding'),
+    ...(labels ? { architectures: ['ForSequenceClassification'], id2label: { ...labels } } : {}),
   };
   return { ...shared, ...form.config?.(keys, shared) };
+}
+
+/** The labels of a reranker's scores; one where the file names none. @throws Error that names the file and the key. */
+function labelsOf({ path, metadata }: Gguf, key: string): string[] {
+  const given: unknown = metadata.get(key) ?? ['LABEL_0'];
+  if (Array.isArray(given) && given.every((label): label is string => typeof label === 'string')) return given;
+  throw new Error(`${path}: ${key} must be a list of texts, got ${shown(given)}`);
 }
 
 /** @throws Error that names the file and the key, if it is not a finite number. */

@@ -23,7 +23,9 @@ import { decoderConfig } from './architectures/index.js';
 import { type DecoderConfig, weightsOf } from './config.js';
 import { Decoder } from './decoder.js';
 import { ggufConfig } from './gguf.js';
+import { withPoolingType } from './gguf-pooling.js';
 import { gatherPieces, piecesIn, type Stored } from './pieces.js';
+import { withModules } from './sentence.js';
 import { refuseUnclaimed } from './unclaimed.js';
 
 export interface LoadOptions {
@@ -45,7 +47,8 @@ export async function loadDecoder(path: string, options: LoadOptions): Promise<D
 async function loadFolder(folder: string, options: LoadOptions): Promise<Decoder> {
   const file = join(folder, 'config.json');
   const json = languageConfig(file, readJson(file));
-  const weights = openWeights(folder);
+  const { folders } = withModules(folder, decoderConfig(file, json));
+  const weights = openWeights(folder, folders);
   try {
     const has = (name: string): boolean => weights.tensors.has(name);
     const named = (name: string): string => namesOf(name).find(has) ?? name;
@@ -55,6 +58,7 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Decoder
     const [head = table] = decoderConfig(file, { ...json, tie_word_embeddings: false }).head.weights;
     const tied = config.head.tied || !has(named(head.name)) || !has(named(table.name));
     if (tied !== config.head.tied) config = decoderConfig(file, { ...json, tie_word_embeddings: tied });
+    config = withModules(folder, config).config;
     const whole = ({ name, shape, stored, transposed }: Weight): Stored => ({
       name: named(tied && name === table.name && !has(named(name)) ? head.name : name),
       shape: stored ?? (transposed ? shape.toReversed() : shape),
@@ -85,7 +89,7 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Decoder
 async function loadGguf(path: string, options: LoadOptions): Promise<Decoder> {
   const gguf = openGguf(path);
   try {
-    const config = decoderConfig(path, ggufConfig(gguf));
+    const config = withPoolingType(gguf, decoderConfig(path, ggufConfig(gguf)));
     const dtype = options.dtype ?? ggufDType(gguf, config);
     const tensorOf = (name: string): Tensor => {
       const stored = toDevice(gguf.tensor(name), options.device);

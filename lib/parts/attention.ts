@@ -27,8 +27,10 @@ export interface HeadNormOptions extends NormKind {
 export interface AttentionOptions extends SeparateOptions {
   /** Default `1 / √headDim`. */
   scale?: number | undefined;
-  /** Tokens that each token sees, itself included. Default: all before it. */
+  /** Tokens that each token sees before it, itself included, and as many after it if `bidirectional`. Default: all. */
   window?: number | undefined;
+  /** Tokens see those after them, too: nothing is kept of a sequence, which is computed as a whole. */
+  bidirectional?: boolean | undefined;
   /** Scores become `softcap · tanh(score / softcap)`. Default: not at all. */
   softcap?: number | undefined;
   /** Undefined where tokens do not know their positions. */
@@ -46,7 +48,7 @@ export interface AttentionOptions extends SeparateOptions {
 
 /** The weights are `self_attn.{q,k,v,o}_proj` of the layer, and `self_attn.{q,k}_norm`, unless others are given. */
 export function attention(layer: Inside, options: AttentionOptions): Part {
-  const { heads, kvHeads, headDim, window, softcap, rope, headNorm, growth } = options;
+  const { heads, kvHeads, headDim, window, bidirectional = false, softcap, rope, headNorm, growth } = options;
   const { projections = separate(layer, options) } = options;
   const { output = linearLayer(layer('self_attn.o_proj', 'attn_output'), outputOf(options)) } = options;
   const { names = { q: 'q_norm', k: 'k_norm' } } = headNorm ?? {};
@@ -62,6 +64,7 @@ export function attention(layer: Inside, options: AttentionOptions): Part {
     ...(softcap === undefined ? {} : { softcap }),
   };
 
+  const pairs = bidirectional ? seenBothWays : seen;
   const placed = (x: Tensor, norm: Norm | undefined, pass: Pass): Tensor => {
     const turned = (y: Tensor): Tensor => (rope ? rotated(y, rope, pass) : y);
     if (!norm) return turned(x);
@@ -70,10 +73,10 @@ export function attention(layer: Inside, options: AttentionOptions): Part {
 
   return {
     weights,
-    memory: [memory],
+    memory: bidirectional ? [] : [memory],
     constants: [...(rope ? ropeConstants(rope) : []), ...norms.flatMap(({ constants }) => constants)],
     facts: { heads, kvHeads, headDim, ...(window === undefined ? {} : { window }) },
-    flops: (tokens) => ({ products: productFlops(weights), mixing: 4 * heads * headDim * seen(tokens, window) }),
+    flops: (tokens) => ({ products: productFlops(weights), mixing: 4 * heads * headDim * pairs(tokens, window) }),
     *run(x, pass, residual): Steps<Tensor> {
       const { boundaries, longest, positions } = pass.batch;
       const [q, k, values, gate] = yield* projections.run(x, pass);
@@ -82,7 +85,7 @@ export function attention(layer: Inside, options: AttentionOptions): Part {
       const queries = growth ? growing(turned, positions, growth) : turned;
       const keys = placed(k, kNorm, pass);
       yield;
-      const kept = pass.kept(memory);
+      const kept = bidirectional ? undefined : pass.kept(memory);
       const settings = { boundaries, ...scoring, ...(sinks ? { sinks: pass.weight(sinks.name) } : {}) };
       let mixed: Tensor;
       if (kept) {
@@ -90,7 +93,7 @@ export function attention(layer: Inside, options: AttentionOptions): Part {
         pagedAppend(kept.keys, kept.values, keys, values, kept.slots);
         mixed = pagedAttention(queries, kept.keys, kept.values, { blockTables, lengths, ...settings });
       } else {
-        mixed = yield* attentionSteps(queries, keys, values, { longest, ...settings });
+        mixed = yield* attentionSteps(queries, keys, values, { longest, causal: !bidirectional, ...settings });
       }
       yield;
       const passed = gate ? mul(mixed, sigmoid(gate)) : mixed;
@@ -119,6 +122,9 @@ function headNormOf(place: Place, options: HeadNormOptions, heads: number, headD
   const whole = normOf(place, { ...options, size });
   return { ...whole, apply: (x, pass) => reshape(whole.apply(reshape(x, [x.dim(0), size]), pass), x.shape) };
 }
+
+/** The same without causality. */
+const seenBothWays = (tokens: number, window?: number): number => 2 * seen(tokens, window) - tokens;
 
 /** Pairs of a query and a key that causal attention over so many tokens sees. */
 function seen(tokens: number, window = tokens): number {

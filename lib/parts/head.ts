@@ -24,6 +24,13 @@ export interface HeadPart {
   losses(hidden: Tensor, targets: Tensor, weight: WeightOf): Steps<Scored>;
 }
 
+const absent = (): never => {
+  throw new Error('an encoder has no output projection: it makes vectors and scores of texts, and no text');
+};
+
+/** Of a model that chooses no tokens. */
+export const noHead: HeadPart = { weights: [], tied: true, flops: 0, logits: absent, losses: absent };
+
 export interface HeadOptions {
   /** The logits are multiplied by this. Default 1. */
   scale?: number | undefined;

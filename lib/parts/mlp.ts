@@ -2,7 +2,7 @@
 // down(activation(up(x))).
 import type { Steps } from '../core/steps.js';
 import type { Tensor } from '../core/tensor.js';
-import { gelu, geluTanh, mul, relu, silu } from '../ops/elementwise.js';
+import { gelu, geluTanh, mul, relu, silu, tanh } from '../ops/elementwise.js';
 import { gatedHalves, geglu, swiglu } from '../ops/gated.js';
 import { applyLinear, type LinearLayer, linearLayer } from './linear.js';
 import { type Inside, type Part, type Pass, productFlops } from './part.js';
@@ -43,7 +43,7 @@ export function gatedMlp(layer: Inside, options: GatedMlpOptions): Part {
 }
 
 /** By their names in config.json. */
-const activations = {
+export const activations = {
   gelu,
   gelu_fast: geluTanh,
   gelu_new: geluTanh,
@@ -54,6 +54,8 @@ const activations = {
     return mul(positive, positive);
   },
   silu,
+  swish: silu,
+  tanh,
 };
 
 export type Activation = keyof typeof activations;

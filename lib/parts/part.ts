@@ -98,6 +98,8 @@ export interface Packed {
   tokens: Tensor;
   /** i32 `[total]`, from 0 in each sequence */
   positions: Tensor;
+  /** i32 `[total]`: the types of tokens, such as 1 in the second text of a pair. Default: all 0 */
+  types?: Tensor | undefined;
   /** i32 `[sequences + 1]`: where each sequence starts, and the total */
   boundaries: Tensor;
   /** i32 `[total]`: for each token, how many tokens its sequence has by now, those that are still to be computed included */

@@ -28,21 +28,24 @@ export interface SeparateOptions extends HeadSizes {
    * its NORM kind while the checkpoint rotates halves.
    */
   ggufPairs?: boolean | undefined;
+  /** The modules' names. Default `self_attn.{q,k,v}_proj`. */
+  names?: { q: string; k: string; v: string } | undefined;
 }
 
-/** The weights are `self_attn.{q,k,v}_proj` of the layer. */
+const usualNames = { q: 'self_attn.q_proj', k: 'self_attn.k_proj', v: 'self_attn.v_proj' };
+
 export function separate(layer: Inside, options: SeparateOptions): Projections {
-  const { hiddenSize, heads, kvHeads, headDim, bias, ggufPairs } = options;
+  const { hiddenSize, heads, kvHeads, headDim, bias, ggufPairs, names = usualNames } = options;
   const project = (name: string, gguf: string, count: number, paired = false): LinearLayer =>
-    linearLayer(layer(`self_attn.${name}`, gguf), {
+    linearLayer(layer(name, gguf), {
       out: count * headDim,
       in: hiddenSize,
       bias,
       ggufRows: paired ? pairedRows(count, headDim) : undefined,
     });
-  const q = project('q_proj', 'attn_q', heads, ggufPairs);
-  const k = project('k_proj', 'attn_k', kvHeads, ggufPairs);
-  const v = project('v_proj', 'attn_v', kvHeads);
+  const q = project(names.q, 'attn_q', heads, ggufPairs);
+  const k = project(names.k, 'attn_k', kvHeads, ggufPairs);
+  const v = project(names.v, 'attn_v', kvHeads);
   const inHeads = (y: Tensor, count: number): Tensor => reshape(y, [y.dim(0), count, headDim]);
   return {
     weights: [q, k, v].flatMap((linear) => linear.weights),

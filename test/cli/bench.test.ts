@@ -111,10 +111,10 @@ describe('named shapes', () => {
     expect(weightBytes(config(name), 'bf16')).toBe(2 * size);
   });
 
-  it('are what --shape offers, one at least of each architecture', () => {
+  it('are what --shape offers, one at least of each architecture that writes text', () => {
     expect(shapeNames).toEqual(Object.keys(counts));
     const types = new Set<string>(Object.values(shapes).map(({ model_type }) => model_type));
-    const missing = architectures.filter((each) => !each.types.some((type) => types.has(type)));
+    const missing = architectures.filter((each) => !each.encoder && !each.types.some((type) => types.has(type)));
     expect(missing.map((each) => each.types[0])).toEqual([]);
   });
 

@@ -15,7 +15,6 @@ import tempfile
 import warnings
 from pathlib import Path
 
-import numpy
 import peft
 import torch
 import transformers
@@ -24,6 +23,7 @@ from safetensors.torch import save_file
 
 from configs import GOLDENS, NEUTRAL, Golden
 from ggufs import gguf_of
+from seeding import bits, seeded
 
 here = Path(__file__).parent / 'families'
 NEW_TOKENS, STEPS, ROWS = 20, 8, 2
@@ -31,28 +31,6 @@ warnings.filterwarnings('ignore', message='Could not find a config file')
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 torch.set_num_threads(1)
-
-
-def hash32(text: str) -> int:
-    """FNV-1a."""
-    h = 0x811C9DC5
-    for byte in text.encode():
-        h = (h ^ byte) * 0x01000193 & 0xFFFFFFFF
-    return h
-
-
-def bits(name: str, count: int) -> numpy.ndarray:
-    """u32 `[count]`: an integer hash of the name's hash and the index."""
-    x = numpy.arange(count, dtype=numpy.uint32) * numpy.uint32(0x9E3779B1) + numpy.uint32(hash32(name))
-    x = (x ^ (x >> numpy.uint32(16))) * numpy.uint32(0x7FEB352D)
-    x = (x ^ (x >> numpy.uint32(15))) * numpy.uint32(0x846CA68B)
-    return x ^ (x >> numpy.uint32(16))
-
-
-def seeded(name: str, shape, scale: float, offset: float = 0.0) -> torch.Tensor:
-    """f32: offset + scale · u, u one of the odd 32nds between -1 and 1."""
-    u = ((bits(name, math.prod(shape)) >> numpy.uint32(27)).astype(numpy.float32) * 2 - 31) / 32
-    return torch.from_numpy((offset + scale * u).astype(numpy.float32).reshape(shape))
 
 
 def rules(golden: Golden, shapes: dict) -> dict[str, tuple[float, float]]:

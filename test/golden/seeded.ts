@@ -1,22 +1,25 @@
-// Goldens of tiny random models (families/*.json, see families.py): read, and written as a Hugging Face folder, as a GGUF
+// Goldens of tiny random models (families/*.json and encoders/*.json, see families.py and encoders.py): read, and written as a Hugging Face folder, as a GGUF
 // file and as a PEFT adapter. No weight is stored: each follows from its tensor's name.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type SavedTensor, saveSafetensors } from '../../lib/files/safetensors.js';
 import { GgufBytes } from '../files/memory.js';
 
-export interface Golden {
+type Weights = Record<string, [shape: number[], scale: number, offset: number]>;
+
+/** The files of a model. */
+export interface GoldenModel {
   name: string;
   /** Goes before every tensor's name. */
   salt: string;
   /** config.json */
   config: Record<string, unknown>;
   /** By checkpoint name: shape, scale, offset. */
-  weights: Record<string, [shape: number[], scale: number, offset: number]>;
-  prompt: number[];
-  /** By position in the prompt: f32 in base64. */
-  logits: Record<string, string>;
-  greedy: number[];
+  weights: Weights;
+  /** The same of folders inside the model's. */
+  modules?: Record<string, Weights>;
+  /** Further JSON files, by their paths. */
+  files?: Record<string, unknown>;
   /** Absent where a GGUF file cannot hold the settings. */
   gguf?: {
     keys: [key: string, type: KeyType, value: string | number | boolean | number[] | boolean[]][];
@@ -24,6 +27,19 @@ export interface Golden {
     tensors: Record<string, [name: string | string[], ...Change]>;
     extra: Record<string, number[]>;
   };
+}
+
+/** What transformers gives on a model of vectors or scores. */
+export interface EncoderGolden extends GoldenModel {
+  /** f32 in base64, or a logit. */
+  texts: { ids: number[]; types?: number[]; vector?: string; score?: number }[];
+}
+
+export interface Golden extends GoldenModel {
+  prompt: number[];
+  /** By position in the prompt: f32 in base64. */
+  logits: Record<string, string>;
+  greedy: number[];
   lora: {
     /** adapter_config.json */
     config: Record<string, unknown>;
@@ -45,8 +61,9 @@ export interface Golden {
  * `tile` orders value heads by their place among those of a key head, from row or column `first` on, `size` numbers to a
  * head; `decays` are stored as -e^x, and axes of size 1 are left out. `permute` puts rows side by side that rope turns
  * together; `part` is [q; k; v] of what each head had as [q, k, v]; `stack` is one of several tensors, which become one;
- * `squeeze` leaves out axes of size 1; `apart` is one by groups of q, k, v and z, of which z becomes a tensor of its own and the others [q; k; v]; `halves`
- * become two, by their names; `turned` is one by experts as `[in, out]`, of which rows in turns become one or two.
+ * `squeeze` leaves out axes of size 1; `rest` are the rows from one on; `apart` is one by groups of q, k, v and z, of which z
+ * becomes a tensor of its own and the others [q; k; v]; `halves` become two, by their names; `turned` is one by experts as
+ * `[in, out]`, of which rows in turns become one or two.
  */
 type Change =
   | []
@@ -58,6 +75,7 @@ type Change =
   | ['squeeze']
   | ['apart', groups: number, keyDim: number, values: number, gate: string]
   | ['stack', index: number]
+  | ['rest', first: number]
   | ['halves']
   | ['turned'];
 type KeyType = 'u32' | 'f32' | 'string' | 'bool' | 'u32s' | 'bools';
@@ -65,6 +83,15 @@ type KeyType = 'u32' | 'f32' | 'string' | 'bool' | 'u32s' | 'bools';
 const folder = join(import.meta.dirname, 'families');
 
 export const goldenNames = readdirSync(folder).map((file) => file.replace(/\.json$/, ''));
+
+const encoderFolder = join(import.meta.dirname, 'encoders');
+
+export const encoderNames = readdirSync(encoderFolder).map((file) => file.replace(/\.json$/, ''));
+
+export function readEncoder(name: string): EncoderGolden {
+  const json = JSON.parse(readFileSync(join(encoderFolder, `${name}.json`), 'utf8')) as Omit<EncoderGolden, 'name'>;
+  return { name, ...json };
+}
 
 export function readGolden(name: string): Golden {
   const json = JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')) as Omit<Golden, 'name'>;
@@ -93,22 +120,32 @@ export const productOf = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
 
 const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer);
 
-function weightsOf({ salt, weights }: Golden): [name: string, shape: number[], values: Float32Array][] {
-  return Object.entries(weights).map(([name, [shape, ...rule]]) => [
-    name,
-    shape,
-    seeded(`${salt}/${name}`, shape, ...rule),
-  ]);
+type Values = [name: string, shape: number[], values: Float32Array];
+
+const valuesOf = (salt: string, weights: Weights): Values[] =>
+  Object.entries(weights).map(([name, [shape, ...rule]]) => [name, shape, seeded(`${salt}${name}`, shape, ...rule)]);
+
+function weightsOf({ salt, weights, modules = {} }: GoldenModel): Values[] {
+  const inside = Object.entries(modules).flatMap(([folder, own]) =>
+    valuesOf(`${salt}/${folder}.`, own).map(([name, ...rest]): Values => [`${folder}.${name}`, ...rest]),
+  );
+  return [...valuesOf(`${salt}/`, weights), ...inside];
 }
 
-/** Writes config.json and model.safetensors into `to`. */
-export async function writeFolder(golden: Golden, to: string): Promise<void> {
-  writeFileSync(join(to, 'config.json'), JSON.stringify(golden.config));
-  const tensors = weightsOf(golden).map(([name, shape, values]): [string, SavedTensor] => [
-    name,
-    { dtype: 'F32', shape, bytes: bytesOf(values) },
-  ]);
-  await saveSafetensors(join(to, 'model.safetensors'), new Map(tensors), { format: 'pt' });
+const saved = (values: readonly Values[]): Map<string, SavedTensor> =>
+  new Map(values.map(([name, shape, numbers]) => [name, { dtype: 'F32', shape, bytes: bytesOf(numbers) }]));
+
+/** Writes a model's folder into `to`. */
+export async function writeFolder({ salt, config, weights, modules = {}, files = {} }: GoldenModel, to: string) {
+  for (const [path, json] of Object.entries({ ...files, 'config.json': config })) {
+    mkdirSync(dirname(join(to, path)), { recursive: true });
+    writeFileSync(join(to, path), JSON.stringify(json));
+  }
+  await saveSafetensors(join(to, 'model.safetensors'), saved(valuesOf(`${salt}/`, weights)), { format: 'pt' });
+  for (const [folder, own] of Object.entries(modules)) {
+    const file = join(to, folder, 'model.safetensors');
+    await saveSafetensors(file, saved(valuesOf(`${salt}/${folder}.`, own)), { format: 'pt' });
+  }
 }
 
 /** The adapter that the recorded run starts from. */
@@ -129,13 +166,14 @@ export async function writeAdapter(golden: Golden, to: string): Promise<void> {
 }
 
 /** Writes the GGUF file that llama.cpp's converter would make, in f32. @throws Error if there is none. */
-export function writeGguf(golden: Golden, file: string): void {
+export function writeGguf(golden: GoldenModel, file: string): void {
   const { gguf } = golden;
   if (!gguf) throw new Error(`${golden.name} has no GGUF form`);
   const tensors: [string, number[], Float32Array][] = [];
   const stacks = new Map<string, { shape: number[]; parts: Float32Array[] }>();
   for (const [hf, shape, values] of weightsOf(golden)) {
-    const [name, ...change] = gguf.tensors[hf]!;
+    if (!gguf.tensors[hf]) continue; // left out by the converter
+    const [name, ...change] = gguf.tensors[hf];
     if (typeof name !== 'string' && change[0] === 'turned') {
       const [count, width] = [shape[0]!, shape.at(-1)!];
       const [inner, rows] = [shape.length === 3 ? shape[1]! : 1, width / name.length];
@@ -221,6 +259,8 @@ function changed(values: Float32Array, shape: number[], change: Simple): [number
       return [shape.filter((axis) => axis > 1), values];
     case 'add':
       return [shape, values.map((x) => x + number)];
+    case 'rest':
+      return [[rows - number, ...shape.slice(1)], values.slice(number * width)];
     case 'transpose':
       return [shape.toReversed(), values.map((_, i) => values[(i % rows) * width + Math.floor(i / rows)]!)];
     case 'permute':

@@ -4,6 +4,8 @@ import { checkBounds } from '../bounds.js';
 import type { DecoderConfig } from '../config.js';
 import { cohere } from './cohere.js';
 import { cohere2 } from './cohere2.js';
+import { bert } from './encoder/bert.js';
+import { xlmRoberta } from './encoder/xlm-roberta.js';
 import { ernie } from './ernie.js';
 import { exaone4 } from './exaone4.js';
 import { gemma } from './gemma/gemma.js';
@@ -86,6 +88,8 @@ export const architectures: readonly Architecture[] = [
   glm4Moe,
   minimaxM2,
   gptOss,
+  bert,
+  xlmRoberta,
 ];
 
 /** @throws Error that names the file, and lists what is supported if `model_type` is not. */

@@ -1,6 +1,7 @@
 // ApiError: an answer that is no success, with a body in OpenAI's form, which always has all four keys.
 import { isDiskFull, shortageIn } from '../../files/shortage.js';
 import { QueueFull } from '../../flow/quota.js';
+import { WrongKind } from '../../models/kind.js';
 import { RenderFailed } from '../../text/chat/render-thread.js';
 import type { Logger } from '../log.js';
 
@@ -68,6 +69,8 @@ export const notFound = (message: string, param: string | null = null, code = 'n
  */
 export function asApiError(error: unknown, log: Logger, requestId: string, signal?: AbortSignal): ApiError {
   if (error instanceof ApiError) return error;
+  if (error instanceof WrongKind)
+    return new ApiError(400, `${error.message}.`, { code: 'unsupported_model', param: 'model' });
   if (error instanceof QueueFull) {
     const retryAfter = String(Math.max(1, Math.ceil(error.retryAfterSeconds)));
     const message = 'Too many requests are waiting. Please try again later.';

@@ -1,6 +1,7 @@
-// POST /v1/embeddings: the mean of the final hidden states, of length 1.
+// POST /v1/embeddings: texts as vectors, as the model makes them.
 import { Hono } from 'hono';
 import { z } from 'zod';
+import { shortened } from '../../engine/texts/texts.js';
 import type { ServerContext } from '../context.js';
 import { jsonBody } from '../http/body.js';
 import { badRequest } from '../http/errors.js';
@@ -9,7 +10,7 @@ import { requestFacts } from '../http/request.js';
 import { failedAs } from '../metrics.js';
 import { checkFields, warningHeader } from './fields.js';
 import { mapTexts } from './map-texts.js';
-import { inputsOf, mostTokens, plainPrompt, promptInput } from './prompt.js';
+import { inputsOf, plainPrompt, promptInput } from './prompt.js';
 
 const embeddingsBody = z.looseObject({
   model: z.string().min(1),
@@ -24,13 +25,14 @@ export function embeddingRoutes(context: ServerContext): Hono {
     const facts = requestFacts(c);
     using resolved = await context.resolve(body.model, facts.signal);
     const warnings = checkFields(body, embeddingsBody, { neutral: { add_special_tokens: [true] } });
-    const { hiddenSize } = resolved.model.decoder.config;
-    const dimensions = body.dimensions ?? hiddenSize;
-    if (dimensions > hiddenSize) {
-      throw badRequest(`'dimensions': is ${dimensions}, more than the model's ${hiddenSize}.`, 'dimensions');
+    const { size, normalizes } = resolved.model.embedder;
+    const dimensions = body.dimensions ?? size;
+    if (dimensions > size) {
+      throw badRequest(`'dimensions': is ${dimensions}, more than the model's ${size}.`, 'dimensions');
     }
     const given = inputsOf(body.input);
-    const most = mostTokens(context, resolved.model);
+    const { promptTokens } = context.settings.limits;
+    const most = Math.min(promptTokens, resolved.model.longestText);
     const inputs: (readonly number[])[] = [];
     for (const [i, input] of given.entries()) {
       facts.signal.throwIfAborted();
@@ -51,7 +53,7 @@ export function embeddingRoutes(context: ServerContext): Hono {
     const tokens = inputs.reduce((sum, ids) => sum + ids.length, 0);
     const data = listOf(function* () {
       for (const [index, whole] of vectors.entries()) {
-        const vector = shorten(whole, dimensions);
+        const vector = shortened(whole, dimensions, normalizes);
         const embedding = body.encoding_format === 'base64' ? base64(vector) : [...vector];
         yield { object: 'embedding', index, embedding };
       }
@@ -59,14 +61,6 @@ export function embeddingRoutes(context: ServerContext): Hono {
     const usage = { prompt_tokens: tokens, total_tokens: tokens };
     return jsonAnswer(c, { object: 'list', data, model: body.model, usage }, warningHeader(warnings));
   });
-}
-
-/** The first dimensions alone, made a unit vector again. */
-function shorten(vector: Float32Array, dimensions: number): Float32Array {
-  if (dimensions >= vector.length) return vector;
-  const head = vector.slice(0, dimensions);
-  const norm = Math.hypot(...head) || 1;
-  return head.map((x) => x / norm);
 }
 
 const base64 = (vector: Float32Array): string =>

@@ -1,0 +1,27 @@
+"""Numbers that follow from names, to the same bit as in seeded.ts."""
+import math
+
+import numpy
+import torch
+
+
+def hash32(text: str) -> int:
+    """FNV-1a."""
+    h = 0x811C9DC5
+    for byte in text.encode():
+        h = (h ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return h
+
+
+def bits(name: str, count: int) -> numpy.ndarray:
+    """u32 `[count]`: an integer hash of the name's hash and the index."""
+    x = numpy.arange(count, dtype=numpy.uint32) * numpy.uint32(0x9E3779B1) + numpy.uint32(hash32(name))
+    x = (x ^ (x >> numpy.uint32(16))) * numpy.uint32(0x7FEB352D)
+    x = (x ^ (x >> numpy.uint32(15))) * numpy.uint32(0x846CA68B)
+    return x ^ (x >> numpy.uint32(16))
+
+
+def seeded(name: str, shape, scale: float, offset: float = 0.0) -> torch.Tensor:
+    """f32: offset + scale · u, u one of the odd 32nds between -1 and 1."""
+    u = ((bits(name, math.prod(shape)) >> numpy.uint32(27)).astype(numpy.float32) * 2 - 31) / 32
+    return torch.from_numpy((offset + scale * u).astype(numpy.float32).reshape(shape))

@@ -1,5 +1,4 @@
 // Calls of functions: shown through real chat templates, forced by masks, and read out of streams.
-import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { oneCallEach } from '../../../lib/text/calls/history.js';
 import { recognised } from '../../../lib/text/calls/recognise.js';

@@ -184,7 +184,7 @@ export async function checkForward(spec: Case, device: Device, seed = 1): Promis
  * Compares the op's gradients with central differences of the double-precision reference, for the loss Σ out · weight
  * with random weights. Large inputs are checked at 24 elements.
  */
-export async function checkGradients(spec: Case, device: Device, seed = 1): Promise<Difference> {
+export async function checkGradients(spec: Case, device: Device, seed = 1, samples = 24): Promise<Difference> {
   const drawn = drawInputs(spec, seed);
   const random = seeded(seed + 1000);
   const first = listOf(spec.reference(drawn))[0]!;
@@ -212,7 +212,8 @@ export async function checkGradients(spec: Case, device: Device, seed = 1): Prom
       grad.dispose();
       if (got.length !== x.length)
         return { worst: Number.NaN, message: `the gradient of ${name} has ${got.length} elements` };
-      const chosen = x.length <= 24 ? [...x.keys()] : Array.from({ length: 24 }, () => Math.floor(random() * x.length));
+      const chosen =
+        x.length <= samples ? [...x.keys()] : Array.from({ length: samples }, () => Math.floor(random() * x.length));
       const numeric = chosen.map((i) => {
         const kept = x[i]!;
         const step = 1e-5 * Math.max(1, Math.abs(kept));

@@ -6,6 +6,9 @@ import { testDevice } from '../device.js';
 
 export const devices = [testDevice];
 
+/** Elements of each input whose gradient is compared: differences of the reference, which takes most of a test's time. */
+export const samples = Number(process.env.HELVETIA_TEST_SAMPLES ?? 24);
+
 export function runCases(family: string, cases: readonly Case[]): void {
   describe.each(devices)(`${family} on %s`, (name) => {
     it.runIf(process.env.HELVETIA_CPU)('runs on the CPU path that was asked for', () => {
@@ -18,7 +21,7 @@ export function runCases(family: string, cases: readonly Case[]): void {
     const differentiable = cases.filter((spec) => spec.gradients?.length);
     if (differentiable.length === 0) return;
     it.each(differentiable.map((spec) => [spec.name, spec] as const))('gradients of %s', async (_, spec) => {
-      const gradients = await checkGradients(spec, device(name));
+      const gradients = await checkGradients(spec, device(name), 1, samples);
       expect(gradients.worst, gradients.message).toBeLessThanOrEqual(1);
     });
   });

@@ -7,6 +7,7 @@ import { cases as lora } from '../../lib/check/lora.js';
 import { cases as matmul } from '../../lib/check/matmul.js';
 import { cases as paged } from '../../lib/check/paged.js';
 import { cudaInfo, device } from '../../lib/core/device.js';
+import { samples } from '../ops/cases.js';
 
 /** The named ones of a list, each of which must be there. */
 function chosen(cases: readonly Case[], ...names: string[]): Case[] {
@@ -66,7 +67,7 @@ describe(`the software GPU ${process.env.HELVETIA_SIMT_PROJECT}`, () => {
     expect(worst, message).toBeLessThanOrEqual(1);
   });
   it.each(both.map((spec) => [spec.name, spec] as const))('gradients of %s', async (_, spec) => {
-    const { worst, message } = await checkGradients(spec, device('cuda'));
+    const { worst, message } = await checkGradients(spec, device('cuda'), 1, samples);
     expect(worst, message).toBeLessThanOrEqual(1);
   });
 });

@@ -8,13 +8,14 @@ import { Adapter } from '../../lib/lora/adapter.js';
 import { AdapterFolder, copyAdapter } from '../../lib/lora/folder.js';
 import { loadModel, type Model } from '../../lib/model.js';
 import type { TokenMask } from '../../lib/text/mask.js';
+import { modelPath } from '../repository-model.js';
 
 const place = mkdtempSync(join(tmpdir(), 'helvetia-adapters-'));
 const root = join(place, 'root');
 let model: Model;
 
 beforeAll(async () => {
-  model = await loadModel(join(import.meta.dirname, '..', '..', 'models', 'helvetia-small'));
+  model = await loadModel(modelPath);
   mkdirSync(root);
   using adapter = Adapter.create(model.decoder, { r: 2 }, 1);
   await adapter.save(join(root, 'one'));

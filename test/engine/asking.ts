@@ -1,15 +1,15 @@
 // Requests as the tests of the engine make them.
-import { join } from 'node:path';
 import type { Engine, EngineRequest, EngineToken } from '../../lib/engine/engine.js';
 import type { Model } from '../../lib/model.js';
 import { type GenerateOptions, settingsOf } from '../../lib/text/options.js';
 import { isEmulated } from '../device.js';
 
-export const folder = join(import.meta.dirname, '..', '..', 'models', 'helvetia-small');
+export { modelPath as folder } from '../repository-model.js';
 export const prompt = Array.from({ length: 50 }, (_, i) => 10 + ((i * i) % 700));
 
-/** Tokens of an answer, unless a test says otherwise. */
+/** Tokens of an answer, unless a test says otherwise; and of one that others come beside. */
 export const produced = isEmulated ? 8 : 16;
+export const long = isEmulated ? 12 : 60;
 
 export type Asked = GenerateOptions & Partial<EngineRequest>;
 

@@ -1,12 +1,11 @@
 // A server over the model in the repository, listening on a free port, with the official client and plain requests,
 // whose answers are checked against the specification.
-import { join } from 'node:path';
 import OpenAI from 'openai';
 import { createServer, type Logger, type Server, type ServerOptions } from '../../lib/server/index.js';
+import { modelId, modelPath } from '../repository-model.js';
 import { checking } from './wire.js';
 
-export const modelPath = join(import.meta.dirname, '..', '..', 'models', 'helvetia-small');
-export const modelId = 'helvetia-small';
+export { modelId, modelPath };
 
 export interface Running extends AsyncDisposable {
   server: Server;

@@ -9,7 +9,7 @@ import type { TokenMask } from '../../lib/text/mask.js';
 import { isEmulated, testDevice } from '../device.js';
 import { argmax } from '../shared.js';
 import { until } from '../until.js';
-import { type Asked, folder, produced, prompt, request } from './asking.js';
+import { type Asked, folder, long, produced, prompt, request } from './asking.js';
 import { normal } from './numbers.js';
 
 let model: Model;
@@ -49,18 +49,18 @@ describe('a device that is quicker than JavaScript', () => {
     };
     setImmediate(count);
     const turns: number[] = [];
-    for await (const _ of engine.submit(request(model, { maxNewTokens: 64 }))) turns.push(turn);
+    for await (const _ of engine.submit(request(model, { maxNewTokens: long }))) turns.push(turn);
     counting = false;
-    expect(turns).toHaveLength(64);
-    expect(new Set(turns).size).toBe(64);
+    expect(turns).toHaveLength(long);
+    expect(new Set(turns).size).toBe(long);
   });
 });
 
 describe('a request that ends early', () => {
   it('by its signal has no blocks left in the same turn, and the others go on', async () => {
     const stop = new AbortController();
-    const other = all({ maxNewTokens: 40 });
-    const alone = await all({ maxNewTokens: 40 });
+    const other = all({ maxNewTokens: long });
+    const alone = await all({ maxNewTokens: long });
     const stream = engine.submit(request(model, { maxNewTokens: 400, signal: stop.signal }));
     await stream.next();
     await other;
@@ -91,11 +91,11 @@ describe('a request that ends early', () => {
     await expect(all({ signal: AbortSignal.abort(new Error('early')) })).rejects.toThrow('early');
     start({ maxBatch: 1 });
     const stop = new AbortController();
-    const first = all({ maxNewTokens: 30 });
+    const first = all({ maxNewTokens: long });
     const second = all({ signal: stop.signal });
     stop.abort();
     await expect(second).rejects.toThrow(/abort/);
-    expect(await first).toHaveLength(30);
+    expect(await first).toHaveLength(long);
   });
 
   it('by dispose is told so', async () => {
@@ -131,12 +131,12 @@ describe('a request that fails', () => {
   });
 
   it('on the device fails alone, and the others give what they would have given', async () => {
-    const long = { maxNewTokens: isEmulated ? 16 : 60 };
-    const expected = [ids(await all(long)), ids(await all({ ...long, temperature: 1, seed: 3 }))];
+    const options = { maxNewTokens: long };
+    const expected = [ids(await all(options)), ids(await all({ ...options, temperature: 1, seed: 3 }))];
     using poison = Adapter.create(model.decoder, { r: 2 }, 1);
     for (const { b } of poison.pairs.values()) b.write(new Float32Array(b.size).fill(Number.NaN));
     const before = engine.stats().prefixQueries;
-    const others = [all(long), all({ ...long, temperature: 1, seed: 3 })];
+    const others = [all(options), all({ ...options, temperature: 1, seed: 3 })];
     const failing = [all({ adapter: poison }), all({ adapter: poison, prompt: prompt.slice(0, 9) })];
     for (const one of failing) await expect(one).rejects.toThrow(/no token can be chosen: the logits hold NaN/);
     expect((await Promise.all(others)).map(ids)).toEqual(expected);
@@ -190,7 +190,7 @@ describe('the queue', () => {
   });
 
   it('refuses what can never fit', () => {
-    start({ cacheBytes: 4e5 });
+    start({ cacheBytes: 66_000 * model.decoder.config.layers.length });
     const { capacity } = engine;
     expect(capacity).toBeLessThan(400);
     expect(() => engine.submit(request(model, { prompt: new Array<number>(capacity + 1).fill(5) }))).toThrow(
@@ -207,17 +207,19 @@ describe('the queue', () => {
 
 describe('a small cache', () => {
   it('sends sequences back, which then give the same tokens', async () => {
-    const blocks = isEmulated ? 6 : 12;
-    const wanted = Array.from({ length: blocks / 2 }, (_, i) => ({
-      prompt: prompt.slice(i, i + 20 + i),
-      maxNewTokens: isEmulated ? 50 : 90,
+    // Each begins in one block; together they come to need more than there are.
+    const [blocks, count, maxNewTokens] = isEmulated ? [5, 3, 10] : [12, 6, 90];
+    const wanted = Array.from({ length: count }, (_, i) => ({
+      prompt: prompt.slice(i, i + (isEmulated ? 28 : 20) + i),
+      maxNewTokens,
       temperature: 1,
       seed: i,
       topLogprobs: 0,
     }));
     const expected: EngineToken[][] = [];
     for (const one of wanted) expected.push(await all(one));
-    start({ cacheBytes: blocks * 2 * 6 * 2 * 32 * 32 * 4 });
+    // Keys and values of two heads of 32 numbers for the 32 tokens of a block.
+    start({ cacheBytes: blocks * model.decoder.config.layers.length * 2 * 2 * 32 * 32 * 4 });
     expect(engine.stats().blocksTotal).toBe(blocks);
     const got = await Promise.all(wanted.map((one) => all(one)));
     expect(engine.stats().preemptions).toBeGreaterThan(0);
@@ -281,12 +283,12 @@ describe('rows', () => {
       { temperature: 0, repetitionPenalty: 1.3 },
       { temperature: 0, presencePenalty: -8, frequencyPenalty: -1 },
       { temperature: 0, logitBias: new Map([[99, 100]]) },
-    ].map((one) => ({ ...one, maxNewTokens: 16 }));
+    ].map((one) => ({ ...one, maxNewTokens: produced }));
     const alone: number[][] = [];
     for (const one of options) alone.push(ids(await all(one)));
     expect((await Promise.all(options.map((one) => all(one)))).map(ids)).toEqual(alone);
     expect(new Set(alone.map(String)).size).toBe(options.length);
-    expect(alone.at(-1)).toEqual(new Array<number>(16).fill(99));
+    expect(alone.at(-1)).toEqual(new Array<number>(produced).fill(99));
   });
 
   it('are penalised by what was produced, as OpenAI defines it', async () => {

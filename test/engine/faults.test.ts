@@ -14,7 +14,7 @@ import { loadModel, type Model } from '../../lib/model.js';
 import { embedding } from '../../lib/ops/embedding.js';
 import type { TokenMask } from '../../lib/text/mask.js';
 import { testDevice } from '../device.js';
-import { type Asked, folder, pause, prompt, request, tokens } from './asking.js';
+import { type Asked, folder, long, pause, prompt, request, tokens } from './asking.js';
 import { normal } from './numbers.js';
 
 let model: Model;
@@ -147,14 +147,14 @@ describe('the loop', () => {
   });
 
   it('keeps its tensors although a scope was open when it began', async () => {
-    const expected = await all({ maxNewTokens: 40 });
+    const expected = await all({ maxNewTokens: long });
     const fresh = new Engine(model.decoder);
     const stream = fresh.submit(request(model, { maxNewTokens: 1 }));
     const [, got] = await Promise.all([
       scope(async () => {
         for await (const _ of stream);
       }),
-      tokens(model, fresh, { maxNewTokens: 40 }),
+      tokens(model, fresh, { maxNewTokens: long }),
     ]);
     expect(got).toEqual(expected);
     await fresh.dispose();

@@ -28,6 +28,7 @@ const relative = (got: number, want: number): number => Math.abs(got - want) / M
 
 describe('the model in the repository', () => {
   const expected = JSON.parse(readFileSync(join(golden, 'expected.json'), 'utf8')) as Expected;
+  const count = isEmulated ? 2 : expected.lora.steps.length;
   let tensors: Safetensors;
   let model: Model;
 
@@ -60,18 +61,22 @@ describe('the model in the repository', () => {
 
   it('gives the greedy tokens of transformers', async () => {
     const ends = new Set(model.decoder.config.eosIds);
+    const maxNewTokens = isEmulated ? 10 : 40;
     for (const { messages, greedy } of expected.chats) {
-      const { tokens } = await model.chat(messages, { temperature: 0, maxNewTokens: 40 });
-      expect(tokens).toEqual(ends.has(greedy.at(-1)!) ? greedy.slice(0, -1) : greedy);
+      const { tokens } = await model.chat(messages, { temperature: 0, maxNewTokens });
+      expect(tokens).toEqual((ends.has(greedy.at(-1)!) ? greedy.slice(0, -1) : greedy).slice(0, maxNewTokens));
     }
   });
 
   it('follows the LoRA run of PEFT: losses and norms within 1e-3, weights within 1e-2', async () => {
-    const { losses, norms, after } = await trained(model, expected.lora.steps.length);
-    expected.lora.steps.forEach((want, i) => {
-      expect(relative(losses[i]!, want.loss), `loss of step ${i + 1}`).toBeLessThanOrEqual(1e-3);
+    const { losses, norms, after } = await trained(model, count);
+    expect(losses).toHaveLength(count);
+    for (const [i, loss] of losses.entries()) {
+      const want = expected.lora.steps[i]!;
+      expect(relative(loss, want.loss), `loss of step ${i + 1}`).toBeLessThanOrEqual(1e-3);
       expect(relative(norms[i]!, want.grad_norm), `gradient norm of step ${i + 1}`).toBeLessThanOrEqual(1e-3);
-    });
+    }
+    if (count < expected.lora.steps.length) return;
     let squares = 0;
     let errors = 0;
     for (const [name, got] of after) {
@@ -104,7 +109,6 @@ describe('the model in the repository', () => {
 
   it('learns in bf16 what PEFT learned in f32', async () => {
     using bf16 = await loadModel(folder, { dtype: 'bf16', device: testDevice });
-    const count = isEmulated ? 2 : expected.lora.steps.length;
     const { losses, norms, before, after } = await trained(bf16, count);
     const wide = await trained(model, count);
     for (let i = 0; i < count; i++) {

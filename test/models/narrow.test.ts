@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSafetensors, type Safetensors } from '../../lib/files/safetensors.js';
 import { loadModel, type Model } from '../../lib/model.js';
+import { isEmulated } from '../device.js';
 
 const golden = join(import.meta.dirname, '..', 'golden');
 const folder = join(import.meta.dirname, '..', '..', 'models', 'helvetia-small');
@@ -48,22 +49,23 @@ describe('the model in the repository, in bf16', () => {
   });
 
   it('trains an adapter: losses begin where f32 begins, and fall', async () => {
-    const { batches, steps, learningRate } = expected.lora;
+    const { batches, steps: recorded, learningRate } = expected.lora;
+    const steps = isEmulated ? 2 : 3;
     // New adapters change nothing, so the first loss is the same whatever the adapter's random numbers are.
     const run = model.finetune({
-      data: [...batches[0]!, ...batches[0]!, ...batches[0]!],
+      data: Array.from({ length: steps }, () => batches[0]!).flat(),
       lora: { r: 16, alpha: 32 },
       shuffle: false,
-      steps: 3,
+      steps,
       batchSize: batches[0]!.length,
       learningRate,
       schedule: 'constant',
     });
     const losses: number[] = [];
     for await (const step of run) losses.push(step.loss);
-    expect(Math.abs(losses[0]! / steps[0]!.loss - 1)).toBeLessThanOrEqual(bound);
-    expect(losses[1]!).toBeLessThan(losses[0]!);
-    expect(losses[2]!).toBeLessThan(losses[1]!);
+    expect(Math.abs(losses[0]! / recorded[0]!.loss - 1)).toBeLessThanOrEqual(bound);
+    expect(losses).toHaveLength(steps);
+    for (let i = 1; i < steps; i++) expect(losses[i]!).toBeLessThan(losses[i - 1]!);
     (await run).dispose();
   });
 });

@@ -29,7 +29,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const json = (path: string) => JSON.parse(readFileSync(path, 'utf8'));
 
-async function steps(run: AsyncIterable<TrainStep>): Promise<TrainStep[]> {
+async function stepsOf(run: AsyncIterable<TrainStep>): Promise<TrainStep[]> {
   const out: TrainStep[] = [];
   for await (const step of run) out.push(step);
   return out;
@@ -75,11 +75,13 @@ const models = [
 
 describe.skipIf(!existsSync(golden))('the 30-step curves (skipped without ../shared/data)', () => {
   const curves = () => json(join(golden, 'train_curves.json'));
+  // The GPU in software takes seconds for a step, which is the same each time.
+  const steps = isEmulated ? 5 : 30;
 
   async function batches(model: string, tokenizer: Tokenizer): Promise<TokenRow[]> {
     const text = readFileSync(join(shared, 'tinyshakespeare', 'input.txt'), 'utf8').slice(0, 60_000);
     const ids = tokenizer.encode(text, { addSpecialTokens: false });
-    const rows = Array.from({ length: 120 }, (_, i) => ({ input_ids: ids.slice(64 * i, 64 * (i + 1)) }));
+    const rows = Array.from({ length: 4 * steps }, (_, i) => ({ input_ids: ids.slice(64 * i, 64 * (i + 1)) }));
     expect(rows.slice(0, 4).map(({ input_ids }) => input_ids)).toEqual(curves()[`${model}_full`].first_batch_ids);
     return rows;
   }
@@ -104,9 +106,9 @@ describe.skipIf(!existsSync(golden))('the 30-step curves (skipped without ../sha
 
     it('all weights', async () => {
       const run = trainFull(decoder, undefined, { ...common, data, learningRate: 1e-3, weightDecay: 0.01 });
-      const found = await steps(run);
+      const found = await stepsOf(run);
       (await run).dispose();
-      const expected: [number, number][] = curves()[`${name}_full`].loss_gradnorm;
+      const expected: [number, number][] = curves()[`${name}_full`].loss_gradnorm.slice(0, steps);
       expectClose(
         'loss',
         found.map(({ loss }) => loss),
@@ -132,14 +134,15 @@ describe.skipIf(!existsSync(golden))('the 30-step curves (skipped without ../sha
         weightDecay: 0,
         gradientCheckpointing,
       });
-      const found = await steps(run);
+      const found = await stepsOf(run);
       using adapter = await run;
       expectClose(
         'loss',
         found.map(({ loss }) => loss),
-        curves()[`${name}_lora`].loss,
+        curves()[`${name}_lora`].loss.slice(0, steps),
         1e-3,
       );
+      if (isEmulated) return;
       await expectAdapter(
         adapter,
         join(start, 'adapter_model.safetensors'),
@@ -188,7 +191,7 @@ describe.skipIf(!existsSync(smol) || isEmulated)('SmolLM2-135M-Instruct (skipped
       schedule: 'constant',
       maxGradNorm: 1,
     });
-    const found = await steps(run);
+    const found = await stepsOf(run);
     using adapter = await run;
     const expected: { loss: number; grad_norm: number }[] = recorded.steps;
     expectClose(

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSafetensors } from '../../lib/files/safetensors.js';
 import { loadModel, type Model } from '../../lib/model.js';
 import { architectures } from '../../lib/models/architectures/index.js';
+import { memoryPlan } from '../../lib/models/memory.js';
 import { isEmulated, testDevice } from '../device.js';
 import {
   floats,
@@ -47,7 +48,8 @@ describe.each(goldenNames.filter((name) => !isSupported(name)))('%s', (name) => 
   });
 });
 
-// The GPU in software takes a minute for what a CPU does in a second: it gets one golden of each family.
+// The GPU in software takes a minute for what a CPU does in a second: it gets one golden of each family, and no more than
+// its kernels are needed for. What files hold, and how prompts are cut, is the CPU's; a window or a state is looked at.
 const compared = goldenNames.filter((name) => isSupported(name) && !(isEmulated && name.includes('.')));
 
 describe.each(compared)('%s', (name) => {
@@ -93,13 +95,16 @@ describe.each(compared)('%s', (name) => {
     await expectGreedy(model);
   });
 
-  it('gives them where the prompt comes in chunks', async () => {
+  it('gives them where the prompt comes in chunks', async ({ skip }) => {
+    const { groups, states } = memoryPlan(model.decoder.config);
+    const plain = states.length === 0 && groups.every(({ window }) => window === undefined);
+    skip(isEmulated && plain, 'layers that keep all keys are the same in each family');
     using chunked = await load(model.path);
     chunked.configureEngine({ maxBatch: 2, stepTokens: 7 });
     await expectGreedy(chunked);
   });
 
-  it.skipIf(!golden.gguf)('gives both from a GGUF file', async () => {
+  it.skipIf(!golden.gguf || isEmulated)('gives both from a GGUF file', async () => {
     const file = join(place, `${name}.gguf`);
     writeGguf(golden, file);
     using other = await load(file);
@@ -107,7 +112,8 @@ describe.each(compared)('%s', (name) => {
     await expectGreedy(other);
   });
 
-  it('is saved with an adapter merged in under the names and shapes of transformers, and loads again', async () => {
+  const saved = 'is saved with an adapter merged in under the names and shapes of transformers, and loads again';
+  it.skipIf(isEmulated)(saved, async () => {
     const folder = join(place, `${name}.start`);
     mkdirSync(folder);
     await writeAdapter(golden, folder);

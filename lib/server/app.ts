@@ -1,6 +1,8 @@
 // The server as one Hono app: what every request goes through, and the routes behind it.
 import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
+import { messagesErrorBody } from './anthropic/errors.js';
+import { messagesRoutes } from './anthropic/routes.js';
 import type { ServerContext } from './context.js';
 import type { ServerData } from './data.js';
 import { fileRoutes } from './files/routes.js';
@@ -49,6 +51,7 @@ export function makeApp(context: ServerContext, readiness: Readiness, data: Serv
   });
   app.route('/', chatRoutes(context));
   app.route('/', completionRoutes(context));
+  app.route('/', messagesRoutes(context));
   app.route('/', embeddingRoutes(context));
   app.route('/', modelRoutes(context));
   app.route('/', tokenizeRoutes(context));
@@ -58,8 +61,11 @@ export function makeApp(context: ServerContext, readiness: Readiness, data: Serv
     app.route('/', jobRoutes(context, data));
   }
   refuseOtherMethods(app);
-  const failed = (error: unknown, c: Context): Response =>
-    asApiError(error, log, c.get('requestId'), c.req.raw.signal).response();
+  const failed = (error: unknown, c: Context): Response => {
+    const requestId = c.get('requestId');
+    const told = asApiError(error, log, requestId, c.req.raw.signal);
+    return told.response(errorForms.find(({ paths }) => paths.test(c.req.path))?.body(told, requestId));
+  };
   app.notFound((c) => {
     const kept = /^\/(files|fine_tuning)\b/.test(c.req.path);
     const why = kept && !data ? 'this server was started without a data folder' : 'there is no such address';
@@ -68,6 +74,9 @@ export function makeApp(context: ServerContext, readiness: Readiness, data: Serv
   app.onError(failed);
   return app;
 }
+
+/** Addresses whose errors have the form of another API than OpenAI's, also where no route is reached. */
+const errorForms = [{ paths: /^\/messages\b/, body: messagesErrorBody }];
 
 /** The app while the models are being loaded: it answers probes and the page at once, and leaves the rest to `whole`. */
 export function makeEarlyApp(context: ServerContext, readiness: Readiness, whole: Promise<Hono>): Hono {

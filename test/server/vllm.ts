@@ -7,6 +7,8 @@ export const vllm = {
   tokenized: z.strictObject({
     count: z.number().int().min(0),
     max_model_len: z.number().int().min(1),
+    context_length: z.number().int().min(1),
+    max_context_length: z.number().int().min(1),
     tokens,
     token_strs: z.array(z.string()).nullable(),
   }),
@@ -22,6 +24,8 @@ export const vllm = {
     /** The base of an adapter. */
     parent: z.string().nullable(),
     max_model_len: z.number().int().min(1),
+    context_length: z.number().int().min(1),
+    max_context_length: z.number().int().min(1),
     permission: z.array(z.looseObject({})),
   }),
 };

@@ -1,4 +1,4 @@
-// Bearer keys. Keys are compared by their hashes, so that the time taken tells nothing of a key or its length.
+// Keys, as bearer tokens or in Anthropic's header. Keys are compared by their hashes, so that the time taken tells nothing of a key or its length.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { MiddlewareHandler } from 'hono';
 import { ApiError } from './errors.js';
@@ -16,16 +16,16 @@ declare module 'hono' {
 export function bearerAuth(keys: readonly string[]): MiddlewareHandler {
   const known = keys.map(hash);
   return async (c, next) => {
-    if (known.length > 0) c.set('keyHash', check(known, c.req.header('authorization')));
+    if (known.length > 0) c.set('keyHash', check(known, c.req.header('authorization'), c.req.header('x-api-key')));
     await next();
   };
 }
 
 /** @throws ApiError 401. */
-function check(known: readonly Buffer[], header: string | undefined): string {
-  const given = /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];
+function check(known: readonly Buffer[], header: string | undefined, plain: string | undefined): string {
+  const given = /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1] ?? plain?.trim();
   const headers = { 'www-authenticate': 'Bearer' };
-  if (given === undefined) {
+  if (given === undefined || given === '') {
     throw new ApiError(401, "No API key: send one in the header 'Authorization: Bearer KEY'.", {
       code: 'invalid_api_key',
       headers,

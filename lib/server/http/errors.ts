@@ -13,6 +13,8 @@ export interface ErrorDetails {
   /** For programs, such as `model_not_found`. */
   code?: string | null;
   headers?: Readonly<Record<string, string>>;
+  /** Of a prompt that is too long: what it has, as far as it was counted, and what it may have. */
+  tokens?: { given: number; most: number };
   cause?: unknown;
 }
 
@@ -26,6 +28,7 @@ export class ApiError extends Error {
   readonly param: string | null;
   readonly code: string | null;
   readonly headers: Readonly<Record<string, string>>;
+  readonly tokens: ErrorDetails['tokens'];
 
   constructor(
     readonly status: number,
@@ -37,6 +40,7 @@ export class ApiError extends Error {
     this.param = details.param ?? null;
     this.code = details.code ?? null;
     this.headers = details.headers ?? {};
+    this.tokens = details.tokens;
   }
 
   get body(): ErrorBody {
@@ -44,9 +48,10 @@ export class ApiError extends Error {
     return { error: { message, type, param, code } };
   }
 
-  response(): Response {
+  /** @param body in the form of another API */
+  response(body: object = this.body): Response {
     const headers = { 'content-type': 'application/json', ...this.headers };
-    return new Response(JSON.stringify(this.body), { status: this.status, headers });
+    return new Response(JSON.stringify(body), { status: this.status, headers });
   }
 }
 

@@ -1,7 +1,6 @@
-// Server-sent events: one JSON object per event, `[DONE]` at the end, a comment now and then so that proxies keep the
+// Server-sent events: one JSON object per event, `[DONE]` at the end or each with its name, a comment now and then so that proxies keep the
 // connection, and a failure on the way as an event of its own. A slow reader holds back the writing, not the engine.
 import { ownTurn } from '../../flow/pause.js';
-import type { ErrorBody } from './errors.js';
 import { jsonPieces } from './json-pieces.js';
 
 const pingMilliseconds = 15_000;
@@ -9,7 +8,9 @@ const pingMilliseconds = 15_000;
 export interface EventStreamOptions {
   /** Called when the reader has left. */
   cancel(): void;
-  errorBody(error: unknown): ErrorBody;
+  errorBody(error: unknown): object;
+  /** Each event has a line with its `type`, and none stands for the end. */
+  named?: boolean;
   headers?: Readonly<Record<string, string>>;
   pingMilliseconds?: number;
 }
@@ -19,7 +20,8 @@ export function eventStream(events: AsyncGenerator<object, void, void>, options:
   let pings: NodeJS.Timeout | undefined;
   let quiet = false;
   let cancelled = false;
-  const texts = written(events);
+  const { named = false } = options;
+  const texts = written(events, named);
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       pings = setInterval(() => {
@@ -36,7 +38,8 @@ export function eventStream(events: AsyncGenerator<object, void, void>, options:
         if (!done) return controller.enqueue(encoder.encode(value));
       } catch (error) {
         if (cancelled) return;
-        controller.enqueue(encoder.encode(`data: ${JSON.stringify(options.errorBody(error))}\n\n`));
+        const failed = options.errorBody(error);
+        controller.enqueue(encoder.encode(`${lead(failed, named)}${JSON.stringify(failed)}\n\n`));
       }
       clearInterval(pings);
       controller.close();
@@ -60,11 +63,15 @@ export function eventStream(events: AsyncGenerator<object, void, void>, options:
 }
 
 /** The events as text. What is large is cut within an event, with a turn of the event loop before each further piece. */
-async function* written(events: AsyncGenerator<object, void, void>): AsyncGenerator<string, void, void> {
+async function* written(
+  events: AsyncGenerator<object, void, void>,
+  named: boolean,
+): AsyncGenerator<string, void, void> {
   for await (const event of events) {
-    let text = 'data: ';
+    const begun = lead(event, named);
+    let text = begun;
     for (const piece of jsonPieces(event)) {
-      if (text !== 'data: ') {
+      if (text !== begun) {
         yield text;
         await ownTurn();
         text = '';
@@ -73,5 +80,10 @@ async function* written(events: AsyncGenerator<object, void, void>): AsyncGenera
     }
     yield `${text}\n\n`;
   }
-  yield 'data: [DONE]\n\n';
+  if (!named) yield 'data: [DONE]\n\n';
+}
+
+/** What stands before an event's JSON. */
+function lead(event: object, named: boolean): string {
+  return named && 'type' in event ? `event: ${String(event.type)}\ndata: ` : 'data: ';
 }

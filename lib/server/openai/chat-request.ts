@@ -13,8 +13,8 @@ const part = z.looseObject({
   refusal: z.string().optional(),
   thinking: z.unknown().optional(),
 });
-// OpenAI's own limit of messages; the others are as far from use.
-const most = { messages: 2048, parts: 2048, calls: 128, tools: 128, variables: 64, modalities: 8 };
+// OpenAI's own limit of messages; agents with many servers of tools offer more than its 128.
+const most = { messages: 2048, parts: 2048, calls: 128, tools: 512, variables: 64, modalities: 8 };
 
 const content = z.union([z.string(), list(part, most.parts)], { error: 'expected a string or an array of parts' });
 

@@ -1,25 +1,22 @@
 // POST /v1/chat/completions, whole or as a stream of chunks.
 import { Hono } from 'hono';
-import type { AnswerReader, ToolEvent } from '../../text/calls/tools.js';
-import type { Generated, Piece } from '../../text/generate.js';
+import type { ToolEvent } from '../../text/calls/answer-reader.js';
+import type { Piece } from '../../text/generate.js';
 import type { ServerContext } from '../context.js';
 import { jsonBody } from '../http/body.js';
-import { badRequest, errorBody } from '../http/errors.js';
+import { errorBody } from '../http/errors.js';
 import { jsonAnswer } from '../http/json-pieces.js';
 import { requestFacts } from '../http/request.js';
 import { eventStream } from '../http/stream.js';
 import { newId } from '../ids.js';
 import type { Resolved } from '../served.js';
-import { systemFingerprint, unixSeconds, usageOf } from './answers.js';
+import { systemFingerprint, unixSeconds } from './answers.js';
 import { type Delta, deltaOf } from './chat-answer.js';
-import { preparePrompt } from './chat-prompt.js';
 import { type ChatBody, chatBody } from './chat-request.js';
+import { ChatRun } from './chat-run.js';
 import { checkFields, warningHeader } from './fields.js';
-import { beginMilliseconds, Generations, type RequestFacts } from './generation.js';
 import { chatLogprobs } from './logprobs.js';
-import { mostTokens } from './prompt.js';
 import { showsReasoning } from './reasoning.js';
-import { checkSequences, checkTokensTogether, maskOf, samplingOptions, seedOf } from './sampling.js';
 
 export function chatRoutes(context: ServerContext): Hono {
   return new Hono().post('/chat/completions', async (c) => {
@@ -27,79 +24,27 @@ export function chatRoutes(context: ServerContext): Hono {
     const facts = requestFacts(c);
     using resolved = await context.resolve(body.model, facts.signal);
     const warnings = checkFields(body, chatBody);
-    const { sequences, answer, after } = await prepare(context, resolved, body, facts);
-    const generations = new Generations(context, resolved, sequences, facts);
-    await generations.begun(beginMilliseconds);
-    const completion = new Completion(resolved, body, generations, () => answer.reader(after));
-    const headers = warningHeader([...warnings, ...answer.warnings]);
+    const run = await ChatRun.begin(context, resolved, body, facts);
+    const completion = new Completion(resolved, body, run);
+    const headers = warningHeader([...warnings, ...run.warnings]);
     if (!body.stream) return jsonAnswer(c, await completion.whole(), headers);
     return eventStream(completion.chunks(), {
-      cancel: generations.cancel,
+      cancel: run.cancel,
       errorBody: (error) => errorBody(error, context.log, facts.requestId, facts.signal),
       headers,
     });
   });
 }
 
-async function prepare(context: ServerContext, resolved: Resolved, body: ChatBody, facts: RequestFacts) {
-  const { model } = resolved;
-  if (typeof body.top_logprobs === 'number' && !body.logprobs) {
-    throw badRequest("'top_logprobs': needs 'logprobs' to be true.", 'top_logprobs');
-  }
-  checkSequences(body.n ?? 1, model, 'n');
-  const continued = body.continue_final_message === true;
-  if (continued && body.add_generation_prompt === true) {
-    throw badRequest(
-      "'continue_final_message': cannot stand beside 'add_generation_prompt'.",
-      'continue_final_message',
-    );
-  }
-  const { prompt, answer, after } = await preparePrompt(
-    model,
-    body,
-    {
-      most: mostTokens(context, model),
-      addGenerationPrompt: !continued && body.add_generation_prompt !== false,
-      continued,
-    },
-    facts,
-  );
-  const { contextLength } = model.decoder.config;
-  const { seed, ...sampling } = samplingOptions(body, model);
-  const sequences = Array.from({ length: body.n ?? 1 }, (_, index) => {
-    const mask = maskOf(body, model, answer.mask?.(after));
-    return {
-      prompt,
-      options: {
-        ...sampling,
-        ...seedOf(seed, index),
-        maxNewTokens: body.max_completion_tokens ?? body.max_tokens ?? contextLength - prompt.length,
-        continues: continued,
-        ...(body.logprobs ? { topLogprobs: body.top_logprobs ?? 0 } : {}),
-        ...(mask ? { mask } : {}),
-      },
-    };
-  });
-  checkTokensTogether(sequences, model, 'n');
-  return { sequences, answer, after };
-}
-
-interface Choice {
-  reader: AnswerReader;
-  end?: Generated;
-  /** Whether the stream has named the role. */
-  named?: boolean;
-}
-
 class Completion {
   readonly #head: { id: string; created: number; model: string; system_fingerprint: string };
-  readonly #choices: Choice[];
+  /** Whether the stream has named the role, by choice. */
+  readonly #named: boolean[];
 
   constructor(
     private readonly resolved: Resolved,
     private readonly body: ChatBody,
-    private readonly generations: Generations,
-    reader: () => AnswerReader,
+    private readonly run: ChatRun,
   ) {
     this.#head = {
       id: newId('chatcmpl-'),
@@ -107,11 +52,11 @@ class Completion {
       model: body.model,
       system_fingerprint: systemFingerprint(resolved),
     };
-    this.#choices = Array.from({ length: body.n ?? 1 }, () => ({ reader: reader() }));
+    this.#named = Array.from({ length: body.n ?? 1 }, () => false);
   }
 
   async whole(): Promise<object> {
-    const content = this.#choices.map(() => ({
+    const content = this.#named.map(() => ({
       text: '',
       reasoning: '',
       calls: new Map<number, ToolCall>(),
@@ -131,10 +76,9 @@ class Completion {
         }
       }
     };
-    for await (const event of this.generations) {
-      const { index } = event;
-      if ('piece' in event && this.body.logprobs) content[index]!.pieces.push(event.piece);
-      take(index, this.#deltas(index, event));
+    for await (const { index, events, piece } of this.run) {
+      if (piece && this.body.logprobs) content[index]!.pieces.push(piece);
+      take(index, this.#deltas(events));
     }
     return {
       ...this.#head,
@@ -149,10 +93,10 @@ class Completion {
           ...(calls.size > 0 ? { tool_calls: [...calls.values()] } : {}),
           annotations: [],
         },
-        finish_reason: this.#finishReason(index),
+        finish_reason: this.run.finishReason(index),
         logprobs: this.#logprobs(pieces),
       })),
-      usage: this.#usage(),
+      usage: this.run.usage(),
     };
   }
 
@@ -165,60 +109,38 @@ class Completion {
       ...(includeUsage ? { usage: null } : {}),
     });
     const named = (index: number, content: '' | null) => {
-      this.#choices[index]!.named = true;
+      this.#named[index] = true;
       return chunk(index, { role: 'assistant', content, refusal: null });
     };
     // An answer that may be calls says with its first part whether it has content.
     if (!this.body.tools?.length) {
-      for (const index of this.#choices.keys()) yield named(index, '');
+      for (const index of this.#named.keys()) yield named(index, '');
     }
-    for await (const event of this.generations) {
-      const { index } = event;
+    for await (const { index, events, piece, end } of this.run) {
       // Log probabilities go with the first delta of their piece.
-      let pieces = 'piece' in event && this.body.logprobs && event.piece.logprob !== undefined ? [event.piece] : [];
-      const deltas = this.#deltas(index, event);
-      const choice = this.#choices[index]!;
-      if (deltas.length === 0 && pieces.length > 0) deltas.push(choice.named ? { content: '' } : {});
-      if (!choice.named && deltas.length > 0) yield named(index, deltas[0]!.content === undefined ? null : '');
+      let pieces = piece && this.body.logprobs && piece.logprob !== undefined ? [piece] : [];
+      const deltas = this.#deltas(events);
+      if (deltas.length === 0 && pieces.length > 0) deltas.push(this.#named[index] ? { content: '' } : {});
+      if (!this.#named[index] && deltas.length > 0) yield named(index, deltas[0]!.content === undefined ? null : '');
       for (const delta of deltas) {
         yield chunk(index, delta, pieces);
         pieces = [];
       }
-      if ('end' in event) {
-        if (!choice.named) yield named(index, '');
-        yield chunk(index, {}, [], this.#finishReason(index));
+      if (end) {
+        if (!this.#named[index]) yield named(index, '');
+        yield chunk(index, {}, [], this.run.finishReason(index));
       }
     }
-    if (includeUsage) yield { ...head, choices: [], usage: this.#usage() };
+    if (includeUsage) yield { ...head, choices: [], usage: this.run.usage() };
   }
 
-  #deltas(index: number, event: { piece: Piece } | { end: Generated }): Delta[] {
-    const choice = this.#choices[index]!;
-    if ('end' in event) choice.end = event.end;
-    return this.#events(choice.reader, event)
-      .filter(({ type }) => type !== 'reasoning' || showsReasoning(this.body))
-      .map(deltaOf);
-  }
-
-  #events(reader: AnswerReader, event: { piece: Piece } | { end: Generated }): ToolEvent[] {
-    if (!('end' in event)) return reader.push(event.piece.text, event.piece.token);
-    const { finishReason, stopString } = event.end;
-    return reader.end({ cut: finishReason === 'length' || stopString !== undefined });
+  #deltas(events: readonly ToolEvent[]): Delta[] {
+    return events.filter(({ type }) => type !== 'reasoning' || showsReasoning(this.body)).map(deltaOf);
   }
 
   #logprobs(pieces: readonly Piece[]): object | null {
     if (!this.body.logprobs) return null;
     return { content: chatLogprobs(this.resolved.model.tokenizer, pieces), refusal: null };
-  }
-
-  #finishReason(index: number): string {
-    const { reader, end } = this.#choices[index]!;
-    return reader.complete && end?.finishReason === 'stop' ? 'tool_calls' : (end?.finishReason ?? 'stop');
-  }
-
-  #usage() {
-    const reasoningTokens = this.#choices.reduce((sum, { reader }) => sum + reader.reasoningTokens, 0);
-    return usageOf([this.#choices.flatMap(({ end }) => (end ? [end] : []))], reasoningTokens);
   }
 }
 

@@ -12,7 +12,10 @@ interface ModelObject {
   shutdown_date: null;
   root: string;
   parent: string | null;
+  /** The same length, under the names of vLLM, LM Studio and OpenRouter. */
   max_model_len: number;
+  context_length: number;
+  max_context_length: number;
   /** As vLLM has it. */
   permission: [];
 }
@@ -20,9 +23,7 @@ interface ModelObject {
 export function modelRoutes(context: ServerContext): Hono {
   const routes = new Hono();
   routes.get('/models', async (c) => {
-    await context.ready;
-    await Promise.all(Array.from(context.models.values(), ({ adapters }) => adapters.refresh()));
-    return c.json({ object: 'list', data: listed(context) });
+    return c.json({ object: 'list', data: await listedModels(context) });
   });
   // Ids may hold slashes, percent-encoded or not.
   routes.get('/models/:id{.+}', async (c) => {
@@ -66,7 +67,13 @@ export function modelRoutes(context: ServerContext): Hono {
 
 const modelId = (c: Context): string => c.req.param('id') ?? '';
 
-/** A name that two base models know is listed once, under the first. */
+/** All models and adapters. A name that two base models know is listed once, under the first. */
+export async function listedModels(context: ServerContext): Promise<ModelObject[]> {
+  await context.ready;
+  await Promise.all(Array.from(context.models.values(), ({ adapters }) => adapters.refresh()));
+  return listed(context);
+}
+
 function listed(context: ServerContext): ModelObject[] {
   const models = new Map<string, ModelObject>();
   for (const { id, createdAt, model } of context.models.values()) {
@@ -91,6 +98,8 @@ function modelObject(id: string, created: number, parent: string | null, context
     root,
     parent,
     max_model_len: contextLength,
+    context_length: contextLength,
+    max_context_length: contextLength,
     permission: [],
   };
 }

@@ -8,7 +8,7 @@ import type { Model } from '../../model.js';
 import { encodeSlices } from '../../text/tokenizer/encode-slices.js';
 import type { EncodeOptions, Tokenizer } from '../../text/tokenizer/tokenizer.js';
 import type { ServerContext } from '../context.js';
-import { type ApiError, badRequest } from '../http/errors.js';
+import { ApiError, badRequest } from '../http/errors.js';
 
 export type PromptInput = string | string[] | number[] | number[][];
 
@@ -98,11 +98,11 @@ export function nonEmpty<T extends readonly number[]>(ids: T, param: string): T 
   return ids;
 }
 
-/** The refusal of a prompt that is longer than `most` tokens. */
+/** The refusal of a prompt that is longer than `most` tokens. `given` begins with the number that it has. */
 export function tooLong(most: number, given: string, param: string): ApiError {
-  return badRequest(
+  return new ApiError(
+    400,
     `'${param}': has ${given}, more than the ${most} tokens that a prompt may have here. Please shorten it.`,
-    param,
-    'context_length_exceeded',
+    { param, code: 'context_length_exceeded', tokens: { given: Number.parseInt(given, 10), most } },
   );
 }

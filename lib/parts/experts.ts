@@ -10,7 +10,7 @@ import { matmulSteps } from '../ops/matmul.js';
 import { reshape, slice } from '../ops/view.js';
 import { expertRows, withExpertPairs, withPair } from './expert-pairs.js';
 import { applyLinear, linearLayer } from './linear.js';
-import { type GatedActivation, gatedKernels, gatedMlp } from './mlp.js';
+import { type GatedActivation, type GatedMlpOptions, gatedKernels, gatedMlp } from './mlp.js';
 import { type Inside, type Part, type Pass, type Piece, productFlops, type Weight } from './part.js';
 
 /** What tensors are called in checkpoints, inside a layer. */
@@ -83,7 +83,7 @@ export interface ExpertsOptions {
   /** Added to the scores for the choice alone; its name, and the one that checkpoints have instead, if any. */
   bias?: { name: string; other?: string; shape?: readonly number[] } | undefined;
   /** An MLP that every token has, `mlp.shared_expert` by default; `gated` multiplies it by sigmoid(w · x). */
-  shared?: { intermediateSize: number; path?: string; gated?: boolean } | undefined;
+  shared?: Omit<SharedOptions, 'hiddenSize' | 'activation'> | undefined;
 }
 
 export function experts(layer: Inside, options: ExpertsOptions): Part {
@@ -299,6 +299,8 @@ interface SharedOptions {
   activation: GatedActivation;
   path?: string;
   gated?: boolean;
+  /** See GatedMlpOptions; the names are inside `mlp`. */
+  fused?: GatedMlpOptions['fused'];
 }
 
 function sharedExpert(layer: Inside, options: SharedOptions): Part {

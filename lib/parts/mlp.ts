@@ -1,11 +1,11 @@
 // MLPs: gated, down(activation(gate(x)) · up(x)) (Shazeer, "GLU variants improve transformer", 2020), and without a gate,
 // down(activation(up(x))).
 import type { Steps } from '../core/steps.js';
-import type { Tensor } from '../core/tensor.js';
+import { type Tensor, viewOf } from '../core/tensor.js';
 import { gelu, geluTanh, mul, relu, silu, tanh } from '../ops/elementwise.js';
 import { gatedHalves, geglu, swiglu } from '../ops/gated.js';
-import { applyLinear, type LinearLayer, linearLayer } from './linear.js';
-import { type Inside, type Part, type Pass, productFlops } from './part.js';
+import { applyLinear, type LinearLayer, type LinearOptions, linearLayer } from './linear.js';
+import { type Inside, type Part, type Pass, productFlops, type Weight } from './part.js';
 
 const gatedActivations = { silu: swiglu, geluTanh: geglu };
 /** Their kernels. */
@@ -18,8 +18,11 @@ export interface GatedMlpOptions {
   intermediateSize: number;
   activation: GatedActivation;
   bias?: boolean | undefined;
-  /** One projection for both, the gate's rows first: `mlp.gate_up_proj` or a name of its own, in GGUF files `ffn_up`. */
-  fused?: boolean | { into: string; down: string } | undefined;
+  /**
+   * One projection for both, the gate's rows first: `mlp.gate_up_proj` or a name of its own, in GGUF files `ffn_up`, or with
+   * `apart` there `ffn_gate` and `ffn_up`.
+   */
+  fused?: boolean | { into: string; down: string; apart?: boolean } | undefined;
   /** The modules' names, where not fused. */
   names?: { gate: string; up: string; down: string } | undefined;
 }
@@ -30,7 +33,7 @@ export function gatedMlp(layer: Inside, options: GatedMlpOptions): Part {
   const usual = { gate: 'mlp.gate_proj', up: 'mlp.up_proj', into: 'mlp.gate_up_proj', down: 'mlp.down_proj' };
   const names = { ...usual, ...options.names, ...(typeof fused === 'object' ? fused : {}) };
   const into = fused
-    ? [linearLayer(layer(names.into, 'ffn_up'), { out: 2 * inner, in: hidden, bias })]
+    ? [fusedLayer(layer, names.into, typeof fused === 'object' && fused.apart, { out: 2 * inner, in: hidden, bias })]
     : [
         linearLayer(layer(names.gate, 'ffn_gate'), { out: inner, in: hidden, bias }),
         linearLayer(layer(names.up, 'ffn_up'), { out: inner, in: hidden, bias }),
@@ -40,6 +43,20 @@ export function gatedMlp(layer: Inside, options: GatedMlpOptions): Part {
   return mlp(into, down, inner, ([first, second]) =>
     second ? gated(first!, second) : gatedHalves(gatedKernels[activation], first!),
   );
+}
+
+function fusedLayer(layer: Inside, name: string, apart: boolean | undefined, options: LinearOptions): LinearLayer {
+  if (!apart) return linearLayer(layer(name, 'ffn_up'), options);
+  if (options.bias) throw new Error(`${layer(name, '').path}: a bias of a fused layer has no form in GGUF files`);
+  const linear = linearLayer(layer(name, 'ffn_gate_up'), options);
+  const [weight] = linear.weights as [Weight];
+  const half = [options.out / 2, options.in] as const;
+  const pieces = ['ffn_gate', 'ffn_up'].map((kind, i) => ({
+    name: `${layer('', kind).gguf}.weight`,
+    shape: half,
+    part: (x: Tensor) => viewOf(x, half, x.strides, i * half[0] * half[1]),
+  }));
+  return { ...linear, weights: [{ ...weight, gguf: { ...weight.gguf, pieces } }] };
 }
 
 /** By their names in config.json. */

@@ -20,6 +20,8 @@ class Golden:
     zero_centred: bool = False
     # The converter reorders the rows of q and k for GGML's pairs (2i, 2i + 1).
     permuted: bool = False
+    # Experts of numbers that MXFP4 holds exactly, which is what the GGUF file has them in.
+    fp4: bool = False
     # Of transformers' names, which the checkpoint leaves out.
     prefix: str = ''
     # Keys of the config that have no effect on the logits, although they are there.
@@ -56,6 +58,7 @@ ATTENTION = ('q_proj', 'k_proj', 'v_proj', 'o_proj')
 DELTA = ('in_proj_qkv', 'in_proj_z', 'in_proj_b', 'in_proj_a', 'out_proj')
 # PEFT takes the names of shared experts' modules for those of experts, but not in this family.
 SHARED = (*ATTENTION, *(f'shared_expert.{name}_proj' for name in ('gate', 'up', 'down')), 'shared_expert_gate')
+EXPERTS = ('mlp.experts.gate_up_proj', 'mlp.experts.down_proj')
 
 GOLDENS = [
     # Llama: no head_dim, tied, Llama 3's rule with Meta's own parameters.
@@ -122,7 +125,7 @@ GOLDENS = [
         silent=('hidden_act', 'rope_parameters.rope_type', 'rope_parameters.mrope_interleaved', 'rope_parameters.mrope_section')),
 
     # Its mixtures: experts in every layer, and no key for a dense one.
-    Golden('qwen3_5_moe_text', targets=(*SHARED, *DELTA), config=dense(
+    Golden('qwen3_5_moe_text', targets=(*SHARED, *DELTA), parameters=EXPERTS, config=dense(
         'qwen3_5_moe_text', 'Qwen3_5MoeForCausalLM', NEW, intermediate_size=..., hidden_act='silu', rms_norm_eps=0.004,
         head_dim=16, linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=12,
         linear_conv_kernel_dim=4, full_attention_interval=2, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=24,
@@ -130,7 +133,8 @@ GOLDENS = [
                                                              'partial_rotary_factor': 0.5}, tie_word_embeddings=False),
         gguf='qwen35moe', zero_centred=True, silent=('hidden_act', 'linear_conv_kernel_dim', 'rope_parameters.rope_type')),
     # Projections fused by key head.
-    Golden('qwen3_next', targets=(*ATTENTION, 'shared_expert_gate', 'in_proj_qkvz', 'in_proj_ba', 'out_proj'), config=dense(
+    Golden('qwen3_next', targets=(*ATTENTION, 'shared_expert_gate', 'in_proj_qkvz', 'in_proj_ba', 'out_proj'),
+           parameters=(*EXPERTS, 'mlp.gate.weight'), config=dense(
         'qwen3_next', 'Qwen3NextForCausalLM', OLD, hidden_act='silu', num_hidden_layers=4, rms_norm_eps=0.004, head_dim=16,
         rope_theta=2345.0, partial_rotary_factor=0.25, linear_num_key_heads=2, linear_num_value_heads=6,
         linear_key_head_dim=12, linear_value_head_dim=8, linear_conv_kernel_dim=4, attention_bias=False,
@@ -504,7 +508,7 @@ GOLDENS = [
         output_router_logits=False, router_aux_loss_coef=0.01, tie_word_embeddings=False),
         gguf='olmoe', silent=('hidden_act', 'rope_scaling', 'attention_bias', 'clip_qkv', 'norm_topk_prob',
                               'output_router_logits', 'router_aux_loss_coef')),
-    Golden('olmoe.normed', targets=('o_proj',), parameters=('mlp.experts.gate_up_proj', 'mlp.experts.down_proj'), config=dense(
+    Golden('olmoe.normed', targets=('o_proj',), parameters=EXPERTS, config=dense(
         'olmoe', 'OlmoeForCausalLM', NEW, hidden_act='silu', intermediate_size=32, rms_norm_eps=0.003,
         num_key_value_heads=4, num_experts=5, num_experts_per_tok=2, norm_topk_prob=True,
         rope_parameters={'rope_theta': 343.0, 'rope_type': 'default'}, tie_word_embeddings=True),
@@ -519,12 +523,21 @@ GOLDENS = [
         gguf='granitemoe', permuted=True, silent=('hidden_act', 'rope_scaling', 'attention_bias', 'num_experts_per_tok',
                                                   'output_router_logits', 'router_aux_loss_coef')),
 
+    # Granite 3.x's with an expert that every token has, whose gate and up are one matrix.
+    Golden('granitemoeshared', targets=(*ATTENTION, 'shared_mlp.input_linear', 'shared_mlp.output_linear'),
+           parameters=('experts.gate_up_proj',), config=dense(
+        'granitemoeshared', 'GraniteMoeSharedForCausalLM', NEW, hidden_act='silu', intermediate_size=24, rms_norm_eps=0.003,
+        num_hidden_layers=2, attention_bias=False, embedding_multiplier=0.7, residual_multiplier=1.3,
+        attention_multiplier=0.35, logits_scaling=0.7, num_local_experts=5, num_experts_per_tok=3,
+        shared_intermediate_size=40, rope_parameters={'rope_theta': 975.0, 'rope_type': 'default'}, tie_word_embeddings=True),
+        gguf='granitemoe', permuted=True, silent=('hidden_act', 'attention_bias', 'rope_parameters.rope_type')),
+
     # Hunyuan's: an expert that every token has, without a gate.
     Golden('hunyuan_v1_moe', targets=ATTENTION, config=dense(
         'hunyuan_v1_moe', 'HunYuanMoEV1ForCausalLM', OLD, hidden_act='silu', intermediate_size=32, rms_norm_eps=0.004,
         head_dim=20, rope_theta=951.0, attention_bias=False, num_experts=6, moe_topk=2, use_qk_norm=True,
         num_shared_expert=1, tie_word_embeddings=False),
-        silent=('hidden_act', 'attention_bias', 'use_qk_norm', 'num_shared_expert')),
+        gguf='hunyuan-moe', silent=('hidden_act', 'attention_bias', 'use_qk_norm', 'num_shared_expert')),
 
     # ERNIE's: experts behind the first layer, chosen with a term that is no part of their weights.
     Golden('ernie4_5_moe', targets=ATTENTION, config=dense(
@@ -563,7 +576,7 @@ GOLDENS = [
         gguf='minimax-m2', silent=('hidden_act', 'use_qk_norm', 'scoring_func', 'use_routing_bias')),
 
     # gpt-oss: sinks, biases everywhere, gate and up in turns and clamped.
-    Golden('gpt_oss', targets=ATTENTION, parameters=('mlp.experts.gate_up_proj', 'mlp.experts.down_proj'), config=dense(
+    Golden('gpt_oss', targets=ATTENTION, parameters=EXPERTS, config=dense(
         'gpt_oss', 'GptOssForCausalLM', OLD, hidden_act='silu', intermediate_size=40, rms_norm_eps=0.004, head_dim=16,
         rope_theta=3210.0, sliding_window=9, attention_bias=True, num_local_experts=6, num_experts_per_tok=2,
         experts_per_token=2, swiglu_limit=7.0, initial_context_length=32, output_router_logits=False,
@@ -573,4 +586,9 @@ GOLDENS = [
         tie_word_embeddings=False),
         gguf='gpt-oss', silent=('hidden_act', 'attention_bias', 'num_experts_per_tok', 'experts_per_token', 'swiglu_limit',
                                 'initial_context_length', 'output_router_logits', 'router_aux_loss_coef', 'layer_types')),
+    # Experts in blocks of 4 bits, rope and windows left at the family's defaults.
+    Golden('gpt_oss.mxfp4', targets=ATTENTION, fp4=True, config=dense(
+        'gpt_oss', 'GptOssForCausalLM', NEW, hidden_act='silu', hidden_size=64, intermediate_size=32, num_hidden_layers=2,
+        rms_norm_eps=0.003, head_dim=16, sliding_window=7, num_local_experts=4, num_experts_per_tok=3, tie_word_embeddings=False),
+        gguf='gpt-oss', silent=('hidden_act',)),
 ]

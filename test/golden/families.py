@@ -22,8 +22,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from configs import GOLDENS, NEUTRAL, Golden
-from ggufs import gguf_of
-from seeding import bits, seeded
+from ggufs import gguf_of, mxfp4_of
+from seeding import bits, seeded, seeded_fp4
 
 here = Path(__file__).parent / 'families'
 NEW_TOKENS, STEPS, ROWS = 20, 8, 2
@@ -33,13 +33,15 @@ transformers.logging.disable_progress_bar()
 torch.set_num_threads(1)
 
 
-def rules(golden: Golden, shapes: dict) -> dict[str, tuple[float, float]]:
+def rules(golden: Golden, shapes: dict) -> dict[str, tuple[float, float | str]]:
     """Scales and offsets: powers of two that leave what flows through a layer at a size of about 1."""
     # An output tied to large embeddings repeats its input: they are small, and the last norm makes up for it.
     tied = not any('lm_head' in name or 'embed_out' in name for name in shapes)
     gemma = 'gemma' in golden.name
 
-    def rule(name: str, shape) -> tuple[float, float]:
+    def rule(name: str, shape) -> tuple[float, float | str]:
+        if golden.fp4 and name.endswith(('.gate_up_proj', '.down_proj')):
+            return 2.0 ** round(math.log2(math.sqrt(1 / 3 / shape[-2]))), 'fp4'
         if name.endswith('bias'):
             return 0.25, 0
         if name.endswith('linear_attn.norm.weight'):
@@ -152,23 +154,28 @@ def digits(x: float) -> float:
     return float(f'{x:.8g}')
 
 
+def weights(salt: str, shapes: dict, made: dict) -> dict[str, torch.Tensor]:
+    return {name: seeded_fp4(f'{salt}/{name}', shape, made[name][0]) if made[name][1] == 'fp4'
+            else seeded(f'{salt}/{name}', shape, *made[name]) for name, shape in shapes.items()}
+
+
 def record(golden: Golden) -> dict | None:
     shapes = checkpoint_names(golden)
     made = rules(golden, shapes)
     best = (0, )
     for attempt in range(80):
         salt = golden.name if attempt == 0 else f'{golden.name}.{attempt}'
-        tensors = {name: seeded(f'{salt}/{name}', shape, *made[name]) for name, shape in shapes.items()}
+        tensors = weights(salt, shapes, made)
         model = load(golden.config, tensors)
         prompt = [int(x) % golden.config['vocab_size'] for x in bits(f'{salt}/prompt', golden.prompt)]
         tokens, margin = greedy(model, prompt)
         if margin > 0.02 and len(set(tokens)) > best[0]:
-            best = len(set(tokens)), salt, model, prompt, tokens, margin
+            best = len(set(tokens)), salt, model, prompt, tokens, margin, tensors
         if best[0] > 7:
             break
     if best[0] < 4:
         return None
-    kinds, salt, model, prompt, tokens, margin = best
+    kinds, salt, model, prompt, tokens, margin, tensors = best
     with torch.no_grad():
         logits = model(torch.tensor([prompt])).logits[0]
     positions = [0, 12, golden.prompt - 2, golden.prompt - 1]
@@ -184,6 +191,8 @@ def record(golden: Golden) -> dict | None:
     }
     if golden.gguf:
         out['gguf'] = gguf_of(golden, parsed, shapes)
+    if golden.fp4:
+        out['gguf']['packed'] = mxfp4_of(out['gguf'], tensors)
     out['lora'] = train(golden, model, salt)
     print('   losses', out['lora']['losses'][0], out['lora']['losses'][-1], 'norms', out['lora']['norms'][:3], flush=True)
     return out
@@ -195,7 +204,7 @@ def check(golden: Golden) -> None:
     made = rules(golden, shapes)
 
     def logits(config: dict) -> torch.Tensor:
-        tensors = {name: seeded(f'{golden.name}/{name}', shape, *made[name]) for name, shape in shapes.items()}
+        tensors = weights(golden.name, shapes, made)
         with torch.no_grad():
             return load(config, tensors)(torch.tensor([[int(x) % 96 for x in bits('check', golden.prompt)]])).logits
 

@@ -2,6 +2,7 @@
 
 Names come from the gguf package's own tables. The rules are those of llama.cpp's conversion/*.py.
 """
+import base64
 import math
 import re
 
@@ -89,14 +90,14 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         add(LLM.LOGIT_SCALE, 'f32', config['logits_scaling'])
     experts = first('n_routed_experts', 'num_local_experts', 'num_experts', 'moe_num_experts')
     if experts:
-        inner = first('moe_intermediate_size') or (hidden and first('intermediate_size') if arch in ('minimax-m2', 'gpt-oss') else None)
-        shared = first('n_shared_experts', 'moe_num_shared_experts')
+        inner = first('moe_intermediate_size') or (hidden and first('intermediate_size') if arch in ('minimax-m2', 'gpt-oss', 'hunyuan-moe') else None)
+        shared = first('n_shared_experts', 'moe_num_shared_experts', 'num_shared_expert')
         add(LLM.EXPERT_COUNT, 'u32', experts)
         add(LLM.EXPERT_USED_COUNT, 'u32', first('num_experts_per_tok', 'moe_topk', 'moe_k'))
         add(LLM.EXPERT_FEED_FORWARD_LENGTH, 'u32', inner)
         add(LLM.EXPERT_SHARED_COUNT, 'u32', shared)
         add(LLM.EXPERT_SHARED_FEED_FORWARD_LENGTH, 'u32',
-            first('shared_expert_intermediate_size') or (shared * inner if arch == 'ernie4_5-moe' else None))
+            first('shared_expert_intermediate_size', 'shared_intermediate_size') or (shared * inner if arch in ('ernie4_5-moe', 'hunyuan-moe') else None))
         add(LLM.LEADING_DENSE_BLOCK_COUNT, 'u32', first('first_k_dense_replace', 'moe_layer_start_index'))
         add(LLM.INTERLEAVE_MOE_LAYER_STEP, 'u32', first('moe_layer_interval'))
         add(LLM.EXPERT_WEIGHTS_SCALE, 'f32', first('routed_scaling_factor'))
@@ -129,7 +130,7 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         expert = re.search(r'(?<=\.experts\.)(\d+)\.', name)
         whole = name.replace(f'.experts.{expert[0]}', '.experts.') if expert else name
         stored = table.get_name(golden.prefix + whole.replace('.dt_bias', '.dt_proj.bias'), try_suffixes=('.weight', '.bias'))
-        if stored is None and whole.endswith(('e_score_correction_bias', 'block_sparse_moe.input_linear.weight', '_proj', '_proj_bias')):
+        if stored is None and whole.endswith(('e_score_correction_bias', '.input_linear.weight', '_proj', '_proj_bias')):
             stored = f"blk.{name.split('.')[2]}.exp_probs_b.bias"  # or parts, see below
         assert stored, f'{golden.name}: gguf has no name for {whole}'
         tensors[name] = [stored, 'stack', int(expert[1])] if expert else [stored]
@@ -141,9 +142,9 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
             block, kind = name.split('.')[2], 'bias' if name.endswith('_bias') else 'weight'
             parts = ('gate', 'up') if 'gate_up' in name else ('down',)
             tensors[name] = [[f'blk.{block}.ffn_{part}_exps.{kind}' for part in parts], 'turned']
-        if name.endswith('block_sparse_moe.input_linear.weight'):
-            block = name.split('.')[2]
-            tensors[name] = [[f'blk.{block}.ffn_{kind}_exps.weight' for kind in ('gate', 'up')], 'halves']
+        if name.endswith('.input_linear.weight'):
+            block, which = name.split('.')[2], 'shexp' if 'shared_mlp' in name else 'exps'
+            tensors[name] = [[f'blk.{block}.ffn_{kind}_{which}.weight' for kind in ('gate', 'up')], 'halves']
         if name.endswith('shared_expert_gate.weight'):
             tensors[name] += ['flat']
         if golden.permuted and '.self_attn.q_proj.' in name:
@@ -161,6 +162,20 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         if arch == 'gptneox' and '.query_key_value.' in name:
             tensors[name] += ['part', heads]
     return {'keys': keys, 'tensors': tensors, 'extra': extra}
+
+
+def mxfp4_of(written: dict, tensors: dict) -> dict[str, str]:
+    """By name in GGUF: the experts' blocks in base64, as gguf-py makes them of numbers that MXFP4 holds exactly."""
+    kind, packed = gguf.GGMLQuantizationType.MXFP4, {}
+    for name, (parts, *change) in written['tensors'].items():
+        if change != ['turned'] or tensors[name].ndim != 3:
+            continue
+        for at, part in enumerate(parts):
+            values = tensors[name][:, :, at::len(parts)].transpose(1, 2).contiguous().numpy()
+            blocks = gguf.quants.quantize(values, kind)
+            assert (gguf.quants.dequantize(blocks, kind) == values).all(), part
+            packed[part] = base64.b64encode(blocks.tobytes()).decode()
+    return packed
 
 
 def delta(stored: str, name: str, config: dict, arch: str) -> list:

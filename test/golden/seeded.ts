@@ -3,9 +3,10 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type SavedTensor, saveSafetensors } from '../../lib/files/safetensors.js';
+import { formats } from '../../lib/formats/index.js';
 import { GgufBytes } from '../files/memory.js';
 
-type Weights = Record<string, [shape: number[], scale: number, offset: number]>;
+type Weights = Record<string, [shape: number[], scale: number, offset: number | 'fp4']>;
 
 /** The files of a model. */
 export interface GoldenModel {
@@ -14,7 +15,7 @@ export interface GoldenModel {
   salt: string;
   /** config.json */
   config: Record<string, unknown>;
-  /** By checkpoint name: shape, scale, offset. */
+  /** By checkpoint name: shape, scale, offset; `fp4` is one of `seededFp4`. */
   weights: Weights;
   /** The same of folders inside the model's. */
   modules?: Record<string, Weights>;
@@ -26,6 +27,8 @@ export interface GoldenModel {
     /** By checkpoint name: the name in GGUF, and what the converter does to the values. */
     tensors: Record<string, [name: string | string[], ...Change]>;
     extra: Record<string, number[]>;
+    /** By name in GGUF: blocks of MXFP4 in base64. */
+    packed?: Record<string, string>;
   };
 }
 
@@ -102,16 +105,35 @@ export function readGolden(name: string): Golden {
 export const floats = (text: string): Float32Array =>
   new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer);
 
-/** offset + scale · u, u one of the odd 32nds between -1 and 1 by an integer hash of the name's FNV-1a hash and the index. */
-export function seeded(name: string, shape: readonly number[], scale: number, offset = 0): Float32Array {
+/** u32: an integer hash of the name's FNV-1a hash and the index. */
+function bitsOf(name: string): (index: number) => number {
   let seed = 0x811c9dc5;
   for (const byte of Buffer.from(name)) seed = Math.imul(seed ^ byte, 0x01000193) >>> 0;
-  return Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => {
+  return (i) => {
     let x = (Math.imul(i, 0x9e3779b1) + seed) >>> 0;
     x = Math.imul(x ^ (x >>> 16), 0x7feb352d);
     x = Math.imul(x ^ (x >>> 15), 0x846ca68b);
-    x ^= x >>> 16;
-    return offset + scale * ((2 * (x >>> 27) - 31) / 32);
+    return (x ^ (x >>> 16)) >>> 0;
+  };
+}
+
+const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+/** offset + scale · u, u one of the odd 32nds between -1 and 1. */
+export function seeded(name: string, shape: readonly number[], scale: number, offset = 0): Float32Array {
+  const bits = bitsOf(name);
+  return Float32Array.from({ length: sizeOf(shape) }, (_, i) => offset + scale * ((2 * (bits(i) >>> 27) - 31) / 32));
+}
+
+const fp4 = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6];
+
+/** `[.., in, out]`: scale · a number of 4 bits · a power of 2 that is the same for 32 neighbours along `in`. */
+function seededFp4(name: string, shape: readonly number[], scale: number): Float32Array {
+  const bits = bitsOf(name);
+  const [rows, cols] = shape.slice(-2) as [number, number];
+  return Float32Array.from({ length: sizeOf(shape) }, (_, i) => {
+    const power = ((i % cols) + Math.floor((Math.floor(i / cols) % rows) / 32)) % 3;
+    return (fp4[bits(i) >>> 28]! * scale) / 2 ** power;
   });
 }
 
@@ -123,7 +145,11 @@ const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buff
 type Values = [name: string, shape: number[], values: Float32Array];
 
 const valuesOf = (salt: string, weights: Weights): Values[] =>
-  Object.entries(weights).map(([name, [shape, ...rule]]) => [name, shape, seeded(`${salt}${name}`, shape, ...rule)]);
+  Object.entries(weights).map(([name, [shape, scale, offset]]) => [
+    name,
+    shape,
+    offset === 'fp4' ? seededFp4(`${salt}${name}`, shape, scale) : seeded(`${salt}${name}`, shape, scale, offset),
+  ]);
 
 function weightsOf({ salt, weights, modules = {} }: GoldenModel): Values[] {
   const inside = Object.entries(modules).flatMap(([folder, own]) =>
@@ -188,14 +214,14 @@ export function writeGguf(golden: GoldenModel, file: string): void {
           Float32Array.from({ length: count * rows * inner }, (_, i) => of(i, at)),
         ]);
     } else if (typeof name !== 'string') {
-      const [count, rows, cols] = shape as [number, number, number];
+      const [rows, cols] = shape.slice(-2) as [number, number];
       const size = (rows * cols) / 2;
       const half = (_: number, i: number, at: number): number =>
         values[Math.floor(i / size) * 2 * size + at * size + (i % size)]!;
       for (const [at, part] of name.entries())
         tensors.push([
           part,
-          [count, rows / 2, cols],
+          [...shape.slice(0, -2), rows / 2, cols],
           values.subarray(0, values.length / 2).map((_, i) => half(_, i, at)),
         ]);
     } else if (change[0] === 'apart') tensors.push(...apart(name, values, shape, change));
@@ -210,14 +236,20 @@ export function writeGguf(golden: GoldenModel, file: string): void {
     tensors.push([name, [parts.length, ...shape], Float32Array.from(parts.flatMap((part) => [...part]))]);
   for (const [name, values] of Object.entries(gguf.extra))
     tensors.push([name, [values.length], Float32Array.from(values)]);
-  const bytes = new GgufBytes().header(tensors.length, gguf.keys.length);
+  const stored = tensors.map(([name, shape, values]): [string, number[], number, Uint8Array] => {
+    const blocks = gguf.packed?.[name];
+    return blocks === undefined
+      ? [name, shape, 0, bytesOf(values)]
+      : [name, shape, formats.mxfp4.ggml!, Buffer.from(blocks, 'base64')];
+  });
+  const bytes = new GgufBytes().header(stored.length, gguf.keys.length);
   for (const [key, type, value] of gguf.keys) writeKey(bytes.string(key), type, value);
   let offset = 0;
-  for (const [name, shape, values] of tensors) {
-    bytes.tensor(name, shape.toReversed(), 0, offset);
-    offset += Math.ceil(values.byteLength / 32) * 32;
+  for (const [name, shape, type, data] of stored) {
+    bytes.tensor(name, shape.toReversed(), type, offset);
+    offset += Math.ceil(data.byteLength / 32) * 32;
   }
-  for (const [, , values] of tensors) bytes.pad(32).raw(bytesOf(values));
+  for (const [, , , data] of stored) bytes.pad(32).raw(data);
   writeFileSync(file, bytes.pad(32).done());
 }
 

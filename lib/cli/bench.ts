@@ -220,6 +220,7 @@ async function onModel(
         dtype: decoder.dtype,
         parameters: parameterCount(decoder.config),
         activeParameters: activeParameterCount(decoder.config),
+        bytesPerToken: bytesPerToken(decoder.config, decoder.dtype),
         weightBytes: weightBytes(decoder.config, decoder.dtype),
         ...more,
       },
@@ -327,9 +328,9 @@ function finish({ terminal }: Context, flags: CommonFlags, device: Device, repor
   stdout.write(`${[style.dim(title), ...lines].join('\n')}\n`);
   for (const { name, value, unit } of report.references)
     stdout.write(style.dim(`  share of ${digits(value)} ${unit}: ${name}\n`));
-  const params = report.subject.parameters;
-  const size =
-    typeof params === 'number' ? `${count(params)} parameters in ${bytes(report.subject.weightBytes as number)}, ` : '';
+  const { parameters, activeParameters, weightBytes, bytesPerToken } = report.subject as Record<string, number>;
+  const some = activeParameters! < parameters! ? `, of which a token reads ${bytes(bytesPerToken!)}` : '';
+  const size = parameters === undefined ? '' : `${count(parameters)} parameters in ${bytes(weightBytes!)}${some}, `;
   stdout.write(
     style.dim(
       `  ${size}median of ${flags.repeats} on ${facts.cpu}, ${facts.path}, ${facts.threads} threads, Node ${facts.node}\n`,

@@ -12,7 +12,13 @@ import type { Weights } from '../files/weights.js';
 import { isBeside, languageConfig } from '../files/wrapped.js';
 import { readPeftConfig } from '../lora/config.js';
 import { decoderConfig } from '../models/architectures/index.js';
-import { activeParameterCount, type DecoderConfig, parameterCount, weightBytes } from '../models/config.js';
+import {
+  activeParameterCount,
+  bytesPerToken,
+  type DecoderConfig,
+  parameterCount,
+  weightBytes,
+} from '../models/config.js';
 import { ggufConfig } from '../models/gguf.js';
 import { sequenceBytes } from '../models/memory.js';
 import { tokenizerFromGguf } from '../text/tokenizer/gguf-tokenizer.js';
@@ -143,8 +149,12 @@ function modelReport(
   }
   const [total, active] = config ? [parameterCount(config), activeParameterCount(config)] : [0, 0];
   lines.push(...contentLines(found));
-  if (active < total) lines.push(['active parameters', `${count(active)} for one token`]);
   const memory = config && memoryFields(config, found);
+  if (memory && active < total)
+    lines.push([
+      'active parameters',
+      `${count(active)} for one token, which reads ${bytes(memory.bytesPerToken)} of them`,
+    ]);
   if (memory) {
     const { weightBytes, sequence } = memory;
     const more = `${bytes(sequence.bytes)} more for a sequence of ${plural(sequence.tokens, 'token')}`;
@@ -187,13 +197,17 @@ function shapeFields(config: DecoderConfig): Fields {
   };
 }
 
-/** Bytes of the weights as they are loaded where no format is asked for, and of a sequence's keys, values and states. */
+/**
+ * Bytes of the weights as they are loaded where no format is asked for, all and those that decoding one token reads; and of
+ * a sequence's keys, values and states.
+ */
 function memoryFields(config: DecoderConfig, { parameters, bytes }: Contents) {
   // Formats of less than 16 bits are widened to 16.
   const dtype: DType = bytes > 3 * parameters ? 'f32' : 'bf16';
   const tokens = Math.min(config.contextLength, 4096);
   return {
     weightBytes: weightBytes(config, dtype),
+    bytesPerToken: bytesPerToken(config, dtype),
     sequence: { tokens, bytes: sequenceBytes(config, dtype, tokens) },
   };
 }

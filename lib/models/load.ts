@@ -79,7 +79,7 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Decoder
     // Tied weights may be stored twice.
     const twice = [named(head.name), named(table.name)];
     const stored = (weight: Weight): readonly Stored[] =>
-      pieces(weight)?.flatMap((piece) => (piece.mxfp4 ? [piece, piece.mxfp4] : [piece])) ?? [whole(weight)];
+      pieces(weight)?.flatMap((piece) => (piece.exponents ? [piece, piece.exponents] : [piece])) ?? [whole(weight)];
     return await assemble(config, weights, stored, read, options, twice);
   } finally {
     weights.close();

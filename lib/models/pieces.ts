@@ -5,6 +5,7 @@ import { kernels } from '../core/native.js';
 import { scope } from '../core/scope.js';
 import { empty, type Shape, stridesOf, type Tensor, tensor, viewOf } from '../core/tensor.js';
 import type { Weights } from '../files/weights.js';
+import { fp4 } from '../formats/mx.js';
 import { cast } from '../ops/copy.js';
 import { mul } from '../ops/elementwise.js';
 import { embedding } from '../ops/embedding.js';
@@ -34,12 +35,12 @@ export function gatherPieces(
   { dtype, device }: { dtype?: DType | undefined; device: Device },
 ): Tensor {
   let out: Tensor | undefined;
-  for (const { name, part, from: source, mxfp4 } of pieces) {
+  for (const { name, part, from: source, exponents } of pieces) {
     const made = scope(() => {
       const x = tensorOf(name);
-      if (mxfp4) {
+      if (exponents) {
         const whole = empty(shape, { dtype: dtype ?? 'bf16', device });
-        unpackMxfp4(x, tensorOf(mxfp4.name), part(whole));
+        unpackFp4(x, tensorOf(exponents.name), part(whole));
         return whole;
       }
       const whole = out ?? empty(shape, { dtype: dtype ?? (x.dtype as DType), device });
@@ -63,8 +64,6 @@ export function storedParts(weight: Weight, x: Tensor): (Stored & { part(): Tens
   return [{ name, shape: stored ?? x.shape, part: () => viewOf(x, x.shape, x.strides) }];
 }
 
-// The numbers of 4 bits: a sign, two bits of an exponent and one of a mantissa (OCP Microscaling Formats, 2023).
-const fp4 = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6];
 /** By a byte: the number in its low half, and the one in its high half, which is the next one. */
 const fp4Pairs = Float32Array.from({ length: 512 }, (_, i) => fp4[i % 2 === 0 ? (i >> 1) & 15 : i >> 5]!);
 /** By a byte: 2^(byte - 127). */
@@ -74,7 +73,7 @@ const powers = Float32Array.from({ length: 256 }, (_, i) => 2 ** (i - 127));
  * Unpacks `blocks [n, .., k / 32, 16]` of bytes with exponents `scales [n, .., k / 32]` into `to [n, .., k]`, one of the
  * first axis at a time, because numbers on the way take 32 bits each.
  */
-function unpackMxfp4(blocks: Tensor, scales: Tensor, to: Tensor): void {
+function unpackFp4(blocks: Tensor, scales: Tensor, to: Tensor): void {
   const { device } = to;
   const pairs = tensor(fp4Pairs, { shape: [256, 2], device });
   const factors = tensor(powers, { shape: [256, 1], device });

@@ -160,7 +160,8 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
     shared && typeof activation === 'string'
       ? sharedExpert(layer, { ...shared, hiddenSize: hidden, activation })
       : undefined;
-  const biases = options.biases ? biasesOf(layer, count, inner, hidden) : undefined;
+  const share = routing.chosen / count;
+  const biases = options.biases ? biasesOf(layer, count, inner, hidden, share) : undefined;
   const own = biases ? [biases.router, biases.gateUp, biases.down] : [];
   const weights = [router, ...(bias ? [bias] : []), gateUp, down, ...own, ...(beside?.weights ?? [])];
 
@@ -230,7 +231,7 @@ function turnedPieces(
       {
         name: `${name}_blocks`,
         shape: [...blocks, 16],
-        mxfp4: { name: `${name}_scales`, shape: blocks },
+        exponents: { name: `${name}_scales`, shape: blocks },
         part: inTurns,
       },
     ],
@@ -245,7 +246,7 @@ interface Biases {
 }
 
 /** gpt-oss's, of which a checkpoint has gate and up in turns. */
-function biasesOf(layer: Inside, count: number, inner: number, hidden: number): Biases {
+function biasesOf(layer: Inside, count: number, inner: number, hidden: number, share: number): Biases {
   const place = (path: string, gguf: string, shape: readonly number[]): Weight => {
     const { path: name, gguf: stored } = layer(path, gguf);
     return { name, shape, gguf: { name: stored }, start: 0 };
@@ -262,10 +263,11 @@ function biasesOf(layer: Inside, count: number, inner: number, hidden: number): 
     router: place('mlp.router.bias', 'ffn_gate_inp.bias', [count]),
     gateUp: {
       ...both,
+      share,
       gguf: { ...both.gguf, pieces: [half('ffn_gate_exps.bias', 0), half('ffn_up_exps.bias', 1)] },
       pieces: [{ name: stored, shape: both.shape, part: inTurns }],
     },
-    down: place('mlp.experts.down_proj_bias', 'ffn_down_exps.bias', [count, hidden]),
+    down: { ...place('mlp.experts.down_proj_bias', 'ffn_down_exps.bias', [count, hidden]), share },
   };
 }
 

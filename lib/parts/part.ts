@@ -24,7 +24,7 @@ export interface Piece {
   readonly name: string;
   readonly shape: readonly number[];
   /** The tensor is bytes of MXFP4 blocks; this one has their exponents. The view has an axis of rows and one of columns last. */
-  readonly mxfp4?: Pick<Piece, 'name' | 'shape'> | undefined;
+  readonly exponents?: Pick<Piece, 'name' | 'shape'> | undefined;
   /** A view of the weight's elements that the tensor holds, in the tensor's order. */
   part(weight: Tensor): Tensor;
   /** A view of the tensor's elements that are meant, where not all are. */

@@ -5,7 +5,13 @@ import { timeDecode, timePrefill } from '../../lib/bench/models.js';
 import { type ShapeName, shapeNames, shapes } from '../../lib/bench/shapes/index.js';
 import { checkMemory, firstLayers } from '../../lib/bench/subject.js';
 import { architectures, decoderConfig } from '../../lib/models/architectures/index.js';
-import { activeParameterCount, layerFlops, parameterCount, weightBytes } from '../../lib/models/config.js';
+import {
+  activeParameterCount,
+  bytesPerToken,
+  layerFlops,
+  parameterCount,
+  weightBytes,
+} from '../../lib/models/config.js';
 import { sequenceBytes } from '../../lib/models/memory.js';
 import { smallDecoder } from '../train/small.js';
 
@@ -133,6 +139,9 @@ describe('named shapes', () => {
     expect(activeParameterCount(config('mixtral-8x7b'))).toBe(12_879_925_248);
     expect(activeParameterCount(config('qwen3-30b-a3b'))).toBe(3_353_032_704);
     expect(activeParameterCount(config('qwen3-next-80b-a3b'))).toBe(3_874_929_408);
+    expect(activeParameterCount(config('gpt-oss-20b'))).toBe(4_187_440_704);
+    // Without the embedding, of which a token reads one row.
+    expect(bytesPerToken(config('qwen3-30b-a3b'), 'bf16')).toBe(2 * (3_353_032_704 - 151_936 * 2048));
     const small = config('smollm2-135m');
     expect(activeParameterCount(small)).toBe(parameterCount(small));
   });

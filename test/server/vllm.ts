@@ -7,8 +7,6 @@ export const vllm = {
   tokenized: z.strictObject({
     count: z.number().int().min(0),
     max_model_len: z.number().int().min(1),
-    context_length: z.number().int().min(1),
-    max_context_length: z.number().int().min(1),
     tokens,
     token_strs: z.array(z.string()).nullable(),
   }),

@@ -33,12 +33,11 @@ function kimiWords(): string {
 }
 
 /** ASCII punctuation goes with the letters behind it; DeepSeek V3 and Trinity. */
-const punctuatedWords = [
-  String.raw`[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_${'`'}{|}~][A-Za-z]+`,
-  String.raw`[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+`,
-  String.raw` ?[\p{P}\p{S}]+[\r\n]*`,
-  spaces,
-].join('|');
+function punctuatedWords(behind = String.raw`[\r\n]*`, space = spaces): string {
+  const first = String.raw`[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_${'`'}{|}~][A-Za-z]+`;
+  const letters = String.raw`[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+`;
+  return String.raw`${first}|${letters}| ?[\p{P}\p{S}]+${behind}|${space}`;
+}
 
 /** Scripts without spaces, by their blocks. */
 const spacelessScripts = [
@@ -70,6 +69,22 @@ const eastAsian = [
   hanAndKana,
 ].join('|');
 
+const denseScripts = '[\u0800-\u9fa5\uac00-\ud7ff]+';
+
+/** DeepSeek LLM's letters: most of those that have a case. */
+const casedLetters = charactersOf(
+  [
+    '41-5a 61-7a b5 c0-d6 d8-f6 f8-1ba 1bc-1bf 1c4-293 295-2af 370-373 376-377 37b-37d 37f 386 388-38a',
+    '38c 38e-3a1 3a3-3f5 3f7-481 48a-52f 531-556 10a0-10c5 13a0-13f5 13f8-13fd 1c90-1cba 1cbd-1cbf',
+    '1d00-1d2b 1d6b-1d77 1d79-1d9a 1e00-1f15 1f18-1f1d 1f20-1f45 1f48-1f4d 1f50-1f57 1f59 1f5b 1f5d',
+    '1f5f-1f7d 1f80-1fb4 1fb6-1fbc 1fbe 1fc2-1fc4 1fc6-1fcc 1fd0-1fd3 1fd6-1fdb 1fe0-1fec 1ff2-1ff4',
+    '1ff6-1ffc 2102 2107 210a-2113 2115 2119-211d 2124 2126 2128 212a-212d 212f-2134 2139 213c-213f',
+    '2145-2149 214e 2183-2184 2c00-2c7b 2c7e-2ce4 2ceb-2cee 2cf2-2cf3 a640-a66d a680-a69b a722-a76f',
+    'a771-a787 a78b-a78e ab70-abbf fb00-fb06 fb13-fb17 ff21-ff3a ff41-ff5a 10400-1044f 104b0-104d3',
+    '104d8-104fb 10c80-10cb2 10cc0-10cf2 118a0-118df 1e900-1e943',
+  ].join(' '),
+);
+
 const gpt2 = [gpt2Words];
 const smollm = [single, gpt2Words];
 const qwen2 = [modernWords(single)];
@@ -78,13 +93,17 @@ const o200k = [casedWords(`${contractions}?`, triple)];
 /** The regular expressions, applied one after the other, for each value of `tokenizer.ggml.pre`. */
 export const wordPatterns: ReadonlyMap<string, readonly string[]> = new Map([
   ['default', [punctuationRun, gpt2Words, String.raw`\p{N}+`, '[0-9][0-9][0-9]']],
-  ...named('gpt-2 phi-2 mpt olmo jais trillion granite-docling exaone4 gigachat a.x-4.0 mellum modern-bert', gpt2),
+  ...named(
+    'gpt-2 phi-2 mpt olmo jais trillion granite-docling exaone4 gigachat a.x-4.0 mellum modern-bert jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe',
+    gpt2,
+  ),
   ...named('smollm starcoder refact command-r codeshell exaone minerva-7b mellum2', smollm),
   ...named(
     'llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano dbrx smaug-bpe glm4 chatglm-bpe',
     [modernWords(triple)],
   ),
   ...named('qwen2 deepseek-r1-qwen kormo megrez stablelm2 hunyuan solar-open grok-2 f2llmv2', qwen2),
+  ['ufakzeka', [String.raw`${lead}\p{L}+|${single}| ?[^\s\p{L}\p{N}]+[\r\n]*|${spaces}`]],
   ['qwen35', [modernWords(single, String.raw`\p{L}\p{M}`)]],
   ['laguna', [String.raw`[^\n]+|\n+`, ...qwen2]],
   ['jais-2', [modernWords(triple, String.raw`\p{L}`, jaisSpaces)]],
@@ -104,12 +123,21 @@ export const wordPatterns: ReadonlyMap<string, readonly string[]> = new Map([
   ['youtu', [eastAsian, casedWords(`${contractions}?`, single)]],
   ['kimi-k2', [kimiWords()]],
   ['tekken', [casedWords('', single)]],
-  ...named('deepseek-v3 hunyuan-dense joyai-llm', [triple, hanAndKana, punctuatedWords]),
-  ['afmoe', [threesFromRight, `[${spacelessScripts}]+`, punctuatedWords]],
+  ...named('deepseek-v3 hunyuan-dense joyai-llm hy_v4', [triple, hanAndKana, punctuatedWords()]),
+  ['spark2_5', [triple, hanAndKana, punctuatedWords('', String.raw`[\r\n]|\s+(?!\S)|\s+`), single]],
+  ['afmoe', [threesFromRight, `[${spacelessScripts}]+`, punctuatedWords()]],
   [
-    'deepseek-coder',
-    [String.raw`[\r\n]`, String.raw`\s?\p{L}+`, String.raw`\s?\p{P}+`, '[\u0800-\u9fa5\uac00-\ud7ff]+', single],
+    'deepseek-llm',
+    [
+      String.raw`[\r\n]`,
+      String.raw`\s?[${casedLetters}]+`,
+      String.raw`\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+`,
+      String.raw`(?<!\s)\s+$`,
+      denseScripts,
+      String.raw`\p{N}+`,
+    ],
   ],
+  ['deepseek-coder', [String.raw`[\r\n]`, String.raw`\s?\p{L}+`, String.raw`\s?\p{P}+`, denseScripts, single]],
   ['falcon', [String.raw`[\p{P}\$\+<=>\^~\|${'`'}]+`, gpt2Words, '[0-9][0-9][0-9]']],
   ...named('bloom gpt3-finnish poro-chat', [bloomWords]),
   ['viking', [bloomWords, single]],
@@ -138,6 +166,24 @@ export const wholeWordFirst: ReadonlySet<string> = new Set(
 export const begunTexts: ReadonlySet<string> = new Set(
   'llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano tekken chameleon'.split(' '),
 );
+
+/** Families whose second of two texts has a separator in front. */
+export const separatedTexts: ReadonlySet<string> = new Set(['jina-v1-en', 'jina-v2-code', 'roberta-bpe']);
+
+/** Families whose pieces are characters and not bytes: of whole lines, or of words without the spaces between. */
+export const characterPieces = {
+  lines: new Set(['gemma4', 'granite-embed-multi-311m', 'sarvam-moe']) as ReadonlySet<string>,
+  words: new Set(['whitespace']) as ReadonlySet<string>,
+};
+
+/** Ranges in hexadecimal, as a class of a regular expression has them. */
+function charactersOf(ranges: string): string {
+  const character = (code: string): string => String.fromCodePoint(Number.parseInt(code, 16));
+  return ranges
+    .split(' ')
+    .map((range) => range.split('-').map(character).join('-'))
+    .join('');
+}
 
 function named(names: string, patterns: readonly string[]): [string, readonly string[]][] {
   return names.split(' ').map((name) => [name, patterns]);

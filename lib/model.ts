@@ -122,8 +122,12 @@ export class Model {
 
   /** @throws Error if the model came without a tokenizer, with what is missing. */
   get tokenizer(): Tokenizer {
-    if (!this.textTokenizer)
-      throw new Error(`${this.path}: has no tokenizer.json, so the model takes and gives token ids only`);
+    if (!this.textTokenizer) {
+      throw new Error(
+        `${this.path}: has no tokenizer.json, so the model takes and gives token ids only; transformers' AutoTokenizer ` +
+          'reads older files such as sentencepiece.bpe.model, and its save_pretrained writes tokenizer.json',
+      );
+    }
     return this.textTokenizer;
   }
 
@@ -360,6 +364,7 @@ const copied = [
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
+  'vocab.txt',
   'chat_template.jinja',
   'chat_template.json',
 ];

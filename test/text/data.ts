@@ -48,6 +48,7 @@ export function vocabularyVectors(name: string): { text: string; ids: number[] }
 
 export interface Fixture {
   text: string;
+  text_pair?: string;
   ids: number[];
 }
 

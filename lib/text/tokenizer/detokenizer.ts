@@ -22,6 +22,10 @@ export interface DecodingRules {
   leadCount: number;
   /** Put between tokens; word-level vocabularies have no spaces in them. */
   between: string;
+  /** In front of tokens that go on with a word; a space is in front of all others. */
+  continuation: string | undefined;
+  /** English punctuation and endings follow without a space. */
+  cleanup: boolean;
 }
 
 export interface DetokenizerOptions {
@@ -53,6 +57,8 @@ export function decodingRules(json: DecoderJson | null | undefined): DecodingRul
     lead: ' ',
     leadCount: 0,
     between: '',
+    continuation: undefined,
+    cleanup: false,
   };
   if (!json) return { ...rules, between: ' ' };
   const steps = json.type === 'Sequence' ? (json.decoders as DecoderJson[]) : [json];
@@ -81,10 +87,15 @@ export function decodingRules(json: DecoderJson | null | undefined): DecodingRul
         rules.replacements = [...rules.replacements, [String(step.replacement ?? '▁'), ' ']];
         if (step.prepend_scheme !== 'never' && step.add_prefix_space !== false) rules.leadCount = 1;
         break;
+      case 'WordPiece':
+        rules.continuation = String(step.prefix ?? '##');
+        rules.cleanup = step.cleanup !== false;
+        rules.leadCount = 1;
+        break;
       default:
         throw new Error(
           `tokenizer.json: decoder "${step.type}" is not supported; ` +
-            'ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace and sequences of them are',
+            'ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace, WordPiece and sequences of them are',
         );
     }
   }
@@ -124,9 +135,20 @@ export class TokenBytes {
     const byte = byteTokens ? sentencePieceByte.exec(token)?.[1] : undefined;
     if (byte !== undefined) return Uint8Array.of(Number.parseInt(byte, 16));
     for (const [from, to] of replacements) token = token.replaceAll(from, to);
-    return this.encoder.encode(token);
+    return this.encoder.encode(this.joined(token));
+  }
+
+  /** A WordPiece token as it stands behind others. */
+  private joined(token: string): string {
+    const { continuation, cleanup } = this.rules;
+    if (continuation === undefined) return token;
+    if (token.startsWith(continuation)) return token.slice(continuation.length);
+    return cleanup ? ` ${token}`.replace(attached, '$1') : ` ${token}`;
   }
 }
+
+/** What follows a word without a space, where a token begins with it. */
+const attached = /^ ([.?!,]|n't|'m|'s|'ve|'re)/;
 
 const none = new Uint8Array(0);
 

@@ -1,20 +1,29 @@
 // A GGUF file's tokenizer as the parts of a tokenizer.json.
 //
-// Three kinds are supported, by `tokenizer.ggml.model`. "gpt2": byte-level pairs by a merge list, with the word pattern that
+// Five kinds are supported, by `tokenizer.ggml.model`. "gpt2": byte-level pairs by a merge list, with the word pattern that
 // `tokenizer.ggml.pre` names. "llama": SentencePiece's pairs by score, with byte tokens and a space put in front. "gemma4":
-// pairs of characters by a merge list, over whole lines, with byte tokens.
+// pairs of characters by a merge list, over whole lines, with byte tokens. "bert" and "t5": those of encoders.
 // Token types: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
 
+import { unigram, wordPieces } from './gguf-encoders.js';
+import {
+  type Built,
+  byte,
+  control,
+  flag,
+  type Kind,
+  type Metadata,
+  numbers,
+  scoresOf,
+  templateOf,
+  unknown,
+  userDefined,
+  type Vocabulary,
+} from './gguf-kind.js';
+import type { AddedTokenJson, TokenizerConfig, TokenizerParts } from './parts.js';
 import { splitOn } from './pretokenizer.js';
-import { type AddedTokenJson, Tokenizer, type TokenizerConfig, type TokenizerParts } from './tokenizer.js';
-import { begunTexts, wholeWordFirst, wordPatterns } from './word-patterns.js';
-
-type Metadata = ReadonlyMap<string, unknown>;
-
-const unknown = 2;
-const control = 3;
-const userDefined = 4;
-const byte = 6;
+import { Tokenizer } from './tokenizer.js';
+import { begunTexts, characterPieces, separatedTexts, wholeWordFirst, wordPatterns } from './word-patterns.js';
 
 /** Tokens that end a turn, by name: files seldom say, and some converters leave their type "normal". */
 const turnEnds = new Set([
@@ -60,28 +69,26 @@ function partsOf(metadata: Metadata): TokenizerParts {
   const types = numbers(metadata, 'token_type', tokens.length) ?? new Array<number>(tokens.length).fill(1);
   const endIds = endOfTurn(metadata, tokens);
   const added = addedTokens(metadata, tokens, types, endIds);
-  const config = configOf(metadata, tokens, kind);
-  const built = kind.build({ metadata, tokens, vocab, types, added });
+  const special = specialTokens(metadata, tokens, kind);
+  const presets = kind.adds(metadata);
+  const adds = {
+    bos: flag(metadata, 'add_bos_token', presets.bos ?? false),
+    eos: flag(metadata, 'add_eos_token', presets.eos ?? false),
+    separator: flag(metadata, 'add_sep_token', presets.separator ?? false),
+  };
+  const config: TokenizerConfig = {
+    bos_token: special.bos,
+    eos_token: special.eos,
+    pad_token: tokens[idAt(metadata, 'padding', tokens.length) ?? -1],
+    unk_token: special.unknown,
+    add_bos_token: adds.bos,
+    add_eos_token: adds.eos,
+  };
+  const built = kind.build({ metadata, tokens, vocab, types, added, special, adds });
   return { config, endIds, templates: templatesOf(metadata), source: 'tokenizer', ...built };
 }
 
-interface Vocabulary {
-  metadata: Metadata;
-  tokens: readonly string[];
-  vocab: Map<string, number>;
-  types: ArrayLike<number>;
-  added: AddedTokenJson[];
-}
-
-/** A value of `tokenizer.ggml.model`. */
-interface Kind {
-  title: string;
-  /** Ids where the file does not say. */
-  presets: { bos?: number; eos?: number; unknown?: number };
-  /** Whether a text begins with a token where the file does not say. */
-  begins(metadata: Metadata): boolean;
-  build(vocabulary: Vocabulary): Built;
-}
+const preOf = (metadata: Metadata): unknown => metadata.get('tokenizer.ggml.pre') ?? 'default';
 
 const kinds: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   [
@@ -89,24 +96,52 @@ const kinds: ReadonlyMap<string, Kind> = new Map<string, Kind>([
     {
       title: 'byte-level pairs',
       presets: {},
-      begins: (metadata) => begunTexts.has(String(metadata.get('tokenizer.ggml.pre'))),
-      build: byteLevel,
+      adds(metadata) {
+        const pre = String(preOf(metadata));
+        return { bos: begunTexts.has(pre), separator: separatedTexts.has(pre) };
+      },
+      build: bytePairs,
     },
   ],
   [
     'llama',
-    { title: 'SentencePiece', presets: { bos: 1, eos: 2, unknown: 0 }, begins: () => true, build: sentencePiece },
+    {
+      title: 'SentencePiece',
+      presets: { bos: 1, eos: 2, unknown: 0 },
+      adds: () => ({ bos: true }),
+      build: sentencePiece,
+    },
   ],
-  ['gemma4', { title: "Gemma 4's pairs", presets: {}, begins: () => false, build: characterPairs }],
+  ['gemma4', { title: "Gemma 4's pairs", presets: {}, adds: () => ({}), build: characterPairs }],
+  [
+    'bert',
+    {
+      title: 'WordPiece',
+      presets: { bos: 101, unknown: 100, separator: 102 },
+      adds: () => ({ bos: true, separator: true }),
+      build: wordPieces,
+    },
+  ],
+  [
+    't5',
+    {
+      title: 'Unigram',
+      presets: { eos: 1, unknown: 2 },
+      // Texts of T5 begin without a token, those of XLM-RoBERTa with one; the latter's pairs have two between.
+      adds: (metadata) => ({ eos: true, separator: flag(metadata, 'add_bos_token', false) }),
+      build: unigram,
+    },
+  ],
 ]);
 
-type Built = Pick<TokenizerParts, 'json' | 'bytePairs'>;
-
-function byteLevel({ metadata, vocab, added }: Vocabulary): Built {
-  const pre = metadata.get('tokenizer.ggml.pre') ?? 'default';
+function bytePairs(vocabulary: Vocabulary): Built {
+  const { metadata, vocab, added, adds } = vocabulary;
+  const pre = preOf(metadata);
+  if (characterPieces.lines.has(String(pre))) return characterPairs(vocabulary);
+  if (characterPieces.words.has(String(pre))) return wordPairs(vocabulary);
   const patterns = typeof pre === 'string' ? wordPatterns.get(pre) : undefined;
   if (!patterns) {
-    const names = [...wordPatterns.keys()].join(', ');
+    const names = [...wordPatterns.keys(), ...characterPieces.lines, ...characterPieces.words].join(', ');
     throw new Error(`tokenizer.ggml.pre "${String(pre)}" is not supported: expected one of ${names}`);
   }
   const merges = mergesOf(metadata);
@@ -117,9 +152,24 @@ function byteLevel({ metadata, vocab, added }: Vocabulary): Built {
       type: 'Sequence',
       pretokenizers: [...patterns.map(splitOn), { type: 'ByteLevel', add_prefix_space: false, use_regex: false }],
     },
+    post_processor: adds.separator ? templateOf(vocabulary) : null,
     decoder: { type: 'ByteLevel' },
   };
   return { json, bytePairs: { vocab, merges, ignoreMerges: wholeWordFirst.has(String(pre)) } };
+}
+
+/** Pairs of characters within words, whose spaces are left out. */
+function wordPairs(vocabulary: Vocabulary): Built {
+  const { metadata, vocab, added, adds, special } = vocabulary;
+  const json = {
+    model: { type: 'BPE' },
+    added_tokens: added,
+    normalizer: flag(metadata, 'normalizer.lowercase', false) ? { type: 'Lowercase' } : null,
+    pre_tokenizer: { type: 'WhitespaceSplit' },
+    post_processor: adds.separator ? templateOf(vocabulary) : null,
+    decoder: { type: 'Fuse' },
+  };
+  return { json, bytePairs: { vocab, merges: mergesOf(metadata), unkToken: special.unknown } };
 }
 
 function mergesOf(metadata: Metadata): string[] {
@@ -148,11 +198,10 @@ function characterPairs({ metadata, vocab, added }: Vocabulary): Built {
   return { json, bytePairs: { vocab, merges: mergesOf(metadata), byteFallback: true, fuseUnk: true, unkToken } };
 }
 
-function sentencePiece({ metadata, vocab, types, added, tokens }: Vocabulary): Built {
-  const scores = numbers(metadata, 'scores', tokens.length);
-  if (!scores) throw new Error('tokenizer.ggml.scores is missing: expected a score for each token');
-  const prefix = metadata.get('tokenizer.ggml.add_space_prefix') !== false;
-  const unkId = metadata.get('tokenizer.ggml.unknown_token_id') ?? 0;
+function sentencePiece(vocabulary: Vocabulary): Built {
+  const { metadata, vocab, types, added, tokens, special } = vocabulary;
+  const scores = scoresOf(vocabulary);
+  const prefix = flag(metadata, 'add_space_prefix', true);
   const json = {
     model: { type: 'BPE' },
     added_tokens: added,
@@ -167,7 +216,7 @@ function sentencePiece({ metadata, vocab, types, added, tokens }: Vocabulary): B
   };
   const unjoinable = new Set(tokens.keys());
   for (const id of tokens.keys()) if (types[id] !== byte && types[id] !== control) unjoinable.delete(id);
-  const unkToken = tokens[Number(unkId)];
+  const unkToken = special.unknown;
   return { json, bytePairs: { vocab, scores, unjoinable, byteFallback: true, fuseUnk: true, unkToken } };
 }
 
@@ -175,16 +224,6 @@ function tokenTexts(metadata: Metadata): string[] {
   const tokens = metadata.get('tokenizer.ggml.tokens');
   if (!isStrings(tokens)) throw new Error('tokenizer.ggml.tokens is missing: expected a list of strings');
   return tokens.map((token, id) => (token === '' ? `[EMPTY_${id}]` : token));
-}
-
-function numbers(metadata: Metadata, field: string, count: number): ArrayLike<number> | undefined {
-  const values = metadata.get(`tokenizer.ggml.${field}`);
-  if (values === undefined) return undefined;
-  const list = values as ArrayLike<number>;
-  if (typeof values !== 'object' || typeof list?.length !== 'number' || list.length < count) {
-    throw new Error(`tokenizer.ggml.${field} has ${list?.length ?? 'no'} entries: expected ${count}`);
-  }
-  return list;
 }
 
 function isStrings(value: unknown): value is string[] {
@@ -228,20 +267,17 @@ function addedTokens(
   return added;
 }
 
-function configOf(metadata: Metadata, tokens: readonly string[], { presets, begins }: Kind): TokenizerConfig {
-  const text = (name: string, preset?: number): string | undefined =>
-    tokens[idAt(metadata, name, tokens.length) ?? preset ?? -1];
-  const flag = (name: string, preset: boolean): boolean => {
-    const value = metadata.get(`tokenizer.ggml.add_${name}_token`);
-    return typeof value === 'boolean' ? value : preset;
+function specialTokens(metadata: Metadata, tokens: readonly string[], { presets }: Kind): Vocabulary['special'] {
+  const token = (preset: number | undefined, ...names: string[]): string | undefined => {
+    const ids = names.map((name) => idAt(metadata, name, tokens.length));
+    return tokens[ids.find((id) => id !== undefined) ?? preset ?? -1];
   };
   return {
-    bos_token: text('bos', presets.bos),
-    eos_token: text('eos', presets.eos),
-    pad_token: text('padding'),
-    unk_token: text('unknown', presets.unknown),
-    add_bos_token: flag('bos', begins(metadata)),
-    add_eos_token: flag('eos', false),
+    bos: token(presets.bos, 'bos', 'cls'),
+    eos: token(presets.eos, 'eos'),
+    unknown: token(presets.unknown, 'unknown'),
+    // llama.cpp's key is misspelled.
+    separator: token(presets.separator, 'seperator', 'separator'),
   };
 }
 

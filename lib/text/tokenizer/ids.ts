@@ -2,7 +2,7 @@
 import { shown } from '../../flow/fault.js';
 
 interface Parts {
-  readonly model: { readonly type?: string; readonly vocab?: unknown };
+  readonly model: { readonly type?: string; readonly vocab?: unknown; readonly unk_id?: unknown };
   readonly added_tokens?: readonly { readonly id?: unknown; readonly content?: unknown }[];
 }
 
@@ -10,6 +10,8 @@ const modelTypes: readonly unknown[] = ['BPE', 'Unigram', 'WordLevel', 'WordPiec
 // Ids are kept as 32-bit integers.
 const mostIds = 2 ** 31;
 
+const isScored = (entry: unknown): boolean =>
+  Array.isArray(entry) && typeof entry[0] === 'string' && typeof entry[1] === 'number';
 const isId = (id: unknown): boolean => Number.isInteger(id) && (id as number) >= 0 && (id as number) < mostIds;
 
 /** @throws Error that names the file and the field. */
@@ -21,12 +23,15 @@ export function checkTokenizer(
   const wrong = (field: string, words: string, value: unknown): never => {
     throw new Error(`${files.json}: field '${field}' must be ${words}, got ${shown(value)}`);
   };
-  const { type, vocab } = model;
+  const { type, vocab, unk_id: unk } = model;
   // Files of the first versions of the format have no type.
   if (type !== undefined && !modelTypes.includes(type)) wrong('model.type', `one of ${modelTypes.join(', ')}`, type);
   if (Array.isArray(vocab)) {
-    const odd = vocab.findIndex((entry) => !Array.isArray(entry) || typeof entry[0] !== 'string');
+    const odd = vocab.findIndex((entry) => !isScored(entry));
     if (odd >= 0) wrong(`model.vocab[${odd}]`, 'a token and its score', vocab[odd]);
+    if (unk !== undefined && unk !== null && !(isId(unk) && (unk as number) < vocab.length)) {
+      wrong('model.unk_id', `the id of a token, below ${vocab.length}`, unk);
+    }
   } else if (typeof vocab === 'object' && vocab !== null) {
     for (const [token, id] of Object.entries(vocab)) {
       if (!isId(id)) wrong(`model.vocab[${JSON.stringify(token)}]`, 'an id: an integer from 0', id);

@@ -16,6 +16,13 @@ export function splitOn(regex: string): PreTokenizerJson {
   return { type: 'Split', pattern: { Regex: regex }, behavior: 'Isolated', invert: false };
 }
 
+function splitOff(regex: string): PreTokenizerJson {
+  return { type: 'Split', pattern: { Regex: regex }, behavior: 'Removed', invert: false };
+}
+
+const space = String.raw`\s+`;
+const punctuation = String.raw`[\p{P}!-/:-@\[-${'`'}{-~]`;
+
 function sequence(...pretokenizers: PreTokenizerJson[]): PreTokenizerJson {
   return { type: 'Sequence', pretokenizers };
 }
@@ -31,13 +38,14 @@ export function exactPreTokenizer(json: PreTokenizerJson): PreTokenizerJson {
       return sequence(splitOn(gpt2Words), { ...json, use_regex: false });
     case 'Digits':
       return splitOn(json.individual_digits === true ? String.raw`\p{N}` : String.raw`\p{N}+`);
+    case 'WhitespaceSplit':
+      return splitOff(space);
+    case 'BertPreTokenizer':
+      return sequence(splitOff(space), splitOn(punctuation));
     case 'Whitespace':
       return { type: 'Split', pattern: { Regex: String.raw`\w+|[^\w\s]+` }, behavior: 'Removed', invert: true };
     case 'Punctuation':
-      return exactSplit(
-        { behavior: json.behavior, pattern: { Regex: String.raw`[\p{P}!-/:-@\[-${'`'}{-~]` } },
-        'Isolated',
-      );
+      return exactSplit({ behavior: json.behavior, pattern: { Regex: punctuation } }, 'Isolated');
     case 'Split':
       return exactSplit(json, 'Removed');
     case 'Metaspace':

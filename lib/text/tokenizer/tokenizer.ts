@@ -1,79 +1,38 @@
 // Text to token ids and back, for a model's folder (tokenizer.json and its companions); a GGUF file's metadata gives the
 // same parts in gguf-tokenizer.ts.
 //
-// Hugging Face's JavaScript library normalizes, finds added tokens, cuts into words and adds the special tokens;
-// byte-pair encoding itself and decoding are ours. Encoding is synchronous.
+// Encoding is synchronous: added tokens are found, words are cut and become tokens (pipeline.ts), and special tokens are put
+// around them (special-tokens.ts).
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { readJsonIfThere, readText } from '../../files/json.js';
 import { type Asker, type ChatRenderer, sharedRenderer } from '../chat/render-apart.js';
 import { type ChatMessage, ChatTemplates, specialTokenNames, type TemplateOptions } from '../template.js';
-import { BytePairModel, type BytePairOptions } from './bpe.js';
-import { type DecoderJson, Detokenizer, type DetokenizerOptions, decodingRules, TokenBytes } from './detokenizer.js';
+import { Detokenizer, type DetokenizerOptions, decodingRules, TokenBytes } from './detokenizer.js';
 import { checkTokenizer } from './ids.js';
 import { LiteralText } from './literal-text.js';
-import { exactPreTokenizer, type PreTokenizerJson } from './pretokenizer.js';
-
-export interface AddedTokenJson {
-  id: number;
-  content: string;
-  special?: boolean;
-  normalized?: boolean;
-  lstrip?: boolean;
-  rstrip?: boolean;
-  single_word?: boolean;
-}
-
-/** The parts of a tokenizer.json that are read here; the rest goes to the library as it is. */
-export interface TokenizerJson {
-  model: { type?: string; [field: string]: unknown };
-  added_tokens?: AddedTokenJson[];
-  normalizer?: unknown;
-  pre_tokenizer?: PreTokenizerJson | null;
-  post_processor?: unknown;
-  decoder?: DecoderJson | null;
-  [field: string]: unknown;
-}
-
-/** tokenizer_config.json, with special_tokens_map.json underneath. */
-export type TokenizerConfig = Record<string, unknown>;
-
-export interface TokenizerParts {
-  json: TokenizerJson;
-  config: TokenizerConfig;
-  /** Chat templates by name. */
-  templates: ReadonlyMap<string, string>;
-  /** Takes the place of the byte-pair model that `json` describes. */
-  bytePairs?: BytePairOptions;
-  /** Tokens besides `eos_token` that end a turn. */
-  endIds?: readonly number[];
-  /** For error messages. */
-  source: string;
-}
-
-/** What is used of the library, whose declarations don't resolve under Node's rules. */
-interface Pipeline {
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: (number | undefined)[] };
-  token_to_id(token: string): number | undefined;
-  id_to_token(id: number): string | undefined;
-  model: PipelineModel;
-}
-
-interface PipelineModel {
-  (words: string[]): string[];
-  tokens_to_ids: Map<string, number>;
-  vocab: (string | undefined)[];
-  unk_token: string | undefined;
-  unk_token_id: number | undefined;
-}
+import {
+  type AddedTokenJson,
+  type TokenizerConfig,
+  type TokenizerJson,
+  type TokenizerParts,
+  tokenText,
+} from './parts.js';
+import { type Pipeline, pipelineOf, vocabularyOf } from './pipeline.js';
+import { countAdded, type Encoding, filled, longestFirst, type Templates, templatesOf } from './special-tokens.js';
+import { bertParts } from './vocabulary-file.js';
 
 export interface EncodeOptions {
   /** Puts the special tokens around the text that the model expects. */
   addSpecialTokens?: boolean;
   /** The text holds what `literal` gave, whose spellings of control tokens are text. */
   literals?: boolean;
+}
+
+export interface FitOptions {
+  /** Tokens at most, those that are added included: a longer text loses its end, of two the longer one first. */
+  maxLength?: number;
 }
 
 export class Tokenizer {
@@ -94,6 +53,7 @@ export class Tokenizer {
   /** The default template's text. */
   readonly chatTemplate: string | undefined;
   private readonly pipeline: Pipeline;
+  private readonly around: Templates;
   private readonly bytes: TokenBytes;
   private readonly literals: LiteralText;
   /** How words write a mark. */
@@ -105,12 +65,13 @@ export class Tokenizer {
 
   constructor(parts: TokenizerParts) {
     const { config, source } = parts;
-    const json = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, ...parts.json };
+    const { json } = parts;
     const vocab = vocabularyOf(json.model, parts.bytePairs);
     const added = addedTokens(json, config, vocab);
     const rules = decodingRules(json.decoder);
     try {
-      this.pipeline = pipelineOf({ ...json, added_tokens: added }, config, vocab, parts.bytePairs);
+      this.pipeline = pipelineOf(parts, added, vocab);
+      this.around = templatesOf(postProcessor(json, config), (token) => this.tokenToId(token));
     } catch (error) {
       throw new Error(`${source}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
@@ -135,17 +96,17 @@ export class Tokenizer {
   }
 
   /**
-   * Reads tokenizer.json, tokenizer_config.json, special_tokens_map.json and the chat templates of a model's folder;
-   * undefined where there is no tokenizer.json.
+   * Reads tokenizer.json, tokenizer_config.json, special_tokens_map.json and the chat templates of a model's folder, or
+   * BERT's vocab.txt of older folders; undefined where there is neither.
    *
    * @throws Error naming the file that is broken or asks for what isn't supported.
    */
   static async fromFolder(folder: string): Promise<Tokenizer | undefined> {
     const path = join(folder, 'tokenizer.json');
-    const json = readJsonIfThere(path);
-    if (json === undefined) return undefined;
-    if (typeof json.model !== 'object' || json.model === null) throw new Error(`${path}: expected a "model" object`);
+    const words = join(folder, 'vocab.txt');
     const inFolder = (name: string) => readJsonIfThere(join(folder, name));
+    const json = readJsonIfThere(path);
+    if (json === undefined && !existsSync(words)) return undefined;
     const config: TokenizerConfig = {
       ...inFolder('special_tokens_map.json'),
       ...inFolder('tokenizer_config.json'),
@@ -156,6 +117,9 @@ export class Tokenizer {
       ...namedTemplates(inFolder('chat_template.json')?.chat_template),
       ...namedTemplates(existsSync(template) ? readText(template) : undefined),
     ]);
+    if (json === undefined)
+      return new Tokenizer({ ...bertParts(readText(words), config, words), templates, source: words });
+    if (typeof json.model !== 'object' || json.model === null) throw new Error(`${path}: expected a "model" object`);
     checkTokenizer(json as TokenizerJson, config, { json: path, config: join(folder, 'tokenizer_config.json') });
     return new Tokenizer({ json: json as TokenizerJson, config, templates, source: path });
   }
@@ -164,14 +128,49 @@ export class Tokenizer {
   encode(text: string, { addSpecialTokens = true, literals = false }: EncodeOptions = {}): number[] {
     const isMarked = literals && LiteralText.isMarked(text);
     if (isMarked) this.onWords = (words) => LiteralText.unmarked(words, this.writtenMark);
-    let ids: (number | undefined)[];
+    let found: (number | undefined)[];
     try {
-      ids = this.pipeline.encode(text, { add_special_tokens: addSpecialTokens }).ids;
+      found = this.pipeline.encode(text, { add_special_tokens: false }).ids;
     } finally {
       this.onWords = undefined;
     }
     // Characters that no token covers, in a vocabulary without an unknown token, have no id.
-    return ids.filter((id) => id !== undefined);
+    const ids = found.filter((id) => id !== undefined);
+    return addSpecialTokens ? this.withSpecialTokens(ids).ids : ids;
+  }
+
+  /**
+   * Two texts as one sequence, as a cross-encoder takes them: `[CLS] a [SEP] b [SEP]`, `<s> a </s></s> b </s>`, or as the
+   * model's own template has it.
+   *
+   * @throws RangeError where `maxLength` leaves no room for the special tokens; Error for a tokenizer without pairs.
+   */
+  encodePair(a: string, b: string, options: FitOptions = {}): Encoding {
+    const [first, second] = [a, b].map((text) => this.encode(text, { addSpecialTokens: false }));
+    return this.withSpecialTokens(first!, second, options);
+  }
+
+  /**
+   * Ids that `encode` gave without special tokens, of one text or of two, with the tokens that the model expects around
+   * them.
+   *
+   * @throws as `encodePair`.
+   */
+  withSpecialTokens(first: readonly number[], second?: readonly number[], { maxLength }: FitOptions = {}): Encoding {
+    const steps = second === undefined ? this.around.single : this.around.pair;
+    if (second !== undefined && !steps.some((step) => 'text' in step && step.text === 'B')) {
+      throw new Error('tokenizer: its post_processor has no template for two texts');
+    }
+    if (maxLength === undefined) return filled(steps, first, second);
+    const room = maxLength - countAdded(steps);
+    if (!Number.isInteger(maxLength) || room < 0) {
+      const added = countAdded(steps);
+      throw new RangeError(
+        `tokenizer: 'maxLength' must be an integer from ${added}, the special tokens, got ${maxLength}`,
+      );
+    }
+    const [most, rest] = second ? longestFirst(first.length, second.length, room) : [room, 0];
+    return filled(steps, first.slice(0, most), second?.slice(0, rest));
   }
 
   /**
@@ -257,13 +256,6 @@ export class Tokenizer {
   }
 }
 
-/** A special token is written as a string or as an AddedToken. */
-function tokenText(token: unknown): string | undefined {
-  if (typeof token === 'string') return token;
-  if (typeof token !== 'object' || token === null || !('content' in token)) return undefined;
-  return typeof token.content === 'string' ? token.content : undefined;
-}
-
 function specialTokenTexts(config: TokenizerConfig): Record<string, string> {
   const texts: Record<string, string> = {};
   for (const name of specialTokenNames) {
@@ -271,15 +263,6 @@ function specialTokenTexts(config: TokenizerConfig): Record<string, string> {
     if (text !== undefined) texts[name] = text;
   }
   return texts;
-}
-
-function vocabularyOf(model: TokenizerJson['model'], bytePairs: BytePairOptions | undefined): Map<string, number> {
-  if (bytePairs) return bytePairs.vocab;
-  // Unigram lists its tokens with their scores, in the order of the ids.
-  if (Array.isArray(model.vocab)) {
-    return new Map((model.vocab as [string, number][]).map(([token], id) => [token, id]));
-  }
-  return new Map(Object.entries((model.vocab ?? {}) as Record<string, number>));
 }
 
 /** Those of tokenizer.json, those only the config lists, and the special tokens it names out of the vocabulary. */
@@ -305,63 +288,28 @@ function addedTokens(json: TokenizerJson, config: TokenizerConfig, vocab: Map<st
   return tokens;
 }
 
-function pipelineOf(
-  json: TokenizerJson,
-  config: TokenizerConfig,
-  vocab: Map<string, number>,
-  bytePairs: BytePairOptions | undefined,
-): Pipeline {
-  const options = bytePairs ?? bytePairsOf(json.model, vocab);
-  const pipeline = new LibraryTokenizer(
-    {
-      ...json,
-      // Built from an empty model, as its own pair table takes longer to make than all the rest.
-      model: options ? { type: 'BPE', vocab: {}, merges: [] } : json.model,
-      pre_tokenizer: json.pre_tokenizer ? exactPreTokenizer(json.pre_tokenizer) : null,
-      post_processor: postProcessor(json, config),
-      decoder: null,
-    },
-    config,
-  ) as unknown as Pipeline;
-  if (!options) return pipeline;
-  const model = new BytePairModel(options);
-  for (const { id, content } of json.added_tokens ?? []) {
-    vocab.set(content, id);
-    model.tokens[id] = content;
-  }
-  pipeline.model = Object.assign((words: string[]) => model.encode(words), {
-    tokens_to_ids: vocab,
-    vocab: model.tokens,
-    unk_token: model.unkToken,
-    unk_token_id: model.unkToken === undefined ? undefined : vocab.get(model.unkToken),
-  });
-  return pipeline;
-}
-
-/** Undefined for models of other kinds, and for the affixes of older byte-pair models: the library has those. */
-function bytePairsOf(model: TokenizerJson['model'], vocab: Map<string, number>): BytePairOptions | undefined {
-  const { type, merges, continuing_subword_prefix: prefix, end_of_word_suffix: suffix } = model;
-  if ((type !== 'BPE' && type !== undefined) || !Array.isArray(merges) || prefix || suffix) return undefined;
-  return {
-    vocab,
-    merges: merges as NonNullable<BytePairOptions['merges']>,
-    unkToken: typeof model.unk_token === 'string' ? model.unk_token : undefined,
-    fuseUnk: model.fuse_unk === true,
-    byteFallback: model.byte_fallback === true,
-    ignoreMerges: model.ignore_merges === true,
-  };
-}
-
-/** A config that says whether to add bos and eos has the last word, as in transformers. */
-function postProcessor(json: TokenizerJson, config: TokenizerConfig): unknown {
+/** What tokenizer.json says has the last word, as in transformers; the config decides where that adds no tokens. */
+function postProcessor({ post_processor: own }: TokenizerJson, config: TokenizerConfig): unknown {
   const { add_bos_token: addBos, add_eos_token: addEos } = config;
-  if (typeof addBos !== 'boolean' && typeof addEos !== 'boolean') return json.post_processor ?? null;
-  const bos = addBos === true ? tokenText(config.bos_token) : undefined;
-  const eos = addEos === true ? tokenText(config.eos_token) : undefined;
-  const special = (id: string | undefined): unknown[] =>
-    id === undefined ? [] : [{ SpecialToken: { id, type_id: 0 } }];
-  const single = [...special(bos), { Sequence: { id: 'A', type_id: 0 } }, ...special(eos)];
-  return { type: 'TemplateProcessing', single, pair: single };
+  if (addsTokens(own) || (addBos !== true && addEos !== true)) return own;
+  const token = (value: unknown, type: number): unknown[] => {
+    const id = tokenText(value);
+    return id === undefined ? [] : [{ SpecialToken: { id, type_id: type } }];
+  };
+  const around = (text: string, type: number): unknown[] => [
+    ...token(addBos === true ? config.bos_token : undefined, type),
+    { Sequence: { id: text, type_id: type } },
+    ...token(addEos === true ? config.eos_token : undefined, type),
+  ];
+  return { type: 'TemplateProcessing', single: around('A', 0), pair: [...around('A', 0), ...around('B', 1)] };
+}
+
+function addsTokens(processor: unknown): boolean {
+  if (typeof processor !== 'object' || processor === null) return false;
+  const { type, processors, single } = processor as { type?: string; processors?: unknown[]; single?: object[] };
+  if (type === 'Sequence') return (processors ?? []).some(addsTokens);
+  if (type === 'TemplateProcessing') return (single ?? []).some((step) => 'SpecialToken' in step);
+  return type !== 'ByteLevel';
 }
 
 /** One template, or a list of named ones. */

@@ -62,7 +62,7 @@ describe('Detokenizer', () => {
   });
 
   it('names a decoder it does not have', () => {
-    expect(() => decodingRules({ type: 'WordPiece' })).toThrow('decoder "WordPiece" is not supported');
+    expect(() => decodingRules({ type: 'CTC' })).toThrow('decoder "CTC" is not supported');
     expect(() => decodingRules({ type: 'Strip', content: ' ', start: 0, stop: 1 })).toThrow('cuts the end');
     expect(() => decodingRules({ type: 'Replace', pattern: { Regex: 'a' } })).toThrow('needs a "String" pattern');
   });

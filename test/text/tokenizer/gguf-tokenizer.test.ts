@@ -19,6 +19,28 @@ describeWithData('tokenizers of GGUF files', () => {
     });
   }
 
+  it("bert-bge gives llama.cpp's ids", () => {
+    const tokenizer = ggufTokenizer('llamacpp-vocab-tests/gguf/ggml-vocab-bert-bge.gguf');
+    const vectors = vocabularyVectors('bert-bge');
+    expect(vectors).toHaveLength(47);
+    for (const { text, ids } of vectors) {
+      expect(tokenizer.encode(text, { addSpecialTokens: false }), text).toEqual(ids);
+      expect(tokenizer.encode(text)).toEqual([101, ...ids, 102]);
+    }
+    expect(tokenizer.encodePair('a', 'b')).toEqual({ ids: [101, 1037, 102, 1038, 102], typeIds: [0, 0, 0, 1, 1] });
+    expect(tokenizer.decode(tokenizer.encode("Don't embed, re-embeddings!"))).toBe("don ' t embed, re - embeddings!");
+  });
+
+  it("bert-bge gives the ids of Hugging Face's BERT without case", () => {
+    const tokenizer = ggufTokenizer('llamacpp-vocab-tests/gguf/ggml-vocab-bert-bge.gguf');
+    const rows = fixtures('bert', 'Xenova/bert-base-uncased');
+    expect(rows).toHaveLength(30);
+    for (const { text, text_pair: second, ids } of rows) {
+      const found = second === undefined ? tokenizer.encode(text) : tokenizer.encodePair(text, second).ids;
+      expect(found, text).toEqual(ids);
+    }
+  });
+
   it("falcon gives the ids of Hugging Face's falcon-7b", () => {
     const tokenizer = ggufTokenizer('llamacpp-vocab-tests/gguf/ggml-vocab-falcon.gguf');
     const rows = fixtures('falcon', 'tiiuae/falcon-7b');
@@ -151,6 +173,62 @@ describe('tokenizerFromGguf', () => {
     }
   });
 
+  it("puts a separator between RoBERTa's pairs", () => {
+    const tokens = ['<s>', '</s>', 'a', 'b'];
+    const tokenizer = tokenizerFromGguf(
+      new Map<string, unknown>([
+        ['tokenizer.ggml.model', 'gpt2'],
+        ['tokenizer.ggml.pre', 'roberta-bpe'],
+        ['tokenizer.ggml.tokens', tokens],
+        ['tokenizer.ggml.token_type', Int32Array.of(3, 3, 1, 1)],
+        ['tokenizer.ggml.merges', []],
+        ['tokenizer.ggml.bos_token_id', 0],
+        ['tokenizer.ggml.eos_token_id', 1],
+        ['tokenizer.ggml.seperator_token_id', 1],
+        ['tokenizer.ggml.add_bos_token', true],
+        ['tokenizer.ggml.add_eos_token', true],
+      ]),
+    );
+    expect(tokenizer.encode('ab')).toEqual([0, 2, 3, 1]);
+    expect(tokenizer.encodePair('a', 'b').ids).toEqual([0, 2, 1, 1, 3, 1]);
+  });
+
+  it('joins the characters of words, without the spaces between', () => {
+    const metadata = new Map<string, unknown>([
+      ['tokenizer.ggml.model', 'gpt2'],
+      ['tokenizer.ggml.pre', 'whitespace'],
+      ['tokenizer.ggml.tokens', ['<unk>', '漢', '字', '漢字', 'a']],
+      ['tokenizer.ggml.token_type', Int32Array.of(2, 1, 1, 1, 1)],
+      ['tokenizer.ggml.merges', ['漢 字']],
+      ['tokenizer.ggml.unknown_token_id', 0],
+    ]);
+    expect(tokenizerFromGguf(metadata).encode(' 漢字 a\nA')).toEqual([3, 4, 0]);
+    metadata.set('tokenizer.ggml.normalizer.lowercase', true);
+    expect(tokenizerFromGguf(metadata).encode('漢 字a A')).toEqual([1, 2, 4, 4]);
+  });
+
+  it("keeps the case and the accents of BERT's words where the file says so", () => {
+    const bert = (extra: Record<string, unknown> = {}): Map<string, unknown> =>
+      new Map(
+        Object.entries({
+          'tokenizer.ggml.model': 'bert',
+          'tokenizer.ggml.tokens': ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '▁a', '▁A', '▁á', 'b', '▁['],
+          'tokenizer.ggml.token_type': Int32Array.of(3, 3, 3, 3, 1, 1, 1, 1, 1),
+          'tokenizer.ggml.cls_token_id': 2,
+          'tokenizer.ggml.seperator_token_id': 3,
+          'tokenizer.ggml.unknown_token_id': 1,
+          ...extra,
+        }),
+      );
+    const text = 'a A á Áb [ x';
+    expect(tokenizerFromGguf(bert()).encode(text)).toEqual([2, 4, 4, 4, 4, 7, 8, 1, 3]);
+    const cased = tokenizerFromGguf(bert({ 'tokenizer.ggml.normalizer.lowercase': false }));
+    expect(cased.encode(text)).toEqual([2, 4, 5, 6, 1, 8, 1, 3]);
+    const accents = tokenizerFromGguf(bert({ 'tokenizer.ggml.normalizer.strip_accents': false }));
+    expect(accents.encode(text)).toEqual([2, 4, 4, 6, 6, 7, 8, 1, 3]);
+    expect(cased.decode([2, 4, 7, 5, 3])).toBe('ab A');
+  });
+
   it('says what is missing or not supported', () => {
     const without = (field: string): Map<string, unknown> => {
       const metadata = spm();
@@ -158,12 +236,15 @@ describe('tokenizerFromGguf', () => {
       return metadata;
     };
     expect(() => tokenizerFromGguf(new Map())).toThrow('gguf: tokenizer.ggml.model is missing: expected one of "gpt2"');
-    expect(() => tokenizerFromGguf(spm({ 'tokenizer.ggml.model': 'bert' }))).toThrow('"bert" is not supported');
+    expect(() => tokenizerFromGguf(spm({ 'tokenizer.ggml.model': 'rwkv' }))).toThrow('"rwkv" is not supported');
+    expect(() => tokenizerFromGguf(spm({ 'tokenizer.ggml.model': 'bert' }))).toThrow(
+      "tokenizer.ggml.tokens has 11 entries: expected one for the bos token's id",
+    );
     expect(() => tokenizerFromGguf(without('tokens'))).toThrow('tokenizer.ggml.tokens is missing');
     expect(() => tokenizerFromGguf(without('scores'))).toThrow('tokenizer.ggml.scores is missing');
     expect(() => tokenizerFromGguf(spm({ 'tokenizer.ggml.scores': [1] }))).toThrow('has 1 entries: expected 11');
-    const bpe = spm({ 'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.pre': 'whitespace' });
-    expect(() => tokenizerFromGguf(bpe)).toThrow(/pre "whitespace" is not supported: expected one of default, gpt-2, /);
+    const bpe = spm({ 'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.pre': 'characters' });
+    expect(() => tokenizerFromGguf(bpe)).toThrow(/pre "characters" is not supported: expected one of default, gpt-2, /);
     bpe.set('tokenizer.ggml.pre', 'smollm');
     expect(() => tokenizerFromGguf(bpe)).toThrow('tokenizer.ggml.merges is missing');
   });

@@ -1,10 +1,11 @@
 // Tokenizers of model folders against recorded results: llama.cpp's vectors, transformers.js's fixtures, prompt ids.
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Tokenizer, type TokenizerJson } from '../../../lib/text/tokenizer/tokenizer.js';
+import type { TokenizerJson } from '../../../lib/text/tokenizer/parts.js';
+import { Tokenizer } from '../../../lib/text/tokenizer/tokenizer.js';
 import { timesAsMuch } from '../../processor-time.js';
 import { dataText, describeWithData, fixtures, folderTokenizer, vocabularyVectors } from '../data.js';
 
@@ -119,6 +120,11 @@ describe('Tokenizer.fromFolder', () => {
       [{ model: { ...words, vocab: { a: '0' } } }, `'model.vocab["a"]' must be an id: an integer from 0, got "0"`],
       [{ model: { ...words, vocab: 'a b' } }, `'model.vocab' must be an object of tokens and ids`],
       [{ model: { type: 'Unigram', vocab: [['a', -1], 'b'] } }, `'model.vocab[1]' must be a token and its score`],
+      [{ model: { type: 'Unigram', vocab: [['a']] } }, `'model.vocab[0]' must be a token and its score`],
+      [
+        { model: { type: 'Unigram', vocab: [['a', -1]], unk_id: 1 } },
+        `'model.unk_id' must be the id of a token, below 1, got 1`,
+      ],
       [{ model: words, added_tokens: [{ id: -2, content: 'c' }] }, `'added_tokens[0].id' must be an integer from 0`],
       [{ model: words, added_tokens: [{ id: 2 }] }, `'added_tokens[0].content' must be a string`],
       [{ model: words, added_tokens: { id: 2 } }, `'added_tokens' must be a list`],
@@ -133,6 +139,48 @@ describe('Tokenizer.fromFolder', () => {
       `tokenizer_config.json: field 'added_tokens_decoder' must have ids for keys, integers from 0, got "-3"`,
     );
     await rm(join(folder, 'tokenizer_config.json'));
+  });
+
+  it("reads BERT's vocab.txt where there is no tokenizer.json", async () => {
+    const old = join(folder, 'old');
+    await mkdir(old);
+    await writeFile(join(old, 'vocab.txt'), '[PAD]\n[UNK]\n[CLS]\n[SEP]\nzürich\nzurich\n##s\n漢\n');
+    const tokenizer = (await Tokenizer.fromFolder(old))!;
+    expect(tokenizer.encode('Zürichs 漢漢?')).toEqual([2, 5, 6, 7, 7, 1, 3]);
+    expect(tokenizer.encodePair('zurich', '漢').typeIds).toEqual([0, 0, 0, 1, 1]);
+    expect(tokenizer.decode([2, 5, 6, 7, 3])).toBe('zurichs 漢');
+    expect([tokenizer.vocabSize, tokenizer.padId]).toEqual([8, 0]);
+    await writeFile(
+      join(old, 'tokenizer_config.json'),
+      JSON.stringify({ do_lower_case: false, tokenizer_class: 'BertTokenizer' }),
+    );
+    expect((await Tokenizer.fromFolder(old))!.encode('zürich Zürich')).toEqual([2, 4, 1, 3]);
+    await writeFile(join(old, 'tokenizer_config.json'), JSON.stringify({ tokenizer_class: 'EsmTokenizer' }));
+    await expect(Tokenizer.fromFolder(old)).rejects.toThrow(
+      `vocab.txt: is read as a BertTokenizer's, but tokenizer_class is "EsmTokenizer": add tokenizer.json`,
+    );
+    await rm(join(old, 'tokenizer_config.json'));
+    await writeFile(join(old, 'vocab.txt'), '[PAD]\n[UNK]\n[CLS]\n');
+    await expect(Tokenizer.fromFolder(old)).rejects.toThrow('vocab.txt: has no line "[SEP]", the sep_token');
+  });
+
+  it("has the config's word on special tokens where tokenizer.json adds none", async () => {
+    const own = join(folder, 'own');
+    await mkdir(own);
+    const json = (post_processor: object) =>
+      writeFile(
+        join(own, 'tokenizer.json'),
+        JSON.stringify({ model: { type: 'BPE', vocab: { a: 0, '<s>': 1, '</s>': 2 }, merges: [] }, post_processor }),
+      );
+    await writeFile(join(own, 'tokenizer_config.json'), JSON.stringify({ bos_token: '<s>', add_bos_token: true }));
+    await json({ type: 'ByteLevel' });
+    expect((await Tokenizer.fromFolder(own))!.encode('a')).toEqual([1, 0]);
+    expect((await Tokenizer.fromFolder(own))!.encodePair('a', 'a')).toEqual({
+      ids: [1, 0, 1, 0],
+      typeIds: [0, 0, 1, 1],
+    });
+    await json({ type: 'TemplateProcessing', single: [{ Sequence: { id: 'A' } }, { SpecialToken: { id: '</s>' } }] });
+    expect((await Tokenizer.fromFolder(own))!.encode('a')).toEqual([0, 2]);
   });
 
   it('merges the config, the special tokens map and the templates', async () => {
@@ -165,7 +213,7 @@ describe('Tokenizer.fromFolder', () => {
 
 describe('pre-tokenizers that the library reads more narrowly', () => {
   const characters = [...' \ufeff\u0085a1²३.,▁'];
-  const cut = (pre_tokenizer: TokenizerJson['pre_tokenizer'], text: string, normalizer: unknown = null): string[] => {
+  const cut = (pre_tokenizer: TokenizerJson['pre_tokenizer'], text: string): string[] => {
     const pieces = new Set<string>();
     for (let at = 0; at < text.length; at += 1) {
       for (let end = at + 1; end <= text.length; end += 1) pieces.add(text.slice(at, end));
@@ -175,7 +223,6 @@ describe('pre-tokenizers that the library reads more narrowly', () => {
       json: {
         model: { type: 'BPE', vocab, merges: [], ignore_merges: true },
         pre_tokenizer: pre_tokenizer!,
-        normalizer,
       },
       config: {},
       templates: new Map(),

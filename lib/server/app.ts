@@ -18,6 +18,8 @@ import { completionRoutes } from './openai/completions.js';
 import { embeddingRoutes } from './openai/embeddings.js';
 import { modelRoutes } from './openai/models.js';
 import { pageRoutes } from './page.js';
+import { responsesRoutes } from './responses/routes.js';
+import { ResponseStore } from './responses/store.js';
 import { adapterRoutes } from './vllm/adapters.js';
 import { tokenizeRoutes } from './vllm/tokenize.js';
 
@@ -52,6 +54,7 @@ export function makeApp(context: ServerContext, readiness: Readiness, data: Serv
   app.route('/', chatRoutes(context));
   app.route('/', completionRoutes(context));
   app.route('/', messagesRoutes(context));
+  app.route('/', responsesRoutes(context, data?.responses ?? ResponseStore.inMemory()));
   app.route('/', embeddingRoutes(context));
   app.route('/', modelRoutes(context));
   app.route('/', tokenizeRoutes(context));

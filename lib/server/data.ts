@@ -1,9 +1,10 @@
-// What a server keeps over a store: files, jobs, the models that jobs make, and the jobs' runner.
+// What a server keeps over a store: files, jobs, the models that jobs make, the jobs' runner, and responses.
 import type { Store } from '../store/store.js';
 import { FileStore } from './files/store.js';
 import { JobModels } from './jobs/models.js';
 import { JobRunner } from './jobs/runner.js';
 import { JobStore } from './jobs/store.js';
+import { ResponseStore } from './responses/store.js';
 import type { Serving } from './served.js';
 
 // Expired files leave the store within this time, even if no request asks for files.
@@ -18,6 +19,7 @@ export class ServerData {
     readonly store: Store,
     readonly files: FileStore,
     readonly jobs: JobStore,
+    readonly responses: ResponseStore,
   ) {
     this.models = new JobModels(context, store, jobs);
     this.runner = new JobRunner(context, this);
@@ -28,7 +30,8 @@ export class ServerData {
     const { log, signal } = context;
     const files = await FileStore.open(store, (error) => log.warn({ error }, 'file left out'));
     const jobs = await JobStore.open(store, (error) => log.warn({ error }, 'job left out'));
-    const data = new ServerData(context, store, files, jobs);
+    const responses = await ResponseStore.open(store, (error) => log.warn({ error }, 'response left out'));
+    const data = new ServerData(context, store, files, jobs, responses);
     await data.runner.start();
     const timer = setInterval(() => {
       files.sweep().catch((error: unknown) => log.error({ error: String(error) }, 'expired files not removed'));

@@ -4,19 +4,32 @@ import type { Steps } from '../core/steps.js';
 import { type Tensor, viewOf } from '../core/tensor.js';
 import { gelu, geluTanh, mul, relu, silu, tanh } from '../ops/elementwise.js';
 import { gatedHalves, geglu, swiglu } from '../ops/gated.js';
+import { split } from '../ops/view.js';
 import { applyLinear, type LinearLayer, type LinearOptions, linearLayer } from './linear.js';
 import { type Inside, type Part, type Pass, productFlops, type Weight } from './part.js';
 
-const gatedActivations = { silu: swiglu, geluTanh: geglu };
-/** Their kernels. */
+/** The kernels of activations that have one. */
 export const gatedKernels = { silu: 'swiglu', geluTanh: 'geglu' } as const;
 
-export type GatedActivation = keyof typeof gatedActivations;
+export type GatedActivation = keyof typeof gatedKernels;
+
+/** Of gate and up, as two tensors or as halves of one. */
+interface GatedRule {
+  of(gate: Tensor, up: Tensor): Tensor;
+  halves(both: Tensor): Tensor;
+}
+
+const byGelu = (gate: Tensor, up: Tensor): Tensor => mul(gelu(gate), up);
+const gatedRules = {
+  silu: { of: swiglu, halves: (both) => gatedHalves('swiglu', both) },
+  geluTanh: { of: geglu, halves: (both) => gatedHalves('geglu', both) },
+  gelu: { of: byGelu, halves: (both) => byGelu(...(split(both, both.dim(-1) / 2, -1) as [Tensor, Tensor])) },
+} satisfies Readonly<Record<string, GatedRule>>;
 
 export interface GatedMlpOptions {
   hiddenSize: number;
   intermediateSize: number;
-  activation: GatedActivation;
+  activation: keyof typeof gatedRules;
   bias?: boolean | undefined;
   /**
    * One projection for both, the gate's rows first: `mlp.gate_up_proj` or a name of its own, in GGUF files `ffn_up`, or with
@@ -39,10 +52,8 @@ export function gatedMlp(layer: Inside, options: GatedMlpOptions): Part {
         linearLayer(layer(names.up, 'ffn_up'), { out: inner, in: hidden, bias }),
       ];
   const down = linearLayer(layer(names.down, 'ffn_down'), { out: hidden, in: inner, bias });
-  const gated = gatedActivations[activation];
-  return mlp(into, down, inner, ([first, second]) =>
-    second ? gated(first!, second) : gatedHalves(gatedKernels[activation], first!),
-  );
+  const gated = gatedRules[activation];
+  return mlp(into, down, inner, ([first, second]) => (second ? gated.of(first!, second) : gated.halves(first!)));
 }
 
 function fusedLayer(layer: Inside, name: string, apart: boolean | undefined, options: LinearOptions): LinearLayer {

@@ -90,6 +90,64 @@ GOLDENS = [
                                       type_vocab_size=1, pad_token_id=2, id2label={'0': 'LABEL_0'}),
            'AutoModelForSequenceClassification', pairs=True,
            gguf='bert', keys=[['pooling_type', 'u32', 4], ['attention.causal', 'bool', False]], first=3),
+
+    # Qwen3-Embedding: causal, the last token's state.
+    Golden('qwen3', small('qwen3', 'Qwen3Model', hidden_act='silu', rms_norm_eps=0.005, head_dim=16, num_key_value_heads=2,
+                          rope_theta=2222.0, tie_word_embeddings=True),
+           'AutoModel', [('pooling', {'word_embedding_dimension': 48, 'pooling_mode': ['lasttoken'], 'old': True}), ('normalize', {})],
+           gguf='qwen3', keys=[['pooling_type', 'u32', 3], ['attention.key_length', 'u32', 16], ['attention.value_length', 'u32', 16],
+                               ['attention.head_count_kv', 'u32', 2], ['rope.freq_base', 'f32', 2222.0],
+                               ['attention.layer_norm_rms_epsilon', 'f32', 0.005]]),
+    # Qwen3-Reranker: the logit of one token less that of another.
+    Golden('qwen3.asked', small('qwen3', 'Qwen3ForCausalLM', hidden_act='silu', rms_norm_eps=0.004, head_dim=16, num_key_value_heads=1,
+                                rope_theta=333.0, tie_word_embeddings=False),
+           'AutoModelForCausalLM', [('logits', {'true_token_id': 5, 'false_token_id': 77})], pairs=True),
+    # Its form with an output of its own.
+    Golden('qwen3.cross', small('qwen3', 'Qwen3ForSequenceClassification', hidden_act='silu', rms_norm_eps=0.003, head_dim=12,
+                                num_key_value_heads=4, rope_theta=444.0, tie_word_embeddings=True, pad_token_id=0,
+                                id2label={'0': 'LABEL_0'}),
+           'AutoModelForSequenceClassification', pairs=True),
+
+    # ModernBERT: windows shorter than the text, an old config.
+    Golden('modernbert', small('modernbert', 'ModernBertModel', num_hidden_layers=5, hidden_activation='gelu', norm_eps=0.004,
+                               norm_bias=False, attention_bias=False, mlp_bias=False, local_attention=8, global_attn_every_n_layers=3,
+                               global_rope_theta=1234.0, local_rope_theta=77.0, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+                               cls_token_id=1, sep_token_id=2),
+           'AutoModel', [('pooling', {'word_embedding_dimension': 48, 'pooling_mode': 'mean'}), ('normalize', {})],
+           gguf='modern-bert', keys=[['pooling_type', 'u32', 1], ['attention.causal', 'bool', False], ['attention.sliding_window', 'u32', 8],
+                                     ['attention.sliding_window_pattern', 'u32', 3], ['rope.freq_base', 'f32', 1234.0],
+                                     ['rope.freq_base_swa', 'f32', 77.0]]),
+    # Every bias, a new config, a reranker over the mean.
+    Golden('modernbert.cross', small('modernbert', 'ModernBertForSequenceClassification', num_hidden_layers=3, hidden_activation='gelu',
+                                     norm_eps=0.006, norm_bias=True, attention_bias=True, mlp_bias=True, local_attention=6,
+                                     layer_types=['sliding_attention', 'full_attention', 'sliding_attention'],
+                                     rope_parameters={'full_attention': {'rope_type': 'default', 'rope_theta': 555.0},
+                                                      'sliding_attention': {'rope_type': 'default', 'rope_theta': 66.0}},
+                                     classifier_pooling='mean', classifier_bias=True, classifier_activation='gelu',
+                                     pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2,
+                                     id2label={'0': 'LABEL_0'}),
+           'AutoModelForSequenceClassification', pairs=True),
+
+    Golden('nomic_bert', small('nomic_bert', 'NomicBertModel', hidden_act='silu', layer_norm_eps=0.004, type_vocab_size=2, pad_token_id=0,
+                               rope_parameters={'rope_type': 'default', 'rope_theta': 321.0}),
+           'AutoModel', [('pooling', {'word_embedding_dimension': 48, 'pooling_mode': 'mean'}), ('normalize', {})], types=True,
+           gguf='nomic-bert', keys=[['pooling_type', 'u32', 1], ['attention.causal', 'bool', False], ['rope.freq_base', 'f32', 321.0]]),
+
+    # EmbeddingGemma: half of a window before and half of it after, two matrices behind the mean.
+    Golden('gemma3_text', small('gemma3_text', 'Gemma3TextModel', num_hidden_layers=3, hidden_activation='gelu_pytorch_tanh', rms_norm_eps=0.004,
+                                head_dim=20, num_key_value_heads=1, query_pre_attn_scalar=20, sliding_window=9, use_bidirectional_attention=True,
+                                layer_types=['sliding_attention', 'full_attention', 'sliding_attention'],
+                                rope_parameters={'full_attention': {'rope_type': 'default', 'rope_theta': 1234.0},
+                                                 'sliding_attention': {'rope_type': 'default', 'rope_theta': 99.0}},
+                                bos_token_id=1, eos_token_id=2, pad_token_id=0),
+           'AutoModel', [('pooling', {'word_embedding_dimension': 48, 'pooling_mode': ['mean'], 'old': True}),
+                         ('dense', {'in_features': 48, 'out_features': 64, 'bias': False, 'activation_function': 'torch.nn.modules.linear.Identity'}),
+                         ('dense', {'in_features': 64, 'out_features': 48, 'bias': False, 'activation_function': 'torch.nn.modules.linear.Identity'}),
+                         ('normalize', {})],
+           gguf='gemma-embedding', keys=[['pooling_type', 'u32', 1], ['attention.key_length', 'u32', 20], ['attention.value_length', 'u32', 20],
+                                         ['attention.head_count_kv', 'u32', 1], ['attention.layer_norm_rms_epsilon', 'f32', 0.004],
+                                         ['attention.sliding_window', 'u32', 9], ['attention.sliding_window_pattern', 'bools', [True, False, True]],
+                                         ['rope.freq_base', 'f32', 1234.0], ['rope.freq_base_swa', 'f32', 99.0]]),
 ]
 
 
@@ -102,13 +160,15 @@ def checkpoint_shapes(golden: Golden) -> dict[str, list[int]]:
             return {name: list(file.get_slice(name).get_shape()) for name in file.keys()}
 
 
-def rule(name: str, shape) -> tuple[float, float]:
+def rule(golden: Golden, name: str, shape) -> tuple[float, float]:
     """A tensor's scale and offset, so that states stay at a size of about 1."""
-    lower = name.lower()
+    lower, gemma = name.lower(), golden.name.startswith('gemma')
     if lower.endswith('bias'):
         return 0.25, 0
     if 'norm' in lower or '_ln' in lower:
-        return 0.5, 1
+        return 0.5, 0 if gemma else 1
+    if gemma and 'embed' in lower:
+        return 0.0625, 0  # they are multiplied by the root of their size
     if 'embed' in lower:
         return 0.5, 0
     return 2.0 ** round(math.log2(math.sqrt(3 / shape[-1]))), 0
@@ -197,11 +257,15 @@ def gguf_form(golden: Golden, shapes: dict, modules: dict) -> dict:
         plain = name
         for prefix in ('bert.', 'roberta.'):
             plain = plain.removeprefix(prefix)
+        if arch in ('qwen3', 'gemma-embedding'):
+            plain = 'model.' + plain
         if plain.startswith('pooler.'):
             continue  # left out by the converter
         stored = table.get_name(plain, try_suffixes=('.weight', '.bias'))
         assert stored, f'{golden.name}: gguf has no name for {plain}'
         tensors[name] = [stored] + (['rest', golden.first] if golden.first and 'position_embeddings' in name else [])
+        if arch == 'gemma-embedding' and name.endswith('norm.weight'):
+            tensors[name] += ['add', 1]
     at = 2
     for path, weights in modules.items():
         for name in weights:
@@ -218,8 +282,8 @@ def record(golden: Golden) -> dict:
     shapes = checkpoint_shapes(golden)
     files, modules = folders(golden)
     salt = golden.name
-    tensors = {name: seeded(f'{salt}/{name}', shape, *rule(name, shape)) for name, shape in shapes.items()}
-    made = {path: {name: seeded(f'{salt}/{path}.{name}', shape, *rule(name, shape)) for name, shape in weights.items()}
+    tensors = {name: seeded(f'{salt}/{name}', shape, *rule(golden, name, shape)) for name, shape in shapes.items()}
+    made = {path: {name: seeded(f'{salt}/{path}.{name}', shape, *rule(golden, name, shape)) for name, shape in weights.items()}
             for path, weights in modules.items()}
     model = load(golden, tensors)
     texts = []
@@ -244,8 +308,8 @@ def record(golden: Golden) -> dict:
                 entry['vector'] = numbers(behind(golden, out.last_hidden_state[0], made, model))
         texts.append(entry)
     out = {'salt': salt, 'config': golden.config, 'files': files,
-           'weights': {name: [shape, *rule(name, shape)] for name, shape in shapes.items()},
-           'modules': {path: {name: [shape, *rule(name, shape)] for name, shape in weights.items()} for path, weights in modules.items()},
+           'weights': {name: [shape, *rule(golden, name, shape)] for name, shape in shapes.items()},
+           'modules': {path: {name: [shape, *rule(golden, name, shape)] for name, shape in weights.items()} for path, weights in modules.items()},
            'texts': texts}
     if golden.gguf:
         out['gguf'] = gguf_form(golden, shapes, modules)

@@ -28,12 +28,12 @@ async function resultOf({ engine, decoder }: Model, { ids, types, vector }: Text
 const wanted = ({ vector, score }: Text): Float32Array =>
   vector === undefined ? Float32Array.of(score!) : floats(vector);
 
-async function expectResults(of: Model, texts: readonly Text[]): Promise<Float32Array[]> {
+async function expectResults(of: Model, texts: readonly Text[], within = 1e-4): Promise<Float32Array[]> {
   const got = await Promise.all(texts.map((text) => resultOf(of, text)));
   for (const [n, text] of texts.entries()) {
     const want = wanted(text);
     expect(got[n]).toHaveLength(want.length);
-    want.forEach((x, i) => expect(Math.abs(got[n]![i]! - x), `number ${i} of text ${n}`).toBeLessThanOrEqual(1e-4));
+    want.forEach((x, i) => expect(Math.abs(got[n]![i]! - x), `number ${i} of text ${n}`).toBeLessThanOrEqual(within));
   }
   return got;
 }
@@ -60,7 +60,8 @@ describe.each(compared)('%s', (name) => {
   it.skipIf(testDevice !== 'cpu')('gives them from weights in bf16 and f16, which hold the same numbers', async () => {
     for (const dtype of ['bf16', 'f16'] as const) {
       using narrow = await load(model.path, dtype);
-      await expectResults(narrow, texts);
+      // Where there is a KV cache, it holds keys and values in the weights' format.
+      await expectResults(narrow, texts, narrow.decoder.config.bidirectional ? 1e-4 : 1e-2);
     }
   });
 

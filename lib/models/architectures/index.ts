@@ -5,12 +5,14 @@ import type { DecoderConfig } from '../config.js';
 import { cohere } from './cohere.js';
 import { cohere2 } from './cohere2.js';
 import { bert } from './encoder/bert.js';
+import { modernBert } from './encoder/modern-bert.js';
+import { nomicBert } from './encoder/nomic-bert.js';
 import { xlmRoberta } from './encoder/xlm-roberta.js';
 import { ernie } from './ernie.js';
 import { exaone4 } from './exaone4.js';
 import { gemma } from './gemma/gemma.js';
 import { gemma2 } from './gemma/gemma2.js';
-import { gemma3 } from './gemma/gemma3.js';
+import { gemma3, gemmaEmbedding } from './gemma/gemma3.js';
 import { glm } from './glm/glm.js';
 import { glm4 } from './glm/glm4.js';
 import { gptNeox } from './gpt-neox.js';
@@ -90,6 +92,9 @@ export const architectures: readonly Architecture[] = [
   gptOss,
   bert,
   xlmRoberta,
+  modernBert,
+  nomicBert,
+  gemmaEmbedding,
 ];
 
 /** @throws Error that names the file, and lists what is supported if `model_type` is not. */

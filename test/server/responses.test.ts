@@ -181,6 +181,11 @@ describe('what is kept', () => {
     expect(numbers).toEqual(numbers.map((_, i) => i + 2));
     const done = await at.client.responses.retrieve(made.id);
     expect(done.output_text).toBe((await create(quiet)).output_text);
+    const streamed = await at.client.responses.create({ ...quiet, background: true, stream: true });
+    const types: string[] = [];
+    for await (const event of streamed) types.push(event.type);
+    expect(types.slice(0, 3)).toEqual(['response.created', 'response.queued', 'response.in_progress']);
+    expect(types.at(-1)).toBe(`response.${done.status}`);
     const long = await create({
       ...quiet,
       background: true,

@@ -203,8 +203,7 @@ class ResponseMaker {
       }
     })();
     context.track(writing);
-    if (!response.stream && c.req.header('accept') !== 'text/event-stream')
-      return jsonAnswer(c, { ...response }, headers);
+    if (!streams) return jsonAnswer(c, { ...response }, headers);
     return eventStream(log.from(-1), {
       cancel: () => {},
       errorBody: (error) => asApiError(error, context.log, c.get('requestId')).body,

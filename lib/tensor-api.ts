@@ -20,7 +20,7 @@ export * from './ops/adamw.js';
 export { type AttentionOptions, attention } from './ops/attention.js';
 export { type CausalConvOptions, causalConv } from './ops/conv.js';
 export { cast, concat, contiguous, gather, scatterAdd, stack, toDevice, zerosLike } from './ops/copy.js';
-export { type GatedDeltaInputs, gatedDelta } from './ops/delta.js';
+export { type GatedDeltaInputs, type GatedScanInputs, gatedDelta, gatedScan } from './ops/delta.js';
 export * from './ops/elementwise.js';
 export { embedding } from './ops/embedding.js';
 export {

@@ -1,6 +1,6 @@
-// Cases of gatedDelta, with the recurrence token by token as the reference.
+// Cases of gatedDelta and gatedScan, with the recurrence token by token as the reference.
 import type { DType } from '../core/dtype.js';
-import { gatedDelta } from '../ops/delta.js';
+import { gatedDelta, gatedScan } from '../ops/delta.js';
 import { affine, neg, sigmoid, softplus } from '../ops/elementwise.js';
 import { rmsNorm } from '../ops/norm.js';
 import { type Case, defineCase, type Numbers, numbers } from './case.js';
@@ -16,6 +16,8 @@ interface Settings {
   dtype?: DType;
   /** Decays are e^(−ln(1 + e^x) · this). Default 1. */
   forgetting?: number;
+  /** gatedScan, which has no strength. */
+  scan?: boolean;
 }
 
 const logistic = (x: number): number => 1 / (1 + Math.exp(-x));
@@ -31,7 +33,12 @@ function unit(x: Numbers, d: number): Float64Array {
   return out;
 }
 
-function reference(inputs: Record<'q' | 'k' | 'v' | 'x' | 'b' | 'boundaries', Numbers>, sizes: Sizes, scale: number) {
+function reference(
+  inputs: Record<'q' | 'k' | 'v' | 'x' | 'b' | 'boundaries', Numbers>,
+  sizes: Sizes,
+  scale: number,
+  scan: boolean,
+) {
   const { keyHeads, heads, dk, dv } = sizes;
   const { v, x, b, boundaries } = inputs;
   const [q, k] = [unit(inputs.q, dk), unit(inputs.k, dk)];
@@ -52,7 +59,8 @@ function reference(inputs: Record<'q' | 'k' | 'v' | 'x' | 'b' | 'boundaries', Nu
             state[c * dv + j]! *= decay;
             held += key[c]! * state[c * dv + j]!;
           }
-          const u = strength * (v.data[(t * heads + h) * dv + j]! - held);
+          const value = v.data[(t * heads + h) * dv + j]!;
+          const u = scan ? value : strength * (value - held);
           let sum = 0;
           for (let c = 0; c < dk; c++) {
             state[c * dv + j]! += key[c]! * u;
@@ -68,10 +76,11 @@ function reference(inputs: Record<'q' | 'k' | 'v' | 'x' | 'b' | 'boundaries', Nu
 
 function one(sizes: Sizes, boundaries: number[], settings: Settings = {}): Case {
   const { keyHeads, heads, dk, dv } = sizes;
-  const { dtype = 'f32', forgetting = 1 } = settings;
+  const { scan = false, ...shown } = settings;
+  const { dtype = 'f32', forgetting = 1 } = shown;
   const tokens = boundaries.at(-1)!;
   return defineCase({
-    name: `gatedDelta ${Object.values(sizes)} at ${boundaries} ${JSON.stringify(settings)}`,
+    name: `${scan ? 'gatedScan' : 'gatedDelta'} ${Object.values(sizes)} at ${boundaries} ${JSON.stringify(shown)}`,
     inputs: {
       q: { shape: [tokens, keyHeads, dk], dtype },
       k: { shape: [tokens, keyHeads, dk], dtype },
@@ -84,11 +93,11 @@ function one(sizes: Sizes, boundaries: number[], settings: Settings = {}): Case 
     run({ q, k, v, x, b, lengths, boundaries }) {
       const unit = { eps: 1e-6 / dk };
       const g = affine(neg(softplus(x)), forgetting, 0);
-      const inputs = { q: rmsNorm(q, lengths, unit), k: rmsNorm(k, lengths, unit), v, g, strength: sigmoid(b) };
-      return gatedDelta(inputs, { boundaries });
+      const inputs = { q: rmsNorm(q, lengths, unit), k: rmsNorm(k, lengths, unit), v, g };
+      return scan ? gatedScan(inputs, { boundaries }) : gatedDelta({ ...inputs, strength: sigmoid(b) }, { boundaries });
     },
-    reference: (inputs) => reference(inputs, sizes, forgetting),
-    gradients: ['q', 'k', 'v', 'x', 'b'],
+    reference: (inputs) => reference(inputs, sizes, forgetting, scan),
+    gradients: ['q', 'k', 'v', 'x', ...(scan ? [] : (['b'] as const))],
     terms: dk + dv,
   });
 }
@@ -106,4 +115,14 @@ export const cases: Case[] = [
   one({ keyHeads: 1, heads: 1, dk: 136, dv: 9 }, [0, 21]),
   // Keys and queries of length 1 are rounded to 16 bits before they meet.
   { ...one({ keyHeads: 1, heads: 2, dk: 16, dv: 16 }, [0, 30], { dtype: 'bf16' }), slack: 8 },
+  one({ keyHeads: 1, heads: 1, dk: 3, dv: 5 }, [0, 0], { scan: true }),
+  one({ keyHeads: 1, heads: 2, dk: 4, dv: 7 }, [0, 1], { scan: true }),
+  one({ keyHeads: 2, heads: 6, dk: 16, dv: 12 }, [1, 3, 3, 20], { scan: true }),
+  // More heads than one task takes.
+  one({ keyHeads: 1, heads: 19, dk: 5, dv: 4 }, [2, 40, 70], { scan: true }),
+  one({ keyHeads: 1, heads: 17, dk: 4, dv: 3 }, [0, 9]),
+  one({ keyHeads: 1, heads: 1, dk: 20, dv: 33 }, [0, 64, 193], { scan: true, forgetting: 0.01 }),
+  one({ keyHeads: 1, heads: 1, dk: 8, dv: 8 }, [0, 100], { scan: true, forgetting: 15 }),
+  { ...one({ keyHeads: 1, heads: 2, dk: 256, dv: 64 }, [0, 70], { scan: true }), gradients: [] },
+  { ...one({ keyHeads: 1, heads: 2, dk: 16, dv: 16 }, [0, 30], { scan: true, dtype: 'bf16' }), slack: 8 },
 ];

@@ -75,8 +75,8 @@ export interface Kernels {
   attentionBackward(dq: H, dk: H, dv: H, dout: H, q: H, k: H, v: H, out: H, lse: H, boundaries: H, scale: number, causal: boolean, window: number, softcap: number): void;
   causalConv(out: H, tails: Maybe, x: H, weight: H, bias: Maybe, boundaries: H, places: Maybe, silu: boolean): void;
   causalConvBackward(dx: H, dweight: Maybe, dbias: Maybe, dout: H, x: H, weight: H, bias: Maybe, boundaries: H, silu: boolean): void;
-  gatedDelta(out: H, states: Maybe, q: H, k: H, v: H, g: H, beta: H, boundaries: H, places: Maybe): void;
-  gatedDeltaBackward(dq: H, dk: H, dv: H, dg: H, dbeta: H, dout: H, q: H, k: H, v: H, g: H, beta: H, boundaries: H): void;
+  gatedDelta(out: H, states: Maybe, q: H, k: H, v: H, g: H, beta: Maybe, boundaries: H, places: Maybe): void;
+  gatedDeltaBackward(dq: H, dk: H, dv: H, dg: H, dbeta: Maybe, dout: H, q: H, k: H, v: H, g: H, beta: Maybe, boundaries: H): void;
   pagedAppend(kCache: H, vCache: H, k: H, v: H, slots: H): void;
   pagedAttention(out: H, lse: Maybe, q: H, kCache: H, vCache: H, blockTables: H, boundaries: H, lengths: H, scale: number, window: number, softcap: number): void;
   embedding(out: H, weight: H, ids: H): void;

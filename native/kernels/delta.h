@@ -1,5 +1,6 @@
-// The gated delta rule over packed sequences: q, k [tokens, keyHeads, dk], v [tokens, heads, dv], g and beta f32
-// [tokens, heads], boundaries i32 [seqs + 1]. All contiguous. Value head h uses key head h / (heads / keyHeads).
+// The gated delta rule over packed sequences: q, k [tokens, keyHeads, dk], v [tokens, heads, dv], g and beta? f32
+// [tokens, heads], boundaries i32 [seqs + 1]. All contiguous. Value head h uses key head h / (heads / keyHeads). Without
+// beta values are written as they are and nothing is erased, as in Mamba-2; then there is no dbeta.
 //
 // states? f32 [places, heads, dk, dv] is read and replaced at places i32 [seqs]; without it a sequence begins with zeros.
 #pragma once

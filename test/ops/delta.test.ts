@@ -1,8 +1,8 @@
-// gatedDelta: the case list, states of sequences from call to call, and misuse.
+// gatedDelta and gatedScan: the case list, states of sequences from call to call, and misuse.
 import { describe, expect, it } from 'vitest';
 import { cases } from '../../lib/check/delta.js';
 import { type Tensor, tensor } from '../../lib/core/tensor.js';
-import { gatedDelta } from '../../lib/ops/delta.js';
+import { gatedDelta, gatedScan } from '../../lib/ops/delta.js';
 import { zeros } from '../../lib/ops/random.js';
 import { testDevice as device } from '../device.js';
 import { runCases } from './cases.js';
@@ -31,9 +31,13 @@ function inputs(from: number, to: number): Record<Name, Tensor> {
 }
 const ends = (...at: number[]) => tensor(Int32Array.from(at), { shape: [at.length], device });
 
-describe('gatedDelta with kept states', () => {
+const ops = { gatedDelta, gatedScan };
+
+describe.each(['gatedDelta', 'gatedScan'] as const)('%s with kept states', (name) => {
+  const op = ops[name];
+
   it('goes on where the sequence was left, whatever the pieces', async () => {
-    const whole = await gatedDelta(inputs(0, tokens), { boundaries: ends(0, tokens) }).data();
+    const whole = await op(inputs(0, tokens), { boundaries: ends(0, tokens) }).data();
     for (const cuts of [
       [0, 33, tokens],
       [0, 1, 2, 70, 71, tokens],
@@ -42,7 +46,7 @@ describe('gatedDelta with kept states', () => {
       const pieces: number[] = [];
       for (const [i, to] of cuts.slice(1).entries()) {
         const boundaries = ends(0, to - cuts[i]!);
-        const out = gatedDelta(inputs(cuts[i]!, to), { boundaries, kept: { states, places: ends(1) } });
+        const out = op(inputs(cuts[i]!, to), { boundaries, kept: { states, places: ends(1) } });
         pieces.push(...(await out.data()));
       }
       expect(pieces).toHaveLength(whole.length);
@@ -54,8 +58,8 @@ describe('gatedDelta with kept states', () => {
   });
 
   it('gives a sequence the same bits beside others', async () => {
-    const alone = await gatedDelta(inputs(0, 40), { boundaries: ends(0, 40) }).data();
-    const both = await gatedDelta(inputs(0, tokens), { boundaries: ends(0, 40, tokens) }).data();
+    const alone = await op(inputs(0, 40), { boundaries: ends(0, 40) }).data();
+    const both = await op(inputs(0, tokens), { boundaries: ends(0, 40, tokens) }).data();
     expect([...both.subarray(0, alone.length)]).toEqual([...alone]);
   });
 });

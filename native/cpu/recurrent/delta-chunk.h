@@ -2,6 +2,9 @@
 //
 //   S ← a_t S;   u_t = β_t (v_t - Sᵀ k_t);   S ← S + k_t u_tᵀ;   o_t = Sᵀ q_t        a_t = e^g_t, S [dk, dv]
 //
+// Without β nothing is erased: u_t = v_t, the scan of Mamba-2 (Dao and Gu, "Transformers are SSMs", 2024). Then there is no
+// M and no system to solve.
+//
 // and for the n tokens of a chunk at once, with γ_i = a_1 ⋯ a_i, τ_j = a_{j+1} ⋯ a_n, D_ij = a_{j+1} ⋯ a_i (i ≥ j, else 0):
 //
 //   P = q kᵀ ⊙ D   M = k kᵀ ⊙ D below the diagonal   R = v - γ ⊙ (k S)
@@ -40,22 +43,21 @@ struct HeadSizes {
   Panel state(Room& room) const { return room.panel(dk, dv); }
 };
 
-// The keys and queries of a chunk, which several value heads share.
+// The keys and queries of a chunk.
 struct Keys {
-  Panel q, k, kTurned;  // [n, dk], [n, dk], [dk, n]
-  Panel qk, kk;         // [n, n]
-
+  Panel q, k;  // [n, dk]
   Keys(Room& room, const HeadSizes& sizes)
-      : q(room.panel(chunkTokens, sizes.dk)),
-        k(room.panel(chunkTokens, sizes.dk)),
-        kTurned(room.panel(sizes.dk, chunkTokens)),
-        qk(room.panel(chunkTokens, chunkTokens)),
-        kk(room.panel(chunkTokens, chunkTokens)) {}
+      : q(room.panel(chunkTokens, sizes.dk)), k(room.panel(chunkTokens, sizes.dk)) {}
+};
 
-  void multiply(int64_t n, int64_t dk) const {
-    transpose(kTurned, k, n, dk);
-    product(qk, q, kTurned, n, dk, n);
-    product(kk, k, kTurned, n, dk, n);
+// What the tokens of a chunk have with each other, which several value heads share.
+struct Pairs {
+  Panel qk, kk;  // [n, n]; kk only where values are erased
+
+  void multiply(const Keys& keys, const Panel& turned, int64_t n, int64_t dk, bool erases) const {
+    transpose(turned, keys.k, n, dk);
+    product(qk, keys.q, turned, n, dk, n);
+    if (erases) product(kk, keys.k, turned, n, dk, n);
   }
 };
 
@@ -73,20 +75,19 @@ struct Mixing {
         p(room.panel(chunkTokens, chunkTokens)),
         m(room.panel(chunkTokens, chunkTokens)) {}
 
-  // `beta` and the logarithms g of the decays, `step` numbers from token to token.
-  void fill(const Keys& keys, const float* g, const float* strengths, int64_t step, int64_t n) const {
+  // The logarithms g of the decays, and β or null; `step` numbers from token to token.
+  void fill(const Pairs& pairs, const float* g, const float* strengths, int64_t step, int64_t n) const {
     float through = 1;
     for (int64_t i = 0; i < n; i++) {
-      beta[i] = strengths[i * step];
       a[i] = std::exp(g[i * step]);
       gamma[i] = through *= a[i];
       for (int64_t j = 0; j < i; j++) decay(i, j) = decay(i - 1, j) * a[i];
       decay(i, i) = 1;
       for (int64_t j = i + 1; j < n; j++) decay(i, j) = 0;
-      for (int64_t j = 0; j < n; j++) {
-        p(i, j) = j <= i ? keys.qk(i, j) * decay(i, j) : 0;
-        m(i, j) = j < i ? keys.kk(i, j) * decay(i, j) : 0;
-      }
+      for (int64_t j = 0; j < n; j++) p(i, j) = j <= i ? pairs.qk(i, j) * decay(i, j) : 0;
+      if (!strengths) continue;
+      beta[i] = strengths[i * step];
+      for (int64_t j = 0; j < n; j++) m(i, j) = j < i ? pairs.kk(i, j) * decay(i, j) : 0;
     }
     for (int64_t i = 0; i < n; i++) tau[i] = decay(n - 1, i);
   }

@@ -19,7 +19,7 @@ struct DeltaShape {
 
 struct DeltaInputs {
   Source q, k, v;
-  const float *g, *beta;
+  const float *g, *beta;  // beta is null where nothing is erased
   DeltaShape shape;
 };
 
@@ -77,7 +77,7 @@ struct DeltaChunk {
     for (int i = int(threadIdx.x); i < n; i += int(blockDim.x)) {
       const int64_t at = int64_t(token + i) * shape.heads + head;
       a[i] = expf(in.g[at]);
-      beta[i] = in.beta[at];
+      beta[i] = in.beta ? in.beta[at] : 0;
     }
     __syncthreads();
     for (int j = int(threadIdx.x); j < n; j += int(blockDim.x)) {
@@ -95,7 +95,7 @@ struct DeltaChunk {
       if (j <= i)
         for (int c = 0; c < shape.dk; c++) {
           asked += q[i * keyStep + c] * k[j * keyStep + c];
-          met += k[i * keyStep + c] * k[j * keyStep + c];
+          if (in.beta) met += k[i * keyStep + c] * k[j * keyStep + c];
         }
       qk[i * pairStep + j] = asked;
       kk[i * pairStep + j] = met;

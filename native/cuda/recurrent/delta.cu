@@ -1,6 +1,6 @@
 // The gated delta rule over packed sequences, and its gradients: see native/cpu/recurrent/delta-chunk.h for the formulas.
 //
-//   q, k     [tokens, keyHeads, dk]   v, out  [tokens, heads, dv]   g, beta  f32 [tokens, heads]
+//   q, k     [tokens, keyHeads, dk]   v, out  [tokens, heads, dv]   g, beta?  f32 [tokens, heads]
 //   states   f32 [places, heads, dk, dv]
 //
 // Forward, a block takes 32 columns of one head's state through all chunks of a sequence. Backward, it first does so and
@@ -31,6 +31,7 @@ __device__ void clearOutside(const PackedSequences& sequences, int s, Clear&& cl
 __global__ void deltaForward(Sink out, bool written, DeltaInputs in, PackedSequences sequences, States states,
                              int most) {
   const DeltaShape& shape = in.shape;
+  const bool erases = in.beta != nullptr;
   const int dk = shape.dk, dv = shape.dv, slices = (dv + sliceColumns - 1) / sliceColumns;
   const int first = int(blockIdx.x) % slices * sliceColumns, head = int(blockIdx.x) / slices % shape.heads;
   const int s = int(blockIdx.x) / slices / shape.heads, cols = dv - first < sliceColumns ? dv - first : sliceColumns;
@@ -60,13 +61,17 @@ __global__ void deltaForward(Sink out, bool written, DeltaInputs in, PackedSeque
     }
     chunk.load(in, head, token, n);
     eachPlace(n, cols, [&](int i, int j) {
+      const float value = in.v[valueAt(token + i, j)];
       float held = 0;
-      for (int c = 0; c < dk; c++) held += chunk.k[i * chunk.keyStep + c] * state[c * sliceColumns + j];
-      u[i * sliceColumns + j] = chunk.beta[i] * (in.v[valueAt(token + i, j)] - chunk.gamma[i] * held);
+      if (erases)
+        for (int c = 0; c < dk; c++) held += chunk.k[i * chunk.keyStep + c] * state[c * sliceColumns + j];
+      u[i * sliceColumns + j] = erases ? chunk.beta[i] * (value - chunk.gamma[i] * held) : value;
     });
     __syncthreads();
-    if (int(threadIdx.x) < cols) chunk.solve(u, sliceColumns, int(threadIdx.x), n);
-    __syncthreads();
+    if (erases) {
+      if (int(threadIdx.x) < cols) chunk.solve(u, sliceColumns, int(threadIdx.x), n);
+      __syncthreads();
+    }
     if (written)
       eachPlace(n, cols, [&](int i, int j) {
         float sum = 0;
@@ -89,7 +94,7 @@ __global__ void deltaForward(Sink out, bool written, DeltaInputs in, PackedSeque
 struct DeltaGradients {
   float *dq, *dk;  // [tokens, heads, dk], by value head
   Sink dv;
-  float *dg, *dbeta;
+  float *dg, *dbeta;  // dbeta is null where nothing is erased
 };
 
 struct BackwardShared {
@@ -103,6 +108,7 @@ __global__ __launch_bounds__(backwardThreads) void deltaReverse(DeltaGradients o
                                                                 float* dstates, int most) {
   const DeltaShape& shape = in.shape;
   const int dk = shape.dk, dv = shape.dv, head = int(blockIdx.x) % shape.heads, s = int(blockIdx.x) / shape.heads;
+  const bool erases = in.beta != nullptr;
   const int step = dv + 1, warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
   if (blockIdx.x == 0) sequences.check();
   const auto valueAt = [&](int token, int j) { return (int64_t(token) * shape.heads + head) * dv + j; };
@@ -111,7 +117,10 @@ __global__ __launch_bounds__(backwardThreads) void deltaReverse(DeltaGradients o
     eachPlace(end - begin, dv, [&](int i, int j) { out.dv.store(valueAt(begin + i, j), 0); });
     eachPlace(end - begin, dk,
               [&](int i, int c) { out.dq[gateAt(begin + i) * dk + c] = out.dk[gateAt(begin + i) * dk + c] = 0; });
-    eachPlace(end - begin, 1, [&](int i, int) { out.dg[gateAt(begin + i)] = out.dbeta[gateAt(begin + i)] = 0; });
+    eachPlace(end - begin, 1, [&](int i, int) {
+      out.dg[gateAt(begin + i)] = 0;
+      if (erases) out.dbeta[gateAt(begin + i)] = 0;
+    });
   });
 
   SharedRoom room{reinterpret_cast<float*>(ptx::sharedMemory())};
@@ -138,35 +147,37 @@ __global__ __launch_bounds__(backwardThreads) void deltaReverse(DeltaGradients o
     eachPlace(n, dv, [&](int i, int j) {
       float held = 0, later = 0;
       for (int c = 0; c < dk; c++) {
-        held += chunk.k[i * keyStep + c] * state[c * dv + j];
+        if (erases) held += chunk.k[i * keyStep + c] * state[c * dv + j];
         later += chunk.k[i * keyStep + c] * dstate[c * dv + j];
       }
       later *= chunk.tau[i];
       for (int r = i; r < n; r++) later += chunk.p(r, i) * grad[r * step + j];
       const float left = in.v[valueAt(token + i, j)] - chunk.gamma[i] * held;
       rest[i * step + j] = left;
-      u[i * step + j] = chunk.beta[i] * left;
+      u[i * step + j] = erases ? chunk.beta[i] * left : left;
       dx[i * step + j] = later;
     });
     __syncthreads();
-    for (int j = int(threadIdx.x); j < dv; j += int(blockDim.x)) {
-      chunk.solve(u, step, j, n);
-      chunk.solveTransposed(dx, step, j, n);
+    if (erases) {
+      for (int j = int(threadIdx.x); j < dv; j += int(blockDim.x)) {
+        chunk.solve(u, step, j, n);
+        chunk.solveTransposed(dx, step, j, n);
+      }
+      __syncthreads();
     }
-    __syncthreads();
     // E = dP ⊙ D, and dA in f
     eachPlace(n, n, [&](int i, int j) {
       float dp = 0, da = 0;
       if (j <= i)
         for (int c = 0; c < dv; c++) {
           dp += grad[i * step + c] * u[j * step + c];
-          da -= dx[i * step + c] * u[j * step + c];
+          if (erases) da -= dx[i * step + c] * u[j * step + c];
         }
       e[i * pairStep + j] = dp * chunk.decay[i * pairStep + j];
       f[i * pairStep + j] = j < i ? da : 0;
     });
     __syncthreads();
-    for (int i = warp; i < n; i += backwardThreads / 32) {
+    for (int i = warp; erases && i < n; i += backwardThreads / 32) {
       float sum = 0;
       for (int c = lane; c < dv; c += 32) sum += dx[i * step + c] * rest[i * step + c];
       for (int j = lane; j < i; j += 32) sum += f[i * pairStep + j] * chunk.m(i, j);
@@ -176,7 +187,7 @@ __global__ __launch_bounds__(backwardThreads) void deltaReverse(DeltaGradients o
     __syncthreads();
     eachPlace(n, n, [&](int i, int j) { f[i * pairStep + j] *= chunk.beta[i] * chunk.decay[i * pairStep + j]; });
     eachPlace(n, dv, [&](int i, int j) {
-      const float dr = chunk.beta[i] * dx[i * step + j];
+      const float dr = erases ? chunk.beta[i] * dx[i * step + j] : dx[i * step + j];
       dx[i * step + j] = dr;  // dR, which is dv too
       out.dv.store(valueAt(token + i, j), dr);
     });
@@ -197,7 +208,7 @@ __global__ __launch_bounds__(backwardThreads) void deltaReverse(DeltaGradients o
         float asked = 0, erased = 0, wrote = 0;
         for (int j = 0; j < dv; j++) {
           asked += grad[i * step + j] * stateRows[r * step + j];
-          erased += dx[i * step + j] * stateRows[r * step + j];
+          if (erases) erased += dx[i * step + j] * stateRows[r * step + j];
           wrote += u[i * step + j] * dstateRows[r * step + j];
         }
         asked *= chunk.gamma[i];
@@ -221,7 +232,8 @@ __global__ __launch_bounds__(backwardThreads) void deltaReverse(DeltaGradients o
         float sum = chunk.gamma[n - 1] * dstateRows[r * step + j];
         for (int i = 0; i < n; i++) {
           const int at = i * keyStep + firstRow + r;
-          sum += chunk.gamma[i] * (chunk.q[at] * grad[i * step + j] - chunk.k[at] * dx[i * step + j]);
+          const float erased = erases ? chunk.k[at] * dx[i * step + j] : 0;
+          sum += chunk.gamma[i] * (chunk.q[at] * grad[i * step + j] - erased);
         }
         dstate[(firstRow + r) * dv + j] = sum;
       });
@@ -274,7 +286,7 @@ void forward(Device& device, const View& out, bool written, const DeltaInputs& i
 }  // namespace
 
 void gatedDelta(Device& device, Out out, Out states, In q, In k, In v, In g, In beta, In boundaries, In places) {
-  const DeltaInputs in{q, k, v, g.data<float>(), beta.data<float>(), DeltaShape(k, v)};
+  const DeltaInputs in{q, k, v, g.data<float>(), beta ? beta.data<float>() : nullptr, DeltaShape(k, v)};
   if (v.size() == 0) return;
   const PackedSequences sequences(boundaries, v.dim(0), states, places, {device.faults, Faults::deltaBoundary},
                                   {device.faults, Faults::deltaPlace});
@@ -283,7 +295,7 @@ void gatedDelta(Device& device, Out out, Out states, In q, In k, In v, In g, In 
 
 void gatedDeltaBackward(Device& device, Out dq, Out dk, Out dv, Out dg, Out dbeta, In dout, In q, In k, In v, In g,
                         In beta, In boundaries) {
-  const DeltaInputs in{q, k, v, g.data<float>(), beta.data<float>(), DeltaShape(k, v)};
+  const DeltaInputs in{q, k, v, g.data<float>(), beta ? beta.data<float>() : nullptr, DeltaShape(k, v)};
   const DeltaShape& shape = in.shape;
   const int64_t tokens = v.dim(0);
   if (v.size() == 0) return;
@@ -296,7 +308,7 @@ void gatedDeltaBackward(Device& device, Out dq, Out dk, Out dv, Out dg, Out dbet
 
   const Scratch<float> dstates(device, sequences.count * stateSize);
   const Scratch<float> queries(device, tokens * shape.heads * shape.dk), keys(device, tokens * shape.heads * shape.dk);
-  const DeltaGradients out{queries, keys, Sink(dv), dg.data<float>(), dbeta.data<float>()};
+  const DeltaGradients out{queries, keys, Sink(dv), dg.data<float>(), dbeta ? dbeta.data<float>() : nullptr};
   const Grid grid{.blocks = dim3(unsigned(sequences.count * shape.heads)),
                   .threads = dim3(backwardThreads),
                   .shared = size_t(BackwardShared::floats(most, shape)) * 4};

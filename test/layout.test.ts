@@ -104,7 +104,7 @@ describe('lib', () => {
 
 describe('an architecture', () => {
   const folder = 'lib/models/architectures/';
-  const names = [...new Set(architectures.flatMap(({ types, gguf }) => [...types, ...(gguf ? [gguf.name] : [])]))];
+  const names = [...new Set(architectures.flatMap(({ types, gguf }) => [...types, ...gguf.map(({ name }) => name)]))];
 
   it.each(names)('%s is named in one file', (name) => {
     const spelled = new RegExp(`'${name}'`);

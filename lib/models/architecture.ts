@@ -16,8 +16,8 @@ type Json = Record<string, unknown>;
 export interface Architecture {
   /** `model_type` in config.json. */
   readonly types: readonly string[];
-  /** Undefined where files of these models call another architecture's name, which gives the same numbers. */
-  readonly gguf?: GgufForm | undefined;
+  /** None where files of these models call another architecture's name, which gives the same numbers. */
+  readonly gguf: readonly GgufForm[];
   /** Its models make vectors and scores of texts, and no text. */
   readonly encoder?: boolean | undefined;
   /** @throws Error that names the file and the field: missing, wrong, or with a value that is not supported. */
@@ -60,15 +60,15 @@ export interface GgufKeys {
 /** Declares an architecture: `decoder` gets what `schema` made of config.json. */
 export function architecture<Schema extends z.ZodType>(declared: {
   types: readonly string[];
-  gguf?: GgufForm;
+  gguf?: GgufForm | readonly GgufForm[];
   encoder?: boolean;
   schema: Schema;
   decoder(file: string, config: z.output<Schema>): Omit<DecoderConfig, 'modelType'>;
 }): Architecture {
-  const { types, gguf, encoder, schema, decoder } = declared;
+  const { types, gguf = [], encoder, schema, decoder } = declared;
   return {
     types,
-    gguf,
+    gguf: [gguf].flat(),
     encoder,
     decoder: (file, json) => ({ modelType: String(json.model_type), ...decoder(file, check(file, schema, json)) }),
   };

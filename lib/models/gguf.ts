@@ -14,7 +14,7 @@ import { isReranker } from './gguf-pooling.js';
 export function ggufConfig(gguf: Gguf): Record<string, unknown> {
   const { path, metadata, tensors } = gguf;
   const name = metadata.get('general.architecture');
-  const forms = architectures.flatMap(({ types, gguf: form }) => (form ? [{ type: types[0], ...form }] : []));
+  const forms = architectures.flatMap(({ types, gguf }) => gguf.map((form) => ({ type: types[0], ...form })));
   const keys = keysOf(gguf, String(name));
   const mixture = (keys.number('expert_count') ?? 0) > 0;
   const form = forms.find(

@@ -95,13 +95,13 @@ async function loadGguf(path: string, options: LoadOptions): Promise<Decoder> {
       const stored = toDevice(gguf.tensor(name), options.device);
       return isBlock(stored.dtype) ? dequantize(stored, dtype) : stored;
     };
-    const whole = ({ gguf: { name }, shape }: Weight): Stored => ({ name, shape });
+    const whole = ({ gguf: { name, stored }, shape }: Weight): Stored => ({ name, shape: stored ?? shape });
     const pieces = (weight: Weight) => piecesIn(gguf, whole(weight), weight.gguf.pieces);
     const read = (weight: Weight): Tensor => {
       const { name, rows, columns, shift = 0, read } = weight.gguf;
       const parts = pieces(weight);
       if (parts) return gatherPieces(weight.shape, parts, tensorOf, { ...options, dtype: weight.dtype ?? dtype });
-      const plain = tensorOf(name);
+      const plain = reshape(tensorOf(name), weight.shape);
       const ordered = rows ? gathered(plain, rows) : plain;
       const whole = columns ? transpose(gathered(contiguous(transpose(ordered)), columns)) : ordered;
       const shifted = shift === 0 ? whole : affine(whole, 1, -shift);

@@ -44,6 +44,8 @@ export interface Weight {
     readonly columns?: Int32Array | undefined;
     /** The file has the checkpoint's numbers plus this. Default 0. */
     readonly shift?: number | undefined;
+    /** The file's shape, where not the same: as many numbers in the same order. */
+    readonly stored?: readonly number[] | undefined;
     /** The tensors that a file has instead of one of this name. */
     readonly pieces?: readonly Piece[] | undefined;
     /** Makes the checkpoint's numbers of the file's, where they are another function of them. */

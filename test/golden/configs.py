@@ -303,6 +303,36 @@ GOLDENS = [
         tie_word_embeddings=False),
         silent=('intermediate_size', 'hidden_act', 'position_embedding_type')),
 
+    # With Mamba: two groups, three taps; a projection without bias, a convolution with one.
+    Golden('granitemoehybrid.mamba', targets=(*ATTENTION, 'in_proj', 'out_proj', 'input_linear', 'output_linear'), config=dense(
+        'granitemoehybrid', 'GraniteMoeHybridForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, attention_bias=False,
+        embedding_multiplier=0.8, residual_multiplier=1.3, attention_multiplier=0.4, logits_scaling=0.7, num_local_experts=0,
+        num_experts_per_tok=0, shared_intermediate_size=72, position_embedding_type='nope',
+        layer_types=['mamba', 'attention', 'mamba'], mamba_n_heads=6, mamba_n_groups=2, mamba_d_state=12, mamba_d_head=16,
+        mamba_d_conv=3, mamba_expand=2, mamba_chunk_size=8, mamba_conv_bias=True, mamba_proj_bias=False,
+        tie_word_embeddings=True),
+        gguf='granitehybrid', permuted=True,
+        silent=('intermediate_size', 'hidden_act', 'attention_bias', 'num_experts_per_tok', 'position_embedding_type',
+                'mamba_d_head', 'mamba_expand', 'mamba_chunk_size', 'mamba_conv_bias', 'mamba_proj_bias')),
+    # Beside experts, in every layer; rotated attention, which a GGUF file cannot say.
+    Golden('granitemoehybrid.experts', targets=(*ATTENTION, 'in_proj', 'out_proj', 'input_linear', 'output_linear'), config=dense(
+        'granitemoehybrid', 'GraniteMoeHybridForCausalLM', NEW, hidden_act='silu', intermediate_size=24, rms_norm_eps=0.005,
+        attention_bias=True, embedding_multiplier=2.0, residual_multiplier=0.7, attention_multiplier=0.2, logits_scaling=1.25,
+        num_local_experts=6, num_experts_per_tok=3, shared_intermediate_size=40, position_embedding_type='rope',
+        layer_types=['linear_attention', 'full_attention', 'linear_attention'], mamba_n_heads=4, mamba_n_groups=1,
+        mamba_d_state=16, mamba_d_head='auto', mamba_d_conv=4, mamba_expand=3, mamba_conv_bias=False, mamba_proj_bias=True,
+        rope_parameters={'rope_theta': 531.0, 'rope_type': 'default'}, tie_word_embeddings=False),
+        silent=('hidden_act', 'mamba_n_groups', 'mamba_d_head', 'mamba_d_conv', 'rope_parameters.rope_type')),
+    # As GGUF files have it.
+    Golden('granitemoehybrid.nope-experts', targets=('in_proj', 'o_proj'), config=dense(
+        'granitemoehybrid', 'GraniteMoeHybridForCausalLM', NEW, hidden_act='silu', intermediate_size=16, rms_norm_eps=0.003,
+        attention_bias=False, num_local_experts=4, num_experts_per_tok=2, shared_intermediate_size=32, num_hidden_layers=2,
+        position_embedding_type=None, layer_types=['linear_attention', 'full_attention'], mamba_n_heads=8, mamba_n_groups=1,
+        mamba_d_state=8, mamba_d_head=12, mamba_d_conv=4, mamba_expand=2, tie_word_embeddings=False),
+        gguf='granitehybrid', permuted=True,
+        silent=('hidden_act', 'attention_bias', 'num_experts_per_tok', 'position_embedding_type', 'mamba_n_groups',
+                'mamba_d_head', 'mamba_d_conv', 'mamba_expand')),
+
     # GLM 4 of 2024: as the next, without norms behind the branches.
     Golden('glm', dense(
         'glm', 'GlmForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, head_dim=16, rope_theta=1234.0,

@@ -46,7 +46,7 @@ def rules(golden: Golden, shapes: dict) -> dict[str, tuple[float, float | str]]:
             return 0.25, 0
         if name.endswith('linear_attn.norm.weight'):
             return 0.5, 1  # the one norm of its family that is not centred on 0
-        if name.endswith('A_log'):
+        if name.endswith(('A_log', '.D')):
             return 1, 0
         if name.endswith(('conv1d.weight', 'conv.conv.weight')):
             return 0.5, 0

@@ -12,10 +12,12 @@ from configs import Golden
 
 ARCHS = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}
 # The converter writes no head size for these, and no theta for those.
-HEADS_DIVIDE = ('granite', 'granitemoe', 'phi3', 'gpt2', 'gptneox')
+HEADS_DIVIDE = ('granite', 'granitemoe', 'granitehybrid', 'phi3', 'gpt2', 'gptneox')
 WITHOUT_THETA = ('gemma', 'gemma2', 'gpt2', 'gptneox')
 # Those with Gated DeltaNet.
 DELTA = ('qwen35', 'qwen35moe', 'qwen3next')
+# Those with Mamba-2, whose attention has the keys of Granite's.
+MAMBA = ('granitehybrid',)
 # Those with short convolutions.
 SHORT_CONV = ('lfm2', 'lfm2moe')
 LLM, ATTENTION, ROPE = gguf.Keys.LLM, gguf.Keys.Attention, gguf.Keys.Rope
@@ -83,7 +85,7 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
     if arch == 'gemma2':
         add(LLM.ATTN_LOGIT_SOFTCAPPING, 'f32', config['attn_logit_softcapping'])
         add(LLM.FINAL_LOGIT_SOFTCAPPING, 'f32', config['final_logit_softcapping'])
-    if arch in ('granite', 'granitemoe'):
+    if arch in ('granite', 'granitemoe', 'granitehybrid'):
         add(ATTENTION.SCALE, 'f32', config['attention_multiplier'])
         add(LLM.EMBEDDING_SCALE, 'f32', config['embedding_multiplier'])
         add(LLM.RESIDUAL_SCALE, 'f32', config['residual_multiplier'])
@@ -114,6 +116,17 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         add(ROPE.DIMENSION_COUNT, 'u32', int(head_dim * full['partial_rotary_factor']))
         if arch != 'qwen3next':
             add(ROPE.DIMENSION_SECTIONS, 'u32s', [2, 1, 1, 0])
+    if arch in MAMBA:
+        mamba = [kind == 'linear_attention' for kind in config['layer_types']]
+        add(ATTENTION.HEAD_COUNT_KV, 'u32s', [0 if recurrent else kv_heads for recurrent in mamba])
+        add(gguf.Keys.SSM.CONV_KERNEL, 'u32', config['mamba_d_conv'])
+        add(gguf.Keys.SSM.STATE_SIZE, 'u32', config['mamba_d_state'])
+        add(gguf.Keys.SSM.GROUP_COUNT, 'u32', config['mamba_n_groups'])
+        add(gguf.Keys.SSM.TIME_STEP_RANK, 'u32', config['mamba_n_heads'])
+        add(gguf.Keys.SSM.INNER_SIZE, 'u32', config['mamba_n_heads'] * config['mamba_d_head'])
+    if arch == 'granitehybrid':
+        add(LLM.EXPERT_SHARED_FEED_FORWARD_LENGTH, 'u32', config['shared_intermediate_size'])
+        add('{arch}.rope.scaling.finetuned', 'bool', False)
     if arch in SHORT_CONV:
         add(ATTENTION.LAYERNORM_RMS_EPS, 'f32', config['norm_eps'])
         add(gguf.Keys.ShortConv.L_CACHE, 'u32', config['conv_L_cache'])
@@ -143,8 +156,8 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
             parts = ('gate', 'up') if 'gate_up' in name else ('down',)
             tensors[name] = [[f'blk.{block}.ffn_{part}_exps.{kind}' for part in parts], 'turned']
         if name.endswith('.input_linear.weight'):
-            block, which = name.split('.')[2], 'shexp' if 'shared_mlp' in name else 'exps'
-            tensors[name] = [[f'blk.{block}.ffn_{kind}_{which}.weight' for kind in ('gate', 'up')], 'halves']
+            block, which = name.split('.')[2], '_exps' if 'shared_mlp' not in name else '_shexp' if experts else ''
+            tensors[name] = [[f'blk.{block}.ffn_{kind}{which}.weight' for kind in ('gate', 'up')], 'halves']
         if name.endswith('shared_expert_gate.weight'):
             tensors[name] += ['flat']
         if golden.permuted and '.self_attn.q_proj.' in name:
@@ -155,6 +168,14 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
             tensors[name] += ['add', 1]
         if arch in DELTA and 'linear_attn' in name:
             tensors[name] = delta(stored, name, config, arch)
+        if name.endswith('shared_mlp.output_linear.weight') and not experts:
+            tensors[name] = [f"blk.{name.split('.')[2]}.ffn_down.weight"]
+        if arch in MAMBA and name.endswith(('.A_log', '.D')):
+            tensors[name] = [stored, 'column', name.endswith('.A_log')]
+        if arch in MAMBA and name.endswith('.mamba.norm.weight'):
+            tensors[name] = [stored, 'rows', config['mamba_n_groups']]
+        if arch in MAMBA and name.endswith('conv1d.weight'):
+            tensors[name] += ['squeeze']
         if name.endswith('conv.conv.weight'):
             tensors[name] += ['squeeze']
         if arch == 'gpt2' and name.endswith(('c_attn.weight', 'c_proj.weight', 'c_fc.weight')):

@@ -228,7 +228,7 @@ describe('ggufConfig', () => {
     expect(
       config((file) => norm(file).number('llama.attention.key_length', 8).number('llama.rope.dimension_count', 10), 4),
     ).toThrow('llama.rope.dimension_count is 10, more than the head size 8');
-    const known = [...new Set(architectures.flatMap(({ gguf }) => (gguf ? [gguf.name] : [])))].join(', ');
+    const known = [...new Set(architectures.flatMap(({ gguf }) => gguf.map(({ name }) => name)))].join(', ');
     expect(() => ggufConfig(read(new GgufBytes().header(0, 1).text('general.architecture', 'mamba')))).toThrow(
       `x.gguf: general.architecture must be one of ${known}, got "mamba"`,
     );

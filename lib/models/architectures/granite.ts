@@ -42,17 +42,24 @@ export const granite = architecture({
   gguf: { name: 'granite', config: ggufMultipliers },
   schema: z.looseObject({ ...denseSchema.shape, ...multiplierSchema.shape }),
   decoder: (file, json) =>
-    graniteDecoder(file, json, (layer, sized) =>
-      gatedMlp(layer, { ...sized, activation: 'silu', bias: json.mlp_bias ?? false }),
-    ),
+    graniteDecoder(file, json, {
+      mlp: (layer, sized) => gatedMlp(layer, { ...sized, activation: 'silu', bias: json.mlp_bias ?? false }),
+    }),
 });
 
-/** Layers of attention, which `rotates` or not, and of an `mlp`, with Granite's multipliers. */
+interface GraniteLayers {
+  mlp(layer: Inside, sized: ReturnType<typeof sizes>): Part;
+  /** What stands in the place of attention in layer `index`, if it has none. */
+  mixer?(layer: Inside, index: number): Part | undefined;
+  /** Whether attention rotates. Default true. */
+  rotates?: boolean;
+}
+
+/** Layers of attention or another mixer, and of an MLP, with Granite's multipliers. */
 export function graniteDecoder(
   file: string,
   json: DenseConfig & z.output<typeof multiplierSchema>,
-  mlp: (layer: Inside, sized: ReturnType<typeof sizes>) => Part,
-  rotates = true,
+  { mlp, mixer, rotates = true }: GraniteLayers,
 ): ReturnType<typeof decoderOf> {
   const sized = sizes(file, json);
   only(file, 'hidden_act', json.hidden_act, 'silu');
@@ -67,12 +74,14 @@ export function graniteDecoder(
     head: { scale: 1 / (json.logits_scaling ?? 1) },
     tied: false,
     contextLength: 2048,
-    layer: (layer) =>
-      preNorm(
+    layer(layer, i) {
+      const attending = () => attention(layer, { ...sized, scale, rope, bias, outputBias: bias, ggufPairs: true });
+      return preNorm(
         layer,
         { ...rms, size: sized.hiddenSize },
-        scaled(attention(layer, { ...sized, scale, rope, bias, outputBias: bias, ggufPairs: true }), residual),
+        scaled(mixer?.(layer, i) ?? attending(), residual),
         scaled(mlp(layer, sized), residual),
-      ),
+      );
+    },
   });
 }

@@ -30,7 +30,7 @@ export const olmo3 = architecture({
   types: ['olmo3'],
   gguf: {
     // Its files have the name of the family before it, which has no windows.
-    name: olmo2.gguf!.name,
+    name: olmo2.gguf[0]!.name,
     is: ({ number }) => number('attention.sliding_window') !== undefined,
     config: ({ number, kinds }, { rope_theta, rope_scaling }) => ({
       sliding_window: number('attention.sliding_window'),

@@ -17,6 +17,19 @@ const names: ExpertNames = {
   },
 };
 
+/** The MLP that all tokens have, where there is one: its module's names, with gate and up apart in GGUF files. */
+export const graniteShared = { into: 'mlp.input_linear', down: 'mlp.output_linear', apart: true };
+
+/** The experts of Granite's mixtures, of which a token has so many; `shared` is the size of the one that all tokens have. */
+export const graniteExperts = (chosen: number, shared: number | null | undefined) =>
+  // The softmax is over the logits of the chosen, which is the same as over all with the sum of the chosen made 1.
+  ({
+    routing: { chosen, score: 'softmax', normalize: {} },
+    activation: 'silu',
+    names,
+    shared: shared ? { intermediateSize: shared, path: 'shared_mlp', fused: graniteShared } : undefined,
+  }) as const;
+
 export const graniteMoe = architecture({
   types: ['granitemoe', 'granitemoeshared'],
   gguf: {
@@ -36,13 +49,9 @@ export const graniteMoe = architecture({
   }),
   decoder(file, json) {
     const { experts: count, chosen } = mixtureSizes(file, json, { experts: 8, chosen: 2 });
-    // The softmax is over the logits of the chosen, which is the same as over all with the sum of the chosen made 1.
-    const routing = { chosen, score: 'softmax', normalize: {} } as const;
-    const fused = { into: 'mlp.input_linear', down: 'mlp.output_linear', apart: true };
-    const { shared_intermediate_size: intermediateSize } = json;
-    const shared = intermediateSize ? { intermediateSize, path: 'shared_mlp', fused } : undefined;
-    return graniteDecoder(file, json, (layer, sized) =>
-      experts(layer, { ...sized, experts: count, routing, activation: 'silu', names, shared }),
-    );
+    const { shared_intermediate_size: inner } = json;
+    return graniteDecoder(file, json, {
+      mlp: (layer, sized) => experts(layer, { ...sized, experts: count, ...graniteExperts(chosen, inner) }),
+    });
   },
 });

@@ -45,6 +45,12 @@ export function scaled(part: Part, factor: number): Part {
   });
 }
 
+/** What a part makes of its input times `factor`. */
+export function fed(part: Part, factor: number): Part {
+  if (factor === 1) return part;
+  return joined([part], (x, pass, residual) => part.run(affine(x, factor, 0), pass, residual));
+}
+
 function joined(parts: readonly Part[], run: Part['run']): Part {
   return {
     weights: parts.flatMap(({ weights }) => weights),

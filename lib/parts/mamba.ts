@@ -34,6 +34,8 @@ export interface MambaOptions {
   norm: { eps: number; grouped: boolean; beforeGate?: boolean } | undefined;
   /** Factors of the projections: the gate's, x, B, C and the step's. Default 1. */
   multipliers?: readonly number[] | undefined;
+  /** Whether LoRA may target the projection out of it. Default true. */
+  outputTarget?: boolean | undefined;
   /** The module. Default `mamba`. */
   name?: string | undefined;
 }
@@ -82,7 +84,7 @@ export function mamba(layer: Inside, options: MambaOptions): Part {
     decayLog,
     skip,
     ...(norm ? [norm.weight] : []),
-    ...output.weights,
+    ...output.weights.map(({ module, ...weight }) => ((options.outputTarget ?? true) ? { ...weight, module } : weight)),
   ];
   const sections = [inner, inner, shared, shared, heads];
   const factors = multipliers?.some((factor) => factor !== 1)

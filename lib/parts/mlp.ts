@@ -2,7 +2,7 @@
 // down(activation(up(x))).
 import type { Steps } from '../core/steps.js';
 import { type Tensor, viewOf } from '../core/tensor.js';
-import { gelu, geluTanh, mul, relu, silu, tanh } from '../ops/elementwise.js';
+import { affine, gelu, geluTanh, mul, relu, silu, tanh } from '../ops/elementwise.js';
 import { gatedHalves, geglu, swiglu } from '../ops/gated.js';
 import { split } from '../ops/view.js';
 import { applyLinear, type LinearLayer, type LinearOptions, linearLayer } from './linear.js';
@@ -36,13 +36,15 @@ export interface GatedMlpOptions {
    * `apart` there `ffn_gate` and `ffn_up`.
    */
   fused?: boolean | { into: string; down: string; apart?: boolean } | undefined;
+  /** What the gate is multiplied by before it is activated, where not fused. Default 1. */
+  gateScale?: number | undefined;
   /** The modules' names, where not fused. */
   names?: { gate: string; up: string; down: string } | undefined;
 }
 
 /** The weights are `mlp.{gate,up,down}_proj` of the layer, or `mlp.{gate_up,down}_proj`, unless other names are given. */
 export function gatedMlp(layer: Inside, options: GatedMlpOptions): Part {
-  const { hiddenSize: hidden, intermediateSize: inner, activation, bias, fused } = options;
+  const { hiddenSize: hidden, intermediateSize: inner, activation, bias, fused, gateScale = 1 } = options;
   const usual = { gate: 'mlp.gate_proj', up: 'mlp.up_proj', into: 'mlp.gate_up_proj', down: 'mlp.down_proj' };
   const names = { ...usual, ...options.names, ...(typeof fused === 'object' ? fused : {}) };
   const into = fused
@@ -53,7 +55,10 @@ export function gatedMlp(layer: Inside, options: GatedMlpOptions): Part {
       ];
   const down = linearLayer(layer(names.down, 'ffn_down'), { out: hidden, in: inner, bias });
   const gated = gatedRules[activation];
-  return mlp(into, down, inner, ([first, second]) => (second ? gated.of(first!, second) : gated.halves(first!)));
+  return mlp(into, down, inner, ([first, second]) => {
+    if (!second) return gated.halves(first!);
+    return gated.of(gateScale === 1 ? first! : affine(first!, gateScale, 0), second);
+  });
 }
 
 function fusedLayer(layer: Inside, name: string, apart: boolean | undefined, options: LinearOptions): LinearLayer {

@@ -111,6 +111,7 @@ describe('named shapes', () => {
     'qwen3-next-80b-a3b': 79_674_391_296,
     'lfm2-1.2b': 1_170_340_608,
     'granite-4.0-h-tiny': 6_939_037_248,
+    'falcon-h1-0.5b': 521_411_104,
   };
 
   it.each(Object.entries(counts) as [ShapeName, number][])('%s has %d parameters', (name, size) => {

@@ -55,6 +55,7 @@ def dense(model_type: str, cls: str, spelling: dict, **more) -> dict:
 
 
 ATTENTION = ('q_proj', 'k_proj', 'v_proj', 'o_proj')
+GATED = ('gate_proj', 'up_proj', 'down_proj')
 DELTA = ('in_proj_qkv', 'in_proj_z', 'in_proj_b', 'in_proj_a', 'out_proj')
 # PEFT takes the names of shared experts' modules for those of experts, but not in this family.
 SHARED = (*ATTENTION, *(f'shared_expert.{name}_proj' for name in ('gate', 'up', 'down')), 'shared_expert_gate')
@@ -165,6 +166,33 @@ GOLDENS = [
         layer_types=['full_attention', 'conv', 'conv'], conv_L_cache=2, conv_bias=True,
         rope_parameters={'rope_theta': 531.0, 'rope_type': 'default'}, tie_word_embeddings=False),
         silent=('rope_parameters.rope_type',)),
+
+    # Falcon-H1: multipliers everywhere, no norm of what Mamba makes.
+    Golden('falcon_h1', targets=(*ATTENTION, *GATED, 'in_proj'), config=dense(
+        'falcon_h1', 'FalconH1ForCausalLM', OLD, hidden_act='silu', num_hidden_layers=2, rms_norm_eps=0.004, head_dim=16,
+        rope_theta=4321.0, rope_scaling=None, attention_bias=False, mlp_bias=False, projectors_bias=False, mamba_d_ssm=64,
+        mamba_n_heads=4, mamba_d_head=16, mamba_n_groups=1, mamba_d_state=12, mamba_d_conv=3, mamba_expand=2,
+        mamba_chunk_size=16, mamba_conv_bias=True, mamba_proj_bias=False, mamba_rms_norm=False, mamba_norm_before_gate=False,
+        mamba_use_mlp=True, embedding_multiplier=1.75, lm_head_multiplier=0.6, key_multiplier=0.7, attention_in_multiplier=1.4,
+        attention_out_multiplier=0.8, ssm_in_multiplier=1.2, ssm_out_multiplier=0.75,
+        ssm_multipliers=[0.6, 1.5, 0.7, 1.3, 0.4], mlp_multipliers=[0.65, 1.35], tie_word_embeddings=False),
+        gguf='falcon-h1', silent=('hidden_act', 'rope_scaling', 'attention_bias', 'mlp_bias', 'projectors_bias', 'mamba_d_head',
+                                  'mamba_n_groups', 'mamba_expand', 'mamba_chunk_size', 'mamba_conv_bias', 'mamba_proj_bias',
+                                  'mamba_rms_norm', 'mamba_norm_before_gate', 'mamba_use_mlp')),
+    # A norm of each group behind the gate.
+    Golden('falcon_h1.grouped', targets=(*ATTENTION, *GATED, 'in_proj'), config=dense(
+        'falcon_h1', 'FalconH1ForCausalLM', NEW, hidden_act='silu', num_hidden_layers=2, rms_norm_eps=0.005,
+        mamba_d_ssm=96, mamba_n_heads=6, mamba_d_head='auto', mamba_n_groups=3, mamba_d_state=8, mamba_d_conv=4,
+        mamba_rms_norm=True, mamba_norm_before_gate=False, rope_parameters={'rope_theta': 531.0, 'rope_type': 'default'},
+        tie_word_embeddings=False),
+        gguf='falcon-h1', silent=('hidden_act', 'mamba_d_head', 'mamba_d_conv', 'rope_parameters.rope_type')),
+    # In front of the gate, every bias, channels by mamba_expand, as many key heads as heads.
+    Golden('falcon_h1.biased', targets=(*ATTENTION, *GATED, 'in_proj'), config=dense(
+        'falcon_h1', 'FalconH1ForCausalLM', NEW, hidden_act='silu', num_hidden_layers=2, rms_norm_eps=0.003,
+        num_key_value_heads=None, attention_bias=True, mlp_bias=True, projectors_bias=True, mamba_d_ssm=None, mamba_n_heads=4,
+        mamba_d_head=36, mamba_n_groups=2, mamba_d_state=16, mamba_expand=3, mamba_conv_bias=False, mamba_proj_bias=True,
+        mamba_rms_norm=True, rope_parameters={'rope_theta': 765.0, 'rope_type': 'default'}, tie_word_embeddings=True),
+        silent=('hidden_act', 'mamba_d_head', 'rope_parameters.rope_type')),
 
     # Gemma 3: every sixth layer is full without any key saying so; what GGUF holds too.
     Golden('gemma3_text', dense(

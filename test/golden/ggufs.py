@@ -16,8 +16,8 @@ HEADS_DIVIDE = ('granite', 'granitemoe', 'granitehybrid', 'phi3', 'gpt2', 'gptne
 WITHOUT_THETA = ('gemma', 'gemma2', 'gpt2', 'gptneox')
 # Those with Gated DeltaNet.
 DELTA = ('qwen35', 'qwen35moe', 'qwen3next')
-# Those with Mamba-2, whose attention has the keys of Granite's.
-MAMBA = ('granitehybrid',)
+# Those with Mamba-2.
+MAMBA = ('granitehybrid', 'falcon-h1')
 # Those with short convolutions.
 SHORT_CONV = ('lfm2', 'lfm2moe')
 LLM, ATTENTION, ROPE = gguf.Keys.LLM, gguf.Keys.Attention, gguf.Keys.Rope
@@ -117,8 +117,9 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         if arch != 'qwen3next':
             add(ROPE.DIMENSION_SECTIONS, 'u32s', [2, 1, 1, 0])
     if arch in MAMBA:
-        mamba = [kind == 'linear_attention' for kind in config['layer_types']]
-        add(ATTENTION.HEAD_COUNT_KV, 'u32s', [0 if recurrent else kv_heads for recurrent in mamba])
+        mamba = [kind == 'linear_attention' for kind in getattr(parsed, 'layer_types', [])]
+        if arch != 'falcon-h1':
+            add(ATTENTION.HEAD_COUNT_KV, 'u32s', [0 if recurrent else kv_heads for recurrent in mamba])
         add(gguf.Keys.SSM.CONV_KERNEL, 'u32', config['mamba_d_conv'])
         add(gguf.Keys.SSM.STATE_SIZE, 'u32', config['mamba_d_state'])
         add(gguf.Keys.SSM.GROUP_COUNT, 'u32', config['mamba_n_groups'])
@@ -174,6 +175,8 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
             tensors[name] = [stored, 'column', name.endswith('.A_log')]
         if arch in MAMBA and name.endswith('.mamba.norm.weight'):
             tensors[name] = [stored, 'rows', config['mamba_n_groups']]
+        if arch == 'falcon-h1' and (factors := multiplied(name, shape, config)):
+            tensors[name] += ['times', *factors]
         if arch in MAMBA and name.endswith('conv1d.weight'):
             tensors[name] += ['squeeze']
         if name.endswith('conv.conv.weight'):
@@ -215,6 +218,21 @@ def delta(stored: str, name: str, config: dict, arch: str) -> list:
                          'out_proj': (0, dim, 1), 'in_proj_a': (0, 1, 0), 'in_proj_b': (0, 1, 0), 'A_log': (0, 1, 0),
                          'dt_bias': (0, 1, 0), 'norm': (0, 0, 0)}[part]
     return [stored, 'tile', heads if arch == 'qwen3next' else groups, heads, first, size, axis, part == 'A_log']
+
+
+def multiplied(name: str, shape, config: dict):
+    """What Falcon-H1's multipliers make of a weight: bands of its rows, and a factor for each."""
+    gate, down = config['mlp_multipliers']
+    attention = config['attention_in_multiplier']
+    factors = {'down_proj': down, 'gate_proj': gate, 'k_proj': config['key_multiplier'] * attention, 'q_proj': attention,
+               'v_proj': attention, 'o_proj': config['attention_out_multiplier'], 'out_proj': config['ssm_out_multiplier'],
+               'lm_head': config['lm_head_multiplier'], 'embed_tokens': config['embedding_multiplier']}
+    module = name.split('.')[-2]
+    if module == 'in_proj':
+        inner, shared = config['mamba_d_ssm'], config['mamba_n_groups'] * config['mamba_d_state']
+        rows = [inner, inner, shared, shared, config['mamba_n_heads']]
+        return rows, [config['ssm_in_multiplier'] * factor for factor in config['ssm_multipliers']]
+    return ([shape[0]], [factors[module]]) if module in factors else None
 
 
 def llama3(rope: dict, dim: int) -> list[float]:

@@ -64,7 +64,8 @@ export interface Golden extends GoldenModel {
  * `tile` orders value heads by their place among those of a key head, from row or column `first` on, `size` numbers to a
  * head; `decays` are stored as -e^x, and axes of size 1 are left out. `permute` puts rows side by side that rope turns
  * together; `part` is [q; k; v] of what each head had as [q, k, v]; `stack` is one of several tensors, which become one;
- * `squeeze` leaves out axes of size 1; `column` is `[n, 1]`, `rows` so many rows, `rest` are the rows from one on; `apart` is
+ * `squeeze` leaves out axes of size 1; `column` is `[n, 1]`, `rows` so many rows, `times` multiplies
+ * bands of rows, `rest` are the rows from one on; `apart` is
  * one by groups of q, k, v and z, of which z becomes a tensor of its own and the others [q; k; v]; `halves` become two, by
  * their names; `turned` is one by experts as `[in, out]`, of which rows in turns become one or two.
  */
@@ -78,6 +79,7 @@ type Change =
   | ['squeeze']
   | ['column', decays: boolean]
   | ['rows', count: number]
+  | ['times', rows: number[], factors: number[]]
   | ['apart', groups: number, keyDim: number, values: number, gate: string]
   | ['stack', index: number]
   | ['rest', first: number]
@@ -276,6 +278,10 @@ type Simple = Exclude<Change, ['apart', ...unknown[]]>;
 
 function changed(values: Float32Array, shape: number[], change: Simple): [number[], Float32Array] {
   if (change[0] === 'tile') return tiled(values, shape, change);
+  if (change[0] === 'times') {
+    const byRow = change[1].flatMap((rows, i) => Array<number>(rows).fill(change[2][i]!));
+    return [shape, values.map((x, i) => x * byRow[Math.floor(i / (values.length / shape[0]!))]!)];
+  }
   if (change[0] === 'column') return [[values.length, 1], change[1] ? values.map((x) => -Math.exp(x)) : values];
   const [kind, number = 0] = change;
   const [rows, width] = [shape[0]!, values.length / shape[0]!];

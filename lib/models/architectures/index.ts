@@ -19,6 +19,7 @@ import { gptNeox } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { granite } from './granite.js';
 import { hunyuan } from './hunyuan.js';
+import { falconH1 } from './hybrid/falcon-h1.js';
 import { graniteHybrid } from './hybrid/granite-hybrid.js';
 import { lfm2 } from './hybrid/lfm2.js';
 import { qwen35 } from './hybrid/qwen3-5.js';
@@ -59,6 +60,7 @@ export const architectures: readonly Architecture[] = [
   qwen35Moe,
   qwen3Next,
   lfm2,
+  falconH1,
   gemma,
   gemma2,
   gemma3,

@@ -112,6 +112,7 @@ describe('named shapes', () => {
     'lfm2-1.2b': 1_170_340_608,
     'granite-4.0-h-tiny': 6_939_037_248,
     'falcon-h1-0.5b': 521_411_104,
+    'lfm2-8b-a1b': 8_339_930_560,
   };
 
   it.each(Object.entries(counts) as [ShapeName, number][])('%s has %d parameters', (name, size) => {

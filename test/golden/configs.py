@@ -167,6 +167,21 @@ GOLDENS = [
         rope_parameters={'rope_theta': 531.0, 'rope_type': 'default'}, tie_word_embeddings=False),
         silent=('rope_parameters.rope_type',)),
 
+    # Its mixtures: the first layers without experts, which are chosen by scores with a bias.
+    Golden('lfm2_moe', targets=(*ATTENTION[:3], 'out_proj', 'in_proj'), config=dense(
+        'lfm2_moe', 'Lfm2MoeForCausalLM', OLD, num_hidden_layers=4, norm_eps=0.004, rope_theta=4321.0, conv_L_cache=4,
+        conv_bias=False, layer_types=['conv', 'full_attention', 'conv', 'full_attention'], num_dense_layers=1,
+        moe_intermediate_size=24, num_experts=7, num_experts_per_tok=3, norm_topk_prob=True, use_expert_bias=True,
+        routed_scaling_factor=1.0, tie_embedding=True),
+        gguf='lfm2moe', silent=('conv_bias', 'norm_topk_prob', 'use_expert_bias', 'routed_scaling_factor', 'tie_embedding')),
+    # Scores as they are, scaled.
+    Golden('lfm2_moe.plain', targets=(*ATTENTION[:3], 'out_proj', 'in_proj'), config=dense(
+        'lfm2_moe', 'Lfm2MoeForCausalLM', NEW, norm_eps=0.003, num_key_value_heads=4, conv_L_cache=3, conv_bias=True,
+        layer_types=['conv', 'full_attention', 'conv'], num_dense_layers=0, moe_intermediate_size=16, num_experts=5,
+        num_experts_per_tok=2, norm_topk_prob=False, use_expert_bias=False, routed_scaling_factor=1.5,
+        rope_parameters={'rope_theta': 531.0, 'rope_type': 'default'}, tie_word_embeddings=False),
+        silent=('conv_L_cache', 'rope_parameters.rope_type', 'intermediate_size')),
+
     # Falcon-H1: multipliers everywhere, no norm of what Mamba makes.
     Golden('falcon_h1', targets=(*ATTENTION, *GATED, 'in_proj'), config=dense(
         'falcon_h1', 'FalconH1ForCausalLM', OLD, hidden_act='silu', num_hidden_layers=2, rms_norm_eps=0.004, head_dim=16,

@@ -100,7 +100,7 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         add(LLM.EXPERT_SHARED_COUNT, 'u32', shared)
         add(LLM.EXPERT_SHARED_FEED_FORWARD_LENGTH, 'u32',
             first('shared_expert_intermediate_size', 'shared_intermediate_size') or (shared * inner if arch in ('ernie4_5-moe', 'hunyuan-moe') else None))
-        add(LLM.LEADING_DENSE_BLOCK_COUNT, 'u32', first('first_k_dense_replace', 'moe_layer_start_index'))
+        add(LLM.LEADING_DENSE_BLOCK_COUNT, 'u32', first('first_k_dense_replace', 'moe_layer_start_index', 'num_dense_layers'))
         add(LLM.INTERLEAVE_MOE_LAYER_STEP, 'u32', first('moe_layer_interval'))
         add(LLM.EXPERT_WEIGHTS_SCALE, 'f32', first('routed_scaling_factor'))
         add(LLM.EXPERT_GROUP_COUNT, 'u32', first('n_group'))
@@ -143,12 +143,14 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         # The converter stacks experts, under names without their numbers.
         expert = re.search(r'(?<=\.experts\.)(\d+)\.', name)
         whole = name.replace(f'.experts.{expert[0]}', '.experts.') if expert else name
-        stored = table.get_name(golden.prefix + whole.replace('.dt_bias', '.dt_proj.bias'), try_suffixes=('.weight', '.bias'))
-        if stored is None and whole.endswith(('e_score_correction_bias', '.input_linear.weight', '_proj', '_proj_bias')):
+        full = golden.prefix + whole.replace('.dt_bias', '.dt_proj.bias')
+        stored = next(filter(None, (table.get_name(known, try_suffixes=('.weight', '.bias'))
+                                    for known in (full, full.removeprefix('model.')))), None)
+        if stored is None and whole.endswith(('e_score_correction_bias', '.expert_bias', '.input_linear.weight', '_proj', '_proj_bias')):
             stored = f"blk.{name.split('.')[2]}.exp_probs_b.bias"  # or parts, see below
         assert stored, f'{golden.name}: gguf has no name for {whole}'
         tensors[name] = [stored, 'stack', int(expert[1])] if expert else [stored]
-        if name.endswith('e_score_correction_bias'):
+        if name.endswith(('e_score_correction_bias', '.expert_bias')):
             tensors[name] = [re.sub(r'(exp_probs_b)(\.bias)?$', r'\1.bias', stored), 'flat']
         if name.endswith('.sinks'):
             tensors[name] = [f'{stored}.weight']

@@ -13,6 +13,8 @@ import { refuseOtherSites } from './http/origin.js';
 import { routed } from './http/path.js';
 import { requestIdOf } from './http/request.js';
 import { jobRoutes } from './jobs/routes.js';
+import { ollamaErrorBody } from './ollama/errors.js';
+import { ollamaRoutes } from './ollama/routes.js';
 import { chatRoutes } from './openai/chat.js';
 import { completionRoutes } from './openai/completions.js';
 import { embeddingRoutes } from './openai/embeddings.js';
@@ -56,6 +58,7 @@ export function makeApp(context: ServerContext, readiness: Readiness, data: Serv
   app.route('/', messagesRoutes(context));
   app.route('/', responsesRoutes(context, data?.responses ?? ResponseStore.inMemory()));
   app.route('/', embeddingRoutes(context));
+  app.route('/', ollamaRoutes(context));
   app.route('/', modelRoutes(context));
   app.route('/', tokenizeRoutes(context));
   app.route('/', adapterRoutes(context));
@@ -79,7 +82,10 @@ export function makeApp(context: ServerContext, readiness: Readiness, data: Serv
 }
 
 /** Addresses whose errors have the form of another API than OpenAI's, also where no route is reached. */
-const errorForms = [{ paths: /^\/messages\b/, body: messagesErrorBody }];
+const errorForms = [
+  { paths: /^\/messages\b/, body: messagesErrorBody },
+  { paths: /^\/api\//, body: ollamaErrorBody },
+];
 
 /** The app while the models are being loaded: it answers probes and the page at once, and leaves the rest to `whole`. */
 export function makeEarlyApp(context: ServerContext, readiness: Readiness, whole: Promise<Hono>): Hono {

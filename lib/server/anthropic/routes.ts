@@ -46,7 +46,7 @@ export function messagesRoutes(context: ServerContext): Hono {
         cancel: run.cancel,
         errorBody: (error) =>
           messagesErrorBody(asApiError(error, context.log, facts.requestId, facts.signal), facts.requestId),
-        named: true,
+        framing: 'named',
         headers,
       });
     })

@@ -1,16 +1,18 @@
-// Server-sent events: one JSON object per event, `[DONE]` at the end or each with its name, a comment now and then so that proxies keep the
+// Server-sent events, or lines: one JSON object per event, `[DONE]` at the end or each with its name, a comment now and then so that proxies keep the
 // connection, and a failure on the way as an event of its own. A slow reader holds back the writing, not the engine.
 import { ownTurn } from '../../flow/pause.js';
 import { jsonPieces } from './json-pieces.js';
 
 const pingMilliseconds = 15_000;
 
+export type Framing = 'done' | 'named' | 'lines';
+
 export interface EventStreamOptions {
   /** Called when the reader has left. */
   cancel(): void;
   errorBody(error: unknown): object;
-  /** Each event has a line with its `type`, and none stands for the end. */
-  named?: boolean;
+  /** How events are written: Server-sent events with `[DONE]` at the end, or each with its `type`; or lines of JSON. */
+  framing?: Framing;
   headers?: Readonly<Record<string, string>>;
   pingMilliseconds?: number;
 }
@@ -20,12 +22,13 @@ export function eventStream(events: AsyncGenerator<object, void, void>, options:
   let pings: NodeJS.Timeout | undefined;
   let quiet = false;
   let cancelled = false;
-  const { named = false } = options;
-  const texts = written(events, named);
+  const { framing = 'done' } = options;
+  const texts = written(events, framing);
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       pings = setInterval(() => {
-        if (quiet && (controller.desiredSize ?? 0) > 0) controller.enqueue(encoder.encode(': ping\n\n'));
+        if (quiet && framing !== 'lines' && (controller.desiredSize ?? 0) > 0)
+          controller.enqueue(encoder.encode(': ping\n\n'));
         quiet = true;
       }, options.pingMilliseconds ?? pingMilliseconds);
       pings.unref();
@@ -39,7 +42,7 @@ export function eventStream(events: AsyncGenerator<object, void, void>, options:
       } catch (error) {
         if (cancelled) return;
         const failed = options.errorBody(error);
-        controller.enqueue(encoder.encode(`${lead(failed, named)}${JSON.stringify(failed)}\n\n`));
+        controller.enqueue(encoder.encode(`${lead(failed, framing)}${JSON.stringify(failed)}${ends[framing]}`));
       }
       clearInterval(pings);
       controller.close();
@@ -53,7 +56,7 @@ export function eventStream(events: AsyncGenerator<object, void, void>, options:
   });
   return new Response(body, {
     headers: {
-      'content-type': 'text/event-stream; charset=utf-8',
+      'content-type': framing === 'lines' ? 'application/x-ndjson' : 'text/event-stream; charset=utf-8',
       'cache-control': 'no-cache',
       // Reverse proxies must not collect the events.
       'x-accel-buffering': 'no',
@@ -65,10 +68,10 @@ export function eventStream(events: AsyncGenerator<object, void, void>, options:
 /** The events as text. What is large is cut within an event, with a turn of the event loop before each further piece. */
 async function* written(
   events: AsyncGenerator<object, void, void>,
-  named: boolean,
+  framing: Framing,
 ): AsyncGenerator<string, void, void> {
   for await (const event of events) {
-    const begun = lead(event, named);
+    const begun = lead(event, framing);
     let text = begun;
     for (const piece of jsonPieces(event)) {
       if (text !== begun) {
@@ -78,12 +81,15 @@ async function* written(
       }
       text += piece;
     }
-    yield `${text}\n\n`;
+    yield text + ends[framing];
   }
-  if (!named) yield 'data: [DONE]\n\n';
+  if (framing === 'done') yield 'data: [DONE]\n\n';
 }
 
+const ends: Readonly<Record<Framing, string>> = { done: '\n\n', named: '\n\n', lines: '\n' };
+
 /** What stands before an event's JSON. */
-function lead(event: object, named: boolean): string {
-  return named && 'type' in event ? `event: ${String(event.type)}\ndata: ` : 'data: ';
+function lead(event: object, framing: Framing): string {
+  if (framing === 'lines') return '';
+  return framing === 'named' && 'type' in event ? `event: ${String(event.type)}\ndata: ` : 'data: ';
 }

@@ -50,7 +50,7 @@ export function responsesRoutes(context: ServerContext, store: ResponseStore): H
     return eventStream(log.from(startingAfter(c)), {
       cancel: () => {}, // the response goes on without this reader
       errorBody: (error) => asApiError(error, context.log, c.get('requestId')).body,
-      named: true,
+      framing: 'named',
     });
   });
   routes.delete('/responses/:id', async (c) => {
@@ -124,7 +124,7 @@ class ResponseMaker {
         return eventStream(events, {
           cancel: run.cancel,
           errorBody: (error) => errorEvent(failed(error)),
-          named: true,
+          framing: 'named',
           headers,
         });
       }
@@ -207,7 +207,7 @@ class ResponseMaker {
     return eventStream(log.from(-1), {
       cancel: () => {},
       errorBody: (error) => asApiError(error, context.log, c.get('requestId')).body,
-      named: true,
+      framing: 'named',
       headers,
     });
   }

@@ -1,5 +1,6 @@
 // Storages, and the pool that each takes from.
 #include "storage.h"
+#include "pool.h"
 #include "cuda/device/gpu.h"
 
 #include <sys/mman.h>

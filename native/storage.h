@@ -9,7 +9,6 @@
 #include <memory>
 #include <string>
 #include "mapped.h"
-#include "pool.h"
 
 struct Place {
   enum Kind : uint8_t { cpu, cuda } kind = cpu;
@@ -20,6 +19,7 @@ struct Place {
 // A sentence that says what failed, or null.
 using Failure = std::shared_ptr<const std::string>;
 
+class Pool;
 Pool& cpuPool();
 Pool& poolOf(Place place);
 

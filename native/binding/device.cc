@@ -1,4 +1,5 @@
 // Devices in JavaScript: what there is, what it holds, and waiting for it.
+#include "../pool.h"
 #include "call.h"
 #include "environment.h"
 #include "exports.h"

@@ -15,6 +15,7 @@
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
+#include "../pool.h"
 #include "../storage.h"
 
 namespace cpu {

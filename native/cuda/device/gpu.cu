@@ -1,8 +1,11 @@
-// Finding the GPUs, and waiting for them. The runtime is linked statically, so this also works where there is no driver.
+// Finding the GPUs, waiting for them, and what their kernels start with. The runtime is linked statically, so this also
+// works where there is no driver.
 #include "gpu.cuh"
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <unordered_map>
+#include <unordered_set>
 #include "../tools/hopper.cuh"
 #include "launch.h"
 #ifdef HELVETIA_SIMT
@@ -320,5 +323,34 @@ void Waiter::loop(Gpu& gpu) {
     wait.done(failure);
   }
 }
+
+bool startsWith(const void* kernel, int registers) {
+  static std::mutex mutex;
+  static std::unordered_map<const void*, int> known;
+  std::lock_guard lock(mutex);
+  const auto [at, isNew] = known.try_emplace(kernel, 0);
+  if (isNew) {
+    cudaFuncAttributes attributes;
+    check(cudaFuncGetAttributes(&attributes, kernel));
+    at->second = attributes.numRegs;
+  }
+  return at->second == registers;
+}
+
+#ifndef HELVETIA_SIMT
+void allowShared(const void* kernel, int device, size_t bytes) {
+  static std::mutex mutex;
+  static std::unordered_set<const void*> allowed[256];
+  if (bytes <= 48 * 1024) return;
+  std::lock_guard lock(mutex);
+  if (!allowed[device].insert(kernel).second) return;
+  int most = 0;
+  check(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  cudaFuncAttributes attributes;
+  check(cudaFuncGetAttributes(&attributes, kernel));
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             most - int(attributes.sharedSizeBytes)));
+}
+#endif
 
 }  // namespace cuda

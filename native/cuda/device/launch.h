@@ -1,8 +1,5 @@
 // launch(): the one way in which a kernel starts, on a GPU or on the GPU in software.
 #pragma once
-#include <mutex>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include "device.h"
 
@@ -18,18 +15,7 @@ struct Grid {
 
 // Whether a thread of `kernel` starts with as many registers as its setmaxnreg counts on, which is up to nvcc. With fewer
 // the kernel would wait for the rest for ever.
-inline bool startsWith(const void* kernel, int registers) {
-  static std::mutex mutex;
-  static std::unordered_map<const void*, int> known;
-  std::lock_guard lock(mutex);
-  const auto [at, isNew] = known.try_emplace(kernel, 0);
-  if (isNew) {
-    cudaFuncAttributes attributes;
-    check(cudaFuncGetAttributes(&attributes, kernel));
-    at->second = attributes.numRegs;
-  }
-  return at->second == registers;
-}
+bool startsWith(const void* kernel, int registers);
 
 #ifdef HELVETIA_SIMT
 
@@ -44,19 +30,7 @@ void launch(Device& device, void (*kernel)(Parameters...), const Grid& grid, Arg
 #else
 
 // Opts a kernel in to more than 48 KB of shared memory, once per device.
-inline void allowShared(const void* kernel, int device, size_t bytes) {
-  static std::mutex mutex;
-  static std::unordered_set<const void*> allowed[256];
-  if (bytes <= 48 * 1024) return;
-  std::lock_guard lock(mutex);
-  if (!allowed[device].insert(kernel).second) return;
-  int most = 0;
-  check(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
-  cudaFuncAttributes attributes;
-  check(cudaFuncGetAttributes(&attributes, kernel));
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             most - int(attributes.sharedSizeBytes)));
-}
+void allowShared(const void* kernel, int device, size_t bytes);
 
 template <class... Parameters, class... Arguments>
 void launch(Device& device, void (*kernel)(Parameters...), const Grid& grid, Arguments&&... arguments) {

@@ -52,6 +52,7 @@ struct Faults {
 // host, when the device has run what was queued.
 std::string takeFault(Faults& faults);
 
+#if defined(__CUDACC__) || defined(HELVETIA_SIMT)
 // How a kernel notes faults of one kind. Pass it by value; made from device.faults.
 struct FaultNote {
   Faults* faults;
@@ -66,5 +67,6 @@ struct FaultNote {
     faults->axis[kind] = axis;
   }
 };
+#endif
 
 }  // namespace cuda

@@ -3,7 +3,7 @@
 //
 //   node scripts/addon.mjs [--simt]
 //
-// Without a flag it makes build/Release/helvetia.node; with --simt also the addon on the GPU in software.
+// Without a flag it makes build/Release/helvetia.node; with --simt also the addon on the GPU in software, its dependent.
 // HELVETIA_CUDA=off builds without the CUDA device even where nvcc is.
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -41,7 +41,7 @@ function cmakeJs(args, env) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    buildAddon(process.argv.includes('--simt') ? ['helvetia', 'helvetia_simt'] : ['helvetia']);
+    buildAddon([process.argv.includes('--simt') ? 'helvetia_simt' : 'helvetia']);
   } catch (error) {
     console.error(`helvetia: ${error.message}`);
     process.exit(1);

@@ -25,11 +25,16 @@ function fingerprint(inputs) {
   return hash.digest('hex');
 }
 
-/** Runs `commands` unless `inputs` are as they were when this step last succeeded and its output is there. */
-function step(name, inputs, output, commands) {
+/** Runs `commands` unless `inputs` are as they were when this step last succeeded and its outputs are there. */
+function step(name, inputs, outputs, commands) {
   const stamp = join(stamps, name);
   const now = fingerprint(inputs);
-  if (existsSync(join(root, output)) && existsSync(stamp) && readFileSync(stamp, 'utf8') === now) return;
+  if (
+    outputs.every((output) => existsSync(join(root, output))) &&
+    existsSync(stamp) &&
+    readFileSync(stamp, 'utf8') === now
+  )
+    return;
   const started = Date.now();
   console.log(`setup: ${name} …`);
   for (const [command, ...args] of commands) {
@@ -61,15 +66,20 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(1);
 }
 
-step('packages', ['package-lock.json'], 'node_modules', [['npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund']]);
+step(
+  'packages',
+  ['package-lock.json'],
+  ['node_modules'],
+  [['npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund']],
+);
 const native = ['native', 'CMakeLists.txt', 'scripts/addon.mjs', 'scripts/nvcc.mjs', 'package-lock.json'];
-step('native', native, 'build/Release/helvetia.node', [['node', 'scripts/addon.mjs']]);
-if (process.argv.includes('--simt')) {
-  step('simt', native, 'build/simt/Release/helvetia.node', [['node', 'scripts/addon.mjs', '--simt']]);
-}
+const addon = 'build/Release/helvetia.node';
+if (process.argv.includes('--simt'))
+  step('simt', native, [addon, 'build/simt/Release/helvetia.node'], [['node', 'scripts/addon.mjs', '--simt']]);
+else step('native', native, [addon], [['node', 'scripts/addon.mjs']]);
 step(
   'typescript',
   ['lib', 'scripts', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'],
-  'dist/lib/index.js',
+  ['dist/lib/index.js'],
   [['node', 'scripts/compile.mjs']],
 );

@@ -8,10 +8,11 @@ import type { Device } from '../core/device.js';
 import type { DType } from '../core/dtype.js';
 import { kernels } from '../core/native.js';
 import { keep, scope } from '../core/scope.js';
-import { empty, type Tensor, tensor, viewOf } from '../core/tensor.js';
+import { type Tensor, tensor, viewOf } from '../core/tensor.js';
 import type { Adapter } from '../lora/adapter.js';
 import { sameShape } from '../ops/checks.js';
 import type { LoraGroups } from '../ops/lora.js';
+import { zeros } from '../ops/random.js';
 import { type LowRank, stackedPair } from '../parts/low-rank.js';
 
 interface Layer {
@@ -110,8 +111,8 @@ export class AdapterBuffers {
     const [own, scales] = [new Int32Array(pairs), new Float32Array(pairs)];
     const layer = {
       experts,
-      a: keep(empty([pairs, this.#rank, inputs], { dtype, device })),
-      b: keep(empty([pairs, outputs, this.#rank], { dtype, device })),
+      a: keep(zeros([pairs, this.#rank, inputs], { dtype, device })),
+      b: keep(zeros([pairs, outputs, this.#rank], { dtype, device })),
       ranks: keep(tensor(own, { device })),
       scalings: keep(tensor(scales, { device })),
       own,
@@ -143,9 +144,12 @@ export class AdapterBuffers {
   }
 }
 
-/** Copies matrices `[n, ..]` into the corners of the places from `first` on. */
+/** Copies matrices `[n, ..]` into the corners of the places from `first` on, whose rest becomes 0. */
 function copyInto(buffer: Tensor, first: number, matrices: Tensor): void {
-  using place = viewOf(buffer, matrices.shape, buffer.strides, first * buffer.strides[0]!);
+  const start = first * buffer.strides[0]!;
+  using all = viewOf(buffer, [matrices.dim(0), ...buffer.shape.slice(1)], buffer.strides, start);
+  if (all.size > matrices.size) kernels.fill(all.handle, 0);
+  using place = viewOf(buffer, matrices.shape, buffer.strides, start);
   kernels.copy(place.handle, matrices.handle);
 }
 

@@ -2,6 +2,7 @@
 import type { Device } from '../core/device.js';
 import { keep } from '../core/scope.js';
 import { type Shape, stridesOf, type Tensor, tensor, viewOf } from '../core/tensor.js';
+import type { Run } from '../parts/part.js';
 import type { Sampling } from './sampling.js';
 import type { Part, Sequence } from './sequence.js';
 
@@ -183,6 +184,20 @@ export class Frame {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** The runs that `boundaries` tells apart, as far as sizes go. */
+export function runsOf<S extends Sequence>(
+  parts: readonly Part<S>[],
+  slotOf: (sequence: S) => number | undefined,
+): Run[] {
+  return parts.flatMap(({ sequence, from, count }) => {
+    const slot = slotOf(sequence);
+    const prompt = Math.max(0, Math.min(sequence.promptLength - from, count));
+    const single = (_: unknown, i: number): Run => ({ count: 1, length: from + prompt + i + 1, slot });
+    const rest = Array.from({ length: count - prompt }, single);
+    return prompt > 0 ? [{ count: prompt, length: from + prompt, slot }, ...rest] : rest;
+  });
 }
 
 export function frameShape(parts: readonly Part<Sequence>[], slots: number): FrameShape {

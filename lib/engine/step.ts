@@ -15,7 +15,7 @@ import { gather } from '../ops/copy.js';
 import { embedding } from '../ops/embedding.js';
 import { slice } from '../ops/view.js';
 import type { AdapterBuffers } from './adapter-buffers.js';
-import { Frame, type FrameLayout, type FrameSequence, frameShape } from './frame.js';
+import { Frame, type FrameLayout, type FrameSequence, frameShape, runsOf } from './frame.js';
 import { adjust, adjusts, type LogitRules, type Logprobs, logprobsOf, readLogprobs } from './logits.js';
 import type { StateCopy } from './memory.js';
 import type { Sampling } from './sampling.js';
@@ -173,7 +173,9 @@ export class StepRunner<S extends StepSequence> {
     const adapter = adapted
       ? { groups: this.adapters.groups(frame.order, frame.segments), slots: frame.slots }
       : undefined;
-    const hidden = decoder.hidden({ tokens, positions, reach, types, boundaries }, { adapter, kept });
+    const runs = runsOf(parts, this.slotOf);
+    const batch = { tokens, positions, reach, types, boundaries, runs };
+    const hidden = decoder.hidden(batch, { adapter, kept });
     const count = frame.shape.rows;
     const states = this.#read(hidden, parts);
     const logprobs = new Map<S, Promise<Logprobs>>();

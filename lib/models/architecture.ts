@@ -29,6 +29,8 @@ export interface GgufForm {
   readonly name: string;
   /** Whether its files hold a mixture of experts; a dense architecture may have the same name. */
   readonly experts?: boolean;
+  /** Values may have another size than keys; `config` reads it. */
+  readonly ownValueLength?: true;
   /** Tells its files from those of another architecture with the same name, which stands behind it in the catalogue. */
   is?(keys: GgufKeys): boolean;
   /** The keys beyond those that all decoders share, which are `shared`. */

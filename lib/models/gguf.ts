@@ -38,7 +38,7 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
   if (rotary > headDim) {
     throw new Error(`${path}: ${key('rope.dimension_count')} is ${rotary}, more than the head size ${headDim}`);
   }
-  if (size('attention.value_length', headDim) !== headDim) {
+  if (!form.ownValueLength && size('attention.value_length', headDim) !== headDim) {
     throw new Error(
       `${path}: ${key('attention.value_length')} must be ${headDim}, as ${key('attention.key_length')} is`,
     );

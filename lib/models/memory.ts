@@ -42,9 +42,12 @@ export function memoryPlan({ layers }: Pick<DecoderConfig, 'layers'>): MemoryPla
 const kvShape = ({ kvHeads, headDim }: BlockMemory, blocks: number): number[] => [blocks, kvHeads, blockSize, headDim];
 const sizeOf = (shape: readonly number[]): number => shape.reduce((size, axis) => size * axis, 1);
 
+/** Tensors that hold a layer's blocks: keys, and values where those are not among the keys. */
+const tensorsOf = ({ valuesInKeys }: BlockMemory): number => (valuesInKeys === undefined ? 2 : 1);
+
 /** Bytes of one block in all layers of a group. */
 export const blockBytes = ({ layers }: BlockGroup, dtype: DType): number =>
-  layers.reduce((sum, layer) => sum + 2 * bytesOf(dtype, sizeOf(kvShape(layer, 1))), 0);
+  layers.reduce((sum, layer) => sum + tensorsOf(layer) * bytesOf(dtype, sizeOf(kvShape(layer, 1))), 0);
 
 /** Bytes of one sequence's states. */
 export const stateBytes = ({ states }: MemoryPlan): number =>
@@ -86,7 +89,10 @@ export class DecoderMemory {
       for (const layer of layers) {
         const spare = layer.window === undefined ? 0 : 1;
         const made = (): Tensor => keep(empty(kvShape(layer, blocks[group]! + spare), { dtype, device }));
-        const [keys, values] = [made(), made()];
+        const keys = made();
+        const { valuesInKeys: width } = layer;
+        const inKeys = (size: number): Tensor => keep(viewOf(keys, [...keys.shape.slice(0, 3), size], keys.strides));
+        const values = width === undefined ? made() : inKeys(width);
         if (spare > 0) for (const x of [keys, values]) clear(x, blocks[group]!);
         this.#blocks.set(layer, { group, keys, values });
       }

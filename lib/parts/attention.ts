@@ -127,7 +127,7 @@ function headNormOf(place: Place, options: HeadNormOptions, heads: number, headD
 const seenBothWays = (tokens: number, window?: number): number => 2 * seen(tokens, window) - tokens;
 
 /** Pairs of a query and a key that causal attention over so many tokens sees. */
-function seen(tokens: number, window = tokens): number {
+export function seen(tokens: number, window = tokens): number {
   const full = Math.min(tokens, window);
   return (full * (full + 1)) / 2 + (tokens - full) * full;
 }

@@ -29,17 +29,22 @@ export interface ExpertNames {
   parameters?: { router: string; gateUp: string; down: string } | undefined;
 }
 
-const whole = { router: 'mlp.gate.weight', gateUp: 'mlp.experts.gate_up_proj', down: 'mlp.experts.down_proj' };
+/** Those of models whose checkpoints have all experts in one tensor. */
+export const stackedNames: ExpertNames = {
+  router: 'mlp.gate.weight',
+  gateUp: 'mlp.experts.gate_up_proj',
+  down: 'mlp.experts.down_proj',
+};
 
 /** Those of most models: `mlp.experts.0.gate_proj.weight`. */
 export const expertNames: ExpertNames = {
-  ...whole,
+  ...stackedNames,
   each: { experts: 'mlp.experts', gate: 'gate_proj', up: 'up_proj', down: 'down_proj' },
 };
 
 /** Mixtral's: `block_sparse_moe.experts.0.w1.weight`. */
 export const mixtralNames: ExpertNames = {
-  ...whole,
+  ...stackedNames,
   each: {
     router: 'block_sparse_moe.gate.weight',
     experts: 'block_sparse_moe.experts',

@@ -8,6 +8,8 @@ export interface BlockMemory {
   readonly kind: 'blocks';
   readonly kvHeads: number;
   readonly headDim: number;
+  /** The values are so many first channels of the keys. Default: they are kept beside them, as wide as keys. */
+  readonly valuesInKeys?: number | undefined;
   /** Tokens that are looked back upon, the newest included; blocks that fall behind are freed. Undefined is all. */
   readonly window: number | undefined;
   /** The keys of sequences with more tokens are others: one that grows beyond is computed again. Default: none are. */
@@ -24,7 +26,7 @@ export interface StateMemory {
 export type Memory = BlockMemory | StateMemory;
 
 export interface KeptBlocks {
-  /** `[blocks, kvHeads, blockSize, headDim]` */
+  /** `[blocks, kvHeads, blockSize, headDim]`, and the same or columns of it. */
   keys: Tensor;
   values: Tensor;
   /** i32 `[tokens]`: where each new token's key and value go, as block · blockSize + place */

@@ -108,6 +108,18 @@ export interface Packed {
   reach: Tensor;
   /** Tokens of the longest sequence, where known. */
   longest?: number;
+  /** The sequences in order, where the host knows their sizes. */
+  runs?: readonly Run[] | undefined;
+}
+
+/** A sequence of a batch whose earlier tokens may be kept. */
+export interface Run {
+  /** New tokens. */
+  readonly count: number;
+  /** All of them by now. */
+  readonly length: number;
+  /** Of its adapter, if any. */
+  readonly slot: number | undefined;
 }
 
 /** One forward pass, as parts see it. */

@@ -56,6 +56,7 @@ def dense(model_type: str, cls: str, spelling: dict, **more) -> dict:
 
 ATTENTION = ('q_proj', 'k_proj', 'v_proj', 'o_proj')
 GATED = ('gate_proj', 'up_proj', 'down_proj')
+LATENT = ('q_proj', 'q_a_proj', 'q_b_proj', 'kv_a_proj_with_mqa', 'kv_b_proj', 'o_proj')
 DELTA = ('in_proj_qkv', 'in_proj_z', 'in_proj_b', 'in_proj_a', 'out_proj')
 # PEFT takes the names of shared experts' modules for those of experts, but not in this family.
 SHARED = (*ATTENTION, *(f'shared_expert.{name}_proj' for name in ('gate', 'up', 'down')), 'shared_expert_gate')
@@ -664,4 +665,77 @@ GOLDENS = [
         'gpt_oss', 'GptOssForCausalLM', NEW, hidden_act='silu', hidden_size=64, intermediate_size=32, num_hidden_layers=2,
         rms_norm_eps=0.003, head_dim=16, sliding_window=7, num_local_experts=4, num_experts_per_tok=3, tie_word_embeddings=False),
         gguf='gpt-oss', silent=('hidden_act',)),
+
+    # DeepSeek V2: latents of keys and values, whose sizes differ; softmax, perhaps among the best groups alone.
+    Golden('deepseek_v2', targets=LATENT, config=dense(
+        'deepseek_v2', 'DeepseekV2ForCausalLM', OLD, hidden_act='silu', num_key_value_heads=4, rms_norm_eps=0.004,
+        q_lora_rank=None, kv_lora_rank=24, qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=12, rope_theta=4321.0,
+        rope_scaling={'type': 'yarn', 'factor': 40.0, 'beta_fast': 32, 'beta_slow': 1, 'mscale': 0.707,
+                      'mscale_all_dim': 0.707, 'original_max_position_embeddings': 16},
+        attention_bias=False, n_routed_experts=8, num_experts_per_tok=3, moe_intermediate_size=24, n_shared_experts=2,
+        routed_scaling_factor=1.25, n_group=1, topk_group=1, topk_method='greedy', scoring_func='softmax',
+        norm_topk_prob=False, first_k_dense_replace=1, moe_layer_freq=1, aux_loss_alpha=0.001, seq_aux=True,
+        tie_word_embeddings=False),
+        gguf='deepseek2', keys=[['expert_gating_func', 'u32', 1]],
+        silent=('hidden_act', 'num_key_value_heads', 'rope_scaling.beta_fast', 'rope_scaling.beta_slow', 'attention_bias',
+                'n_shared_experts', 'n_group', 'topk_group', 'topk_method', 'scoring_func', 'norm_topk_prob',
+                'moe_layer_freq', 'aux_loss_alpha', 'seq_aux')),
+    Golden('deepseek_v2.grouped', targets=LATENT, config=dense(
+        'deepseek_v2', 'DeepseekV2ForCausalLM', NEW, hidden_act='silu', num_key_value_heads=4, rms_norm_eps=0.003,
+        q_lora_rank=20, kv_lora_rank=12, qk_nope_head_dim=12, qk_rope_head_dim=4, v_head_dim=20,
+        rope_parameters={'rope_theta': 765.0, 'rope_type': 'yarn', 'factor': 8.0, 'mscale': 0.5, 'mscale_all_dim': 0.9,
+                         'original_max_position_embeddings': 24},
+        attention_bias=True, n_routed_experts=12, num_experts_per_tok=3, moe_intermediate_size=16, n_shared_experts=1,
+        routed_scaling_factor=1.75, n_group=4, topk_group=2, topk_method='group_limited_greedy',
+        first_k_dense_replace=0, tie_word_embeddings=True),
+        silent=('hidden_act', 'intermediate_size', 'num_key_value_heads', 'first_k_dense_replace',
+                'rope_parameters.original_max_position_embeddings')),
+
+    # DeepSeek V3, of which Kimi K2 is one: sigmoids among groups.
+    Golden('deepseek_v3', targets=LATENT, config=dense(
+        'deepseek_v3', 'DeepseekV3ForCausalLM', OLD, hidden_act='silu', num_key_value_heads=4, rms_norm_eps=0.004,
+        q_lora_rank=20, kv_lora_rank=24, qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=12, rope_theta=1234.0,
+        rope_scaling={'type': 'yarn', 'factor': 16.0, 'beta_fast': 32, 'beta_slow': 1, 'mscale': 1.0,
+                      'mscale_all_dim': 1.0, 'original_max_position_embeddings': 20},
+        attention_bias=False, n_routed_experts=12, num_experts_per_tok=3, moe_intermediate_size=24, n_shared_experts=1,
+        routed_scaling_factor=1.5, n_group=4, topk_group=2, topk_method='noaux_tc', scoring_func='sigmoid',
+        norm_topk_prob=True, first_k_dense_replace=1, moe_layer_freq=1, ep_size=1, num_nextn_predict_layers=1,
+        tie_word_embeddings=False),
+        gguf='deepseek2', keys=[['expert_gating_func', 'u32', 2], ['expert_weights_norm', 'bool', True]],
+        silent=('hidden_act', 'num_key_value_heads', 'rope_scaling.beta_fast', 'rope_scaling.beta_slow',
+                'rope_scaling.mscale', 'attention_bias', 'n_shared_experts', 'topk_method', 'scoring_func',
+                'norm_topk_prob', 'moe_layer_freq', 'ep_size', 'num_nextn_predict_layers')),
+    Golden('deepseek_v3.plain', targets='all-linear', config=dense(
+        'deepseek_v3', 'DeepseekV3ForCausalLM', NEW, hidden_act='silu', num_key_value_heads=4, rms_norm_eps=0.003,
+        q_lora_rank=None, kv_lora_rank=40, qk_nope_head_dim=8, qk_rope_head_dim=12, v_head_dim=16, rope_interleave=False,
+        rope_parameters={'rope_theta': 555.0, 'rope_type': 'default'}, attention_bias=True, n_routed_experts=6,
+        num_experts_per_tok=2, moe_intermediate_size=16, n_shared_experts=2, routed_scaling_factor=1.2, n_group=1,
+        topk_group=1, norm_topk_prob=False, first_k_dense_replace=2, tie_word_embeddings=True),
+        silent=('hidden_act', 'num_key_value_heads', 'rope_parameters.rope_type')),
+
+    # GLM-4.7-Flash: the same, with a list of layers.
+    Golden('glm4_moe_lite', targets=LATENT, config=dense(
+        'glm4_moe_lite', 'Glm4MoeLiteForCausalLM', NEW, hidden_act='silu', num_key_value_heads=4, rms_norm_eps=0.003,
+        q_lora_rank=24, kv_lora_rank=20, qk_nope_head_dim=12, qk_rope_head_dim=8, v_head_dim=24,
+        rope_parameters={'rope_theta': 888.0, 'rope_type': 'default', 'partial_rotary_factor': 1.0}, attention_bias=False,
+        n_routed_experts=8, num_experts_per_tok=2, moe_intermediate_size=16, n_shared_experts=1,
+        routed_scaling_factor=1.3, n_group=1, topk_group=1, norm_topk_prob=True,
+        mlp_layer_types=['sparse', 'dense', 'sparse'], tie_word_embeddings=False),
+        silent=('hidden_act', 'num_key_value_heads', 'rope_parameters.rope_type', 'rope_parameters.partial_rotary_factor',
+                'attention_bias', 'n_shared_experts', 'n_group', 'topk_group', 'norm_topk_prob')),
+
+    # Mistral Small 4: queries that grow with their position, a softmax.
+    Golden('mistral4', targets=LATENT, config=dense(
+        'mistral4', 'Mistral4ForCausalLM', NEW, hidden_act='silu', num_key_value_heads=4, rms_norm_eps=0.003,
+        q_lora_rank=20, kv_lora_rank=24, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=12,
+        rope_parameters={'rope_theta': 654.0, 'rope_type': 'yarn', 'factor': 8.0, 'beta_fast': 32.0, 'beta_slow': 1.0,
+                         'mscale': 1.0, 'mscale_all_dim': 1.0, 'original_max_position_embeddings': 12,
+                         'llama_4_scaling_beta': 0.3, 'partial_rotary_factor': 0.5},
+        attention_bias=False, n_routed_experts=8, num_experts_per_tok=2, moe_intermediate_size=16, n_shared_experts=1,
+        routed_scaling_factor=1.3, n_group=1, topk_group=1, norm_topk_prob=True, first_k_dense_replace=1,
+        tie_word_embeddings=False),
+        gguf='mistral4', keys=[['attention.temperature_scale', 'f32', 0.3], ['expert_weights_norm', 'bool', True]],
+        silent=('hidden_act', 'num_key_value_heads', 'rope_parameters.rope_type', 'rope_parameters.beta_fast',
+                'rope_parameters.beta_slow', 'rope_parameters.mscale', 'rope_parameters.partial_rotary_factor',
+                'attention_bias', 'n_shared_experts', 'n_group', 'topk_group', 'norm_topk_prob')),
 ]

@@ -64,12 +64,16 @@ def rules(golden: Golden, shapes: dict) -> dict[str, tuple[float, float | str]]:
     return {name: rule(name, shape) for name, shape in shapes.items()}
 
 
+def class_of(config: dict):
+    return getattr(transformers, config['architectures'][0])
+
+
 def checkpoint_names(golden: Golden) -> dict[str, list[int]]:
     """The names and shapes of a checkpoint, as transformers writes it."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, 'config.json').write_text(json.dumps(golden.config))
         parsed = transformers.AutoConfig.from_pretrained(folder)
-        transformers.AutoModelForCausalLM.from_config(parsed).save_pretrained(folder)
+        class_of(golden.config)(parsed).save_pretrained(folder)
         with safe_open(Path(folder, 'model.safetensors'), 'pt') as file:
             return {name.removeprefix(golden.prefix): list(file.get_slice(name).get_shape()) for name in file.keys()}
 
@@ -78,7 +82,7 @@ def load(config: dict, tensors: dict[str, torch.Tensor]):
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, 'config.json').write_text(json.dumps(config))
         save_file(tensors, Path(folder, 'model.safetensors'), metadata={'format': 'pt'})
-        model, info = transformers.AutoModelForCausalLM.from_pretrained(
+        model, info = class_of(config).from_pretrained(
             folder, dtype=torch.float32, attn_implementation='eager', output_loading_info=True)
     assert not any(info[kind] for kind in ('missing_keys', 'unexpected_keys', 'mismatched_keys')), info
     return model.eval()

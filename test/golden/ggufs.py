@@ -14,6 +14,8 @@ ARCHS = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}
 # The converter writes no head size for these, and no theta for those.
 HEADS_DIVIDE = ('granite', 'granitemoe', 'granitehybrid', 'phi3', 'gpt2', 'gptneox')
 WITHOUT_THETA = ('gemma', 'gemma2', 'gpt2', 'gptneox')
+# Those with latents of keys and values: one key-value head, as wide as a latent.
+LATENT = ('deepseek2', 'mistral4')
 # Those with Gated DeltaNet.
 DELTA = ('qwen35', 'qwen35moe', 'qwen3next')
 # Those with Mamba-2.
@@ -134,6 +136,18 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         add(ATTENTION.HEAD_COUNT_KV, 'u32s', [0 if kind == 'conv' else kv_heads for kind in config['layer_types']])
     if arch == 'lfm2':
         add(LLM.FEED_FORWARD_LENGTH, 'u32', shapes['model.layers.0.feed_forward.w1.weight'][0])
+    if arch in LATENT:
+        latent, turned = config['kv_lora_rank'], config['qk_rope_head_dim']
+        add(ATTENTION.HEAD_COUNT_KV, 'u32', 1)
+        add(ATTENTION.KEY_LENGTH, 'u32', latent + turned)
+        add(ATTENTION.VALUE_LENGTH, 'u32', latent)
+        add(ATTENTION.KEY_LENGTH_MLA, 'u32', config['qk_nope_head_dim'] + turned)
+        add(ATTENTION.VALUE_LENGTH_MLA, 'u32', config['v_head_dim'])
+        add(ATTENTION.Q_LORA_RANK, 'u32', config['q_lora_rank'])
+        add(ATTENTION.KV_LORA_RANK, 'u32', latent)
+        add(ROPE.DIMENSION_COUNT, 'u32', turned)
+        if full.get('mscale_all_dim'):
+            add(ROPE.SCALING_YARN_LOG_MUL, 'f32', 0.1 * full['mscale_all_dim'])
     for key, kind, value in golden.keys:
         add('{arch}.' + key, kind, value)
 
@@ -185,6 +199,11 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
             tensors[name] += ['squeeze']
         if arch == 'gpt2' and name.endswith(('c_attn.weight', 'c_proj.weight', 'c_fc.weight')):
             tensors[name] += ['transpose']
+        if arch == 'mistral4' and '.experts.' in name:
+            tensors[name] = [f'{stored}.weight']
+        if name.endswith('kv_b_proj.weight'):
+            parts = [re.sub('attn_kv_b', f'attn_{part}_b', stored) for part in 'kv']
+            tensors[name] = [parts, 'heads', heads, config['qk_nope_head_dim']]
         if arch == 'gptneox' and '.query_key_value.' in name:
             tensors[name] += ['part', heads]
     return {'keys': keys, 'tensors': tensors, 'extra': extra}

@@ -67,7 +67,7 @@ export interface Golden extends GoldenModel {
  * `squeeze` leaves out axes of size 1; `column` is `[n, 1]`, `rows` so many rows, `times` multiplies
  * bands of rows, `rest` are the rows from one on; `apart` is
  * one by groups of q, k, v and z, of which z becomes a tensor of its own and the others [q; k; v]; `halves` become two, by
- * their names; `turned` is one by experts as `[in, out]`, of which rows in turns become one or two.
+ * their names; `heads` become two by each head's first rows, turned, and its others; `turned` is one by experts as `[in, out]`, of which rows in turns become one or two.
  */
 type Change =
   | []
@@ -84,6 +84,7 @@ type Change =
   | ['stack', index: number]
   | ['rest', first: number]
   | ['halves']
+  | ['heads', heads: number, keys: number]
   | ['turned'];
 type KeyType = 'u32' | 'f32' | 'string' | 'bool' | 'u32s' | 'bools';
 
@@ -217,6 +218,8 @@ export function writeGguf(golden: GoldenModel, file: string): void {
           [count, rows, ...(shape.length === 3 ? [inner] : [])],
           Float32Array.from({ length: count * rows * inner }, (_, i) => of(i, at)),
         ]);
+    } else if (typeof name !== 'string' && change[0] === 'heads') {
+      tensors.push(...ofHeads(name, values, shape, change));
     } else if (typeof name !== 'string') {
       const [rows, cols] = shape.slice(-2) as [number, number];
       const size = (rows * cols) / 2;
@@ -229,8 +232,8 @@ export function writeGguf(golden: GoldenModel, file: string): void {
           values.subarray(0, values.length / 2).map((_, i) => half(_, i, at)),
         ]);
     } else if (change[0] === 'apart') tensors.push(...apart(name, values, shape, change));
-    else if (change[0] !== 'stack') tensors.push([name, ...changed(values, shape, change)]);
-    else {
+    else if (change[0] !== 'stack' && change[0] !== 'heads') tensors.push([name, ...changed(values, shape, change)]);
+    else if (change[0] === 'stack') {
       const stack = stacks.get(name) ?? { shape, parts: [] };
       stack.parts[change[1]] = values;
       stacks.set(name, stack);
@@ -274,7 +277,7 @@ function writeKey(to: GgufBytes, type: KeyType, value: string | number | boolean
   }
 }
 
-type Simple = Exclude<Change, ['apart', ...unknown[]]>;
+type Simple = Exclude<Change, ['apart', ...unknown[]] | ['heads', ...unknown[]]>;
 
 function changed(values: Float32Array, shape: number[], change: Simple): [number[], Float32Array] {
   if (change[0] === 'tile') return tiled(values, shape, change);
@@ -337,6 +340,25 @@ function tiled(
     return values[axis === 0 ? from(row) * width + col : row * width + from(col)]!;
   });
   return [squeezed, decays ? ordered.map((x) => -Math.exp(x)) : ordered];
+}
+
+function ofHeads(
+  [first, second]: string[],
+  values: Float32Array,
+  [rows, width]: number[],
+  [, heads, keys]: Extract<Change, ['heads', ...unknown[]]>,
+): [string, number[], Float32Array][] {
+  const each = rows! / heads;
+  const others = each - keys;
+  const at = (head: number, row: number, col: number): number => values[(head * each + row) * width! + col]!;
+  const turned = (_: unknown, i: number): number =>
+    at(Math.floor(i / (keys * width!)), i % keys, Math.floor(i / keys) % width!);
+  const rest = (_: unknown, i: number): number =>
+    at(Math.floor(i / (others * width!)), keys + (Math.floor(i / width!) % others), i % width!);
+  return [
+    [first!, [heads, width!, keys], Float32Array.from({ length: heads * keys * width! }, turned)],
+    [second!, [heads, others, width!], Float32Array.from({ length: heads * others * width! }, rest)],
+  ];
 }
 
 function apart(

@@ -2,10 +2,11 @@
 // architecture has one at least.
 import { experts } from './experts.js';
 import { full } from './full.js';
+import { latent } from './latent.js';
 import { recurrent } from './recurrent.js';
 import { windows } from './windows.js';
 
-export const shapes = { ...full, ...windows, ...experts, ...recurrent };
+export const shapes = { ...full, ...windows, ...experts, ...latent, ...recurrent };
 
 export type ShapeName = keyof typeof shapes;
 

@@ -26,6 +26,10 @@ import { lfm2Moe } from './hybrid/lfm2-moe.js';
 import { qwen35 } from './hybrid/qwen3-5.js';
 import { qwen35Moe } from './hybrid/qwen3-5-moe.js';
 import { qwen3Next } from './hybrid/qwen3-next.js';
+import { deepseekV2 } from './latent/deepseek-v2.js';
+import { deepseekV3 } from './latent/deepseek-v3.js';
+import { glm4MoeLite } from './latent/glm4-moe-lite.js';
+import { mistral4 } from './latent/mistral4.js';
 import { llama } from './llama.js';
 import { ministral } from './ministral.js';
 import { ministral3 } from './ministral3.js';
@@ -94,6 +98,10 @@ export const architectures: readonly Architecture[] = [
   glm4Moe,
   minimaxM2,
   gptOss,
+  deepseekV2,
+  deepseekV3,
+  glm4MoeLite,
+  mistral4,
   bert,
   xlmRoberta,
   modernBert,

@@ -15,6 +15,8 @@
 #include "tools/reduce.cuh"
 #include "tools/vector.cuh"
 
+#include <algorithm>
+
 namespace cuda {
 namespace {
 

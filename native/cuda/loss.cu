@@ -17,6 +17,8 @@
 #include "tools/reduce.cuh"
 #include "tools/vector.cuh"
 
+#include <algorithm>
+
 namespace cuda {
 namespace {
 

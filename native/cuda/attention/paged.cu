@@ -6,6 +6,8 @@
 #include "attention-float.cuh"
 #include "paged-decode.cuh"
 
+#include <algorithm>
+
 namespace cuda {
 namespace {
 

@@ -1,4 +1,5 @@
 // Bytes between the host and a GPU.
+#include <algorithm>
 #include <cstring>
 #include "gpu.cuh"
 

@@ -3,6 +3,7 @@ import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { messagesErrorBody } from './anthropic/errors.js';
 import { messagesRoutes } from './anthropic/routes.js';
+import { batchRoutes } from './batches/routes.js';
 import type { ServerContext } from './context.js';
 import type { ServerData } from './data.js';
 import { fileRoutes } from './files/routes.js';
@@ -65,6 +66,8 @@ export function makeApp(context: ServerContext, readiness: Readiness, data: Serv
   if (data) {
     app.route('/', fileRoutes(context, data.files));
     app.route('/', jobRoutes(context, data));
+    app.route('/', batchRoutes(context, data.batches));
+    data.batches.start((request) => app.fetch(request));
   }
   refuseOtherMethods(app);
   const failed = (error: unknown, c: Context): Response => {
@@ -73,7 +76,7 @@ export function makeApp(context: ServerContext, readiness: Readiness, data: Serv
     return told.response(errorForms.find(({ paths }) => paths.test(c.req.path))?.body(told, requestId));
   };
   app.notFound((c) => {
-    const kept = /^\/(files|fine_tuning)\b/.test(c.req.path);
+    const kept = /^\/(files|fine_tuning|batches)\b/.test(c.req.path);
     const why = kept && !data ? 'this server was started without a data folder' : 'there is no such address';
     return failed(notFound(`${c.req.method} ${addressOf(c)}: ${why}.`, null, 'unknown_url'), c);
   });

@@ -1,5 +1,7 @@
-// What a server keeps over a store: files, jobs, the models that jobs make, the jobs' runner, and responses.
+// What a server keeps over a store: files, jobs, the models that jobs make, the jobs' runner, responses
+// and batches.
 import type { Store } from '../store/store.js';
+import { BatchRunner } from './batches/runner.js';
 import { FileStore } from './files/store.js';
 import { JobModels } from './jobs/models.js';
 import { JobRunner } from './jobs/runner.js';
@@ -20,6 +22,7 @@ export class ServerData {
     readonly files: FileStore,
     readonly jobs: JobStore,
     readonly responses: ResponseStore,
+    readonly batches: BatchRunner,
   ) {
     this.models = new JobModels(context, store, jobs);
     this.runner = new JobRunner(context, this);
@@ -31,7 +34,8 @@ export class ServerData {
     const files = await FileStore.open(store, (error) => log.warn({ error }, 'file left out'));
     const jobs = await JobStore.open(store, (error) => log.warn({ error }, 'job left out'));
     const responses = await ResponseStore.open(store, (error) => log.warn({ error }, 'response left out'));
-    const data = new ServerData(context, store, files, jobs, responses);
+    const batches = await BatchRunner.open(context, store, files);
+    const data = new ServerData(context, store, files, jobs, responses, batches);
     await data.runner.start();
     const timer = setInterval(() => {
       files.sweep().catch((error: unknown) => log.error({ error: String(error) }, 'expired files not removed'));
@@ -40,9 +44,9 @@ export class ServerData {
     return data;
   }
 
-  /** Stops jobs, each with a checkpoint. */
-  stop(): Promise<void> {
-    return this.runner.close();
+  /** Stops jobs, each with a checkpoint, and batches, whose answers are kept. */
+  async stop(): Promise<void> {
+    await Promise.all([this.runner.close(), this.batches.close()]);
   }
 
   async close(): Promise<void> {

@@ -21,7 +21,7 @@ import { EventFiles, lineOf } from './folder-events.js';
 import { type FolderLock, lockFolder } from './folder-lock.js';
 import type { Blobs, Draft, Events, Item, Json, Records, Scratch, Store, StoredEvent, StoredRecord } from './store.js';
 
-const kinds: readonly Item['kind'][] = ['file', 'job', 'response'];
+const kinds: readonly Item['kind'][] = ['file', 'job', 'response', 'batch'];
 const idPattern = /^[\w-]+$/;
 const eventsFile = 'events.jsonl';
 

@@ -8,7 +8,7 @@
 
 /** `id`: letters, digits, `_` and `-`. */
 export interface Item {
-  readonly kind: 'file' | 'job' | 'response';
+  readonly kind: 'file' | 'job' | 'response' | 'batch';
   readonly id: string;
 }
 

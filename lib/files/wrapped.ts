@@ -4,11 +4,12 @@ import { shown } from '../flow/fault.js';
 
 type Json = Record<string, unknown>;
 
-/** What a checkpoint's language model is called besides `model` and `lm_head`, by transformers 5 and before. */
+/** What a checkpoint's language model is called besides `model` and `lm_head`, by transformers 5 and before. The last is Nemotron-H's. */
 const prefixes: readonly (readonly [name: string, wrapped: string])[] = [
   ['model.', 'model.language_model.'],
   ['model.', 'language_model.model.'],
   ['lm_head.', 'language_model.lm_head.'],
+  ['model.', 'backbone.'],
 ];
 
 const beside =

@@ -7,7 +7,7 @@ import { branch, chain } from '../parts/block.js';
 import { type EmbeddingOptions, tokenEmbedding } from '../parts/embedding.js';
 import { type HeadOptions, outputHead } from '../parts/head.js';
 import { type NormKind, type NormOptions, norm } from '../parts/norm.js';
-import { type Inside, inside, type Part } from '../parts/part.js';
+import { type Inside, inside, type Part, type Weight } from '../parts/part.js';
 import { type Rope, type RopeSettings, ropeFrequencies } from '../parts/rope.js';
 import type { DecoderConfig } from './config.js';
 
@@ -275,6 +275,8 @@ interface ModuleNames {
   /** The norm in GGUF files, where not `output_norm`. */
   ggufNorm?: string;
   head: string;
+  /** What checkpoints call `model`, where the modules of transformers are called otherwise. */
+  saved?: string;
 }
 
 const usualNames: ModuleNames = {
@@ -333,15 +335,20 @@ export function decoderOf(json: Pick<DenseConfig, OutlineKeys>, parts: DecoderPa
   );
   const layer = (index: number): Part =>
     parts.layer(inside({ path: `${names.layers}.${index}`, gguf: `blk.${index}` }), index);
+  const saved = <P extends { readonly weights: readonly Weight[] }>(part: P): P => {
+    if (names.saved === undefined) return part;
+    const named = (name: string): string => name.replace(/^model\./, `${names.saved}.`);
+    return { ...part, weights: part.weights.map((weight): Weight => ({ ...weight, saved: named })) };
+  };
   return {
     vocabSize,
     hiddenSize,
     contextLength: json.max_position_embeddings ?? parts.contextLength,
     bosId: json.bos_token_id ?? undefined,
     eosIds: [json.eos_token_id ?? []].flat(),
-    embedding,
-    layers: Array.from({ length: count }, (_, index) => layer(index)),
-    norm: norm({ path: names.norm, gguf: names.ggufNorm ?? 'output_norm' }, { ...parts.norm, size: hiddenSize }),
+    embedding: saved(embedding),
+    layers: Array.from({ length: count }, (_, index) => saved(layer(index))),
+    norm: saved(norm({ path: names.norm, gguf: names.ggufNorm ?? 'output_norm' }, { ...parts.norm, size: hiddenSize })),
     head: outputHead(
       { path: names.head, gguf: 'output' },
       embedding,

@@ -56,10 +56,11 @@ export function gatherPieces(
 
 /** The tensors that a checkpoint has of the weight `x`, with how to get each: a tensor that the caller disposes of. */
 export function storedParts(weight: Weight, x: Tensor): (Stored & { part(): Tensor })[] {
-  const { name, stored, transposed, pieces } = weight;
+  const { stored, transposed, pieces, saved = (name: string) => name } = weight;
+  const name = saved(weight.name);
   const copied = (view: (x: Tensor) => Tensor) => (): Tensor =>
     scope(() => cast(view(x), x.dtype as DType, { copy: true }));
-  if (pieces) return pieces.map(({ name, shape, part }) => ({ name, shape, part: copied(part) }));
+  if (pieces) return pieces.map(({ name, shape, part }) => ({ name: saved(name), shape, part: copied(part) }));
   if (transposed) return [{ name, shape: x.shape.toReversed(), part: copied(transpose) }];
   return [{ name, shape: stored ?? x.shape, part: () => viewOf(x, x.shape, x.strides) }];
 }

@@ -29,13 +29,10 @@ export function mambaSizes(file: string, json: MambaKeys, inner?: number): Omit<
   const headDim = given === 'auto' ? Math.floor(channels / heads) : given;
   if (headDim * heads !== channels)
     throw new Error(`${file}: mamba_n_heads (${heads}) times mamba_d_head (${headDim}) must be ${channels}`);
-  const groups = groupsOf(file, 'mamba_n_groups', json.mamba_n_groups ?? 1, heads);
+  const shape = { heads, headDim, groups: json.mamba_n_groups ?? 1, stateSize: json.mamba_d_state ?? 256 };
   return {
     hiddenSize: json.hidden_size,
-    heads,
-    headDim,
-    groups,
-    stateSize: json.mamba_d_state ?? 256,
+    ...checkedHeads(file, 'mamba_n_groups', shape),
     width: json.mamba_d_conv ?? 4,
     convBias: json.mamba_conv_bias ?? true,
     bias: json.mamba_proj_bias ?? false,
@@ -43,10 +40,24 @@ export function mambaSizes(file: string, json: MambaKeys, inner?: number): Omit<
   };
 }
 
-/** @throws Error that names the file and the key, if heads cannot be shared out among so many groups. */
-export function groupsOf(file: string, key: string, groups: number, heads: number): number {
+type Heads = Pick<MambaOptions, 'heads' | 'headDim' | 'groups' | 'stateSize'>;
+
+/** Far more than any model has. */
+const mostChannels = 2 ** 24;
+
+/**
+ * Heads as they are, checked.
+ *
+ * @throws Error that names the file, if heads cannot be shared out among the groups of `key`, or there are far too many.
+ */
+export function checkedHeads(file: string, key: string, shape: Heads): Heads {
+  const { heads, headDim, groups, stateSize } = shape;
   if (heads % groups !== 0) throw new Error(`${file}: ${key} (${groups}) must divide the heads of Mamba (${heads})`);
-  return groups;
+  if (heads * headDim > mostChannels || groups * stateSize > mostChannels)
+    throw new Error(
+      `${file}: Mamba must have at most ${mostChannels} channels, got ${heads} heads of ${headDim}, ${groups} groups of ${stateSize}`,
+    );
+  return shape;
 }
 
 /** The limits of a step, where there are any: JSON has no infinity, and transformers writes an object in its place. */

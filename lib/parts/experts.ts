@@ -10,7 +10,14 @@ import { matmulSteps } from '../ops/matmul.js';
 import { reshape, slice } from '../ops/view.js';
 import { expertRows, withExpertPairs, withPair } from './expert-pairs.js';
 import { applyLinear, linearLayer } from './linear.js';
-import { type GatedActivation, type GatedMlpOptions, gatedKernels, gatedMlp } from './mlp.js';
+import {
+  type Activation,
+  activations,
+  type GatedActivation,
+  type GatedMlpOptions,
+  gatedKernels,
+  gatedMlp,
+} from './mlp.js';
 import { type Inside, type Part, type Pass, type Piece, productFlops, type Weight } from './part.js';
 
 /** What tensors are called in checkpoints, inside a layer. */
@@ -73,6 +80,11 @@ export interface ClampedGate {
   limit: number;
 }
 
+/** Experts without a gate, `down(activation(up(x)))`; `gateUp` then names the up projections. */
+export interface WithoutGate {
+  plain: Activation;
+}
+
 export interface ExpertsOptions {
   hiddenSize: number;
   /** Of each expert. */
@@ -80,7 +92,9 @@ export interface ExpertsOptions {
   /** How many there are. */
   experts: number;
   routing: Routing;
-  activation: GatedActivation | ClampedGate;
+  activation: GatedActivation | ClampedGate | WithoutGate;
+  /** Projections that the experts lie between, where they have another width than the residual stream. */
+  latent?: { size: number; into: string; out: string; bias: boolean } | undefined;
   /** Of the router and of the experts. */
   biases?: boolean | undefined;
   /** Default `expertNames`. */
@@ -93,7 +107,9 @@ export interface ExpertsOptions {
 
 export function experts(layer: Inside, options: ExpertsOptions): Part {
   const { hiddenSize: hidden, intermediateSize: inner, experts: count, routing, activation, shared } = options;
-  const { names = expertNames } = options;
+  const { names = expertNames, latent } = options;
+  const width = latent?.size ?? hidden; // of what experts read and write
+  const plain = typeof activation === 'object' && 'plain' in activation ? activations[activation.plain] : undefined;
   const { parameters = names } = names;
   const named = (name: string): string => layer(name, '').path;
   const inGguf = (name: string): string => layer('', name).gguf;
@@ -144,22 +160,21 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
   const gateUp = stacked(
     names.gateUp,
     parameters.gateUp,
-    'ffn_gate_up_exps',
-    [2 * inner, hidden],
-    [
-      [each?.gate, 'ffn_gate_exps'],
-      [each?.up, 'ffn_up_exps'],
-    ],
+    plain ? 'ffn_up_exps' : 'ffn_gate_up_exps',
+    [plain ? inner : 2 * inner, width],
+    [...(plain ? [] : [[each?.gate, 'ffn_gate_exps'] as const]), [each?.up, 'ffn_up_exps']],
     names.turned?.gateUp,
   );
   const down = stacked(
     names.down,
     parameters.down,
     'ffn_down_exps',
-    [hidden, inner],
+    [width, inner],
     [[each?.down, 'ffn_down_exps']],
     names.turned?.down,
   );
+  const into = latent && linearLayer(layer(latent.into, 'ffn_latent_down'), { ...latent, out: width, in: hidden });
+  const output = latent && linearLayer(layer(latent.out, 'ffn_latent_up'), { ...latent, out: hidden, in: width });
   const bias = options.bias && biasOf(layer, options.bias, count);
   const beside =
     shared && typeof activation === 'string'
@@ -168,7 +183,15 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
   const share = routing.chosen / count;
   const biases = options.biases ? biasesOf(layer, count, inner, hidden, share) : undefined;
   const own = biases ? [biases.router, biases.gateUp, biases.down] : [];
-  const weights = [router, ...(bias ? [bias] : []), gateUp, down, ...own, ...(beside?.weights ?? [])];
+  const weights = [router, ...(bias ? [bias] : []), gateUp, down, ...own].concat(
+    ...[into, output, beside].map((part) => part?.weights ?? []),
+  );
+
+  const activated = (x: Tensor): Tensor => {
+    if (plain) return plain(x);
+    if (typeof activation === 'string') return gatedHalves(gatedKernels[activation], x);
+    return clampedGate(x, activation as ClampedGate);
+  };
 
   return {
     weights,
@@ -190,15 +213,16 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
       const logits = withPair(scores, x, router, pass);
       const routed = route(logits, routing, bias && reshape(pass.weight(bias.name), [count]));
       const rows = expertRows(routed.experts, count);
-      const both = yield* applyExperts(gateUp, biases?.gateUp, rowsByExpert(x, rows), rows, pass);
+      const inside = into ? yield* applyLinear(into, x, pass) : x;
+      const both = yield* applyExperts(gateUp, biases?.gateUp, rowsByExpert(inside, rows), rows, pass);
       yield;
-      const gated =
-        typeof activation === 'string' ? gatedHalves(gatedKernels[activation], both) : clampedGate(both, activation);
+      const gated = activated(both);
       yield;
       const outputs = yield* applyExperts(down, biases?.down, gated, rows, pass);
       yield;
       const base = beside ? yield* beside.run(x, pass, residual) : residual;
-      return combineExperts(outputs, routed.weights, rows, base);
+      if (!output) return combineExperts(outputs, routed.weights, rows, base);
+      return yield* applyLinear(output, combineExperts(outputs, routed.weights, rows), pass, base);
     },
   };
 }

@@ -51,6 +51,8 @@ export interface Weight {
     /** Makes the checkpoint's numbers of the file's, where they are another function of them. */
     readonly read?: ((x: Tensor) => Tensor) | undefined;
   };
+  /** What it and its pieces are called where they are saved, where not the same; such names are read too. */
+  readonly saved?: ((name: string) => string) | undefined;
   /** The checkpoint's shape, where it has axes of size 1 besides; a GGUF file has none. */
   readonly stored?: readonly number[] | undefined;
   /** A checkpoint stores the matrix the other way round, as `[in, out]`; a GGUF file does not. */

@@ -117,6 +117,8 @@ describe('named shapes', () => {
     'granite-4.0-h-tiny': 6_939_037_248,
     'falcon-h1-0.5b': 521_411_104,
     'lfm2-8b-a1b': 8_339_930_560,
+    'nemotron-nano-9b-v2': 8_888_227_328,
+    'nemotron-3-nano-30b-a3b': 31_577_940_288,
   };
 
   it.each(Object.entries(counts) as [ShapeName, number][])('%s has %d parameters', (name, size) => {

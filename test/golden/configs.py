@@ -210,6 +210,33 @@ GOLDENS = [
         mamba_rms_norm=True, rope_parameters={'rope_theta': 765.0, 'rope_type': 'default'}, tie_word_embeddings=True),
         silent=('hidden_act', 'mamba_d_head', 'rope_parameters.rope_type')),
 
+    # Nemotron-H: one mixer to a layer, by a pattern, as hub files have it.
+    Golden('nemotron_h', targets=(*ATTENTION, 'in_proj', 'up_proj', 'down_proj'), config=dense(
+        'nemotron_h', 'NemotronHForCausalLM', OLD, num_hidden_layers=4, hybrid_override_pattern='M-*M', head_dim=16,
+        layer_norm_epsilon=0.004, attention_bias=False, mlp_hidden_act='relu2', mlp_bias=False, mamba_hidden_act='silu',
+        mamba_num_heads=6, mamba_head_dim=12, n_groups=3, ssm_state_size=10, conv_kernel=3, expand=2, use_bias=False,
+        use_conv_bias=True, chunk_size=8, time_step_min=0.001, residual_in_fp32=False, tie_word_embeddings=False),
+        gguf='nemotron_h', silent=('num_hidden_layers', 'attention_bias', 'mlp_hidden_act', 'mlp_bias', 'mamba_hidden_act',
+                                   'expand', 'use_bias', 'use_conv_bias', 'chunk_size', 'time_step_min', 'residual_in_fp32')),
+    # Experts without a gate, chosen by groups, between projections; listed layers, biases.
+    Golden('nemotron_h.experts', targets=(*ATTENTION, 'in_proj', 'fc1_latent_proj', 'fc2_latent_proj'), config=dense(
+        'nemotron_h', 'NemotronHForCausalLM', NEW, num_hidden_layers=...,
+        layers_block_type=['linear_attention', 'moe', 'full_attention', 'moe', 'mlp'],
+        head_dim=20, num_key_value_heads=1, layer_norm_epsilon=0.005, mlp_bias=True, mamba_num_heads=4, mamba_head_dim=16,
+        n_groups=2, ssm_state_size=16, conv_kernel=4, use_bias=True, use_conv_bias=False, n_routed_experts=8,
+        num_experts_per_tok=3, moe_intermediate_size=24, moe_shared_expert_intermediate_size=40, moe_latent_size=32,
+        routed_scaling_factor=1.75, n_group=4, topk_group=2, norm_topk_prob=False, n_shared_experts=1,
+        tie_word_embeddings=False),
+        silent=('conv_kernel', 'n_shared_experts')),
+    # As Nemotron 3 Nano has them.
+    Golden('nemotron_h.nano', targets=('in_proj', 'o_proj', 'shared_experts.up_proj'), config=dense(
+        'nemotron_h', 'NemotronHForCausalLM', OLD, num_hidden_layers=3, hybrid_override_pattern='ME*', head_dim=16,
+        layer_norm_epsilon=0.003, mamba_num_heads=8, mamba_head_dim=8, n_groups=2, ssm_state_size=12, n_routed_experts=6,
+        num_experts_per_tok=2, moe_intermediate_size=16, moe_shared_expert_intermediate_size=32, routed_scaling_factor=2.5,
+        n_group=1, topk_group=1, norm_topk_prob=True, n_shared_experts=1, tie_word_embeddings=False),
+        gguf='nemotron_h_moe', silent=('num_hidden_layers', 'num_experts_per_tok', 'n_group', 'topk_group', 'norm_topk_prob',
+                                       'n_shared_experts', 'intermediate_size')),
+
     # Gemma 3: every sixth layer is full without any key saying so; what GGUF holds too.
     Golden('gemma3_text', dense(
         'gemma3_text', 'Gemma3ForCausalLM', OLD, hidden_size=40, num_hidden_layers=7, hidden_activation='gelu_pytorch_tanh',

@@ -51,7 +51,7 @@ def rules(golden: Golden, shapes: dict) -> dict[str, tuple[float, float | str]]:
         if name.endswith(('conv1d.weight', 'conv.conv.weight')):
             return 0.5, 0
         centre = 0 if golden.zero_centred else 1
-        if name.endswith(('model.norm.weight', 'embedding_norm.weight', 'ln_f.weight', 'final_layer_norm.weight')):
+        if name.endswith(('model.norm.weight', 'embedding_norm.weight', 'norm_f.weight', 'ln_f.weight', 'final_layer_norm.weight')):
             return (2, 4) if gemma else (0.5, centre + tied)
         if 'norm' in name or 'ln_' in name:
             return 0.5, centre

@@ -19,7 +19,7 @@ LATENT = ('deepseek2', 'mistral4')
 # Those with Gated DeltaNet.
 DELTA = ('qwen35', 'qwen35moe', 'qwen3next')
 # Those with Mamba-2.
-MAMBA = ('granitehybrid', 'falcon-h1')
+MAMBA = ('granitehybrid', 'falcon-h1', 'nemotron_h', 'nemotron_h_moe')
 # Those with short convolutions.
 SHORT_CONV = ('lfm2', 'lfm2moe')
 LLM, ATTENTION, ROPE = gguf.Keys.LLM, gguf.Keys.Attention, gguf.Keys.Rope
@@ -44,7 +44,8 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
     hidden = first('hidden_size', 'n_embd')
     kv_heads = first('num_key_value_heads') or heads
     head_dim = config.get('head_dim') or hidden // heads
-    add(LLM.BLOCK_COUNT, 'u32', first('num_hidden_layers', 'n_layer'))
+    blocks = first('num_hidden_layers', 'n_layer') or len(parsed.layer_types)
+    add(LLM.BLOCK_COUNT, 'u32', blocks)
     add(LLM.CONTEXT_LENGTH, 'u32', first('max_position_embeddings', 'n_positions'))
     add(LLM.EMBEDDING_LENGTH, 'u32', hidden)
     add(LLM.FEED_FORWARD_LENGTH, 'u32', first('intermediate_size', 'n_inner') or 4 * hidden)
@@ -92,7 +93,7 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         add(LLM.EMBEDDING_SCALE, 'f32', config['embedding_multiplier'])
         add(LLM.RESIDUAL_SCALE, 'f32', config['residual_multiplier'])
         add(LLM.LOGIT_SCALE, 'f32', config['logits_scaling'])
-    experts = first('n_routed_experts', 'num_local_experts', 'num_experts', 'moe_num_experts')
+    experts = first('n_routed_experts', 'num_local_experts', 'num_experts', 'moe_num_experts') if arch != 'nemotron_h' else None
     if experts:
         inner = first('moe_intermediate_size') or (hidden and first('intermediate_size') if arch in ('minimax-m2', 'gpt-oss', 'hunyuan-moe') else None)
         shared = first('n_shared_experts', 'moe_num_shared_experts', 'num_shared_expert')
@@ -122,11 +123,21 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         mamba = [kind == 'linear_attention' for kind in getattr(parsed, 'layer_types', [])]
         if arch != 'falcon-h1':
             add(ATTENTION.HEAD_COUNT_KV, 'u32s', [0 if recurrent else kv_heads for recurrent in mamba])
-        add(gguf.Keys.SSM.CONV_KERNEL, 'u32', config['mamba_d_conv'])
-        add(gguf.Keys.SSM.STATE_SIZE, 'u32', config['mamba_d_state'])
-        add(gguf.Keys.SSM.GROUP_COUNT, 'u32', config['mamba_n_groups'])
-        add(gguf.Keys.SSM.TIME_STEP_RANK, 'u32', config['mamba_n_heads'])
-        add(gguf.Keys.SSM.INNER_SIZE, 'u32', config['mamba_n_heads'] * config['mamba_d_head'])
+        scan_heads, groups = first('mamba_n_heads', 'mamba_num_heads'), first('mamba_n_groups', 'n_groups')
+        add(gguf.Keys.SSM.CONV_KERNEL, 'u32', first('mamba_d_conv', 'conv_kernel'))
+        add(gguf.Keys.SSM.STATE_SIZE, 'u32', first('mamba_d_state', 'ssm_state_size'))
+        add(gguf.Keys.SSM.GROUP_COUNT, 'u32', groups)
+        add(gguf.Keys.SSM.TIME_STEP_RANK, 'u32', scan_heads)
+        add(gguf.Keys.SSM.INNER_SIZE, 'u32', scan_heads * first('mamba_d_head', 'mamba_head_dim'))
+    if arch in ('nemotron_h', 'nemotron_h_moe'):
+        kinds = parsed.layer_types
+        add(ATTENTION.LAYERNORM_RMS_EPS, 'f32', config['layer_norm_epsilon'])
+        add(ATTENTION.HEAD_COUNT_KV, 'u32s', [kv_heads if kind == 'full_attention' else 0 for kind in kinds])
+        inner = config['moe_intermediate_size' if arch == 'nemotron_h_moe' else 'intermediate_size']
+        add(LLM.FEED_FORWARD_LENGTH, 'u32s', [inner if kind in ('mlp', 'moe') else 0 for kind in kinds])
+    if arch == 'nemotron_h_moe':
+        add(LLM.EXPERT_SHARED_FEED_FORWARD_LENGTH, 'u32', config['moe_shared_expert_intermediate_size'])
+        add(LLM.EXPERT_WEIGHTS_NORM, 'bool', config['norm_topk_prob'])
     if arch == 'granitehybrid':
         add(LLM.EXPERT_SHARED_FEED_FORWARD_LENGTH, 'u32', config['shared_intermediate_size'])
         add('{arch}.rope.scaling.finetuned', 'bool', False)
@@ -151,7 +162,7 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
     for key, kind, value in golden.keys:
         add('{arch}.' + key, kind, value)
 
-    table = gguf.get_tensor_name_map(ARCHS[arch], config.get('num_hidden_layers') or config['n_layer'])
+    table = gguf.get_tensor_name_map(ARCHS[arch], blocks)
     tensors = {}
     for name, shape in shapes.items():
         # The converter stacks experts, under names without their numbers.
@@ -159,7 +170,7 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         whole = name.replace(f'.experts.{expert[0]}', '.experts.') if expert else name
         full = golden.prefix + whole.replace('.dt_bias', '.dt_proj.bias')
         stored = next(filter(None, (table.get_name(known, try_suffixes=('.weight', '.bias'))
-                                    for known in (full, full.removeprefix('model.')))), None)
+                                    for known in (full, full.removeprefix('model.'), full.replace('backbone', 'model').replace('mixer', 'mlp')))), None)
         if stored is None and whole.endswith(('e_score_correction_bias', '.expert_bias', '.input_linear.weight', '_proj', '_proj_bias')):
             stored = f"blk.{name.split('.')[2]}.exp_probs_b.bias"  # or parts, see below
         assert stored, f'{golden.name}: gguf has no name for {whole}'
@@ -189,8 +200,8 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
             tensors[name] = [f"blk.{name.split('.')[2]}.ffn_down.weight"]
         if arch in MAMBA and name.endswith(('.A_log', '.D')):
             tensors[name] = [stored, 'column', name.endswith('.A_log')]
-        if arch in MAMBA and name.endswith('.mamba.norm.weight'):
-            tensors[name] = [stored, 'rows', config['mamba_n_groups']]
+        if arch in MAMBA and name.endswith(('.mamba.norm.weight', '.mixer.norm.weight')):
+            tensors[name] = [stored, 'rows', groups]
         if arch == 'falcon-h1' and (factors := multiplied(name, shape, config)):
             tensors[name] += ['times', *factors]
         if arch in MAMBA and name.endswith('conv1d.weight'):

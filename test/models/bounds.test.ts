@@ -28,6 +28,30 @@ describe('a config', () => {
       { num_hidden_layers: 4000, num_experts: 65000 },
       'config.json: num_hidden_layers × num_experts must be at most 262144',
     ],
+    [
+      { model_type: 'nemotron_h', hybrid_override_pattern: 'M'.repeat(5000) },
+      'config.json: num_hidden_layers must be at most 4096, got 5000',
+    ],
+    [
+      { model_type: 'falcon_h1', mamba_n_heads: 8, mamba_d_state: 1e12 },
+      'config.json: Mamba must have at most 16777216 channels, got 8 heads of 128, 1 groups of 1000000000000',
+    ],
+    [
+      { model_type: 'nemotron_h', hybrid_override_pattern: 'M', mamba_num_heads: 60000, mamba_head_dim: 60000 },
+      'config.json: Mamba must have at most 16777216 channels',
+    ],
+    [
+      { model_type: 'granitemoehybrid', mamba_n_heads: 6, mamba_expand: 3, mamba_d_head: 12 },
+      /^config\.json: mamba_n_heads \(6\) times mamba_d_head \(12\) must be \d+$/,
+    ],
+    [
+      { model_type: 'nemotron_h', hybrid_override_pattern: 'MX' },
+      "config.json: layer_types[1] must be one of mamba, attention, mlp, moe, got 'X'",
+    ],
+    [
+      { model_type: 'falcon_h1', mamba_n_heads: 8, time_step_limit: [1] },
+      'config.json: time_step_limit must be two numbers, the least and the most, got [1]',
+    ],
   ])('is refused for %o', (json, words) => {
     expect(() => made(json)).toThrow(words);
   });

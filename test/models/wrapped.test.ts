@@ -106,6 +106,7 @@ describe('a wrapped checkpoint', () => {
       'model.norm.weight',
       'model.language_model.norm.weight',
       'language_model.model.norm.weight',
+      'backbone.norm.weight',
       'norm.weight',
     ]);
     expect(['model.visual.x', 'vision_tower.x', 'mtp.layers.0.x', 'multi_modal_projector.x'].every(isBeside)).toBe(

@@ -23,6 +23,7 @@ import { falconH1 } from './hybrid/falcon-h1.js';
 import { graniteHybrid } from './hybrid/granite-hybrid.js';
 import { lfm2 } from './hybrid/lfm2.js';
 import { lfm2Moe } from './hybrid/lfm2-moe.js';
+import { nemotronH } from './hybrid/nemotron-h.js';
 import { qwen35 } from './hybrid/qwen3-5.js';
 import { qwen35Moe } from './hybrid/qwen3-5-moe.js';
 import { qwen3Next } from './hybrid/qwen3-next.js';
@@ -67,6 +68,7 @@ export const architectures: readonly Architecture[] = [
   lfm2,
   lfm2Moe,
   falconH1,
+  nemotronH,
   gemma,
   gemma2,
   gemma3,

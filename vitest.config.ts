@@ -87,7 +87,7 @@ function emulated(
     },
   };
 }
-const tiled = ['test/ops/{attention,lora,loss,matmul,paged}.test.ts'];
+const tiled = ['test/ops/{attention,grouped,lora,loss,matmul,paged}.test.ts'];
 const orders = ['test/simt/orders.test.ts'];
 const onSimt = [
   emulated('simt', kernels, 90, 'robin', 0),

@@ -66,6 +66,22 @@ def matmul(r):
         return timed(lambda i: torch.addmm(residual, x, weights[i % len(weights)].t()))
 
 
+def grouped(r):
+    # Of bf16 on Hopper, by CUTLASS; older releases of PyTorch and other GPUs answer with an error.
+    product = getattr(F, "grouped_mm", None) or torch._grouped_mm
+    count, n, k, starts = r["count"], r["n"], r["k"], r["starts"]
+    weights = copies(2 * count * n * k, lambda: draw(count, n, k))
+    x = draw(starts[-1], k if r["transposed"] else n)
+    ends = torch.tensor(starts[1:], dtype=torch.int32, device=device)
+
+    def run(i):
+        weight = weights[i % len(weights)]
+        product(x, weight.transpose(-2, -1) if r["transposed"] else weight, offs=ends)
+
+    with torch.no_grad():
+        return timed(run)
+
+
 def best(make):
     """The faster of PyTorch's two fused backends. `make` gives the call to be timed."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -165,8 +181,8 @@ def lora(r):
 
 
 kinds = {
-    "copy": copy, "matmul": matmul, "attention": attention, "attention-backward": attention_backward, "decode": decode,
-    "lora": lora,
+    "copy": copy, "matmul": matmul, "grouped": grouped, "attention": attention,
+    "attention-backward": attention_backward, "decode": decode, "lora": lora,
 }
 
 

@@ -1,5 +1,5 @@
-// The GPU's figures, side by side with PyTorch in one run: matrix products, attention, paged decoding, then an 8B shape:
-// training steps, decoding, and what 32 adapters in a batch cost.
+// The GPU's figures, side by side with PyTorch in one run: matrix products, those of experts, attention, paged decoding, then
+// an 8B shape: training steps, decoding, and what 32 adapters in a batch cost.
 //
 //   npm run build && node bench/gpu.mjs [--out bench/results] [--quick] [--seconds 540]
 //
@@ -19,8 +19,19 @@ import { subject } from '../dist/lib/bench/subject.js';
 import { cudaInfo, device as deviceOf, trimMemory } from '../dist/lib/core/device.js';
 import { Adapter } from '../dist/lib/lora/adapter.js';
 import { Model } from '../dist/lib/model.js';
-import { attention, backward, cast, matmul, pagedAttention, randn, scope, tensor } from '../dist/lib/tensor-api.js';
-import { wrongs } from './gpu/correct.mjs';
+import {
+  attention,
+  backward,
+  cast,
+  groupedMatmul,
+  groupedOuter,
+  matmul,
+  pagedAttention,
+  randn,
+  scope,
+  tensor,
+} from '../dist/lib/tensor-api.js';
+import { segmentsByChance, wrongs } from './gpu/correct.mjs';
 import { Figures, quietly, Torch, time } from './gpu/timing.mjs';
 
 const { values } = parseArgs({
@@ -139,6 +150,59 @@ async function products() {
     await linear(4096, n, k, 'TFLOP/s', (ms) => (2 * 4096 * n * k) / ms / 1e9, true);
   for (const m of [1, 4, 8, 16, 32, 64])
     for (const [n, k] of layers8b) await linear(m, n, k, 'GB/s', (ms) => (2 * n * k) / ms / 1e6);
+}
+
+// Gate and up of Qwen3-30B-A3B and of Mixtral 8x7B: experts, those of a token, [out, in].
+const mixtures = smoke
+  ? [[4, 2, 96, 64]]
+  : [
+      [128, 8, 1536, 2048],
+      [8, 2, 28672, 4096],
+    ];
+
+/** Products of tokens with the matrices of experts that are chosen by chance, beside the dense ones of as many rows. */
+async function experts() {
+  for (const [count, chosen, n, k] of mixtures) {
+    const what = { what: 'grouped', count, n, k };
+    const one = (kind, tokens, unit, rate, make, request) => {
+      const starts = segmentsByChance(tokens * chosen, count);
+      const busy = starts.filter((start, e) => e > 0 && start > starts[e - 1]).length;
+      const name = `experts bf16, ${kind}, ${tokens} tokens × ${chosen} of ${count} × ${n} × ${k}`;
+      const setup = () => {
+        const segments = tensor(starts, { device });
+        return { work: quietly(inTurns(make(tokens * chosen), (work) => work(segments))) };
+      };
+      const torchs = request && { ...what, ...request, starts: [...starts] };
+      return compare(name, unit, (ms) => rate(tokens * chosen, busy) / ms, setup, torchs);
+    };
+    const flops = (rows) => (2 * rows * n * k) / 1e9;
+    const weights = (m, width) => copies(2 * count * n * k, (i) => [draw([count, n, k], i), draw([m, width], 99)]);
+    const forward = (m) =>
+      weights(m, k).map(
+        ([b, x]) =>
+          (segments) =>
+            groupedMatmul(x, b, segments, { transposeB: true }),
+      );
+    const backward = (m) =>
+      weights(m, n).map(
+        ([b, dy]) =>
+          (segments) =>
+            groupedMatmul(dy, b, segments),
+      );
+    const outer = (m) =>
+      copies(2 * m * n, (i) => [draw([m, n], i), draw([m, 16], 99)]).map(
+        ([dy, hidden]) =>
+          (segments) =>
+            groupedOuter(dy, hidden, segments),
+      );
+    for (const tokens of smoke ? [1] : [1, 4, 16, 64])
+      await one('decoding', tokens, 'GB/s', (_, busy) => (2 * busy * n * k) / 1e6, forward, { transposed: true });
+    for (const tokens of smoke ? [40] : [512, 4096])
+      await one('forward', tokens, 'TFLOP/s', flops, forward, { transposed: true });
+    const trained = smoke ? 40 : 4096;
+    await one('backward', trained, 'TFLOP/s', flops, backward, { transposed: false });
+    await one('gradient of a pair of rank 16', trained, 'GB/s', (rows) => (2 * rows * (n + 16)) / 1e6, outer);
+  }
 }
 
 async function attentions() {
@@ -282,7 +346,7 @@ async function torchLora() {
   if (ms) figures.add(name, 'tokens/s', [], [(1000 * trained) / ms], { torch: ms });
 }
 
-for (const part of [correctness, bandwidth, products, attentions, paged, wholeModel, torchLora])
+for (const part of [correctness, bandwidth, products, experts, attentions, paged, wholeModel, torchLora])
   await figures.part(part.name, part);
 torch?.close();
 figures.write({ clocksAfter: query('clocks.sm') });

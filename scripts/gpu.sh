@@ -142,7 +142,7 @@ first() {
   [[ $dry || $addon == "$(head -n 1 build/gpu/first 2>/dev/null)" ]] || echo "$addon" >build/gpu/first
   part doctor 60 node dist/lib/cli/index.js doctor --device cuda || status=1
   part ops 150 "${vitest[@]}" --reporter verbose test/ops test/cuda || status=1
-  part four 75 env HELVETIA_PROCESSORS=4 "${vitest[@]}" --reporter verbose test/ops/{matmul,attention,lora,loss}.test.ts || status=1
+  part four 75 env HELVETIA_PROCESSORS=4 "${vitest[@]}" --reporter verbose test/ops/{matmul,grouped,attention,lora,loss}.test.ts || status=1
   # It keeps its figures and goes on with the next, so it runs as often as there is time.
   part figures 170 node bench/gpu.mjs --out "$out" --quick --seconds "$(least 150 $(($(left) - 20)))" || status=1
   return $status

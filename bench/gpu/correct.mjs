@@ -1,6 +1,17 @@
 // Before anything is timed: large products and attention against sums in double precision of the same rounded inputs.
 // The op suite checks every kernel on small shapes; here are the sizes at which tiles, clusters and splits are all in use.
-import { attention, backward, loraLinear, matmul, noGrad, randn, scope, tensor } from '../../dist/lib/tensor-api.js';
+import {
+  attention,
+  backward,
+  groupedMatmul,
+  groupedOuter,
+  loraLinear,
+  matmul,
+  noGrad,
+  randn,
+  scope,
+  tensor,
+} from '../../dist/lib/tensor-api.js';
 
 const random = (n) => Math.floor(Math.random() * n);
 /** Some places among `n`: both ends, the edges of tiles, and a few more. */
@@ -99,6 +110,71 @@ async function lowRank(device, [m, n, k], rank) {
   });
 }
 
+/** Where groups begin among rows that chose theirs by chance, always the same; and the end of the last. */
+export function segmentsByChance(rows, groups) {
+  const starts = new Int32Array(groups + 1);
+  let state = 1;
+  for (let row = 0; row < rows; row++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    starts[1 + Math.floor((state / 2 ** 32) * groups)]++;
+  }
+  for (let g = 0; g < groups; g++) starts[g + 1] += starts[g];
+  return starts;
+}
+
+/** Rows of a mixture's products, forward and backward, and some of the sums over a group's rows. */
+async function grouped(device, [rows, groups, n, k]) {
+  return scope(async () => {
+    const starts = segmentsByChance(rows, groups);
+    const segments = tensor(starts, { device });
+    const groupOf = (row) => starts.findLastIndex((start) => start <= row);
+    const [x, b] = [draw(device)([rows, k], 1), draw(device)([groups, n, k], 2)];
+    const [out, sums] = noGrad(() => {
+      const product = groupedMatmul(x, b, segments, { transposeB: true });
+      return [product, groupedOuter(product, x, segments, { dtype: 'f32' })];
+    });
+    const dx = noGrad(() => groupedMatmul(out, b, segments));
+    const [X, B, Y, S, D] = await Promise.all([x, b, out, sums, dx].map((t) => t.data()));
+    const sides = { forward: [[], []], backward: [[], []], outer: [[], []] };
+    const push = (side, got, want) => {
+      sides[side][0].push(got);
+      sides[side][1].push(want);
+    };
+    const sum = (count, term) => {
+      let total = 0;
+      for (let i = 0; i < count; i++) total += term(i);
+      return total;
+    };
+    for (const row of [...new Set([...places(rows), ...starts.slice(1, 4), ...starts.slice(1, 4).map((s) => s - 1)])]) {
+      if (row < 0 || row >= rows) continue;
+      const at = groupOf(row) * n;
+      for (let j = 0; j < n; j++)
+        push(
+          'forward',
+          Y[row * n + j],
+          sum(k, (i) => X[row * k + i] * B[(at + j) * k + i]),
+        );
+      for (let i = 0; i < k; i++)
+        push(
+          'backward',
+          D[row * k + i],
+          sum(n, (j) => Y[row * n + j] * B[(at + j) * k + i]),
+        );
+    }
+    for (const g of new Set([0, groups - 1, random(groups)]))
+      for (const j of places(n))
+        for (const i of places(k))
+          push(
+            'outer',
+            S[(g * n + j) * k + i],
+            sum(starts[g + 1] - starts[g], (r) => Y[(starts[g] + r) * n + j] * X[(starts[g] + r) * k + i]),
+          );
+    return Object.entries(sides).flatMap(([side, [got, want]]) =>
+      near(`experts ${rows} rows of ${groups} × ${n} × ${k}, ${side}`, got, want, ...limits.bf16),
+    );
+  });
+}
+
 /** Causal attention over one sequence: some rows of the result and of dq, and dk and dv of keys that few rows see. */
 async function causal(device, tokens, [heads, kvHeads, d]) {
   return scope(async () => {
@@ -175,6 +251,12 @@ export async function wrongs(device, small) {
   ])
     for (const adds of [false, true]) found.push(...(await product(device, scaled([m, n, k]), 'NT', 'bf16', adds)));
   found.push(...(await product(device, scaled([64, 128, 16384]), 'NT', 'f32')));
+  for (const shape of [
+    [32000, 64, 1544, 2056],
+    [8, 64, 1544, 2056],
+    [300, 64, 1544, 2056],
+  ])
+    found.push(...(await grouped(device, scaled(shape))));
   found.push(...(await lowRank(device, scaled([1000, 4096, 4096]), 16)));
   found.push(...(await causal(device, small ? 70 : 2048, small ? [4, 2, 64] : [32, 8, 128])));
   return found;

@@ -24,6 +24,8 @@ interface Settings {
   bias?: boolean;
   residual?: boolean;
   scale?: number;
+  /** Only the forward pass is checked: finite differences of a large product take long. */
+  forwardOnly?: boolean;
 }
 
 /** `lengths[g]` rows of group g. */
@@ -63,7 +65,9 @@ function product(lengths: readonly number[], [k, n]: [number, number], settings:
       }
       return out;
     },
-    gradients: ['x', 'b', ...(bias ? (['bias'] as const) : []), ...(residual ? (['residual'] as const) : [])],
+    gradients: settings.forwardOnly
+      ? []
+      : ['x', 'b', ...(bias ? (['bias'] as const) : []), ...(residual ? (['residual'] as const) : [])],
     terms: k,
   });
 }
@@ -88,7 +92,32 @@ function outer(lengths: readonly number[], [m, n]: [number, number], dtype: DTyp
   });
 }
 
+const formats = ['f32', 'bf16', 'f16'] as const;
+
+/** Few rows, as of a decoding step: a GPU reads a group's matrix for one, two, four or eight of them at once. */
+const few = formats.flatMap((dtype) => [
+  product([1, 0, 0, 1, 0, 0, 0, 1], [48, 20], { dtype, bias: true }),
+  product([3, 0, 0, 2, 1, 0, 0, 2], [40, 9], { dtype, residual: true }),
+  product([1, 0, 9, 0, 3, 3, 0, 0], [21, 36], { dtype, scale: 2 }),
+  product([0, 9], [40, 12], { dtype }),
+]);
+
+/** Sizes for which a GPU takes its larger tiles, and pairs of blocks; lengths that end in the middle of a tile. */
+const large = (['bf16', 'f16'] as const).flatMap((dtype) =>
+  [true, false].flatMap((transposeB) => [
+    product([129, 71], [72, 200], { dtype, transposeB, forwardOnly: true }),
+    product([1, 0, 130, 2], [40, 264], { dtype, transposeB, forwardOnly: true, bias: true }),
+  ]),
+);
+
 export const cases: Case[] = [
+  ...few,
+  ...large,
+  product([131, 637], [72, 136], { dtype: 'bf16', forwardOnly: true }),
+  product([0, 300, 0], [72, 130], { dtype: 'bf16', forwardOnly: true, residual: true, scale: 0.5 }),
+  product([0, 0, 300], [72, 136], { dtype: 'bf16', forwardOnly: true }),
+  product([200, 64, 100], [40, 392], { dtype: 'bf16', forwardOnly: true }),
+  product([20, 31], [37, 50], { dtype: 'bf16', forwardOnly: true }),
   product([1], [1, 1]),
   product([0, 0], [5, 3]),
   product([2, 0, 1], [7, 5]),
@@ -109,4 +138,7 @@ export const cases: Case[] = [
   outer([70, 1, 33], [33, 70], 'f32', 0.5),
   outer([40, 0, 130], [72, 136], 'bf16'),
   outer([9, 64], [8, 264], 'f16', 2),
+  outer([0, 71, 1], [136, 200], 'bf16'),
+  outer([33, 39], [136, 200], 'f16'),
+  outer([200, 0, 300], [60, 68], 'bf16', 0.5),
 ];

@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest';
 import { build, demangled, logs, root } from './cuda-build.js';
 import { cudaProgram, type Kernel, kernelsOfCubin, kernelsOfObject } from './sass.js';
 
-const wanted = /^(attention|paged|mat)/;
+const wanted = /^(attention|grouped|paged|mat)/;
 const objects = logs
   .map((log) => join(build, log.replace(/\.ptxas$/, '')))
   .filter((file) => wanted.test(basename(file)));
@@ -45,7 +45,7 @@ function found(): Found[] {
       ? ['sm_80', 'sm_90a'].flatMap((arch) =>
           objects.flatMap((file) => kernelsOfObject(file, arch).map((kernel) => ({ ...kernel, arch }))),
         )
-      : ['attention/attention-hopper.cu', 'products/matmul-hopper.cu']
+      : ['attention/attention-hopper.cu', 'products/grouped-hopper.cu', 'products/matmul-hopper.cu']
           .flatMap(compiled)
           .map((kernel) => ({ ...kernel, arch: 'sm_90a' }));
   const names = demangled(all.map(({ name }) => name));
@@ -74,6 +74,7 @@ describe.skipIf(missing.length > 0)('the machine code', () => {
     const hopper = named(/Hopper</).filter(({ arch }) => arch === 'sm_90a');
     expect(hopper.map(({ name }) => name.replace(/<.*/, '')).sort()).toEqual([
       ...Array<string>(4).fill('attentionHopper'),
+      ...Array<string>(8).fill('groupedHopper'),
       ...Array<string>(16).fill('matmulHopper'),
     ]);
     for (const kernel of hopper)

@@ -9,6 +9,7 @@ import { empty, type Tensor, tensor } from '../../lib/core/tensor.js';
 import { toDevice } from '../../lib/ops/copy.js';
 import { add, mul } from '../../lib/ops/elementwise.js';
 import { embedding } from '../../lib/ops/embedding.js';
+import { groupedMatmul, groupedOuter } from '../../lib/ops/grouped.js';
 import { loraGrouped } from '../../lib/ops/lora.js';
 import { matmul } from '../../lib/ops/matmul.js';
 import { pagedAttention } from '../../lib/ops/paged.js';
@@ -104,6 +105,31 @@ describe('a GPU', () => {
       groups.segments.write(Int32Array.from(segments));
       recording.replay();
       expect(await numbers(result)).toEqual(await numbers(loraGrouped(add(base, 0), x, group(slots))));
+    }
+    expect(cudaInfo().graphLaunches - before).toBe(3);
+    recording.dispose();
+  });
+
+  // Few rows go to the matrix-vector kernels, many to tensor cores.
+  it.each([6, 150])('finds the groups of %i rows anew at each replay of groupedMatmul', async (rows) => {
+    const draw = (shape: number[], seed: number): Tensor => randn(shape, { device: 'cuda', seed, dtype: 'bf16' });
+    const [x, b] = [draw([rows, 40], 1), draw([4, 72, 40], 2)];
+    const products = (segments: Tensor): Tensor[] => [
+      groupedMatmul(x, b, segments, { transposeB: true }),
+      groupedOuter(x, x, segments),
+    ];
+    const segments = ints([0, 1, 2, 3, rows]);
+    const { recording, result } = recordCalls(() => noGrad(() => products(segments)));
+    const before = cudaInfo().graphLaunches;
+    for (const starts of [
+      [0, 0, 0, 0, rows],
+      [0, rows - 1, rows - 1, rows, rows],
+      [0, 2, 4, 5, rows],
+    ]) {
+      segments.write(Int32Array.from(starts));
+      recording.replay();
+      const [got, want] = [result, noGrad(() => products(ints(starts)))];
+      for (const i of [0, 1]) expect(await numbers(got[i]!)).toEqual(await numbers(want[i]!));
     }
     expect(cudaInfo().graphLaunches - before).toBe(3);
     recording.dispose();

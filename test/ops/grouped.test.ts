@@ -1,7 +1,8 @@
 // Products with a matrix for each group of rows: the case list, independence of the batch, and misuse.
 import { describe, expect, it } from 'vitest';
 import { cases } from '../../lib/check/grouped.js';
-import { tensor } from '../../lib/core/tensor.js';
+import { type Tensor, tensor } from '../../lib/core/tensor.js';
+import { concat } from '../../lib/ops/copy.js';
 import { groupedMatmul, groupedOuter } from '../../lib/ops/grouped.js';
 import { randn, zeros } from '../../lib/ops/random.js';
 import { slice } from '../../lib/ops/view.js';
@@ -14,7 +15,8 @@ const device = testDevice;
 const ints = (...values: number[]) => tensor(Int32Array.from(values), { device });
 
 describe('groupedMatmul', () => {
-  it('gives a row the same numbers in any company, to the last bit', async () => {
+  // A GPU takes other kernels for other numbers of rows.
+  it.runIf(testDevice === 'cpu')('gives a row the same numbers in any company, to the last bit', async () => {
     const b = randn([3, 200, 70], { device, seed: 1 });
     const x = randn([90, 70], { device, seed: 2 });
     const all = await groupedMatmul(x, b, ints(0, 40, 40, 90), { transposeB: true }).data();
@@ -23,6 +25,42 @@ describe('groupedMatmul', () => {
       const one = await groupedMatmul(slice(x, 0, row, row + 1), b, alone, { transposeB: true }).data();
       expect(one).toEqual(all.slice(row * 200, (row + 1) * 200));
     }
+  });
+
+  it.each([
+    ['f32', 90],
+    ['bf16', 90],
+    ['bf16', 9],
+  ] as const)(
+    'gives %s rows the same numbers whichever groups they share with, to the last bit, %i rows',
+    async (dtype, rows) => {
+      const draw = (shape: number[], seed: number): Tensor => randn(shape, { device, seed, dtype });
+      const [x, first, second, third] = [draw([rows, 72], 1), ...[2, 3, 4].map((seed) => draw([1, 200, 72], seed))];
+      const product = (x: Tensor, matrices: Tensor[], ...starts: number[]) =>
+        groupedMatmul(x, concat(matrices), ints(...starts), { transposeB: true }).data();
+      const half = Math.floor(rows / 2);
+      const all = await product(x!, [first!, second!, third!], 0, half, half, rows);
+      const turned = concat([slice(x!, 0, half, rows), slice(x!, 0, 0, half)]);
+      const other = await product(turned, [third!, second!, first!], 0, rows - half, rows - half, rows);
+      expect(other.slice(0, (rows - half) * 200)).toEqual(all.slice(half * 200));
+      expect(other.slice((rows - half) * 200)).toEqual(all.slice(0, half * 200));
+      const fewer = await product(x!, [first!, second!, third!], 0, 2, half, rows);
+      expect(fewer.slice(0, 2 * 200)).toEqual(all.slice(0, 2 * 200));
+    },
+  );
+
+  it.each([
+    ['bf16', 4],
+    ['bf16', 90],
+    ['f32', 90],
+  ] as const)('does not read the matrix of a group without rows, %s of %i rows', async (dtype, rows) => {
+    const matrices = Float32Array.from({ length: 3 * 72 * 40 }, (_, i) =>
+      Math.floor(i / 2880) === 1 ? Number.NaN : 1,
+    );
+    const b = tensor(matrices, { shape: [3, 72, 40], device, dtype });
+    const x = randn([rows, 40], { device, seed: 2, dtype });
+    const out = await groupedMatmul(x, b, ints(0, 2, 2, rows), { transposeB: true }).data();
+    expect(out.every(Number.isFinite)).toBe(true);
   });
 
   it('refuses what does not fit, and segments that are wrong at the await', async () => {

@@ -1,8 +1,9 @@
-// One case of each kind that warps share: products, attention, the paged cache, adapters. It runs in several orders of warps,
+// One case of each kind that warps share: products, grouped ones too, attention, the paged cache, adapters. It runs in several orders of warps,
 // and on GPUs with little shared memory, where kernels must choose tiles that fit.
 import { describe, expect, it } from 'vitest';
 import { cases as attention } from '../../lib/check/attention.js';
 import { type Case, checkForward, checkGradients } from '../../lib/check/case.js';
+import { cases as grouped } from '../../lib/check/grouped.js';
 import { cases as lora } from '../../lib/check/lora.js';
 import { cases as matmul } from '../../lib/check/matmul.js';
 import { cases as paged } from '../../lib/check/paged.js';
@@ -27,6 +28,14 @@ const forward = [
     'matmul f16 [264,840] × f16 [840,520]',
     'matmul f32 [180,20] × f32 [20,270]',
     "matmul bf16 [64,2048] × bf16 [64,2048] b'",
+  ),
+  ...chosen(
+    grouped,
+    'groupedMatmul bf16 × bf16 [16,21]',
+    'groupedMatmul bf16 × bf16 [768,72]',
+    'groupedMatmul bf16 × bf16 [364,40]',
+    'groupedMatmul f16 × f16 [133,40]',
+    'groupedOuter bf16 [136,200]',
   ),
   ...chosen(
     attention,

@@ -4,6 +4,7 @@
 // shared memory, 16 of K at a time; the next piece is in registers while the current one is used.
 #pragma once
 #include "../tools/vector.cuh"
+#include "matmul-product.cuh"
 
 namespace cuda {
 namespace floats {
@@ -50,6 +51,13 @@ struct Piece {
 struct Layout {
   bool aAlongK, aEights, bAlongK, bEights;
 };
+
+inline Layout layoutOf(const Product& p, const Term& term) {
+  const bool aAlongK = term.a.colStride == 1 || (term.a.rowStride != 1 && p.M < term.K);
+  const bool bAlongK = term.b.rowStride == 1 || (term.b.colStride != 1 && p.N < term.K);
+  return {aAlongK, aAlongK ? term.a.rowsInEights(p.batches) : term.a.colsInEights(p.batches), bAlongK,
+          bAlongK ? term.b.colsInEights(p.batches) : term.b.rowsInEights(p.batches)};
+}
 
 // The first row and column of a thread's part of the tile.
 __device__ __forceinline__ int ownRow() { return int(threadIdx.x) / 8 * 4; }

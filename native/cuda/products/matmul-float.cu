@@ -50,13 +50,6 @@ __global__ __launch_bounds__(threads) void matmulFloat(const __grid_constant__ P
   for (int i = 0; i < 4; i++) finish.store8(batch, split, row + i, col, sums[i]);
 }
 
-Layout layoutOf(const Product& p, const Term& term) {
-  const bool aAlongK = term.a.colStride == 1 || (term.a.rowStride != 1 && p.M < term.K);
-  const bool bAlongK = term.b.rowStride == 1 || (term.b.colStride != 1 && p.N < term.K);
-  return {aAlongK, aAlongK ? term.a.rowsInEights(p.batches) : term.a.colsInEights(p.batches), bAlongK,
-          bAlongK ? term.b.colsInEights(p.batches) : term.b.rowsInEights(p.batches)};
-}
-
 }  // namespace
 
 void multiplyFloats(Device& device, const Product& p, const Finish& finish, const MatmulPlan& plan) {
@@ -65,7 +58,7 @@ void multiplyFloats(Device& device, const Product& p, const Finish& finish, cons
          {.blocks = dim3(unsigned(tiles * plan.splits * p.batches.count)),
           .threads = dim3(threads),
           .shared = floats::sharedBytes},
-         p, finish, layoutOf(p, p.terms[0]), layoutOf(p, p.terms[1]), uint32_t(plan.splits));
+         p, finish, floats::layoutOf(p, p.terms[0]), floats::layoutOf(p, p.terms[1]), uint32_t(plan.splits));
 }
 
 }  // namespace cuda

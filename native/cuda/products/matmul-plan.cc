@@ -7,7 +7,8 @@
 namespace cuda {
 namespace {
 
-constexpr int64_t mostRows = 8;        // of a matrix-vector product: beyond, tensor cores cost less than its FMAs
+constexpr double mostRows = 8;         // of a matrix-vector product: beyond, tensor cores cost less than its FMAs
+constexpr double mostGroupRows = 5;    // on average: some groups then have more than mostRows, and are read twice
 constexpr double cacheRate = 40;       // bytes per cycle and processor from L2
 constexpr double busyBytes = 20e3;     // that a processor must have under way to keep memory busy: rate times latency
 constexpr double launchCycles = 3000;  // one more kernel in the stream
@@ -26,16 +27,27 @@ struct Candidate {
 // sm_86 and sm_89 have half the tensor cores of sm_80; Hopper's mma.sync reaches about 62 % of wgmma's rate.
 double syncRate(int capability) { return capability == 86 || capability == 89 ? 480 : capability == 90 ? 1100 : 900; }
 
+// Matrices that the rows are multiplied with: of groups, as many as may be expected to have rows.
+double matrices(const MatmulShape& s) {
+  return s.groups > 0 ? s.groups * (1 - std::pow(1 - 1.0 / s.groups, double(s.M))) : 1;
+}
+
+// Rows of tiles. A group's last tile is half empty on average, but none has less than one.
+double rowTiles(const MatmulShape& s, const Candidate& c) {
+  if (s.groups == 0) return double(ceilDiv(s.M, c.tileM));
+  return std::ceil(c.cluster * std::max(matrices(s), double(s.M) / (c.tileM * c.cluster) + matrices(s) / 2));
+}
+
 double cycles(const MatmulShape& s, const Candidate& c, int splits, const MatmulMachine& machine) {
   const double processors = machine.processors;
-  const double blocks = double(ceilDiv(s.M, c.tileM)) * ceilDiv(s.N, c.tileN) * s.batch * splits;
+  const double blocks = rowTiles(s, c) * ceilDiv(s.N, c.tileN) * s.batch * splits;
   const double waves = std::ceil(blocks / processors), depth = double(ceilDiv(s.K, splits));
   const double arithmetic = depth * c.tileM * c.tileN / c.rate;
   const double operands = depth * (c.tileM * s.bytesA / c.cluster + c.tileN * s.bytesB) / cacheRate;
   const double busiest = waves * std::max(arithmetic, operands) + std::ceil(waves / c.resident) * c.fixed;
 
-  const double bytes =
-      double(s.batch) * (double(s.M) * s.K * s.bytesA + double(s.K) * s.N * s.bytesB + double(s.M) * s.N * s.bytesOut);
+  const double bytes = double(s.batch) * (double(s.M) * s.K * s.bytesA + matrices(s) * s.K * s.N * s.bytesB +
+                                          double(s.M) * s.N * s.bytesOut);
   const double underWay =
       std::min(blocks / processors, double(c.resident)) * std::min(double(c.ahead), depth) * c.tileN * s.bytesB;
   const double memory = bytes / (machine.memoryRate * processors) / std::min(1.0, underWay / busyBytes);
@@ -45,11 +57,15 @@ double cycles(const MatmulShape& s, const Candidate& c, int splits, const Matmul
   return time;
 }
 
+// Rows that a block reads its weights for: more than there are leave lanes' registers idle, fewer read weights twice.
+int rowsAtOnce(double rows) { return rows <= 1.2 ? 1 : rows <= 1.6 ? 2 : rows <= 3 ? 4 : 8; }
+
 // Enough warps to keep the memory busy: the product's own columns first, then parts of K.
 MatmulPlan planVectors(const MatmulShape& s, int processors) {
   MatmulPlan plan{.kernel = MatmulKernel::vectors};
   if (s.alongK) {
-    const int64_t groups = ceilDiv(s.N, 4) * s.batch;
+    if (s.groups > 0) plan.tileM = rowsAtOnce(s.M / matrices(s));
+    const double groups = double(ceilDiv(s.N, 4)) * s.batch * matrices(s);
     while (plan.warps < 8 && groups * plan.warps < processors * 24 && s.K >= plan.warps * 512) plan.warps *= 2;
   } else {
     const int64_t blocks = ceilDiv(s.N, 64) * s.batch;
@@ -62,8 +78,9 @@ MatmulPlan planVectors(const MatmulShape& s, int processors) {
 
 MatmulPlan planMatmul(const MatmulShape& s, const MatmulMachine& machine) {
   if (s.K == 0) return {};
-  if (s.streams && s.M <= mostRows) return planVectors(s, machine.processors);
-  Candidate candidates[4];
+  const double rows = s.M / matrices(s);
+  if (s.streams && rows <= (s.groups > 0 ? mostGroupRows : mostRows)) return planVectors(s, machine.processors);
+  Candidate candidates[5];
   int count = 0;
   if (s.tensor) {
     const double rate = syncRate(machine.capability);
@@ -76,7 +93,9 @@ MatmulPlan planMatmul(const MatmulShape& s, const MatmulMachine& machine) {
     }
     if (hopper) {
       candidates[count++] = {MatmulKernel::hopper, 128, 128, 1, 1400, 2500, 1, 320};
-      candidates[count++] = {MatmulKernel::hopper, 128, 256, s.M > 128 ? 2 : 1, 1650, 4000, 1, 192};
+      candidates[count++] = {MatmulKernel::hopper, 128, 256, rows > 128 ? 2 : 1, 1650, 4000, 1, 192};
+      // Alone, a block reads b's tiles twice as often from L2, but wastes fewer rows behind a group's last one.
+      if (s.groups > 0 && rows > 128) candidates[count++] = {MatmulKernel::hopper, 128, 256, 1, 1550, 4000, 1, 192};
     }
   } else {
     candidates[count++] = {MatmulKernel::floats, 64, 64, 1, machine.capability == 80 ? 48.0 : 90.0, 1200, 4, 16};
@@ -86,7 +105,7 @@ MatmulPlan planMatmul(const MatmulShape& s, const MatmulMachine& machine) {
   double least = 0;
   for (int i = 0; i < count; i++) {
     for (int splits : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32}) {
-      if (splits > 1 && s.K < int64_t(splits) * 128) break;
+      if (splits > 1 && (s.whole || s.groups > 0 || s.K < int64_t(splits) * 128)) break;
       const double time = cycles(s, candidates[i], splits, machine);
       if (least != 0 && time >= least) continue;
       least = time;

@@ -8,10 +8,10 @@ enum class MatmulKernel : uint8_t { vectors, floats, tiles, hopper };
 
 struct MatmulPlan {
   MatmulKernel kernel = MatmulKernel::floats;
-  int tileM = 64, tileN = 64;
-  int splits = 1;   // parts of K, summed by a second kernel
-  int warps = 1;    // that share a column's K (vectors)
-  int cluster = 1;  // blocks that share one operand's tiles (hopper)
+  int tileM = 64, tileN = 64;  // tileM: also the rows of a matrix-vector product in groups
+  int splits = 1;              // parts of K, summed by a second kernel
+  int warps = 1;               // that share a column's K (vectors)
+  int cluster = 1;             // blocks that share one operand's tiles (hopper)
 };
 
 struct MatmulShape {
@@ -21,6 +21,8 @@ struct MatmulShape {
   bool streams = false;  // a is contiguous along K and b along either axis: a matrix-vector kernel can read them
   bool alongK = false;   // b is contiguous along K
   bool hopper = false;   // the operands lie as TMA takes them
+  int64_t groups = 0;    // that share out M rows by chance, each with a b of its own; 0: there are none
+  bool whole = false;    // K is not split
 };
 
 struct MatmulMachine {

@@ -90,6 +90,11 @@ struct Finish {
   Activation activation = Activation::none;
   bool eights = false;  // rows of out, residual and bias may be touched eight columns at a time
 
+  // Whether sums, times `scale`, are all that out takes, in the operands' 16-bit format: TMA can store them.
+  bool leavesByBoxes(DType operands) const {
+    return out.dtype == operands && eights && !bias.bytes && !residual.bytes && activation == Activation::none;
+  }
+
   __device__ __forceinline__ void store1(uint32_t batch, int split, int64_t row, int64_t col, float v) const {
     v *= scale;
     if (bias.bytes) v += Source(bias.bytes, bias.dtype)[col * bias.colStride];
@@ -140,6 +145,22 @@ struct Finish {
 #pragma unroll
     for (int i = 0; i < 8; i++) v[i] += other[i];
   }
+};
+
+// Whether tensor cores can read it where it lies: along one of its axes, in runs from multiples of 16 bytes.
+bool ordered(const Operand& x, const Batches& batches);
+
+// Copies an operand [rows, cols], times `scale`, to runs along its columns, or with `alongCols` false along its rows. The
+// copy lives as long as what it returns.
+std::shared_ptr<void> pack(Device& device, Operand& x, Batches batches, int64_t rows, int64_t cols, bool alongCols,
+                           DType dtype, float scale);
+
+// Brings both terms' operands into that order and into one 16-bit format; the second term's along the same axes as the
+// first's.
+struct Ordered {
+  std::shared_ptr<void> copies[4];
+
+  Ordered(Device& device, Product& product);
 };
 
 // The kernels, each in a file of its own. The plan's splits share K; `finish` is then that of the workspace.

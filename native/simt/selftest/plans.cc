@@ -21,6 +21,13 @@ cuda::MatmulShape weightProduct(int64_t M, int64_t N, int64_t K) {
           .hopper = true};
 }
 
+// Rows that are shared out among the experts of a mixture.
+cuda::MatmulShape groupedProduct(int64_t rows, int64_t groups, int64_t N, int64_t K) {
+  cuda::MatmulShape shape = weightProduct(rows, N, K);
+  shape.groups = groups;
+  return shape;
+}
+
 Check expects(const std::string& name, cuda::MatmulShape shape, int capability,
               std::function<bool(const cuda::MatmulPlan&)> right) {
   return {"plan: " + name, [=]() -> std::string {
@@ -85,6 +92,18 @@ std::vector<Check> planChecks() {
               [](auto& p) { return underWay(p, 32, 4096) >= 20e3; }),
       expects("wide weights have blocks enough", weightProduct(32, 28672, 4096), 90,
               [](auto& p) { return p.splits <= 2 && underWay(p, 32, 28672) >= 20e3; }),
+      expects("a token's experts have a row each", groupedProduct(8, 128, 1536, 2048), 90,
+              [](auto& p) { return p.kernel == MatmulKernel::vectors && p.tileM == 1; }),
+      expects("experts of several tokens read their matrix for some rows at once", groupedProduct(256, 128, 1536, 2048),
+              90, [](auto& p) { return p.kernel == MatmulKernel::vectors && p.tileM == 4; }),
+      expects("experts with more rows than that take tensor cores", groupedProduct(1024, 128, 1536, 2048), 90,
+              [](auto& p) { return p.kernel == MatmulKernel::tiles && p.tileM == 64 && p.splits == 1; }),
+      expects("experts of a long prompt take wgmma", groupedProduct(32768, 128, 1536, 2048), 90,
+              [](auto& p) { return p.kernel == MatmulKernel::hopper && p.cluster == 1 && p.splits == 1; }),
+      expects("large experts take it in clusters", groupedProduct(32768, 8, 28672, 4096), 90,
+              [](auto& p) { return p.kernel == MatmulKernel::hopper && p.tileN == 256 && p.cluster == 2; }),
+      expects("experts of a long prompt take the large tile on sm_80", groupedProduct(32768, 128, 1536, 2048), 80,
+              [](auto& p) { return p.kernel == MatmulKernel::tiles && p.tileM == 128; }),
       expects("an empty K is planned", weightProduct(64, 64, 0), 90, [](auto& p) { return p.splits == 1; }),
   };
 }

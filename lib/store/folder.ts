@@ -21,7 +21,14 @@ import { EventFiles, lineOf } from './folder-events.js';
 import { type FolderLock, lockFolder } from './folder-lock.js';
 import type { Blobs, Draft, Events, Item, Json, Records, Scratch, Store, StoredEvent, StoredRecord } from './store.js';
 
-const kinds: readonly Item['kind'][] = ['file', 'job', 'response', 'batch'];
+/** The folder of each kind's items. */
+const folders: Readonly<Record<Item['kind'], string>> = {
+  file: 'files',
+  job: 'jobs',
+  response: 'responses',
+  batch: 'batches',
+};
+const kinds = Object.keys(folders) as Item['kind'][];
 const idPattern = /^[\w-]+$/;
 const eventsFile = 'events.jsonl';
 
@@ -104,7 +111,7 @@ export class FolderStore implements Store {
 
   /** @internal */
   kindFolder(kind: Item['kind']): string {
-    return join(this.folder, `${kind}s`);
+    return join(this.folder, folders[kind]);
   }
 
   /** @internal */

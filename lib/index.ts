@@ -18,6 +18,7 @@ export type { GenerateOptions } from './text/options.js';
 export type { ChatMessage } from './text/template.js';
 export { Tokenizer } from './text/tokenizer/tokenizer.js';
 export type { Row } from './train/data/rows.js';
+export type { EvaluateOptions, Evaluation } from './train/evaluate.js';
 export type { Finetune } from './train/finetune.js';
 export type { ChosenRow, PreferenceRow, TokenPairRow } from './train/methods/index.js';
 export type { FinetuneOptions, TrainData as Data } from './train/options.js';

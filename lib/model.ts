@@ -50,6 +50,9 @@ import {
 import type { ChatMessage } from './text/template.js';
 import { tokenizerFromGguf } from './text/tokenizer/gguf-tokenizer.js';
 import { Tokenizer } from './text/tokenizer/tokenizer.js';
+import type { Data } from './train/data/dataset.js';
+import type { Row } from './train/data/rows.js';
+import { type EvaluateOptions, type Evaluation, evaluate } from './train/evaluate.js';
 import { type Finetune, finetune } from './train/finetune.js';
 import type { FinetuneOptions } from './train/options.js';
 
@@ -288,6 +291,23 @@ export class Model {
     refuseEncoder('finetune', this.decoder.config);
     const turn = (signal: AbortSignal): Promise<void> | undefined => this.engine.trainingTurn(signal);
     return finetune(this.decoder, this.textTokenizer, options, this.name, turn);
+  }
+
+  /**
+   * How well the model, or an adapter for it, answers rows of data: loss, token accuracy, and answers word for word.
+   *
+   * @throws TypeError or RangeError (as a rejection) that names the option. Bad rows reject, with the file and the line.
+   */
+  async evaluate(data: Data<Row>, options: EvaluateOptions = {}): Promise<Evaluation> {
+    refuseEncoder('evaluate', this.decoder.config);
+    const turn = (signal: AbortSignal): Promise<void> | undefined => this.engine.trainingTurn(signal);
+    return evaluate(this.decoder, this.textTokenizer, data, options, {
+      turn,
+      generate: async (ids, most, adapter) => {
+        const given = { ...(adapter ? { adapter } : {}), ...(options.signal ? { signal: options.signal } : {}) };
+        return (await this.generateTokens(ids, { maxNewTokens: most, temperature: 0, ...given })).tokens;
+      },
+    });
   }
 
   /** Loads an adapter in PEFT's format for this model. Any number may be loaded; each call names the one it uses. */

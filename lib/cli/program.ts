@@ -4,6 +4,7 @@ import { addBench } from './bench.js';
 import { addChat } from './chat.js';
 import { addDemo } from './demo.js';
 import { addDoctor } from './doctor.js';
+import { addEval } from './eval.js';
 import { addFinetune } from './finetune.js';
 import { addGenerate } from './generate.js';
 import { addInfo } from './info.js';
@@ -53,6 +54,7 @@ export function makeProgram(context: Context): Command {
   addChat(program, context);
   addServe(program, context);
   addFinetune(program, context);
+  addEval(program, context);
   addMerge(program, context);
   addInfo(program, context);
   addBench(program, context);

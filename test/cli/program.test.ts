@@ -17,7 +17,7 @@ async function call(args: readonly string[], options: FakeOptions = {}) {
   return { code, out: terminal.out, err: terminal.err };
 }
 
-const commands = ['generate', 'chat', 'finetune', 'merge', 'info', 'bench', 'doctor'];
+const commands = ['generate', 'chat', 'finetune', 'eval', 'merge', 'info', 'bench', 'doctor'];
 
 describe('help', () => {
   it('prints the version', async () => {

@@ -37,6 +37,7 @@ import { Decoder, packed } from './models/decoder.js';
 import { kindOf, type ModelKind, refuseEncoder } from './models/kind.js';
 import { loadDecoder } from './models/load.js';
 import { storedParts } from './models/pieces.js';
+import { sentenceFiles } from './models/sentence.js';
 import type { Embedder } from './parts/text-head.js';
 import { type Generated, generate, type Piece } from './text/generate.js';
 import type { TokenMask } from './text/mask.js';
@@ -333,7 +334,10 @@ export class Model {
     if (!statSync(this.path).isDirectory())
       throw new Error(`save: ${this.path} is not a Hugging Face folder, so its config and tokenizer cannot be copied`);
     const tensors = new Map<string, SavedTensor>();
-    for (const weight of weightsOf(this.decoder.config)) {
+    // Modules behind the pooling have folders of their own, which no adapter changes.
+    const { embedder } = this.decoder.config;
+    const beside = new Set(embedder?.layers.flatMap(({ weights }) => weights));
+    for (const weight of weightsOf(this.decoder.config).filter((one) => !beside.has(one))) {
       for (const { name, shape, part } of storedParts(weight, this.decoder.weights.get(weight.name)!)) {
         using stored = part();
         tensors.set(name, { dtype: safetensorsName(stored.dtype), shape, bytes: await stored.bytes() });
@@ -343,6 +347,9 @@ export class Model {
       for (const file of copied) {
         if (existsSync(join(this.path, file))) await cp(join(this.path, file), join(inside, file));
       }
+      // Modules without settings have a folder in no file.
+      for (const module of embedder?.folders?.filter((name) => existsSync(join(this.path, name))) ?? [])
+        await cp(join(this.path, module), join(inside, module), { recursive: true, dereference: true });
       const file = join(this.path, 'config.json');
       const config = { ...languageConfig(file, readJson(file)), tie_word_embeddings: this.decoder.config.head.tied };
       await writeAtomic(join(inside, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
@@ -380,8 +387,10 @@ export class Model {
 }
 
 const copied = [
+  ...sentenceFiles,
   'generation_config.json',
   'tokenizer.json',
+  'vocab.txt',
   'tokenizer_config.json',
   'special_tokens_map.json',
   'vocab.txt',

@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { DType } from '../core/dtype.js';
+import { longestText } from '../engine/texts/encoded.js';
 import { openWeights } from '../files/folder-weights.js';
 import { openGguf } from '../files/gguf.js';
 import { resolveModel } from '../files/hub.js';
@@ -16,11 +17,15 @@ import {
   activeParameterCount,
   bytesPerToken,
   type DecoderConfig,
+  embedderOf,
   parameterCount,
   weightBytes,
 } from '../models/config.js';
 import { ggufConfig } from '../models/gguf.js';
+import { withPoolingType } from '../models/gguf-pooling.js';
+import { kindOf } from '../models/kind.js';
 import { sequenceBytes } from '../models/memory.js';
+import { withModules } from '../models/sentence.js';
 import { tokenizerFromGguf } from '../text/tokenizer/gguf-tokenizer.js';
 import { Tokenizer } from '../text/tokenizer/tokenizer.js';
 import { bytes, count, plural } from './format.js';
@@ -134,8 +139,9 @@ function modelReport(
   ];
   if (config) {
     const { layers, hiddenSize, vocabSize, contextLength, head } = config;
-    const { tied } = head;
+    const tied = head.tied && !config.bidirectional;
     lines.push(
+      ...(kindOf(config) === 'language model' ? [] : [['kind', kindOf(config)] as [string, string]]),
       ['layers', `${layers.length} of width ${hiddenSize}`],
       ...layerKinds(config).map(({ facts, count }): [string, string] => [
         count === layers.length ? 'each layer' : plural(count, 'layer'),
@@ -145,6 +151,7 @@ function modelReport(
       ]),
       ['vocabulary', `${plural(vocabSize, 'token')}${tied ? ', embedding and output tied' : ''}`],
       ['context', plural(contextLength, 'token')],
+      ...textLines(config),
     );
   }
   const [total, active] = config ? [parameterCount(config), activeParameterCount(config)] : [0, 0];
@@ -157,8 +164,8 @@ function modelReport(
     ]);
   if (memory) {
     const { weightBytes, sequence } = memory;
-    const more = `${bytes(sequence.bytes)} more for a sequence of ${plural(sequence.tokens, 'token')}`;
-    lines.push(['memory', `${bytes(weightBytes)} as it is loaded, ${more}`]);
+    const more = `, ${bytes(sequence.bytes)} more for a sequence of ${plural(sequence.tokens, 'token')}`;
+    lines.push(['memory', `${bytes(weightBytes)} as it is loaded${sequence.bytes > 0 ? more : ''}`]);
   }
   lines.push(
     ['tokenizer', tokenizer ? plural(tokenizer.vocabSize, 'token') : 'none: takes and gives token ids only'],
@@ -173,7 +180,7 @@ function modelReport(
       architecture: kind.type,
       supported: config !== undefined,
       ...(kind.unsupported === undefined ? {} : { reason: kind.unsupported }),
-      ...(config ? shapeFields(config) : {}),
+      ...(config ? { ...shapeFields(config), ...textFields(config) } : {}),
       ...(memory ? { memory } : {}),
       ...found,
       tokenizer: tokenizer !== undefined,
@@ -181,6 +188,43 @@ function modelReport(
       ...more,
     },
   };
+}
+
+/** How texts become vectors or scores, where the model is made for that. */
+function textLines(config: DecoderConfig): [string, string][] {
+  const kind = kindOf(config);
+  if (kind === 'language model') return [];
+  const { ranker } = config;
+  const head = ranker ?? embedderOf(config);
+  const longest: [string, string] = ['longest text', plural(longestText(config, head), 'token')];
+  if (ranker) {
+    const asked = ranker.asks ? 'asked in words' : 'of pairs of texts';
+    return [['scores', `${asked}, ${ranker.sigmoid ? 'from 0 to 1' : 'logits'}`], longest];
+  }
+  const { pooling, layers, size, normalizes, prompts } = embedderOf(config);
+  const behind = layers.length === 0 ? '' : `, ${plural(layers.length, 'layer')} behind it`;
+  const length = normalizes ? ', of length 1' : '';
+  const names = Object.keys(prompts);
+  return [
+    ['vectors', `${plural(size, 'number')}${length}, by pooling (${pooling.join(', ')})${behind}`],
+    ...(names.length === 0 ? [] : [['prompts', names.join(', ')] as [string, string]]),
+    longest,
+  ];
+}
+
+/** The same for machines. */
+function textFields(config: DecoderConfig): Fields {
+  const { ranker } = config;
+  const model = kindOf(config);
+  if (model === 'language model') return {};
+  const head = ranker ?? embedderOf(config);
+  const own = ranker ? { sigmoid: ranker.sigmoid } : { dimensions: head.size, ...embedderFields(config) };
+  return { model, pooling: head.pooling, longestText: longestText(config, head), ...own };
+}
+
+function embedderFields(config: DecoderConfig): Fields {
+  const { normalizes, prompts } = embedderOf(config);
+  return { normalizes, prompts: Object.keys(prompts) };
 }
 
 function shapeFields(config: DecoderConfig): Fields {
@@ -228,8 +272,13 @@ const words = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${l
 async function folderReport(path: string): Promise<Report> {
   const file = join(path, 'config.json');
   const json = readJson(file);
-  using weights = openWeights(path);
-  const kind = architecture(json.model_type, () => decoderConfig(file, languageConfig(file, json)));
+  let folders: readonly string[] = [];
+  const kind = architecture(json.model_type, () => {
+    const modules = withModules(path, decoderConfig(file, languageConfig(file, json)));
+    folders = modules.folders;
+    return modules.config;
+  });
+  using weights = openWeights(path, folders);
   const left = [...weights.tensors.keys()].filter(isBeside).length;
   const title =
     left === 0 ? 'a Hugging Face model' : `the language model of a ${json.model_type}, a Hugging Face model`;
@@ -240,7 +289,9 @@ async function folderReport(path: string): Promise<Report> {
 
 function ggufReport(path: string): Report {
   using gguf = openGguf(path);
-  const kind = architecture(gguf.metadata.get('general.architecture'), () => decoderConfig(path, ggufConfig(gguf)));
+  const kind = architecture(gguf.metadata.get('general.architecture'), () => {
+    return withPoolingType(gguf, decoderConfig(path, ggufConfig(gguf)));
+  });
   const tokenizer = gguf.metadata.has('tokenizer.ggml.model') ? tokenizerFromGguf(gguf.metadata, gguf.path) : undefined;
   const name = gguf.metadata.get('general.name');
   const title = typeof name === 'string' ? `a GGUF model, ${name}` : 'a GGUF model';

@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto';
 import { createWriteStream, existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, rename, rm, symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
@@ -58,7 +58,14 @@ const SMALL_FILES = new Set([
   'added_tokens.json',
   'chat_template.jinja',
   'chat_template.json',
+  'vocab.txt',
+  'modules.json',
+  'config_sentence_transformers.json',
+  'sentence_bert_config.json',
 ]);
+/** Folders of sentence-transformers' modules, and what is read of them. */
+const MODULE = /^\d+_\w+$/;
+const MODULE_FILES = ['config.json', 'model.safetensors'];
 const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
 const SHARD = /^[^/\\:\0]+-\d+-of-\d+\.safetensors$/;
@@ -159,8 +166,14 @@ async function download(repository: Repository, options: ResolveOptions): Promis
     const { sha } = await hub.modelInfo({ ...access, name: id, revision, additionalFields: ['sha'] });
     if (!/^[0-9a-f]{40}$/.test(sha)) throw new Error(`the hub's commit for ${revision} is malformed: ${shown(sha)}`);
     const listed: RemoteFile[] = [];
+    const modules: string[] = [];
     for await (const entry of hub.listFiles({ ...access, repo: id, revision: sha })) {
       if (entry.type === 'file') listed.push(entry);
+      else if (entry.type === 'directory' && MODULE.test(entry.path)) modules.push(entry.path);
+    }
+    for (const path of modules) {
+      for await (const entry of hub.listFiles({ ...access, repo: id, revision: sha, path }))
+        if (entry.type === 'file') listed.push(entry);
     }
     const files = wanted(id, listed);
     const total = files.reduce((sum, { size }) => sum + size, 0);
@@ -201,11 +214,15 @@ function wanted(id: string, listed: readonly RemoteFile[]): RemoteFile[] {
     );
   }
   const small = listed.filter(({ path }) => SMALL_FILES.has(path));
+  const modules = listed.filter(({ path }) => {
+    const [folder, file, ...rest] = path.split('/');
+    return rest.length === 0 && MODULE.test(folder!) && MODULE_FILES.includes(file!);
+  });
   const single = listed.filter(({ path }) => path === SINGLE);
   const split = listed.filter(({ path }) => path === INDEX || SHARD.test(path));
   const weights = single.length > 0 ? single : names.has(INDEX) ? split : [];
   if (weights.length === 0) throw new Error('it has no safetensors weights');
-  return [...small, ...weights];
+  return [...small, ...modules, ...weights];
 }
 
 async function store(
@@ -250,8 +267,9 @@ async function store(
     }
   }
   const link = join(snapshot, file.path);
+  await mkdir(dirname(link), { recursive: true, mode: folderMode });
   try {
-    await symlink(relative(snapshot, blob), link);
+    await symlink(relative(dirname(link), blob), link);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     // Windows lets few users make links; Hugging Face's tools then keep the file itself in the snapshot.

@@ -193,6 +193,7 @@ export function withModules(folder: string, config: DecoderConfig): ModuleFolder
   if (listed === undefined) return { config: { ...config, ranker }, folders: [] };
   let chain: Chain = { head: undefined, countsPrompt: true, normalizes: false, logits: undefined, matrices: 0 };
   const folders: string[] = [];
+  const all: string[] = [];
   for (const { type, path } of check(file, modulesSchema, listed)) {
     const name = type.split('.').at(-1)!;
     if (!Object.hasOwn(rules, name)) {
@@ -203,6 +204,7 @@ export function withModules(folder: string, config: DecoderConfig): ModuleFolder
     if (!/^(?!\.)[\w.-]*$/.test(path))
       throw new Error(`${file}: path must be the name of a folder, got ${shown(path)}`);
     if (chain.normalizes) throw new Error(`${file}: no module may come behind Normalize, got ${shown(type)}`);
+    if (path !== '') all.push(path);
     const weights = chain.head?.layers.length ?? 0;
     chain = rules[name]!(chain, { folder: join(folder, path), path, config });
     if ((chain.head?.layers.length ?? 0) > weights) folders.push(path);
@@ -216,6 +218,7 @@ export function withModules(folder: string, config: DecoderConfig): ModuleFolder
     prompts: settings.prompts ?? {},
     defaultPrompt: defaultPromptOf(settingsFile, settings),
     maxLength,
+    folders: all,
   };
   const judge = logits && {
     pooling: ['last'] as const,

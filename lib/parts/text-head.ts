@@ -46,6 +46,8 @@ export interface Embedder extends TextHead {
   readonly defaultPrompt: string | undefined;
   /** Tokens of the longest text, special tokens included, where fewer than the model's context. */
   readonly maxLength: number | undefined;
+  /** Folders inside the model's that hold what stands behind the model. */
+  readonly folders?: readonly string[] | undefined;
 }
 
 /** What is taken where a model's files do not say. */

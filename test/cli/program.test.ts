@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { run } from '../../lib/cli/program.js';
 import { cudaAbsence } from '../../lib/core/device.js';
 import { saveSafetensors } from '../../lib/files/safetensors.js';
+import { readEncoder, writeFolder } from '../golden/seeded.js';
 import { type FakeOptions, FakeTerminal } from './fake-terminal.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'helvetia-cli-'));
@@ -240,6 +241,23 @@ describe('info', () => {
     expect((await call(['info', path])).out).toMatch(
       /safetensors file\n.*parameters +11 \(11\)\n.*2 tensors, 34 bytes/s,
     );
+  });
+
+  it('tells about models of vectors and scores', async () => {
+    const told = async (name: string): Promise<{ json: unknown; out: string }> => {
+      const path = join(folder, name);
+      mkdirSync(path);
+      await writeFolder(readEncoder(name), path);
+      return { json: JSON.parse((await call(['info', path, '--json'])).out), out: (await call(['info', path])).out };
+    };
+    const gemma = await told('gemma3_text');
+    expect(gemma.json).toMatchObject({ model: 'embedding model', pooling: ['mean'], dimensions: 48, longestText: 64 });
+    expect(gemma.out).toMatch(
+      /vectors +48 numbers, of length 1, by pooling \(mean\), 2 layers behind it\n.*43 tensors/s,
+    );
+    const reranker = await told('xlm-roberta.cross');
+    expect(reranker.json).toMatchObject({ model: 'reranker', pooling: ['cls'], sigmoid: true, longestText: 61 });
+    expect(reranker.out).toMatch(/kind +reranker\n.*scores +of pairs of texts, from 0 to 1\n/s);
   });
 
   const smollm = '../shared/data/smollm2-135m-instruct';

@@ -137,15 +137,23 @@ function fakeHub(files: Record<string, string>, change: { damage?: string; statu
         lastModified: '2026-01-01',
       });
     }
-    if (url.pathname === `/api/models/org/tiny/tree/${COMMIT}`) {
-      const entries = Object.entries(files).map(([path, text]) => ({
+    const [, folder] = /^\/api\/models\/org\/tiny\/tree\/[0-9a-f]{40}(?:\/(.+))?$/.exec(url.pathname) ?? [
+      undefined,
+      null,
+    ];
+    if (folder !== null) {
+      const folderOf = (path: string): string | undefined => /^(.+)\/[^/]+$/.exec(path)?.[1];
+      const inside = Object.entries(files).filter(([path]) => folderOf(path) === folder);
+      const entries = inside.map(([path, text]) => ({
         type: 'file',
         path,
         size: text.length,
         oid: createHash('sha1').update(text).digest('hex'),
         ...(path.endsWith('.safetensors') ? { lfs: { oid: sha256(text), size: text.length, pointerSize: 100 } } : {}),
       }));
-      return Response.json([...entries, { type: 'directory', path: 'onnx', size: 0 }]);
+      const folders =
+        folder === undefined ? [...new Set(Object.keys(files).flatMap((path) => folderOf(path) ?? []))] : [];
+      return Response.json([...entries, ...folders.map((path) => ({ type: 'directory', path, size: 0 }))]);
     }
     const path = url.pathname.replace(`/org/tiny/resolve/${COMMIT}/`, '');
     const text = path === change.damage ? 'damaged!!' : files[path];
@@ -169,6 +177,7 @@ describe('a download', () => {
   const files = {
     'README.md': 'not needed',
     'config.json': '{"a":1}',
+    'onnx/config.json': 'not needed',
     'consolidated.safetensors': 'not needed',
     'model.safetensors': 'weights!!',
     'pytorch_model.bin': 'not needed',
@@ -191,6 +200,15 @@ describe('a download', () => {
     expect(progress.every(({ loaded }, i) => loaded >= (progress[i - 1]?.loaded ?? 0))).toBe(true);
     expect(readdirSync(join(MODEL(), 'blobs')).every((name) => /^[0-9a-f]+$/.test(name))).toBe(true);
     expect(await resolveModel('org/tiny', { fetch: noFetch })).toBe(path);
+  });
+
+  it('brings the modules of sentence-transformers, each in its folder', async () => {
+    const modules = { 'modules.json': '[]', '1_Pooling/config.json': '{}', '2_Dense/model.safetensors': 'dense' };
+    const hub = fakeHub({ ...files, ...modules, '2_Dense/pytorch_model.bin': 'not needed' });
+    const path = await resolveModel('org/tiny', { fetch: hub.fetch });
+    for (const [name, text] of Object.entries(modules)) expect(readFileSync(join(path, name), 'utf8')).toBe(text);
+    expect(readdirSync(join(path, '2_Dense'))).toEqual(['model.safetensors']);
+    expect(existsSync(join(path, 'onnx'))).toBe(false);
   });
 
   it('takes the shards that the index needs', async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { suggestion } from '../../flow/options.js';
 import { adapterFiles, copyAdapter } from '../../lora/folder.js';
 import { isAt } from '../../lora/modules.js';
+import { refuseEncoder } from '../../models/kind.js';
 import type { Draft } from '../../store/store.js';
 import { defaultMethod, methodNames } from '../../train/methods/index.js';
 import { adapterNamed, type NamedAdapter } from '../adapter-names.js';
@@ -88,6 +89,7 @@ function checkStart({ entry }: NamedAdapter, hyperparameters: Hyperparameters): 
 /** Refuses hyperparameters that do not fit the model or the engine that is to serve the result. */
 function checkFit({ model }: ServedModel, hyperparameters: Hyperparameters): void {
   const { decoder } = model;
+  refuseEncoder("'model'", decoder.config);
   const { contextLength } = decoder.config;
   if ((hyperparameters.max_length ?? 0) > contextLength) {
     throw badRequest(`'max_length' must be at most the model's context of ${contextLength} tokens.`, 'max_length');

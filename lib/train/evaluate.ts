@@ -8,8 +8,8 @@ import { Batches } from './data/batches.js';
 import { type Data, DataReport, dataName, LoadedSource } from './data/dataset.js';
 import type { Example, Row } from './data/rows.js';
 import { meansOf } from './figures.js';
+import { defaultMethod, methods } from './methods/index.js';
 import type { Totals } from './methods/method.js';
-import { supervised } from './methods/supervised.js';
 import { defaultSeqLength } from './options.js';
 import type { Turn } from './pace.js';
 
@@ -90,7 +90,7 @@ export async function evaluate(
     ...{ decoder, tokenizer, adapter, reference: undefined },
     ...{ checkpointing: false, tokenAccuracy: true, signal, turn },
   };
-  const objective = supervised.objective(context, {});
+  const objective = methods[defaultMethod].objective(context, {});
   const totals: Totals[] = [];
   const batches = new Batches(source, { batchTokens });
   for (let batch = await batches.next(); batch.length > 0; batch = await batches.next()) {

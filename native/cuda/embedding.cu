@@ -47,7 +47,7 @@ __global__ void embedGradientFirst(Sink dweight, Source weights, Source dout, co
   for (int64_t first = 0; first < token; first += 32)
     if (tokensWith(id, ids, first, token)) return;
   const bool inside = column < dim;
-  float sums[width];
+  float sums[width] = {};
   if (inside) weights.load(id * step + column, sums);
   for (int64_t first = token; first < tokens; first += 32)
     for (unsigned same = tokensWith(id, ids, first, tokens); same; same &= same - 1) {

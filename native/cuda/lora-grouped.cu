@@ -97,7 +97,7 @@ __global__ void shrinkRows(float* hidden, Source x, Source a, Groups groups, int
   for (int j = int(blockIdx.z) * warps + int(threadIdx.x) / 32; j < most; j += warps * int(gridDim.z)) {
     float sum[rowsAtOnce] = {};
     for (int64_t k = begin + lane * width; k < end; k += 32 * width) {
-      float weight[width], values[width];
+      float weight[width] = {}, values[width];
       if (together) a.load((int64_t(slot[0]) * rank + j) * in + k, weight);
 #pragma unroll
       for (int i = 0; i < rowsAtOnce; i++) {

@@ -47,7 +47,7 @@ void loraLinear(Device& device, Out out, Out hidden, In x, In weight, In bias, I
 
 void loraLinearBackward(Device& device, Out dx, Out da, Out db, In dout, In x, In weight, In a, In b, In hidden,
                         float scaling) {
-  const int64_t tokens = x.rows(), outputs = weight.rows(), rank = a.rows();
+  const int64_t tokens = x.rows(), rank = a.rows();
   const DType dtype = x.dtype == dout.dtype ? x.dtype : DType::f32;
   const View gradient = matrixOf(dout);
   Scratch<char> through(device, tokens * rank * format(dtype).blockBytes);

@@ -118,6 +118,7 @@ struct Scoring {
   float exponent;  // transform(product) times this is an exponent of 2; above 0
   bool causal, capped, negative;
   int window;
+  int reach;  // a row sees keys before its position + reach
 
   Scoring(float scale, bool causal, int window, float softcap)
       : scale(scale),
@@ -127,13 +128,13 @@ struct Scoring {
         causal(causal),
         capped(softcap > 0),
         negative(scale < 0),
-        window(window) {}
+        window(window),
+        reach(causal       ? 1
+              : window > 0 ? window
+                           : 0x7fffffff) {}
 
   __device__ int firstKey(int position) const { return window > 0 && position >= window ? position - window + 1 : 0; }
-  __device__ int endKey(int position, int keys) const {
-    if (causal) return least(position + 1, keys);
-    return window > 0 && position < keys - window ? position + window : keys;
-  }
+  __device__ int endKey(int position, int keys) const { return position < keys - reach ? position + reach : keys; }
   __device__ bool plain() const { return !capped && !negative; }
   __device__ float transform(float product) const {
     return capped ? tanhf(product * inner) : negative ? -product : product;

@@ -35,16 +35,16 @@ __global__ __launch_bounds__(threads) void groupedFloat(const __grid_constant__ 
   };
   float sums[4][8] = {};
   floats::multiplySteps(sums, reinterpret_cast<float*>(ptx::sharedMemory()), 0, int((term.K + depth - 1) / depth),
-                        fetch, [&](int) -> const Layout& { return layout; });
-  const Finish own = finishOf(finish, rows.group, rows.end);
+                        fetch, [at = &layout](int) -> const Layout& { return *at; });
+  const Within own = within(finish, rows.group, rows.end);
 #pragma unroll
-  for (int i = 0; i < 4; i++) own.store8(0, 0, row0 + floats::ownRow() + i, col0 + floats::ownCol(), sums[i]);
+  for (int i = 0; i < 4; i++) finish.store8(0, 0, row0 + floats::ownRow() + i, col0 + floats::ownCol(), sums[i], own);
 }
 
 // Blocks: the tiles of the first group's matrix, of the second's, ….
-__global__ __launch_bounds__(threads) void groupedFloatSums(const __grid_constant__ GroupedProduct p,
-                                                            const __grid_constant__ Finish finish,
-                                                            const __grid_constant__ Layout layout) {
+__global__ __launch_bounds__(threads, 2) void groupedFloatSums(const __grid_constant__ GroupedProduct p,
+                                                               const __grid_constant__ Finish finish,
+                                                               const __grid_constant__ Layout layout) {
   if (blockIdx.x == 0 && threadIdx.x < 32) p.groups.check(int(threadIdx.x));
   const uint32_t tileRows = uint32_t((p.M + tile - 1) / tile), tileCols = uint32_t((p.N + tile - 1) / tile);
   const uint32_t count = tileRows * tileCols, group = blockIdx.x / count;
@@ -64,7 +64,7 @@ __global__ __launch_bounds__(threads) void groupedFloatSums(const __grid_constan
   };
   float sums[4][8] = {};
   floats::multiplySteps(sums, reinterpret_cast<float*>(ptx::sharedMemory()), 0, steps, fetch,
-                        [&](int) -> const Layout& { return layout; });
+                        [at = &layout](int) -> const Layout& { return *at; });
 #pragma unroll
   for (int i = 0; i < 4; i++) finish.store8(group, 0, row0 + floats::ownRow() + i, col0 + floats::ownCol(), sums[i]);
 }

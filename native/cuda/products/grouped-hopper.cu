@@ -18,19 +18,19 @@ struct GroupedSchedule : Steps {
   Groups groups;
   uint32_t cols;
   int shift;  // 2^shift rows are in a cluster's tiles
-  static constexpr bool storesBothWays = true;
+  [[maybe_unused]] static constexpr bool storesBothWays = true;
 
-  __device__ uint32_t tiles() const { return RowTiles(groups, shift).count() * cols; }
+  [[maybe_unused]] __device__ uint32_t tiles() const { return RowTiles(groups, shift).count() * cols; }
 
-  __device__ Work work(uint32_t index, uint32_t rank, uint32_t tiles, int tileN) const {
+  [[maybe_unused]] __device__ Work work(uint32_t index, uint32_t rank, uint32_t tiles, int tileN) const {
     const TileAt at = tileAt(index, tiles / cols, cols, group);
     const RowTile rows = RowTiles(groups, shift).find(at.row);
     return {rows.begin + int(rank) * tileM, int(at.col) * tileN, uint32_t(rows.group), 0, 0, int(steps), rows.end};
   }
-  __device__ bool byBoxes(const Work& work, int row) const { return boxes && row + 64 <= work.rowEnd; }
-  __device__ uint32_t outBatch(const Work&) const { return 0; }
-  __device__ Finish finishOf(const Finish& finish, const Work& work) const {
-    return cuda::finishOf(finish, int(work.batch), work.rowEnd);
+  [[maybe_unused]] __device__ bool byBoxes(const Work& work, int row) const { return boxes && row + 64 <= work.rowEnd; }
+  [[maybe_unused]] __device__ uint32_t outBatch(const Work&) const { return 0; }
+  [[maybe_unused]] __device__ Within within(const Finish& finish, const Work& work) const {
+    return cuda::within(finish, int(work.batch), work.rowEnd);
   }
 };
 

@@ -37,9 +37,9 @@ __global__ __launch_bounds__(threads, 2) void groupedTile(const __grid_constant_
   tiles::Sums<tileM, tileN> sums = {};
   tiles::multiplySteps<T, tileM, tileN, true, bAlongK>(sums, ptx::sharedAddress(shared), 0,
                                                        int((term.K + depth - 1) / depth), load);
-  const Finish own = finishOf(finish, rows.group, rows.end);
+  const Within own = within(finish, rows.group, rows.end);
   tiles::storeSums<tileM, tileN>(
-      sums, shared, [&](int row, int col, float(&v)[8]) { own.store8(0, 0, rows.begin + row, col0 + col, v); });
+      sums, shared, [&](int row, int col, float(&v)[8]) { finish.store8(0, 0, rows.begin + row, col0 + col, v, own); });
 }
 
 // Blocks: the tiles of the first group's matrix, of the second's, ….

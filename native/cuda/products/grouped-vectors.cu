@@ -21,12 +21,12 @@ __global__ __launch_bounds__(vectors::mostWarps * 32,
   if (tile.group < 0) return;
   const int64_t first = int64_t(blockIdx.x % perTile) * (int(blockDim.x) / 32 / warps);
   const Term& term = p.terms[0];
-  const Finish own = finishOf(finish, tile.group, tile.end);
-  vectors::dotColumns<T, rows>({term.a.bytes, term.a.dtype}, tile.begin * term.a.rowStride, term.a.rowStride,
-                               tile.end - tile.begin,
-                               static_cast<const T*>(term.b.bytes) + tile.group * term.b.batchStrides[0],
-                               {first, p.N, term.K, term.b.colStride, inEights, warps},
-                               [&](int row, int64_t col, float sum) { own.store1(0, 0, tile.begin + row, col, sum); });
+  const Within own = within(finish, tile.group, tile.end);
+  vectors::dotColumns<T, rows>(
+      {term.a.bytes, term.a.dtype}, tile.begin * term.a.rowStride, term.a.rowStride, tile.end - tile.begin,
+      static_cast<const T*>(term.b.bytes) + tile.group * term.b.batchStrides[0],
+      {first, p.N, term.K, term.b.colStride, inEights, warps},
+      [&](int row, int64_t col, float sum) { finish.store1(0, 0, tile.begin + row, col, sum, own); });
 }
 
 template <class T, int rows>

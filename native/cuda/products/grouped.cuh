@@ -126,14 +126,9 @@ struct GroupedProduct : Product {
   Groups groups;
 };
 
-// The finish of one group's rows: its own bias, and no row of the next group.
-__device__ __forceinline__ Finish finishOf(const Finish& all, int group, int64_t end) {
-  Finish own = all;
-  own.M = end;
-  if (own.bias.bytes)
-    own.bias.bytes =
-        static_cast<char*>(own.bias.bytes) + int64_t(group) * all.N * (own.bias.dtype == DType::f32 ? 4 : 2);
-  return own;
+// One group's rows: its own bias, and no row of the next group.
+__device__ __forceinline__ Within within(const Finish& finish, int group, int64_t end) {
+  return {end, int64_t(group) * finish.N};
 }
 
 // The kernels, each in a file of its own. A finish is that of all rows, or of the first group's matrix.

@@ -7,7 +7,7 @@
 // others through shared memory and Finish.
 //
 // A Schedule says which tiles there are, of whole clusters: `tiles()`, and `work(index, rank, tiles, tileN)`, which whole warps
-// call; and for each Work its `outBatch`, its `finishOf`, and whether the 64 rows from `row` on leave by TMA (`byBoxes`).
+// call; and for each Work its `outBatch`, its `within`, and whether the 64 rows from `row` on leave by TMA (`byBoxes`).
 #pragma once
 #include <algorithm>
 #include "../device/tensormap.h"
@@ -108,8 +108,8 @@ __device__ __forceinline__ void storeBoxes(const float (&sums)[tileN / 2], const
 
 // The same through Finish. Each warp has 16 rows, and a quarter of the room as f32 [16, 64].
 template <int tileN>
-__device__ __forceinline__ void storeRows(const float (&sums)[tileN / 2], const Finish& finish, char* roomOfGroup,
-                                          const Work& work, int row) {
+__device__ __forceinline__ void storeRows(const float (&sums)[tileN / 2], const Finish& finish, const Within& within,
+                                          char* roomOfGroup, const Work& work, int row) {
   const int warp = int(threadIdx.x) % 128 / 32, lane = int(threadIdx.x) % 32, g = lane / 4;
   float* room = reinterpret_cast<float*>(roomOfGroup + warp * roomBytes / 4);
 #pragma unroll 1
@@ -131,7 +131,7 @@ __device__ __forceinline__ void storeRows(const float (&sums)[tileN / 2], const 
       float v[8];
 #pragma unroll
       for (int e = 0; e < 8; e++) v[e] = room[r * 64 + (lane % 8 ^ (r & 7)) * 8 + e];
-      finish.store8(work.batch, int(work.split), row + warp * 16 + r, work.col + 64 * block + lane % 8 * 8, v);
+      finish.store8(work.batch, int(work.split), row + warp * 16 + r, work.col + 64 * block + lane % 8 * 8, v, within);
     }
     __syncwarp();
   }
@@ -181,7 +181,7 @@ __device__ __forceinline__ void consume(const Maps& maps, const Schedule& s, con
         if (threadIdx.x % 128 == 0) ptx::waitStoresRead<0>();
         ptx::barrierSync(barrier, 128);
       }
-      storeRows<tileN>(sums, s.finishOf(finish, work), shared + roomAt, work, row);
+      storeRows<tileN>(sums, finish, s.within(finish, work), shared + roomAt, work, row);
     }
   }
   if (s.boxes && threadIdx.x % 128 == 0) ptx::waitStoresRead<0>();

@@ -11,11 +11,11 @@ using namespace hopper;
 
 struct Schedule : Steps {
   uint32_t clusterRows, cols, batches, splits;  // clusterRows: rows of tiles / cluster, rounded up
-  static constexpr bool storesBothWays = false;
+  [[maybe_unused]] static constexpr bool storesBothWays = false;
 
   __host__ __device__ uint32_t tiles() const { return clusterRows * cols * splits * batches; }
 
-  __device__ Work work(uint32_t index, uint32_t rank, uint32_t, int tileN) const {
+  [[maybe_unused]] __device__ Work work(uint32_t index, uint32_t rank, uint32_t, int tileN) const {
     const uint32_t perSplit = clusterRows * cols;
     const TileAt at = tileAt(index % perSplit, clusterRows, cols, group);
     Work work;
@@ -27,9 +27,9 @@ struct Schedule : Steps {
     work.end = partOf(steps, work.split + 1, splits);
     return work;
   }
-  __device__ bool byBoxes(const Work&, int) const { return boxes; }
-  __device__ uint32_t outBatch(const Work& work) const { return work.batch; }
-  __device__ const Finish& finishOf(const Finish& finish, const Work&) const { return finish; }
+  [[maybe_unused]] __device__ bool byBoxes(const Work&, int) const { return boxes; }
+  [[maybe_unused]] __device__ uint32_t outBatch(const Work& work) const { return work.batch; }
+  [[maybe_unused]] __device__ Within within(const Finish& finish, const Work&) const { return {finish.M, 0}; }
 };
 
 template <class T, bool aAlongK, bool bAlongK, int tileN>

@@ -79,6 +79,11 @@ __device__ __forceinline__ float activate(float x, Activation activation) {
   return x;
 }
 
+// Rows that may be stored, and where their bias begins.
+struct Within {
+  int64_t rows, bias;
+};
+
 // Stores sums: scale, bias, activation, residual and the output's format. Where K is split, each part's
 // sums go to a workspace of its own, `splitStride` elements apart.
 struct Finish {
@@ -96,8 +101,13 @@ struct Finish {
   }
 
   __device__ __forceinline__ void store1(uint32_t batch, int split, int64_t row, int64_t col, float v) const {
+    store1(batch, split, row, col, v, {M, 0});
+  }
+  // The row is known to be within.
+  __device__ __forceinline__ void store1(uint32_t batch, int split, int64_t row, int64_t col, float v,
+                                         const Within& within) const {
     v *= scale;
-    if (bias.bytes) v += Source(bias.bytes, bias.dtype)[col * bias.colStride];
+    if (bias.bytes) v += Source(bias.bytes, bias.dtype)[within.bias + col * bias.colStride];
     v = activate(v, activation);
     if (residual.bytes)
       v += Source(residual.bytes,
@@ -109,12 +119,16 @@ struct Finish {
   // Columns `col` to `col` + 7 of one row, those inside the matrix; `col` is a multiple of 8. Every call is inlined and
   // long: kernels have one or two.
   __device__ __forceinline__ void store8(uint32_t batch, int split, int64_t row, int64_t col, float (&v)[8]) const {
-    if (row >= M || col >= N) return;
+    store8(batch, split, row, col, v, {M, 0});
+  }
+  __device__ __forceinline__ void store8(uint32_t batch, int split, int64_t row, int64_t col, float (&v)[8],
+                                         const Within& within) const {
+    if (row >= within.rows || col >= N) return;
     const int count = N - col < 8 ? int(N - col) : 8;
     const bool whole = eights && count == 8;
 #pragma unroll
     for (int i = 0; i < 8; i++) v[i] *= scale;
-    if (bias.bytes) add(v, bias, col * bias.colStride, bias.colStride, count, whole);
+    if (bias.bytes) add(v, bias, within.bias + col * bias.colStride, bias.colStride, count, whole);
     if (activation != Activation::none)
 #pragma unroll
       for (int i = 0; i < 8; i++) v[i] = activate(v[i], activation);

@@ -30,6 +30,8 @@ class Golden:
     targets: str | tuple = 'all-linear'
     # PEFT's target_parameters.
     parameters: tuple = ()
+    # transformers needs to be told positions, which it counts from 0 again in each call.
+    positions: bool = False
     # Tokens of the prompt, and of the rows that are trained on.
     prompt: int = 37
     rows: tuple = (13, 22)
@@ -210,6 +212,15 @@ GOLDENS = [
         mamba_rms_norm=True, rope_parameters={'rope_theta': 765.0, 'rope_type': 'default'}, tie_word_embeddings=True),
         silent=('hidden_act', 'mamba_d_head', 'rope_parameters.rope_type')),
 
+    # Bamba: attention where listed, half of each head rotated.
+    Golden('bamba', positions=True, targets=(*ATTENTION, *GATED, 'in_proj', 'out_proj'), config=dense(
+        'bamba', 'BambaForCausalLM', OLD, hidden_act='silu', rms_norm_eps=0.004, rope_theta=4321.0, attn_layer_indices=[1],
+        attn_rotary_emb=6, attention_bias=False, mlp_bias=False, mamba_n_heads=6, mamba_d_head=16, mamba_n_groups=2,
+        mamba_d_state=12, mamba_d_conv=3, mamba_expand=2, mamba_chunk_size=8, mamba_conv_bias=True, mamba_proj_bias=False,
+        z_loss_coefficient=0.0, tie_word_embeddings=False),
+        silent=('hidden_act', 'attn_rotary_emb', 'attention_bias', 'mlp_bias', 'mamba_d_head', 'mamba_expand',
+                'mamba_chunk_size', 'mamba_conv_bias', 'mamba_proj_bias', 'z_loss_coefficient')),
+
     # Nemotron-H: one mixer to a layer, by a pattern, as hub files have it.
     Golden('nemotron_h', targets=(*ATTENTION, 'in_proj', 'up_proj', 'down_proj'), config=dense(
         'nemotron_h', 'NemotronHForCausalLM', OLD, num_hidden_layers=4, hybrid_override_pattern='M-*M', head_dim=16,
@@ -223,7 +234,7 @@ GOLDENS = [
         'nemotron_h', 'NemotronHForCausalLM', NEW, num_hidden_layers=...,
         layers_block_type=['linear_attention', 'moe', 'full_attention', 'moe', 'mlp'],
         head_dim=20, num_key_value_heads=1, layer_norm_epsilon=0.005, mlp_bias=True, mamba_num_heads=4, mamba_head_dim=16,
-        n_groups=2, ssm_state_size=16, conv_kernel=4, use_bias=True, use_conv_bias=False, n_routed_experts=8,
+        n_groups=2, ssm_state_size=16, conv_kernel=4, use_bias=True, use_conv_bias=False, n_routed_experts=12,
         num_experts_per_tok=3, moe_intermediate_size=24, moe_shared_expert_intermediate_size=40, moe_latent_size=32,
         routed_scaling_factor=1.75, n_group=4, topk_group=2, norm_topk_prob=False, n_shared_experts=1,
         tie_word_embeddings=False),

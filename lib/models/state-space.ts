@@ -15,6 +15,13 @@ export const mambaSchema = z.looseObject({
   time_step_limit: optional(z.array(z.union([z.number(), z.looseObject({})]).nullable())),
 });
 
+/** What their MLPs are called, where not as usual. */
+export const feedForwardNames = {
+  gate: 'feed_forward.gate_proj',
+  up: 'feed_forward.up_proj',
+  down: 'feed_forward.down_proj',
+};
+
 type MambaKeys = z.output<typeof mambaSchema> & { hidden_size: number; hidden_act?: string | null | undefined };
 
 /**

@@ -119,6 +119,7 @@ describe('named shapes', () => {
     'lfm2-8b-a1b': 8_339_930_560,
     'nemotron-nano-9b-v2': 8_888_227_328,
     'nemotron-3-nano-30b-a3b': 31_577_940_288,
+    'bamba-9b': 9_780_235_392,
   };
 
   it.each(Object.entries(counts) as [ShapeName, number][])('%s has %d parameters', (name, size) => {

@@ -88,12 +88,14 @@ def load(config: dict, tensors: dict[str, torch.Tensor]):
     return model.eval()
 
 
-def greedy(model, ids: list[int]) -> tuple[list[int], float]:
+def greedy(golden: Golden, model, ids: list[int]) -> tuple[list[int], float]:
     """Tokens through the KV cache, checked against one pass over all, and the least lead of a likeliest token."""
     rows, tokens, cache, inputs = [], [], None, ids
     with torch.no_grad():
         for _ in range(NEW_TOKENS):
-            out = model(torch.tensor([inputs]), past_key_values=cache, use_cache=True)
+            past = len(ids) + len(tokens) - len(inputs)
+            placed = {'position_ids': torch.arange(past, past + len(inputs))[None]} if golden.positions else {}
+            out = model(torch.tensor([inputs]), past_key_values=cache, use_cache=True, **placed)
             cache = out.past_key_values
             rows.append(out.logits[0, -1])
             tokens.append(int(rows[-1].argmax()))
@@ -172,7 +174,7 @@ def record(golden: Golden) -> dict | None:
         tensors = weights(salt, shapes, made)
         model = load(golden.config, tensors)
         prompt = [int(x) % golden.config['vocab_size'] for x in bits(f'{salt}/prompt', golden.prompt)]
-        tokens, margin = greedy(model, prompt)
+        tokens, margin = greedy(golden, model, prompt)
         if margin > 0.02 and len(set(tokens)) > best[0]:
             best = len(set(tokens)), salt, model, prompt, tokens, margin, tensors
         if best[0] > 7:

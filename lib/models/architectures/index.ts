@@ -19,6 +19,7 @@ import { gptNeox } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { granite } from './granite.js';
 import { hunyuan } from './hunyuan.js';
+import { bamba } from './hybrid/bamba.js';
 import { falconH1 } from './hybrid/falcon-h1.js';
 import { graniteHybrid } from './hybrid/granite-hybrid.js';
 import { lfm2 } from './hybrid/lfm2.js';
@@ -68,6 +69,7 @@ export const architectures: readonly Architecture[] = [
   lfm2,
   lfm2Moe,
   falconH1,
+  bamba,
   nemotronH,
   gemma,
   gemma2,

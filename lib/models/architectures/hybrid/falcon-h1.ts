@@ -8,11 +8,9 @@ import { gatedMlp } from '../../../parts/mlp.js';
 import { norm } from '../../../parts/norm.js';
 import type { Inside, Part } from '../../../parts/part.js';
 import { architecture, decoderOf, denseSchema, only, optional, ropeOf, size, sizes } from '../../architecture.js';
-import { ggufMamba, mambaSchema, mambaSizes } from '../../state-space.js';
+import { feedForwardNames, ggufMamba, mambaSchema, mambaSizes } from '../../state-space.js';
 
 const factor = optional(z.number());
-
-const mlpNames = { gate: 'feed_forward.gate_proj', up: 'feed_forward.up_proj', down: 'feed_forward.down_proj' };
 
 export const falconH1 = architecture({
   types: ['falcon_h1'],
@@ -85,7 +83,13 @@ export const falconH1 = architecture({
         scaled(fed(attending(layer), json.attention_in_multiplier ?? 1), json.attention_out_multiplier ?? 1),
       );
     const mlp = (layer: Inside): Part =>
-      gatedMlp(layer, { ...sized, activation: 'silu', bias: json.mlp_bias ?? false, gateScale, names: mlpNames });
+      gatedMlp(layer, {
+        ...sized,
+        activation: 'silu',
+        bias: json.mlp_bias ?? false,
+        gateScale,
+        names: feedForwardNames,
+      });
     return decoderOf(json, {
       names: {
         embedding: 'model.embed_tokens',

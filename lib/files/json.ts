@@ -44,8 +44,22 @@ function parsed(path: string, { maxBytes = MAX_BYTES } = {}): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
+    const numbered = withoutInfinities(text);
+    try {
+      if (numbered !== text) return JSON.parse(numbered);
+    } catch {
+      // The place of the fault in the text as it is says more.
+    }
     throw new Error(`${path}: not valid JSON at ${placeOfError(text) ?? (error as Error).message}`);
   }
+}
+
+/** Python writes numbers that JSON has not, such as `Infinity`: as transformers 5 writes them, `{"__float__":"Infinity"}`. */
+function withoutInfinities(text: string): string {
+  // Whole strings, also one without an end, so that none is looked into and no text is read twice.
+  return text.replace(/"(?:[^"\\]+|\\[^])*(?:"|\\?$)|-?\b(?:Infinity|NaN)\b/g, (found) =>
+    found.startsWith('"') ? found : `{"__float__":"${found}"}`,
+  );
 }
 
 /**

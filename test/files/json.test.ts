@@ -25,10 +25,26 @@ describe('readJson', () => {
     expect(read('\ufeff{"a": [1, {"b": null}]}')).toEqual({ a: [1, { b: null }] });
   });
 
+  it('takes what Python writes for numbers that JSON has not, outside of texts', () => {
+    expect(read('{"limit": [0.0, Infinity], "b": -Infinity, "c": "NaN \\" Infinity", "d": NaN}')).toEqual({
+      limit: [0, { __float__: 'Infinity' }],
+      b: { __float__: '-Infinity' },
+      c: 'NaN " Infinity',
+      d: { __float__: 'NaN' },
+    });
+  });
+
+  it('reads no text twice that looks like one string after another without an end', () => {
+    const content = `{"a": Infinity, "${'\\"'.repeat(400_000)}`;
+    expect(() => read(content)).toThrow('not valid JSON at line 1');
+  });
+
   const wrong: [content: string | Uint8Array, message: string][] = [
     ['abc', "not valid JSON at line 1, column 1: unexpected 'a'"],
     ['', 'not valid JSON at line 1, column 1: the text ends too early'],
     ['{\n  "a": 1,\n}', 'not valid JSON at line 3, column 1: expected a key'],
+    ['{"a": Infinit}', "not valid JSON at line 1, column 7: unexpected 'I'"],
+    ['{"a": Infinity', "not valid JSON at line 1, column 7: unexpected 'I'"],
     ['{"a": tru}', "not valid JSON at line 1, column 7: unexpected 't'"],
     ['{"a": 01}', "not valid JSON at line 1, column 8: expected '}'"],
     ['{"a": "b', 'not valid JSON at line 1, column 9: a string has no end'],

@@ -40,6 +40,7 @@ const schema = z.looseObject({
   layers_block_type: kindList,
   layer_types: kindList,
   layer_norm_epsilon: optional(z.number().positive()),
+  attention_head_dim: optional(size),
   mlp_hidden_act: optional(z.enum(activationNames)),
   mamba_hidden_act: optional(z.string()),
   mamba_num_heads: optional(size),
@@ -142,7 +143,7 @@ export const nemotronH = architecture({
   decoder(file, json) {
     const kinds = kindsOf(file, json);
     const intermediateSize = json.intermediate_size ?? 21504;
-    const sized = sizes(file, { ...json, intermediate_size: intermediateSize }, 128);
+    const sized = sizes(file, { ...json, intermediate_size: intermediateSize }, json.attention_head_dim ?? 128);
     const { hiddenSize } = sized;
     only(file, 'mamba_hidden_act', json.mamba_hidden_act, 'silu');
     if (json.attention_bias) throw new Error(`${file}: attention_bias must be false`);

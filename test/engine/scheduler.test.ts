@@ -40,6 +40,32 @@ describe('steps', () => {
     }
   });
 
+  it('take whole texts of an encoder in the order of their admission, and one that is longer than a step alone', () => {
+    const s = scheduler({ whole: true, groups: [], maxBatch: 5 });
+    const all = [9, 40, 6, 10, 3, 2].map((length, i) => sequence(length, { chooses: false, client: String(i % 2) }));
+    for (const one of all) s.add(one);
+    const steps: number[][][] = [];
+    for (let parts = step(s, all); parts.length > 0; parts = step(s, all)) steps.push(parts);
+    const taken = steps.flat();
+    expect(taken.map(([which]) => which).sort()).toEqual([0, 1, 2, 3, 4, 5]);
+    for (const [which, from, count] of taken) expect([from, count]).toEqual([0, all[which!]!.promptLength]);
+    for (const parts of steps)
+      if (parts.length > 1) expect(parts.reduce((sum, part) => sum + part[2]!, 0)).toBeLessThanOrEqual(16);
+    expect(steps.find((parts) => parts.some(([which]) => which === 1))).toEqual([[1, 0, 40]]);
+    expect(steps.length).toBeLessThan(6);
+    expect(s.running.length + s.waiting.length).toBe(0);
+  });
+
+  it("compute an encoder's text as a whole also after a step that failed", () => {
+    const s = scheduler({ whole: true, groups: [] });
+    const all = [sequence(30, { chooses: false }), sequence(5, { chooses: false })];
+    for (const one of all) s.add(one);
+    s.plan();
+    s.restart();
+    expect(step(s, all)).toEqual([[0, 0, 30]]);
+    expect(step(s, all)).toEqual([[1, 0, 5]]);
+  });
+
   it('leave no prompt behind a batch that is full but for it', () => {
     for (let length = 2; length < 20; length++) {
       const s = scheduler({ maxBatch: 4, stepTokens: 6 });

@@ -1,8 +1,8 @@
 // The adapters of a batch on the device: for every layer that one of them has, a buffer with a place for each slot, and in
 // it one for each expert where the layer has experts.
 //
-// Pairs are copied in. There is room for the largest rank that a slot has, and each uses its own: one adapter of a large
-// rank costs the others memory while it is there, and no time.
+// Pairs are copied in. There is room for as many slots as were ever taken at once, and for the largest rank that one has;
+// each uses its own: one adapter of a large rank costs the others memory while it is there, and no time.
 import { noGrad } from '../core/autograd.js';
 import type { Device } from '../core/device.js';
 import type { DType } from '../core/dtype.js';
@@ -37,6 +37,8 @@ export class AdapterBuffers {
   /** The largest rank of each slot's adapter. */
   readonly #largest: number[];
   #rank = leastRoom;
+  /** Slots that there is room for. */
+  #places = 1;
   #state = 0;
 
   constructor(
@@ -69,8 +71,9 @@ export class AdapterBuffers {
         throw new RangeError(`the adapter is not for this model: '${path}' is missing or of another shape`);
     }
     this.#largest[slot] = rank;
-    const room = Math.max(leastRoom, 2 ** Math.ceil(Math.log2(Math.max(...this.#largest))));
-    if (room !== this.#rank) this.#resize(room);
+    const room = Math.max(leastRoom, doubled(Math.max(...this.#largest)));
+    const places = Math.max(this.#places, Math.min(this.slots, doubled(slot + 1)));
+    if (room !== this.#rank || places !== this.#places) this.#resize(room, places);
     for (const [path, pair] of adapter.pairs)
       if (!this.#layers.has(path)) this.#open(path, expertsOf(pair), pair.a.dim(1), pair.b.dim(0));
     for (const [path, layer] of this.#layers) {
@@ -92,8 +95,9 @@ export class AdapterBuffers {
   /** What each layer adds to the rows that `order` and `segments` name. */
   groups(order: Tensor, segments: Tensor): Map<string, LoraGroups> {
     const out = new Map<string, LoraGroups>();
+    const own = viewOf(segments, [this.#places + 1], [1]);
     for (const [path, { a, b, ranks, scalings }] of this.#layers)
-      out.set(path, { a, b, ranks, scalings, order, segments });
+      out.set(path, { a, b, ranks, scalings, order, segments: own });
     return out;
   }
 
@@ -105,7 +109,7 @@ export class AdapterBuffers {
 
   #open(path: string, experts: number, inputs: number, outputs: number): Layer {
     const { device } = this.model;
-    const pairs = this.slots * experts;
+    const pairs = this.#places * experts;
     // On a GPU in the weights' format, as a single adapter's pairs are multiplied there too: decoding waits for bytes.
     const dtype = device.name === 'cpu' ? 'f32' : this.model.dtype;
     const [own, scales] = [new Int32Array(pairs), new Float32Array(pairs)];
@@ -123,10 +127,11 @@ export class AdapterBuffers {
     return layer;
   }
 
-  // Makes room for pairs of another rank, and takes along what is there.
-  #resize(rank: number): void {
+  // Makes room for pairs of another rank and for more slots, and takes along what is there.
+  #resize(rank: number, places: number): void {
     const kept = Math.min(rank, this.#rank);
     this.#rank = rank;
+    this.#places = places;
     for (const [path, before] of [...this.#layers]) {
       const layer = this.#open(path, before.experts, before.a.dim(2), before.b.dim(1));
       for (const [to, from, shape] of [
@@ -143,6 +148,9 @@ export class AdapterBuffers {
     }
   }
 }
+
+/** The power of 2 that is as large, or the next one. */
+const doubled = (count: number): number => 2 ** Math.ceil(Math.log2(count));
 
 /** Copies matrices `[n, ..]` into the corners of the places from `first` on, whose rest becomes 0. */
 function copyInto(buffer: Tensor, first: number, matrices: Tensor): void {

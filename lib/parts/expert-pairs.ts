@@ -3,7 +3,7 @@
 import type { DType } from '../core/dtype.js';
 import type { Steps } from '../core/steps.js';
 import type { Tensor } from '../core/tensor.js';
-import { add, mul } from '../ops/binary.js';
+import { add, minimum, mul } from '../ops/binary.js';
 import { cast, gather } from '../ops/copy.js';
 import { type ExpertOrder, sortByExpert } from '../ops/experts.js';
 import { groupedMatmulSteps } from '../ops/grouped.js';
@@ -65,7 +65,8 @@ function adaptedRows(
 ): Pick<LoraGroups, 'order' | 'segments'> {
   const experts = segments.size - 1;
   const [tokens, k] = chosen.shape as [number, number];
-  const keys = add(mul(reshape(slots, [tokens, 1]), experts), chosen);
+  // Tokens without an adapter come behind all slots that there are pairs for.
+  const keys = add(mul(reshape(minimum(slots, a.dim(0) / experts), [tokens, 1]), experts), chosen);
   const sorted = sortByExpert(reshape(keys, [tokens * k, 1]), a.dim(0) + experts);
   return {
     order: gather(reshape(places, [tokens * k]), 0, sorted.rows),

@@ -32,7 +32,7 @@ export interface LowRankBatch {
    * `a [slots · experts, r, in]`, whose rows only the part can name.
    */
   readonly groups: ReadonlyMap<string, LoraGroups>;
-  /** i32 `[tokens]`: the slot of each token's adapter; without one, the number of slots. */
+  /** i32 `[tokens]`: the slot of each token's adapter; without one, a number beyond all slots. */
   readonly slots: Tensor;
 }
 

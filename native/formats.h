@@ -8,11 +8,12 @@
 #include <string>
 #include "formats/float.h"
 #include "formats/integer.h"
+#include "formats/mx.h"
 #include "formats/q4.h"
 #include "formats/q8.h"
 
 #define PLAIN_FORMATS(FORMAT) FORMATS_float(FORMAT) FORMATS_integer(FORMAT)
-#define BLOCK_FORMATS(FORMAT) FORMATS_q8(FORMAT) FORMATS_q4(FORMAT)
+#define BLOCK_FORMATS(FORMAT) FORMATS_q8(FORMAT) FORMATS_q4(FORMAT) FORMATS_mx(FORMAT)
 
 #define NAME(name, ...) name,
 enum class DType : uint8_t { PLAIN_FORMATS(NAME) BLOCK_FORMATS(NAME) };

@@ -64,10 +64,11 @@ describe('blocks', () => {
     ['q8_0', [0x00, 0xc0, ...Array.from({ length: 32 }, (_, i) => (i * 8) & 255)], [0, -16, -32]],
     ['q4_0', [0x00, 0x3c, 0x98, 0x0f, ...Array(14).fill(0x88)], [0, 7, 0]],
     ['q4_1', [0x00, 0x3c, 0x00, 0x38, 0x21, 0xf0, ...Array(14).fill(0)], [1.5, 0.5, 0.5]],
+    ['mxfp4', [128, 0x21, 0xf3, 0x0e, ...Array(13).fill(0)], [1, 3, -8]],
   ])('of %s hold these numbers', (name, bytes, first) => {
     const values = blockFormat(name).unpack(new DataView(Uint8Array.from(bytes).buffer));
     expect(values.slice(0, 3).map((x) => x + 0)).toEqual(first);
-    const later = { q8_0: -2 * -128, q4_0: 1, q4_1: 2.5 };
+    const later = { q8_0: -2 * -128, q4_0: 1, q4_1: 2.5, mxfp4: 2 };
     expect(values[16]).toBe(later[name]);
   });
 

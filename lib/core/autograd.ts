@@ -90,7 +90,7 @@ export function recordJoint<const T extends readonly Tensor[]>(
  */
 export function backward(root: Tensor, grad?: Tensor): void {
   const seed = seedOf(root, grad);
-  noGrad(() => finish(walk(root, seed)));
+  noGrad(() => finish(walk([[root, seed]])));
 }
 
 /**
@@ -102,7 +102,7 @@ export async function backwardPaced(
   pause: () => Promise<void> | undefined,
   grad?: Tensor,
 ): Promise<void> {
-  await paced(within(noGrad, walk(root, seedOf(root, grad))), pause);
+  await paced(within(noGrad, walk([[root, seedOf(root, grad)]])), pause);
 }
 
 function seedOf(root: Tensor, grad: Tensor | undefined): Tensor {
@@ -113,15 +113,16 @@ function seedOf(root: Tensor, grad: Tensor | undefined): Tensor {
   return grad ?? filled(root, 1);
 }
 
-function* walk(root: Tensor, seed: Tensor): Steps<void> {
-  const gradients = new Map<Tensor, Tensor>([[root, seed]]);
+function* walk(roots: readonly (readonly [root: Tensor, seed: Tensor])[]): Steps<void> {
+  const gradients = new Map<Tensor, Tensor>(roots);
+  const seeds = new Set(gradients.values());
   // A rule may hand its gradient on as it is, so one tensor can be waiting under several names.
   const drop = (gradient: Tensor): void => {
-    if (gradient === seed) return;
+    if (seeds.has(gradient)) return;
     for (const other of gradients.values()) if (other === gradient) return;
     gradient.dispose();
   };
-  for (const x of topological(root)) {
+  for (const x of topological(roots.map(([root]) => root))) {
     const gradient = gradients.get(x);
     const history = x.history;
     x.history = undefined;
@@ -168,19 +169,22 @@ function filled(like: Tensor, value: number): Tensor {
 
 // Reverse topological order: each tensor comes before its inputs. An explicit stack, because a deep model would overflow
 // the call stack.
-function topological(root: Tensor): Tensor[] {
+function topological(roots: readonly Tensor[]): Tensor[] {
   const order: Tensor[] = [];
-  const seen = new Set<Tensor>([root]);
-  const stack: { x: Tensor; next: number }[] = [{ x: root, next: 0 }];
-  while (stack.length > 0) {
-    const top = stack[stack.length - 1]!;
-    const input = top.x.history?.inputs[top.next++];
-    if (input === undefined) {
-      order.push(top.x);
-      stack.pop();
-    } else if (!seen.has(input) && needsGrad(input)) {
-      seen.add(input);
-      stack.push({ x: input, next: 0 });
+  const seen = new Set<Tensor>();
+  for (const root of roots) {
+    const stack: { x: Tensor; next: number }[] = seen.has(root) ? [] : [{ x: root, next: 0 }];
+    seen.add(root);
+    while (stack.length > 0) {
+      const top = stack[stack.length - 1]!;
+      const input = top.x.history?.inputs[top.next++];
+      if (input === undefined) {
+        order.push(top.x);
+        stack.pop();
+      } else if (!seen.has(input) && needsGrad(input)) {
+        seen.add(input);
+        stack.push({ x: input, next: 0 });
+      }
     }
   }
   return order.reverse();
@@ -196,24 +200,61 @@ export function checkpoint(body: (...inputs: Tensor[]) => Tensor, ...inputs: Ten
   return finish(checkpointSteps((...given) => inOne(() => body(...given)), ...inputs));
 }
 
-/** The same for a body in steps: the passes pause between them. */
-export function* checkpointSteps(body: (...inputs: Tensor[]) => Steps<Tensor>, ...inputs: Tensor[]): Steps<Tensor> {
+/** The same for a body in steps, between which the passes pause, and with one result or several. */
+export function* checkpointSteps<T extends Tensor | readonly Tensor[]>(
+  body: (...inputs: Tensor[]) => Steps<T>,
+  ...inputs: Tensor[]
+): Steps<T> {
   if (!recording) return yield* body(...inputs);
-  const out = yield* scopeSteps(() => within(noGrad, body(...inputs)));
-  out.history = {
+  const result = yield* scopeSteps(() => within(noGrad, body(...inputs)));
+  recordAll(listed(result), inputs, function* (grads) {
+    const again = inputs.map((input) => {
+      const x = viewOf(input, input.shape, input.strides);
+      x.requiresGrad = needsGrad(input);
+      return x;
+    });
+    yield* scopeSteps(function* () {
+      const roots = listed(yield* within((stretch) => withRecording(true, stretch), body(...again)));
+      const pairs = roots.flatMap((root, i) => (grads[i] ? [[root, seedOf(root, grads[i])] as const] : []));
+      yield* walk(pairs);
+    });
+    return again.map((x) => x.grad);
+  });
+  return result;
+}
+
+const listed = (x: Tensor | readonly Tensor[]): readonly Tensor[] => ('handle' in x ? [x] : x);
+
+/** Records several results of one op. `rule` gets their gradients, undefined where one has none. */
+function recordAll(
+  outs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  rule: (grads: Gradients) => Steps<Gradients>,
+): void {
+  const [first] = outs;
+  if (first && outs.length === 1) {
+    first.history = { inputs, rule: (grad) => rule([grad]) };
+    return;
+  }
+  if (!first) return;
+  // Behind all results stands one tensor, which the walk reaches after them and whose own gradient means nothing.
+  const joint = empty([1], { device: first.device });
+  const grads: (Tensor | undefined)[] = outs.map(() => undefined);
+  joint.history = {
     inputs,
-    rule: function* (grad) {
-      const again = inputs.map((input) => {
-        const x = viewOf(input, input.shape, input.strides);
-        x.requiresGrad = needsGrad(input);
-        return x;
-      });
-      yield* scopeSteps(function* () {
-        const root = yield* within((stretch) => withRecording(true, stretch), body(...again));
-        yield* walk(root, seedOf(root, grad));
-      });
-      return again.map((x) => x.grad);
+    *rule() {
+      const gradients = yield* rule(grads);
+      for (const grad of grads) grad?.dispose();
+      return gradients;
     },
   };
-  return out;
+  for (const [i, out] of outs.entries()) {
+    out.history = {
+      inputs: [joint],
+      rule(grad) {
+        grads[i] = viewOf(grad, grad.shape, grad.strides);
+        return [filled(joint, 0)];
+      },
+    };
+  }
 }

@@ -31,6 +31,8 @@ export interface GgufForm {
   readonly experts?: boolean;
   /** Values may have another size than keys; `config` reads it. */
   readonly ownValueLength?: true;
+  /** `feed_forward_length` and `attention.head_count_kv` may be lists with an entry for each layer. */
+  readonly perLayer?: boolean;
   /** Tells its files from those of another architecture with the same name, which stands behind it in the catalogue. */
   is?(keys: GgufKeys): boolean;
   /** The keys beyond those that all decoders share, which are `shared`. */
@@ -44,6 +46,8 @@ export interface GgufKeys {
   number(key: string): number | undefined;
   /** @throws Error if the key is missing, or not a whole number above 0. */
   size(key: string, fallback?: number): number;
+  /** The same for each layer, by a list or one number for all. */
+  sizes(key: string, fallback?: number): number[];
   /**
    * The same of a key that may have a number for each layer, which must be one size, and 0 where a layer has no such part.
    *

@@ -10,6 +10,7 @@ import type { Adapter } from '../lora/adapter.js';
 import type { LoraTarget } from '../lora/targets.js';
 import { cast } from '../ops/copy.js';
 import type { Scored } from '../ops/loss.js';
+import type { Link } from '../parts/link.js';
 import { DropoutStream, type LowRankBatch } from '../parts/low-rank.js';
 import type { Packed, Pass } from '../parts/part.js';
 import type { TextHead } from '../parts/text-head.js';
@@ -88,25 +89,41 @@ export class Decoder {
   *#hidden(batch: Packed, options: ForwardOptions): Steps<Tensor> {
     const { embedding, layers, norm } = this.config;
     const dtype = this.#between;
-    const pass = (masks?: DropoutStream): Pass => ({
+    const pass = (links: Map<Link, Tensor>, masks?: DropoutStream): Pass => ({
       batch,
       adapter: options.adapter,
       masks,
       weight: this.#weight,
       constant: this.#constant,
       kept: options.kept ?? (() => undefined),
+      give: (link, x) => void links.set(link, x),
+      taken(link) {
+        const x = links.get(link);
+        if (!x) throw new Error(`no earlier part of the pass gave ${link.of}`);
+        return x;
+      },
     });
-    let x = embedding.run(pass(), dtype);
+    const links = new Map<Link, Tensor>();
+    let x = embedding.run(pass(links), dtype);
     for (const [i, layer] of layers.entries()) {
-      const run = (input: Tensor): Steps<Tensor> =>
-        layer.run(
-          input,
-          pass(options.dropoutSeed === undefined ? undefined : new DropoutStream(options.dropoutSeed + i)),
-        );
-      x = yield* options.checkpointing && gradEnabled() ? checkpointSteps(run, x) : run(x);
+      const takes = (layer.takes ?? []).filter((link) => links.has(link));
+      const gives = layer.gives ?? [];
+      // A layer that is computed again has links of its own, from the inputs that it had.
+      const run = function* (input: Tensor, ...taken: Tensor[]): Steps<Tensor[]> {
+        const own = new Map(takes.map((link, n) => [link, taken[n]!]));
+        const masks = options.dropoutSeed === undefined ? undefined : new DropoutStream(options.dropoutSeed + i);
+        const out = yield* layer.run(input, pass(own, masks));
+        return [out, ...gives.flatMap((link) => own.get(link) ?? [])];
+      };
+      const inputs = [x, ...takes.map((link) => links.get(link)!)] as const;
+      const [out, ...given] = yield* options.checkpointing && gradEnabled()
+        ? checkpointSteps(run, ...inputs)
+        : run(...inputs);
+      x = out!;
+      given.forEach((y, n) => links.set(gives[n]!, y));
       yield;
     }
-    return yield* norm.run(x, pass());
+    return yield* norm.run(x, pass(links));
   }
 
   readonly #weight = (name: string): Tensor => this.weights.get(name)!;

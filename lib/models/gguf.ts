@@ -31,6 +31,8 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
   }
   const { number, size } = keys;
   const key = (inside: string): string => `${name}.${inside}`;
+  const common = (inside: string, fallback?: number): number =>
+    form.perLayer ? keys.sizes(inside, fallback)[0]! : keys.sizeOfAll(inside, fallback);
   const hidden = size('embedding_length');
   const heads = size('attention.head_count');
   const headDim = size('attention.key_length', hidden / heads);
@@ -56,10 +58,10 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
     model_type: form.type,
     vocab_size: size('vocab_size', Array.isArray(tokens) ? tokens.length : undefined),
     hidden_size: hidden,
-    intermediate_size: keys.sizeOfAll('feed_forward_length'),
+    intermediate_size: common('feed_forward_length'),
     num_hidden_layers: size('block_count'),
     num_attention_heads: heads,
-    num_key_value_heads: keys.sizeOfAll('attention.head_count_kv', heads),
+    num_key_value_heads: common('attention.head_count_kv', heads),
     head_dim: headDim,
     max_position_embeddings: size('context_length'),
     ...(eps === undefined ? {} : { rms_norm_eps: eps }),
@@ -123,6 +125,18 @@ function keysOf(gguf: Gguf, architecture: string): GgufKeys {
     checkBound(path, key, first);
     return first;
   };
+  const sizes = (inside: string, fallback?: number): number[] => {
+    const key = `${architecture}.${inside}`;
+    const count = size('block_count');
+    const given = metadata.get(key);
+    const listed = typeof given === 'object' ? [...given].map(Number) : undefined;
+    if (!listed) return Array.from({ length: count }, () => size(inside, fallback));
+    if (listed.length !== count || listed.some((value) => !Number.isInteger(value) || value < 1)) {
+      throw new Error(`${path}: ${key} must be a positive integer, or ${count} of them, got ${shown(given)}`);
+    }
+    for (const value of listed) checkBound(path, key, value);
+    return listed;
+  };
   const kinds = (period: number): LayerKind[] => {
     const key = `${architecture}.attention.sliding_window_pattern`;
     const given = metadata.get(key) ?? period;
@@ -134,7 +148,7 @@ function keysOf(gguf: Gguf, architecture: string): GgufKeys {
     }
     return flags.map((flag) => (flag ? 'sliding_attention' : 'full_attention'));
   };
-  return { gguf, number, size, sizeOfAll, kinds };
+  return { gguf, number, size, sizeOfAll, sizes, kinds };
 }
 
 /** The factor of which `floor(factor · whole)` is `part`, although their quotient may be rounded down. */

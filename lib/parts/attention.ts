@@ -7,10 +7,10 @@ import { mul, sigmoid } from '../ops/elementwise.js';
 import { pagedAppend, pagedAttention } from '../ops/paged.js';
 import { reshape } from '../ops/view.js';
 import { applyLinear, type LinearLayer, linearLayer } from './linear.js';
-import type { BlockMemory } from './memory.js';
-import { type Norm, type NormKind, normOf } from './norm.js';
+import type { BlockMemory, SharedKeys } from './memory.js';
+import { type Norm, type NormKind, normOf, plainRms } from './norm.js';
 import { type Inside, type Part, type Pass, type Place, productFlops, type Weight } from './part.js';
-import { type Projections, type SeparateOptions, separate } from './projections.js';
+import { type Projections, queriesOnly, type SeparateOptions, separate } from './projections.js';
 import { growing, type QueryGrowth } from './query-growth.js';
 import { type Rope, ropeConstants, rotated } from './rope.js';
 
@@ -36,6 +36,10 @@ export interface AttentionOptions extends SeparateOptions {
   /** Undefined where tokens do not know their positions. */
   rope: Rope | undefined;
   headNorm?: HeadNormOptions | undefined;
+  /** An RMSNorm of each head's values, without a weight. */
+  valueNorm?: { eps: number } | undefined;
+  /** The keys and values that the layer makes are those of later ones too; or it makes none and reads these. */
+  shared?: { keys: SharedKeys; reads: boolean } | undefined;
   /** A learned score for each head joins its softmax: `self_attn.sinks`. */
   sinks?: boolean | undefined;
   growth?: QueryGrowth | undefined;
@@ -48,16 +52,23 @@ export interface AttentionOptions extends SeparateOptions {
 
 /** The weights are `self_attn.{q,k,v,o}_proj` of the layer, and `self_attn.{q,k}_norm`, unless others are given. */
 export function attention(layer: Inside, options: AttentionOptions): Part {
-  const { heads, kvHeads, headDim, window, bidirectional = false, softcap, rope, headNorm, growth } = options;
-  const { projections = separate(layer, options) } = options;
+  const { heads, kvHeads, headDim, window, bidirectional = false, softcap, rope, headNorm, growth, shared } = options;
+  const reads = shared?.reads ?? false;
+  const { projections = reads ? queriesOnly(layer, options) : separate(layer, options) } = options;
   const { output = linearLayer(layer('self_attn.o_proj', 'attn_output'), outputOf(options)) } = options;
   const { names = { q: 'q_norm', k: 'k_norm' } } = headNorm ?? {};
   const qNorm = headNorm && headNormOf(layer(`self_attn.${names.q}`, 'attn_q_norm'), headNorm, heads, headDim);
-  const kNorm = headNorm && headNormOf(layer(`self_attn.${names.k}`, 'attn_k_norm'), headNorm, kvHeads, headDim);
-  const norms = [qNorm, kNorm].filter((norm) => norm !== undefined);
+  const kNorm =
+    reads || !headNorm
+      ? undefined
+      : headNormOf(layer(`self_attn.${names.k}`, 'attn_k_norm'), headNorm, kvHeads, headDim);
+  const vNorm = reads || !options.valueNorm ? undefined : plainRms(headDim, options.valueNorm.eps);
+  const norms = [qNorm, kNorm, vNorm].filter((norm) => norm !== undefined);
   const sinks = options.sinks ? sinksOf(layer('self_attn.sinks', 'attn_sinks.weight'), heads) : undefined;
   const weights = [...[projections, ...norms, output].flatMap((part) => part.weights), ...(sinks ? [sinks] : [])];
-  const memory: BlockMemory = { kind: 'blocks', kvHeads, headDim, window, switchAt: rope?.long?.beyond };
+  const own: BlockMemory = { kind: 'blocks', kvHeads, headDim, window, switchAt: rope?.long?.beyond };
+  const memory = shared?.keys.memory ?? own;
+  const links = shared ? [shared.keys.keys, shared.keys.values] : [];
   const scoring = {
     scale: options.scale ?? headDim ** -0.5,
     ...(window === undefined ? {} : { window }),
@@ -73,27 +84,36 @@ export function attention(layer: Inside, options: AttentionOptions): Part {
 
   return {
     weights,
-    memory: bidirectional ? [] : [memory],
+    memory: bidirectional || reads ? [] : [memory],
+    gives: reads ? [] : links,
+    takes: reads ? links : [],
     constants: [...(rope ? ropeConstants(rope) : []), ...norms.flatMap(({ constants }) => constants)],
     facts: { heads, kvHeads, headDim, ...(window === undefined ? {} : { window }) },
     flops: (tokens) => ({ products: productFlops(weights), mixing: 4 * heads * headDim * pairs(tokens, window) }),
     *run(x, pass, residual): Steps<Tensor> {
       const { boundaries, longest, positions } = pass.batch;
-      const [q, k, values, gate] = yield* projections.run(x, pass);
+      const [q, k, v, gate] = yield* projections.run(x, pass);
       yield;
       const turned = placed(q, qNorm, pass);
       const queries = growth ? growing(turned, positions, growth) : turned;
-      const keys = placed(k, kNorm, pass);
+      const keys = k && placed(k, kNorm, pass);
+      const values = v && vNorm ? vNorm.apply(v, pass) : v;
       yield;
       const kept = bidirectional ? undefined : pass.kept(memory);
       const settings = { boundaries, ...scoring, ...(sinks ? { sinks: pass.weight(sinks.name) } : {}) };
       let mixed: Tensor;
       if (kept) {
         const { blockTables, lengths } = kept;
-        pagedAppend(kept.keys, kept.values, keys, values, kept.slots);
+        if (keys && values) pagedAppend(kept.keys, kept.values, keys, values, kept.slots);
         mixed = pagedAttention(queries, kept.keys, kept.values, { blockTables, lengths, ...settings });
       } else {
-        mixed = yield* attentionSteps(queries, keys, values, { longest, causal: !bidirectional, ...settings });
+        if (shared && keys && values) {
+          pass.give(shared.keys.keys, keys);
+          pass.give(shared.keys.values, values);
+        }
+        const [seenKeys, seenValues] = [keys ?? pass.taken(links[0]!), values ?? pass.taken(links[1]!)];
+        const spans = { longest, causal: !bidirectional };
+        mixed = yield* attentionSteps(queries, seenKeys, seenValues, { ...spans, ...settings });
       }
       yield;
       const passed = gate ? mul(mixed, sigmoid(gate)) : mixed;

@@ -56,6 +56,8 @@ function joined(parts: readonly Part[], run: Part['run']): Part {
     weights: parts.flatMap(({ weights }) => weights),
     memory: parts.flatMap(({ memory }) => memory),
     constants: parts.flatMap(({ constants }) => constants),
+    gives: parts.flatMap(({ gives = [] }) => gives),
+    takes: parts.flatMap(({ takes = [] }) => takes),
     facts: Object.assign({}, ...parts.map(({ facts }) => facts)) as Part['facts'],
     flops(tokens) {
       const all = parts.map((part) => part.flops(tokens));

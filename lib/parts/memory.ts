@@ -2,6 +2,7 @@
 // grow with the sequence, and a state, whose size is fixed. The engine plans over them without knowing the parts.
 import type { DType } from '../core/dtype.js';
 import type { Tensor } from '../core/tensor.js';
+import type { Link } from './link.js';
 
 /** Keys and values of each token, in blocks. Each layer has an object of its own. */
 export interface BlockMemory {
@@ -15,6 +16,19 @@ export interface BlockMemory {
   /** The keys of sequences with more tokens are others: one that grows beyond is computed again. Default: none are. */
   readonly switchAt?: number | undefined;
 }
+
+/** Keys and values of one layer that later ones read as well: its blocks, and what it gives where nothing is kept. */
+export interface SharedKeys {
+  readonly memory: BlockMemory;
+  readonly keys: Link;
+  readonly values: Link;
+}
+
+export const sharedKeys = (sizes: Omit<BlockMemory, 'kind'>): SharedKeys => ({
+  memory: { kind: 'blocks', ...sizes },
+  keys: { of: 'shared keys' },
+  values: { of: 'shared values' },
+});
 
 /** Tensors of fixed shapes for each sequence, which each of its tokens changes. */
 export interface StateMemory {

@@ -27,6 +27,12 @@ export interface Norm {
   apply(x: Tensor, pass: Pass): Tensor;
 }
 
+/** RMSNorm without a weight, over `size` channels. */
+export function plainRms(size: number, eps: number): Norm {
+  const ones = new Float32Array(size).fill(1);
+  return { weights: [], constants: [ones], apply: (x, pass) => rmsNorm(x, pass.constant(ones), { eps }) };
+}
+
 /** The norm over `size` channels. GGUF files have the sum of weight and shift. */
 export function normOf({ path, gguf }: Place, { size, eps, shift = 0, layer, heads }: NormOptions): Norm {
   const weight: Weight = {
@@ -77,6 +83,23 @@ export function norm(place: Place, options: NormOptions): Part {
     // biome-ignore lint/correctness/useYield: one call, too short to pause in.
     *run(x, pass, residual) {
       const out = apply(x, pass);
+      return residual ? add(residual, out) : out;
+    },
+  };
+}
+
+/** A factor for all of the residual stream, a weight of one number. */
+export function scaledBy({ path, gguf }: Place): Part {
+  const weight: Weight = { name: path, shape: [1], gguf: { name: gguf }, start: 1 };
+  return {
+    weights: [weight],
+    memory: [],
+    constants: [],
+    facts: {},
+    flops: () => ({ products: 0, mixing: 0 }),
+    // biome-ignore lint/correctness/useYield: one call, too short to pause in.
+    *run(x, pass, residual) {
+      const out = mul(x, pass.weight(weight.name));
       return residual ? add(residual, out) : out;
     },
   };

@@ -3,6 +3,7 @@
 // weights in every file format, the linear layers that LoRA may target, the bytes of the KV cache.
 import type { Steps } from '../core/steps.js';
 import type { Tensor } from '../core/tensor.js';
+import type { Link } from './link.js';
 import type { DropoutStream, LowRankBatch, LowRankSet } from './low-rank.js';
 import type { Kept, Memory } from './memory.js';
 
@@ -91,6 +92,9 @@ export interface Part {
   readonly constants: readonly Float32Array[];
   /** Sizes that describe it, such as `{ heads: 9, headDim: 64 }`. */
   readonly facts: Readonly<Record<string, number>>;
+  /** What it leaves for later parts, and what it needs of earlier ones. Default: nothing. */
+  readonly gives?: readonly Link[] | undefined;
+  readonly takes?: readonly Link[] | undefined;
   flops(tokens: number): Flops;
   /** `x [tokens, hidden]` gives the same shape; `residual` is added to the result. */
   run(x: Tensor, pass: Pass, residual?: Tensor): Steps<Tensor>;
@@ -135,6 +139,9 @@ export interface Pass {
   constant(values: Float32Array): Tensor;
   /** What is kept of the batch's sequences; undefined where the batch is all there is, as in training. */
   kept<M extends Memory>(memory: M): Kept<M> | undefined;
+  give(link: Link, x: Tensor): void;
+  /** @throws Error if no earlier part of the pass gave it. */
+  taken(link: Link): Tensor;
 }
 
 /** FLOPs of one token's products with weights. */

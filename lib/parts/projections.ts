@@ -16,9 +16,9 @@ export interface Projections {
   readonly weights: readonly Weight[];
   /**
    * `x [tokens, hidden]` gives `q [tokens, heads, headDim]`, `k` and `v [tokens, kvHeads, headDim]`; where attention has an
-   * output gate, also that `gate` in the shape of q, before the sigmoid.
+   * output gate, also that `gate` in the shape of q, before the sigmoid. A layer that reads another's keys has q alone.
    */
-  run(x: Tensor, pass: Pass): Steps<[q: Tensor, k: Tensor, v: Tensor, gate?: Tensor]>;
+  run(x: Tensor, pass: Pass): Steps<[q: Tensor, k?: Tensor | undefined, v?: Tensor | undefined, gate?: Tensor]>;
 }
 
 export interface SeparateOptions extends HeadSizes {
@@ -30,12 +30,14 @@ export interface SeparateOptions extends HeadSizes {
   ggufPairs?: boolean | undefined;
   /** The modules' names. Default `self_attn.{q,k,v}_proj`. */
   names?: { q: string; k: string; v: string } | undefined;
+  /** What the projection of keys makes is both: there is no `v_proj`. */
+  keysAreValues?: boolean | undefined;
 }
 
 const usualNames = { q: 'self_attn.q_proj', k: 'self_attn.k_proj', v: 'self_attn.v_proj' };
 
 export function separate(layer: Inside, options: SeparateOptions): Projections {
-  const { hiddenSize, heads, kvHeads, headDim, bias, ggufPairs, names = usualNames } = options;
+  const { hiddenSize, heads, kvHeads, headDim, bias, ggufPairs, keysAreValues, names = usualNames } = options;
   const project = (name: string, gguf: string, count: number, paired = false): LinearLayer =>
     linearLayer(layer(name, gguf), {
       out: count * headDim,
@@ -45,16 +47,27 @@ export function separate(layer: Inside, options: SeparateOptions): Projections {
     });
   const q = project(names.q, 'attn_q', heads, ggufPairs);
   const k = project(names.k, 'attn_k', kvHeads, ggufPairs);
-  const v = project(names.v, 'attn_v', kvHeads);
+  const v = keysAreValues ? undefined : project(names.v, 'attn_v', kvHeads);
   const inHeads = (y: Tensor, count: number): Tensor => reshape(y, [y.dim(0), count, headDim]);
   return {
-    weights: [q, k, v].flatMap((linear) => linear.weights),
+    weights: [q, k, ...(v ? [v] : [])].flatMap((linear) => linear.weights),
     *run(x, pass) {
       const queries = inHeads(yield* applyLinear(q, x, pass), heads);
       yield;
       const keys = inHeads(yield* applyLinear(k, x, pass), kvHeads);
       yield;
-      return [queries, keys, inHeads(yield* applyLinear(v, x, pass), kvHeads)];
+      return [queries, keys, v ? inHeads(yield* applyLinear(v, x, pass), kvHeads) : keys];
+    },
+  };
+}
+
+/** Queries alone, of a layer that reads the keys and values of another: `self_attn.q_proj` of the layer. */
+export function queriesOnly(layer: Inside, { hiddenSize, heads, headDim, bias }: SeparateOptions): Projections {
+  const q = linearLayer(layer('self_attn.q_proj', 'attn_q'), { out: heads * headDim, in: hiddenSize, bias });
+  return {
+    weights: q.weights,
+    *run(x, pass) {
+      return [reshape(yield* applyLinear(q, x, pass), [x.dim(0), heads, headDim])];
     },
   };
 }

@@ -1,8 +1,9 @@
 // The walk from a result to its leaves, whatever the rules of the ops on the way.
 import { describe, expect, it } from 'vitest';
-import { backward, backwardPaced, checkpoint, noGrad } from '../../lib/core/autograd.js';
+import { backward, backwardPaced, checkpoint, checkpointSteps, noGrad } from '../../lib/core/autograd.js';
 import { memory } from '../../lib/core/device.js';
 import { scope } from '../../lib/core/scope.js';
+import { finish, type Steps } from '../../lib/core/steps.js';
 import { type Tensor, tensor } from '../../lib/core/tensor.js';
 import { add, mul } from '../../lib/ops/elementwise.js';
 import { linear } from '../../lib/ops/matmul.js';
@@ -121,5 +122,28 @@ describe('checkpoint', () => {
       expect(plain.extra).toBeGreaterThanOrEqual(10 * tensorBytes);
       return;
     }
+  });
+
+  it('gives those of several results, of which some lead to others or to nothing', async () => {
+    const gradients = async (wrap: (body: (y: Tensor) => Steps<Tensor[]>, y: Tensor) => Steps<Tensor[]>) => {
+      const x = randn([3, 4], { seed: 3, requiresGrad: true });
+      const w = randn([4, 4], { seed: 4, requiresGrad: true });
+      const [first, second, third] = finish(
+        // biome-ignore lint/correctness/useYield: it has nothing to wait for.
+        wrap(function* (y) {
+          const z = linear(y, w);
+          return [z, mul(z, z), mul(y, 3)];
+        }, x),
+      );
+      backward(sum(mul(mul(first!, 0.5), second!)));
+      expect(third!.shape).toEqual([3, 4]);
+      return [await gradOf(x), await gradOf(w)];
+    };
+    const plain = await gradients((body, y) => body(y));
+    const again = await gradients((body, y) => checkpointSteps(body, y));
+    expect(plain[0]!.some((value) => value !== 0)).toBe(true);
+    again.forEach((values, i) => {
+      values.forEach((value, n) => expect(value).toBeCloseTo(plain[i]![n]!, 5));
+    });
   });
 });

@@ -32,6 +32,8 @@ class Golden:
     parameters: tuple = ()
     # transformers needs to be told positions, which it counts from 0 again in each call.
     positions: bool = False
+    # The learning rate: a lower one where steps multiply a rounding error until no two programs agree.
+    rate: float = 0.02
     # Tokens of the prompt, and of the rows that are trained on.
     prompt: int = 37
     rows: tuple = (13, 22)
@@ -269,6 +271,34 @@ GOLDENS = [
                          'sliding_attention': {'rope_theta': 77.0, 'rope_type': 'default'}},
         tie_word_embeddings=False),
         zero_centred=True, silent=('hidden_activation', 'rope_parameters.sliding_attention.rope_type')),
+
+    # Gemma 4, small: per-layer embeddings, the last layers read the keys and values of earlier ones and have wider MLPs.
+    Golden('gemma4_text', rate=0.005, config=dense(
+        'gemma4_text', 'Gemma4ForCausalLM', OLD, hidden_size=40, intermediate_size=56, num_hidden_layers=9,
+        hidden_activation='gelu_pytorch_tanh', rms_norm_eps=0.004, head_dim=12, global_head_dim=20, sliding_window=9,
+        attention_bias=False, num_kv_shared_layers=3, use_double_wide_mlp=True, hidden_size_per_layer_input=8,
+        vocab_size_per_layer_input=96, final_logit_softcapping=7.0, tie_word_embeddings=True, attention_k_eq_v=False,
+        rope_parameters={'full_attention': {'rope_theta': 4321.0, 'rope_type': 'proportional', 'partial_rotary_factor': 0.4},
+                         'sliding_attention': {'rope_theta': 321.0, 'rope_type': 'default'}}),
+        gguf='gemma4', silent=('hidden_activation', 'attention_bias', 'attention_k_eq_v', 'rope_parameters.sliding_attention.rope_type')),
+    # Keys are values where all is seen, with heads of their own; thetas and the last layer's kind are not said.
+    Golden('gemma4_text.large', dense(
+        'gemma4_text', 'Gemma4ForCausalLM', NEW, hidden_activation='gelu_pytorch_tanh', rms_norm_eps=0.003, head_dim=16,
+        global_head_dim=24, num_global_key_value_heads=1, attention_k_eq_v=True, attention_bias=True, sliding_window=7,
+        hidden_size_per_layer_input=0, layer_types=['full_attention', 'sliding_attention', 'sliding_attention'],
+        tie_word_embeddings=False),
+        gguf='gemma4', silent=('hidden_activation',)),
+    # As transformers 5 saves it, with the sizes of single layers.
+    Golden('gemma4_text.sized', rate=0.005, config=dense(
+        'gemma4_text', 'Gemma4ForCausalLM', NEW, hidden_activation='gelu_pytorch_tanh', rms_norm_eps=0.005, head_dim=16,
+        num_hidden_layers=4, sliding_window=11, num_kv_shared_layers=1, hidden_size_per_layer_input=6,
+        vocab_size_per_layer_input=96, use_double_wide_mlp=False, final_logit_softcapping=11.0,
+        per_layer_config={'1': {'head_dim': 20, 'num_key_value_heads': 1}, '3': {'head_dim': 20, 'num_key_value_heads': 1}},
+        layer_types=['sliding_attention', 'full_attention', 'sliding_attention', 'full_attention'],
+        rope_parameters={'full_attention': {'rope_theta': 654.0, 'rope_type': 'proportional', 'partial_rotary_factor': 0.5, 'factor': 2.0},
+                         'sliding_attention': {'rope_theta': 77.0, 'rope_type': 'linear', 'factor': 3.0}},
+        tie_word_embeddings=True),
+        silent=('hidden_activation', 'use_double_wide_mlp')),
 
     # Mistral: a window in every layer, which its GGUF form does not know; Nemo: none, a head size of its own.
     Golden('mistral', dense(

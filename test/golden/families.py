@@ -46,6 +46,14 @@ def rules(golden: Golden, shapes: dict) -> dict[str, tuple[float, float | str]]:
             return 0.25, 0
         if name.endswith('linear_attn.norm.weight'):
             return 0.5, 1  # the one norm of its family that is not centred on 0
+        if 'embed_tokens_per_layer' in name:
+            return 0.25, 0
+        if 'per_layer_model_projection' in name:
+            return 2, 0  # its result is divided by the root of the hidden size
+        if name.endswith('layer_scalar'):
+            return 0.25, 1
+        if name.endswith(('q_norm.weight', 'k_norm.weight')) and golden.name.startswith(('gemma3n', 'gemma4')):
+            return 0.25, 0.5  # their scores are not divided by the root of the head size
         if name.endswith(('A_log', '.D')):
             return 1, 0
         if name.endswith(('conv1d.weight', 'conv.conv.weight')):
@@ -116,7 +124,7 @@ def train(golden: Golden, model, salt: str) -> dict:
     shapes = {name: list(value.shape) for name, value in peft.get_peft_model_state_dict(model).items()}
     start = {name: seeded(f'{salt}/{name}', shape, 0.25) for name, shape in shapes.items()}
     peft.set_peft_model_state_dict(model, start)
-    options = {'learningRate': 0.02, 'betas': [0.8, 0.95], 'eps': 1e-3, 'maxGradNorm': 1}
+    options = {'learningRate': golden.rate, 'betas': [0.8, 0.95], 'eps': 1e-3, 'maxGradNorm': 1}
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=options['learningRate'],
                                   betas=tuple(options['betas']), eps=options['eps'], weight_decay=0.0)
     low, high = golden.rows

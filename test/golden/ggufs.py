@@ -159,6 +159,27 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         add(ROPE.DIMENSION_COUNT, 'u32', turned)
         if full.get('mscale_all_dim'):
             add(ROPE.SCALING_YARN_LOG_MUL, 'f32', 0.1 * full['mscale_all_dim'])
+    if arch in ('gemma4', 'gemma3n'):
+        windowed = [kind == 'sliding_attention' for kind in parsed.layer_types]
+        add(ATTENTION.SLIDING_WINDOW, 'u32', config['sliding_window'])
+        add(ATTENTION.SLIDING_WINDOW_PATTERN, 'bools', windowed)
+        add(ATTENTION.SHARED_KV_LAYERS, 'u32', config['num_kv_shared_layers'])
+        add(LLM.EMBD_LENGTH_PER_LAYER_INP, 'u32', config['hidden_size_per_layer_input'] or 0)
+        add(LLM.FINAL_LOGIT_SOFTCAPPING, 'f32', config['final_logit_softcapping'])
+    if arch == 'gemma4':
+        layers, wide = config['num_hidden_layers'], golden.config['global_head_dim']
+        for key, size in ((ATTENTION.KEY_LENGTH, wide), (ATTENTION.VALUE_LENGTH, wide), (ROPE.DIMENSION_COUNT, wide),
+                          (ATTENTION.KEY_LENGTH_SWA, head_dim), (ATTENTION.VALUE_LENGTH_SWA, head_dim),
+                          (ROPE.DIMENSION_COUNT_SWA, head_dim)):
+            add(key, 'u32', size)
+        if config['use_double_wide_mlp']:
+            first = layers - config['num_kv_shared_layers']
+            add(LLM.FEED_FORWARD_LENGTH, 'u32s', [config['intermediate_size'] * (1 + (i >= first)) for i in range(layers)])
+        if golden.config.get('num_global_key_value_heads'):
+            counts = {True: kv_heads, False: golden.config['num_global_key_value_heads']}
+            add(ATTENTION.HEAD_COUNT_KV, 'u32s', [counts[kind] for kind in windowed])
+        turned = int(wide * full['partial_rotary_factor'] / 2)
+        extra['rope_freqs.weight'] = [1.0] * turned + [1e30] * (wide // 2 - turned)
     for key, kind, value in golden.keys:
         add('{arch}.' + key, kind, value)
 
@@ -177,6 +198,8 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         tensors[name] = [stored, 'stack', int(expert[1])] if expert else [stored]
         if name.endswith(('e_score_correction_bias', '.expert_bias')):
             tensors[name] = [re.sub(r'(exp_probs_b)(\.bias)?$', r'\1.bias', stored), 'flat']
+        if name.endswith('.layer_scalar'):
+            tensors[name] = [f'{stored}.weight']
         if name.endswith('.sinks'):
             tensors[name] = [f'{stored}.weight']
         if arch == 'gpt-oss' and '.experts.' in name:

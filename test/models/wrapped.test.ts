@@ -43,6 +43,7 @@ const before = (name: string): string => `language_model.${name}`;
 describe.each([
   ['qwen3_5_text', 'qwen3_5', under],
   ['gemma3_text', 'gemma3', before],
+  ['gemma4_text', 'gemma4', under],
 ] as const)('%s inside %s', (name, type, renamed) => {
   const golden = readGolden(name);
   it('computes what it computes alone, and is saved as a language model', async () => {

@@ -13,6 +13,7 @@ import { exaone4 } from './exaone4.js';
 import { gemma } from './gemma/gemma.js';
 import { gemma2 } from './gemma/gemma2.js';
 import { gemma3, gemmaEmbedding } from './gemma/gemma3.js';
+import { gemma4 } from './gemma/gemma4.js';
 import { glm } from './glm/glm.js';
 import { glm4 } from './glm/glm4.js';
 import { gptNeox } from './gpt-neox.js';
@@ -74,6 +75,7 @@ export const architectures: readonly Architecture[] = [
   gemma,
   gemma2,
   gemma3,
+  gemma4,
   phi3,
   smollm3,
   seedOss,

@@ -92,6 +92,8 @@ describe('named shapes', () => {
     'ministral-8b': 8_019_808_256,
     'gemma-2-2b': 2_614_341_888,
     'gemma-3-1b': 999_885_952,
+    'gemma-4-e2b': 4_628_569_379,
+    'gemma-4-31b': 30_697_345_340,
     'olmo-3-7b': 7_298_011_136,
     'command-r7b': 8_028_033_024,
     'starcoder2-3b': 3_030_371_328,
@@ -154,12 +156,17 @@ describe('named shapes', () => {
     expect(bytesPerToken(config('qwen3-30b-a3b'), 'bf16')).toBe(2 * (3_353_032_704 - 151_936 * 2048));
     const small = config('smollm2-135m');
     expect(activeParameterCount(small)).toBe(parameterCount(small));
+    // Of per-layer embeddings a token has one row.
+    expect(activeParameterCount(config('gemma-4-e2b'))).toBe(4_628_569_379 - (262_144 - 1) * 35 * 256);
   });
 
   it('say what a sequence keeps: of a window no more than it holds, of a state always the same', () => {
     const token = (layers: number, heads: number, size: number) => layers * heads * size * 2 * 2;
     const [windows, delta] = [config('gemma-3-1b'), config('qwen3.5-4b')];
     expect(sequenceBytes(windows, 'bf16', 8192)).toBe(8192 * token(4, 1, 256) + (512 + 32) * token(22, 1, 256));
+    // Fifteen layers make keys and values, which the other twenty read.
+    const shared = 8192 * token(3, 1, 512) + (512 + 32) * token(12, 1, 256);
+    expect(sequenceBytes(config('gemma-4-e2b'), 'bf16', 8192)).toBe(shared);
     // 24 states of 32 heads of 128 × 128 numbers, and three columns of q, k and v, in f32.
     const states = 24 * 4 * (32 * 128 * 128 + 3 * (2 * 16 + 32) * 128);
     expect(sequenceBytes(delta, 'bf16', 64)).toBe(64 * token(8, 4, 256) + states);

@@ -273,7 +273,7 @@ GOLDENS = [
         zero_centred=True, silent=('hidden_activation', 'rope_parameters.sliding_attention.rope_type')),
 
     # Gemma 4, small: per-layer embeddings, the last layers read the keys and values of earlier ones and have wider MLPs.
-    Golden('gemma4_text', rate=0.005, config=dense(
+    Golden('gemma4_text.plain', rate=0.005, config=dense(
         'gemma4_text', 'Gemma4ForCausalLM', OLD, hidden_size=40, intermediate_size=56, num_hidden_layers=9,
         hidden_activation='gelu_pytorch_tanh', rms_norm_eps=0.004, head_dim=12, global_head_dim=20, sliding_window=9,
         attention_bias=False, num_kv_shared_layers=3, use_double_wide_mlp=True, hidden_size_per_layer_input=8,
@@ -289,7 +289,7 @@ GOLDENS = [
         tie_word_embeddings=False),
         gguf='gemma4', silent=('hidden_activation',)),
     # As transformers 5 saves it, with the sizes of single layers.
-    Golden('gemma4_text.sized', rate=0.005, config=dense(
+    Golden('gemma4_text', rate=0.005, config=dense(
         'gemma4_text', 'Gemma4ForCausalLM', NEW, hidden_activation='gelu_pytorch_tanh', rms_norm_eps=0.005, head_dim=16,
         num_hidden_layers=4, sliding_window=11, num_kv_shared_layers=1, hidden_size_per_layer_input=6,
         vocab_size_per_layer_input=96, use_double_wide_mlp=False, final_logit_softcapping=11.0,

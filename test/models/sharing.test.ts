@@ -10,7 +10,7 @@ import { sharing, unusedKeys } from '../../lib/models/sharing.js';
 import { testDevice as device } from '../device.js';
 import { readGolden, writeFolder } from '../golden/seeded.js';
 
-const golden = readGolden('gemma4_text');
+const golden = readGolden('gemma4_text.plain');
 const configOf = (more: Record<string, unknown> = {}) => decoderConfig('config.json', { ...golden.config, ...more });
 
 it('keep nothing of their own: the memory is that of the layers before them', () => {

@@ -47,8 +47,8 @@ it('buffers that older files have, and an output stored beside the embedding tha
   expect(await loaded('gpt_neox', neox)).toBe(await loaded('gpt_neox', {}));
   expect(await loaded('glm4', { 'model.layers.3.eh_proj.weight': [48, 96] })).toBe(await loaded('glm4', {}));
   const keys = { 'model.layers.8.self_attn.k_proj.weight': [40, 40] };
-  expect(await loaded('gemma4_text', keys)).toBe(await loaded('gemma4_text', {}));
-  await expect(loaded('gemma4_text', { 'model.layers.5.self_attn.v_norm.weight': [20] })).rejects.toThrow(
+  expect(await loaded('gemma4_text.plain', keys)).toBe(await loaded('gemma4_text.plain', {}));
+  await expect(loaded('gemma4_text.plain', { 'model.layers.5.self_attn.v_norm.weight': [20] })).rejects.toThrow(
     /v_norm.weight' has no place/,
   );
 });

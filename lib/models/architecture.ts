@@ -27,8 +27,8 @@ export interface Architecture {
 export interface GgufForm {
   /** `general.architecture` */
   readonly name: string;
-  /** Whether its files hold a mixture of experts; a dense architecture may have the same name. */
-  readonly experts?: boolean;
+  /** Whether its files hold a mixture of experts, or may; a dense architecture may have the same name. */
+  readonly experts?: boolean | 'maybe';
   /** Values may have another size than keys; `config` reads it. */
   readonly ownValueLength?: true;
   /** `feed_forward_length` and `attention.head_count_kv` may be lists with an entry for each layer. */

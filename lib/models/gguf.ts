@@ -18,7 +18,7 @@ export function ggufConfig(gguf: Gguf): Record<string, unknown> {
   const keys = keysOf(gguf, String(name));
   const mixture = (keys.number('expert_count') ?? 0) > 0;
   const form = forms.find(
-    (known) => known.name === name && (known.experts ?? false) === mixture && (known.is?.(keys) ?? true),
+    (known) => known.name === name && [mixture, 'maybe'].includes(known.experts ?? false) && (known.is?.(keys) ?? true),
   );
   if (!form && mixture)
     throw new Error(

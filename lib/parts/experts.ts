@@ -3,7 +3,7 @@
 import type { Steps } from '../core/steps.js';
 import { type Tensor, viewOf } from '../core/tensor.js';
 import { add, affine, clamp, mul, sigmoid } from '../ops/elementwise.js';
-import { combineExperts, type Routing, route, rowsByExpert } from '../ops/experts.js';
+import { combineExperts, type Routed, type Routing, route, rowsByExpert } from '../ops/experts.js';
 import { gatedHalves } from '../ops/gated.js';
 import { groupedMatmulSteps } from '../ops/grouped.js';
 import { matmulSteps } from '../ops/matmul.js';
@@ -18,6 +18,7 @@ import {
   gatedKernels,
   gatedMlp,
 } from './mlp.js';
+import type { Norm } from './norm.js';
 import { type Inside, type Part, type Pass, type Piece, productFlops, type Weight } from './part.js';
 
 /** What tensors are called in checkpoints, inside a layer. */
@@ -61,6 +62,13 @@ export const mixtralNames: ExpertNames = {
   },
 };
 
+/** Gemma 4's, whose router is its own. */
+export const gemma4Names: ExpertNames = {
+  router: 'router.proj.weight',
+  gateUp: 'experts.gate_up_proj',
+  down: 'experts.down_proj',
+};
+
 /** gpt-oss's: biases everywhere, and matrices stored as `[in, out]`, gate and up in turns; or MXFP4, as `[out, in]`. */
 export const gptOssNames: ExpertNames = {
   router: 'mlp.router.weight',
@@ -85,6 +93,16 @@ export interface WithoutGate {
   plain: Activation;
 }
 
+/** A router with more to it than a matrix that LoRA may target as a parameter. */
+export interface Router {
+  readonly weights: readonly Weight[];
+  readonly constants: readonly Float32Array[];
+  /** `x [tokens, hidden]` gives logits, f32 `[tokens, experts]`. */
+  scores(x: Tensor, pass: Pass): Steps<Tensor>;
+  /** The weights of the chosen, f32 `[tokens, chosen]`. */
+  weighted(routed: Routed, pass: Pass): Tensor;
+}
+
 export interface ExpertsOptions {
   hiddenSize: number;
   /** Of each expert. */
@@ -99,6 +117,10 @@ export interface ExpertsOptions {
   biases?: boolean | undefined;
   /** Default `expertNames`. */
   names?: ExpertNames | undefined;
+  /** Default: a matrix by its name, with the biases. */
+  router?: Router | undefined;
+  /** Of what the experts get, but not the router. */
+  inputNorm?: Norm | undefined;
   /** Added to the scores for the choice alone; its name, and the one that checkpoints have instead, if any. */
   bias?: { name: string; other?: string; shape?: readonly number[] } | undefined;
   /** An MLP that every token has, `mlp.shared_expert` by default; `gated` multiplies it by sigmoid(w · x). */
@@ -107,21 +129,13 @@ export interface ExpertsOptions {
 
 export function experts(layer: Inside, options: ExpertsOptions): Part {
   const { hiddenSize: hidden, intermediateSize: inner, experts: count, routing, activation, shared } = options;
-  const { names = expertNames, latent } = options;
+  const { names = expertNames, latent, inputNorm } = options;
   const width = latent?.size ?? hidden; // of what experts read and write
   const plain = typeof activation === 'object' && 'plain' in activation ? activations[activation.plain] : undefined;
   const { parameters = names } = names;
   const named = (name: string): string => layer(name, '').path;
   const inGguf = (name: string): string => layer('', name).gguf;
   const { each } = names;
-  const router: Weight = {
-    name: named(names.router),
-    shape: [count, hidden],
-    gguf: { name: inGguf('ffn_gate_inp.weight') },
-    ...(each?.router ? { pieces: [{ name: named(each.router), shape: [count, hidden], part: all }] } : {}),
-    parameter: named(parameters.router),
-    start: 'random',
-  };
   /** `parts` are bands of each expert's rows: their modules, and their names in GGUF files that have them apart. */
   const stacked = (
     name: string,
@@ -182,8 +196,10 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
       : undefined;
   const share = routing.chosen / count;
   const biases = options.biases ? biasesOf(layer, count, inner, hidden, share) : undefined;
+  const { router = matrixRouter(layer, names, [count, hidden], biases?.router) } = options;
   const own = biases ? [biases.router, biases.gateUp, biases.down] : [];
-  const weights = [router, ...(bias ? [bias] : []), gateUp, down, ...own].concat(
+  const around = [...router.weights, ...(inputNorm?.weights ?? []), ...(bias ? [bias] : [])];
+  const weights = [...around, gateUp, down, ...own].concat(
     ...[into, output, beside].map((part) => part?.weights ?? []),
   );
 
@@ -196,7 +212,7 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
   return {
     weights,
     memory: [],
-    constants: [],
+    constants: [...router.constants, ...(inputNorm?.constants ?? [])],
     facts: {
       experts: count,
       chosenExperts: routing.chosen,
@@ -205,15 +221,11 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
     },
     flops: () => ({ products: productFlops(weights), mixing: 0 }),
     *run(x, pass, residual): Steps<Tensor> {
-      const scores = yield* matmulSteps(x, pass.weight(router.name), {
-        transposeB: true,
-        dtype: 'f32',
-        bias: biases && pass.weight(biases.router.name),
-      });
-      const logits = withPair(scores, x, router, pass);
+      const logits = yield* router.scores(x, pass);
       const routed = route(logits, routing, bias && reshape(pass.weight(bias.name), [count]));
       const rows = expertRows(routed.experts, count);
-      const inside = into ? yield* applyLinear(into, x, pass) : x;
+      const given = inputNorm ? inputNorm.apply(x, pass) : x;
+      const inside = into ? yield* applyLinear(into, given, pass) : given;
       const both = yield* applyExperts(gateUp, biases?.gateUp, rowsByExpert(inside, rows), rows, pass);
       yield;
       const gated = activated(both);
@@ -221,9 +233,32 @@ export function experts(layer: Inside, options: ExpertsOptions): Part {
       const outputs = yield* applyExperts(down, biases?.down, gated, rows, pass);
       yield;
       const base = beside ? yield* beside.run(x, pass, residual) : residual;
-      if (!output) return combineExperts(outputs, routed.weights, rows, base);
-      return yield* applyLinear(output, combineExperts(outputs, routed.weights, rows), pass, base);
+      const shares = router.weighted(routed, pass);
+      if (!output) return combineExperts(outputs, shares, rows, base);
+      return yield* applyLinear(output, combineExperts(outputs, shares, rows), pass, base);
     },
+  };
+}
+
+function matrixRouter(layer: Inside, names: ExpertNames, shape: [number, number], bias: Weight | undefined): Router {
+  const { each, parameters = names } = names;
+  const { path, gguf } = layer(names.router, 'ffn_gate_inp.weight');
+  const matrix: Weight = {
+    name: path,
+    shape,
+    gguf: { name: gguf },
+    ...(each?.router ? { pieces: [{ name: layer(each.router, '').path, shape, part: all }] } : {}),
+    parameter: layer(parameters.router, '').path,
+    start: 'random',
+  };
+  return {
+    weights: [matrix],
+    constants: [],
+    *scores(x, pass) {
+      const settings = { transposeB: true, dtype: 'f32', bias: bias && pass.weight(bias.name) } as const;
+      return withPair(yield* matmulSteps(x, pass.weight(matrix.name), settings), x, matrix, pass);
+    },
+    weighted: ({ weights }) => weights,
   };
 }
 

@@ -288,6 +288,21 @@ GOLDENS = [
         hidden_size_per_layer_input=0, layer_types=['full_attention', 'sliding_attention', 'sliding_attention'],
         tie_word_embeddings=False),
         gguf='gemma4', silent=('hidden_activation',)),
+    # Experts beside each MLP, with a router that norms and scales by itself.
+    Golden('gemma4_text.mixture', rate=0.005, parameters=('experts.gate_up_proj', 'experts.down_proj'), config=dense(
+        'gemma4_text', 'Gemma4ForCausalLM', OLD, intermediate_size=40, hidden_activation='gelu_pytorch_tanh', rms_norm_eps=0.004,
+        head_dim=12, global_head_dim=16, num_global_key_value_heads=1, attention_k_eq_v=True, sliding_window=9,
+        hidden_size_per_layer_input=0, enable_moe_block=True, num_experts=6, top_k_experts=2, moe_intermediate_size=24,
+        layer_types=['sliding_attention', 'sliding_attention', 'full_attention'], tie_word_embeddings=True,
+        rope_parameters={'full_attention': {'rope_theta': 987.0, 'rope_type': 'proportional', 'partial_rotary_factor': 0.5},
+                         'sliding_attention': {'rope_theta': 123.0, 'rope_type': 'default'}}),
+        gguf='gemma4', silent=('hidden_activation', 'rope_parameters.sliding_attention.rope_type', 'layer_types')),
+    # Without encoders beside it, and without per-layer embeddings, with no key saying so.
+    Golden('gemma4_unified_text', dense(
+        'gemma4_unified_text', 'Gemma4UnifiedForCausalLM', NEW, hidden_activation='gelu_pytorch_tanh', rms_norm_eps=0.005,
+        num_hidden_layers=2, head_dim=12, global_head_dim=20, num_global_key_value_heads=1, attention_k_eq_v=True, sliding_window=9,
+        final_logit_softcapping=9.0, tie_word_embeddings=True),
+        silent=('hidden_activation',)),
     # As transformers 5 saves it, with the sizes of single layers.
     Golden('gemma4_text', rate=0.005, config=dense(
         'gemma4_text', 'Gemma4ForCausalLM', NEW, hidden_activation='gelu_pytorch_tanh', rms_norm_eps=0.005, head_dim=16,

@@ -50,8 +50,10 @@ def rules(golden: Golden, shapes: dict) -> dict[str, tuple[float, float | str]]:
             return 0.25, 0
         if 'per_layer_model_projection' in name:
             return 2, 0  # its result is divided by the root of the hidden size
-        if name.endswith('layer_scalar'):
+        if name.endswith(('layer_scalar', 'per_expert_scale')):
             return 0.25, 1
+        if name.endswith('router.scale'):
+            return 2, 4  # divided by the root of the hidden size
         if name.endswith(('q_norm.weight', 'k_norm.weight')) and golden.name.startswith(('gemma3n', 'gemma4')):
             return 0.25, 0.5  # their scores are not divided by the root of the head size
         if name.endswith(('A_log', '.D')):

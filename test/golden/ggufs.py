@@ -98,7 +98,7 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         inner = first('moe_intermediate_size') or (hidden and first('intermediate_size') if arch in ('minimax-m2', 'gpt-oss', 'hunyuan-moe') else None)
         shared = first('n_shared_experts', 'moe_num_shared_experts', 'num_shared_expert')
         add(LLM.EXPERT_COUNT, 'u32', experts)
-        add(LLM.EXPERT_USED_COUNT, 'u32', first('num_experts_per_tok', 'moe_topk', 'moe_k'))
+        add(LLM.EXPERT_USED_COUNT, 'u32', first('num_experts_per_tok', 'moe_topk', 'moe_k', 'top_k_experts'))
         add(LLM.EXPERT_FEED_FORWARD_LENGTH, 'u32', inner)
         add(LLM.EXPERT_SHARED_COUNT, 'u32', shared)
         add(LLM.EXPERT_SHARED_FEED_FORWARD_LENGTH, 'u32',
@@ -192,12 +192,20 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         full = golden.prefix + whole.replace('.dt_bias', '.dt_proj.bias')
         stored = next(filter(None, (table.get_name(known, try_suffixes=('.weight', '.bias'))
                                     for known in (full, full.removeprefix('model.'), full.replace('backbone', 'model').replace('mixer', 'mlp')))), None)
+        if stored is None and whole.endswith(('router.scale', 'per_expert_scale')):
+            stored = 'named below'
         if stored is None and whole.endswith(('e_score_correction_bias', '.expert_bias', '.input_linear.weight', '_proj', '_proj_bias')):
             stored = f"blk.{name.split('.')[2]}.exp_probs_b.bias"  # or parts, see below
         assert stored, f'{golden.name}: gguf has no name for {whole}'
         tensors[name] = [stored, 'stack', int(expert[1])] if expert else [stored]
         if name.endswith(('e_score_correction_bias', '.expert_bias')):
             tensors[name] = [re.sub(r'(exp_probs_b)(\.bias)?$', r'\1.bias', stored), 'flat']
+        if name.endswith('router.scale'):
+            tensors[name] = [f"blk.{name.split('.')[2]}.ffn_gate_inp.scale"]
+        if name.endswith('per_expert_scale'):
+            tensors[name] = [f"blk.{name.split('.')[2]}.ffn_down_exps.scale"]
+        if arch == 'gemma4' and '.experts.' in name:
+            tensors[name] = [f'{stored}.weight']
         if name.endswith('.layer_scalar'):
             tensors[name] = [f'{stored}.weight']
         if name.endswith('.sinks'):

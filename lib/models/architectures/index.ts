@@ -14,6 +14,7 @@ import { gemma } from './gemma/gemma.js';
 import { gemma2 } from './gemma/gemma2.js';
 import { gemma3, gemmaEmbedding } from './gemma/gemma3.js';
 import { gemma4 } from './gemma/gemma4.js';
+import { gemma4Unified } from './gemma/gemma4-unified.js';
 import { glm } from './glm/glm.js';
 import { glm4 } from './glm/glm4.js';
 import { gptNeox } from './gpt-neox.js';
@@ -76,6 +77,7 @@ export const architectures: readonly Architecture[] = [
   gemma2,
   gemma3,
   gemma4,
+  gemma4Unified,
   phi3,
   smollm3,
   seedOss,

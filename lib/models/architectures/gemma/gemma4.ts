@@ -3,12 +3,14 @@
 // their last layers read the keys and values of earlier ones; in the large ones keys are values where all is seen.
 import { z } from 'zod';
 import { attention } from '../../../parts/attention.js';
-import { branch, chain } from '../../../parts/block.js';
+import { branch, chain, parallel } from '../../../parts/block.js';
+import { experts, gemma4Names } from '../../../parts/experts.js';
 import { type SharedKeys, sharedKeys } from '../../../parts/memory.js';
 import { gatedMlp } from '../../../parts/mlp.js';
-import { scaledBy } from '../../../parts/norm.js';
-import type { Part } from '../../../parts/part.js';
+import { norm, normOf, scaledBy } from '../../../parts/norm.js';
+import type { Inside, Part } from '../../../parts/part.js';
 import { perLayerInput, perLayerInputs } from '../../../parts/per-layer.js';
+import { scaledRouter } from '../../../parts/scaled-router.js';
 import {
   architecture,
   decoderOf,
@@ -20,11 +22,11 @@ import {
   optional,
   ropeOf,
   ropesSchema,
-  sandwich,
   size,
   sizes,
   windowsOf,
 } from '../../architecture.js';
+import { mixtureSizes } from '../../mixture.js';
 import { sharing, unusedKeys } from '../../sharing.js';
 
 export const gemma4Schema = z.looseObject({
@@ -44,7 +46,10 @@ export const gemma4Schema = z.looseObject({
   use_double_wide_mlp: optional(z.boolean()),
   hidden_size_per_layer_input: optional(z.number().int().min(0)),
   vocab_size_per_layer_input: optional(size),
-  enable_moe_block: optional(z.literal(false)),
+  enable_moe_block: optional(z.boolean()),
+  num_experts: optional(size),
+  top_k_experts: optional(size),
+  moe_intermediate_size: optional(size),
   final_logit_softcapping: optional(z.number().positive()),
   use_bidirectional_attention: optional(z.literal('vision')), // among the tokens of a picture, which there are none of
 });
@@ -69,6 +74,7 @@ export function gemma4Decoder(file: string, json: Config, defaults: Defaults) {
   only(file, 'hidden_activation', json.hidden_activation, 'gelu_pytorch_tanh');
   const eps = json.rms_norm_eps ?? 1e-6;
   const rms = { eps };
+  const sizedNorm = { eps, size: hiddenSize };
   const bias = json.attention_bias ?? false;
   const kinds = layerKinds(file, json, (i) => ((i + 1) % 6 === 0 ? 'full_attention' : 'sliding_attention'));
   kinds[count - 1] = 'full_attention'; // whatever the config says
@@ -81,6 +87,7 @@ export function gemma4Decoder(file: string, json: Config, defaults: Defaults) {
     ropes.set(key, rope);
     return rope;
   };
+  const mixture = json.enable_moe_block ? { ...mixtureOf(file, json), hiddenSize, eps } : undefined;
   const first = sharing(file, kinds, json.num_kv_shared_layers ?? 0);
   const lent = new Map<number, SharedKeys>();
   const perLayerSize = json.hidden_size_per_layer_input ?? defaults.perLayerSize;
@@ -106,10 +113,10 @@ export function gemma4Decoder(file: string, json: Config, defaults: Defaults) {
       if (source === i) lent.set(i, sharedKeys({ ...own, window }));
       const keys = source === undefined ? undefined : lent.get(source)!;
       const wide = i >= first.from && (json.use_double_wide_mlp ?? false) ? 2 : 1;
+      const mlp = gatedMlp(layer, { hiddenSize, intermediateSize: wide * inner, activation: 'geluTanh' });
       const body = chain(
-        sandwich(
-          layer,
-          { ...rms, size: hiddenSize },
+        branch(
+          norm(layer('input_layernorm', 'attn_norm'), sizedNorm),
           attention(layer, {
             ...own,
             scale: 1,
@@ -122,7 +129,13 @@ export function gemma4Decoder(file: string, json: Config, defaults: Defaults) {
             keysAreValues: kind === 'full_attention' && (json.attention_k_eq_v ?? false),
             shared: keys && { keys, reads: source !== i },
           }),
-          gatedMlp(layer, { hiddenSize, intermediateSize: wide * inner, activation: 'geluTanh' }),
+          norm(layer('post_attention_layernorm', 'post_attention_norm'), sizedNorm),
+        ),
+        branch(
+          ...(mixture
+            ? [parallel(...besideExperts(layer, mlp, mixture))]
+            : [norm(layer('pre_feedforward_layernorm', 'ffn_norm'), sizedNorm), mlp]),
+          norm(layer('post_feedforward_layernorm', 'post_ffw_norm'), sizedNorm),
         ),
         ...(perLayer ? [branch(perLayerInput(layer, i, perLayer, { hiddenSize, eps }))] : []),
         scaledBy(layer('layer_scalar', 'layer_output_scale.weight')),
@@ -189,6 +202,14 @@ function ggufKeys(keys: GgufKeys, shared: Record<string, unknown>) {
     hidden_size_per_layer_input: number('embedding_length_per_layer_input') ?? 0,
     vocab_size_per_layer_input: table?.shape[0],
     final_logit_softcapping: number('final_logit_softcapping'),
+    ...((number('expert_count') ?? 0) > 0
+      ? {
+          enable_moe_block: true,
+          num_experts: size('expert_count'),
+          top_k_experts: size('expert_used_count'),
+          moe_intermediate_size: size('expert_feed_forward_length'),
+        }
+      : {}),
     rope_scaling: null,
     rope_parameters: {
       full_attention: { ...(shared.rope_scaling as object), rope_theta: shared.rope_theta },
@@ -197,9 +218,55 @@ function ggufKeys(keys: GgufKeys, shared: Record<string, unknown>) {
   };
 }
 
+interface Mixture {
+  hiddenSize: number;
+  eps: number;
+  experts: number;
+  chosen: number;
+  intermediateSize: number;
+}
+
+/** @throws Error that names the file and the key. */
+function mixtureOf(file: string, json: Config): Pick<Mixture, 'experts' | 'chosen' | 'intermediateSize'> {
+  const need = (key: 'num_experts' | 'top_k_experts' | 'moe_intermediate_size'): number => {
+    const value = json[key];
+    if (!value) throw new Error(`${file}: enable_moe_block needs ${key}`);
+    return value;
+  };
+  const keys = { num_experts: need('num_experts'), num_experts_per_tok: need('top_k_experts') };
+  return { ...mixtureSizes(file, keys, { experts: 0, chosen: 0 }), intermediateSize: need('moe_intermediate_size') };
+}
+
+/**
+ * The MLP and the experts beside it, each with a norm behind. The norm before the MLP is not for the experts, which get the
+ * residual stream through one of their own.
+ */
+function besideExperts(layer: Inside, mlp: Part, mixture: Mixture): Part[] {
+  const { hiddenSize, eps, experts: count, chosen, intermediateSize } = mixture;
+  const options = { size: hiddenSize, eps };
+  const mixed = experts(layer, {
+    hiddenSize,
+    intermediateSize,
+    experts: count,
+    routing: { chosen, score: 'softmax', normalize: {} },
+    activation: 'geluTanh',
+    names: gemma4Names,
+    router: scaledRouter(layer, { hiddenSize, experts: count, eps }),
+    inputNorm: normOf(layer('pre_feedforward_layernorm_2', 'pre_ffw_norm_2'), options),
+  });
+  return [
+    chain(
+      norm(layer('pre_feedforward_layernorm', 'ffn_norm'), options),
+      mlp,
+      norm(layer('post_feedforward_layernorm_1', 'post_ffw_norm_1'), options),
+    ),
+    chain(mixed, norm(layer('post_feedforward_layernorm_2', 'post_ffw_norm_2'), options)),
+  ];
+}
+
 export const gemma4 = architecture({
   types: ['gemma4_text'],
-  gguf: { name: 'gemma4', perLayer: true, config: ggufKeys },
+  gguf: { name: 'gemma4', experts: 'maybe', perLayer: true, config: ggufKeys },
   schema: gemma4Schema,
   decoder: (file, json) => gemma4Decoder(file, json, { window: 512, contextLength: 131_072, perLayerSize: 256 }),
 });

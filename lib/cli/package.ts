@@ -1,17 +1,4 @@
-// Where the package lies, and its version: the sources are in lib/cli, the compiled files in dist/lib/cli.
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { readJson } from '../files/json.js';
+// The package that the commands belong to.
+import { packageFacts } from '../files/package.js';
 
-function find(): { root: string; version: string } {
-  for (let folder = dirname(fileURLToPath(import.meta.url)); folder !== dirname(folder); folder = dirname(folder)) {
-    const file = join(folder, 'package.json');
-    if (!existsSync(file)) continue;
-    const { name, version } = readJson(file);
-    if (name === 'helvetia') return { root: folder, version: String(version) };
-  }
-  throw new Error('helvetia: its package.json was not found');
-}
-
-export const { root: packageRoot, version: packageVersion } = find();
+export const { root: packageRoot, version: packageVersion } = packageFacts();

@@ -57,7 +57,7 @@ function parsed(path: string, { maxBytes = MAX_BYTES } = {}): unknown {
 /** Python writes numbers that JSON has not, such as `Infinity`: as transformers 5 writes them, `{"__float__":"Infinity"}`. */
 function withoutInfinities(text: string): string {
   // Whole strings, also one without an end, so that none is looked into and no text is read twice.
-  return text.replace(/"(?:[^"\\]+|\\[^])*(?:"|\\?$)|-?\b(?:Infinity|NaN)\b/g, (found) =>
+  return text.replace(/"(?:[^"\\]+|\\[\s\S])*(?:"|\\?$)|-?\b(?:Infinity|NaN)\b/g, (found) =>
     found.startsWith('"') ? found : `{"__float__":"${found}"}`,
   );
 }

@@ -2,9 +2,9 @@
 // such layers and of attention with an output gate. Weights of norms are stored as differences from 1, but for DeltaNet's own.
 import { z } from 'zod';
 import { attention } from '../parts/attention.js';
-import { deltaInputsByHead, deltaNet } from '../parts/delta.js';
 import type { Inside, Part } from '../parts/part.js';
 import { gated } from '../parts/projections.js';
+import { deltaInputsByHead, deltaNet } from '../parts/recurrent/delta.js';
 import {
   type DenseConfig,
   decoderOf,

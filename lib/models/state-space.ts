@@ -1,6 +1,6 @@
 // What architectures with layers of Mamba-2 share: the keys of their configs, and the metadata of GGUF files.
 import { z } from 'zod';
-import type { MambaOptions } from '../parts/mamba.js';
+import type { MambaOptions } from '../parts/recurrent/mamba.js';
 import { type GgufKeys, optional, size } from './architecture.js';
 
 export const mambaSchema = z.looseObject({

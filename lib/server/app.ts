@@ -77,7 +77,13 @@ export function makeApp(context: ServerContext, readiness: Readiness, data: Serv
   };
   app.notFound((c) => {
     const kept = /^\/(files|fine_tuning|batches)\b/.test(c.req.path);
-    const why = kept && !data ? 'this server was started without a data folder' : 'there is no such address';
+    const spoken = /^\/(audio|images|videos|moderations|realtime)\b/.test(c.req.path);
+    const why =
+      kept && !data
+        ? 'this server was started without a data folder'
+        : spoken
+          ? 'images, speech and moderation are not served here: the models take and give text'
+          : 'there is no such address';
     return failed(notFound(`${c.req.method} ${addressOf(c)}: ${why}.`, null, 'unknown_url'), c);
   });
   app.onError(failed);

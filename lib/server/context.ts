@@ -14,9 +14,9 @@ export interface ServerContext extends Serving {
   /** Adds work that a closing server waits for, up to its limit of time. */
   track(work: Promise<unknown>): void;
   /**
-   * A model or adapter by name: a whole name first, then `base:adapter`.
+   * A model or adapter by name: a whole name first, then `base:adapter`. The only model needs no name.
    *
-   * @throws ApiError 404 `model_not_found`.
+   * @throws ApiError 404 `model_not_found`, or 400 where a name is missing.
    */
-  resolve(name: string, signal?: AbortSignal): Promise<Resolved>;
+  resolve(name: string | null | undefined, signal?: AbortSignal): Promise<Resolved>;
 }

@@ -1,5 +1,6 @@
-// /health, /health/ready and /metrics: open to everybody, as probes and scrapers carry no keys.
+// /health, /health/ready, /ping, /version and /metrics: open to everybody, as probes and scrapers carry no keys.
 import { Hono } from 'hono';
+import { packageFacts } from '../files/package.js';
 import type { ServerContext } from './context.js';
 import { ApiError } from './http/errors.js';
 
@@ -20,6 +21,11 @@ export function healthRoutes(context: ServerContext, readiness: Readiness): Hono
       requireReady(readiness);
       return c.json({ status: 'ok', models: [...context.models.keys()] });
     })
+    .get('/ping', (c) => {
+      requireReady(readiness);
+      return c.body(null, 200);
+    })
+    .get('/version', (c) => c.json({ version: packageFacts().version }))
     .get('/metrics', async (c) => {
       const { registry } = context.metrics;
       return c.body(await registry.metrics(), 200, { 'content-type': registry.contentType });

@@ -6,7 +6,7 @@ import type { Adapter } from '../lora/adapter.js';
 import { AdapterFolder } from '../lora/folder.js';
 import { loadModel, type Model } from '../model.js';
 import { afterBase, longestName } from './adapter-names.js';
-import { ApiError, notFound } from './http/errors.js';
+import { ApiError, badRequest, notFound } from './http/errors.js';
 import type { Logger } from './log.js';
 import type { ServedModelOptions, ServerSettings } from './options.js';
 import type { Resolved, ServedModel } from './served.js';
@@ -65,8 +65,11 @@ export class Models {
     return model;
   }
 
-  /** @throws ApiError 404 `model_not_found`. */
-  async resolve(name: string, signal?: AbortSignal): Promise<Resolved> {
+  /** @throws ApiError 404 `model_not_found`; 400 where a name is missing and several models are served. */
+  async resolve(given: string | null | undefined, signal?: AbortSignal): Promise<Resolved> {
+    const [first, ...others] = this.byId.keys();
+    const name = given ?? (others.length === 0 ? first : undefined);
+    if (name === undefined) throw badRequest("'model': is missing, expected string.", 'model');
     const served = this.byId.get(name);
     if (served) return resolved(name, served);
     if (name.length > longestName) throw this.notFound(name);

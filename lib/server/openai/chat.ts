@@ -49,7 +49,7 @@ class Completion {
     this.#head = {
       id: newId('chatcmpl-'),
       created: unixSeconds(),
-      model: body.model,
+      model: resolved.id,
       system_fingerprint: systemFingerprint(resolved),
     };
     this.#named = Array.from({ length: body.n ?? 1 }, () => false);

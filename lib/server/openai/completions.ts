@@ -144,7 +144,7 @@ class TextCompletion {
       id: newId('cmpl-'),
       object: 'text_completion',
       created: unixSeconds(),
-      model: body.model,
+      model: resolved.id,
       system_fingerprint: systemFingerprint(resolved),
     };
   }

@@ -26,7 +26,8 @@ const stopStrings = z.custom<string | string[]>(
 );
 
 export const samplingFields = {
-  model: z.string().min(1),
+  /** The only model that is served needs no name. */
+  model: z.string().min(1).nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
   presence_penalty: z.number().min(-2).max(2).nullish(),

@@ -27,7 +27,7 @@ export function conversationOf(body: InputBody, items: readonly InputItem[]): Co
   const choice = choiceOf(body.tool_choice, tools);
   return {
     body: {
-      model: body.model,
+      model: body.model ?? null,
       messages,
       ...(tools.length > 0 ? { tools, parallel_tool_calls: body.parallel_tool_calls ?? true } : {}),
       ...(choice === undefined || tools.length === 0 ? {} : { tool_choice: choice }),

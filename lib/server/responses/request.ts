@@ -59,7 +59,7 @@ const absent = (why: string) => z.null({ error: why }).optional();
 
 /** What a prompt is made of: all that /v1/responses/input_tokens takes. */
 const promptFields = {
-  model: z.string().min(1),
+  model: z.string().min(1).nullish(),
   input: z.union([z.string(), list(item, most.items)], { error: 'expected a string or an array of items' }).nullish(),
   instructions: z.string().nullish(),
   previous_response_id: z.string().nullish(),

@@ -31,6 +31,7 @@ interface ResponseUsage {
 /** A response without an answer yet: what the request asked for, with what was taken where it said nothing. */
 export function newResponse(
   id: string,
+  model: string,
   body: ResponsesBody,
   createdAt: number,
   warnings: readonly string[],
@@ -48,7 +49,7 @@ export function newResponse(
     instructions: body.instructions ?? null,
     max_output_tokens: body.max_output_tokens ?? null,
     max_tool_calls: body.max_tool_calls ?? null,
-    model: body.model,
+    model,
     output: [],
     parallel_tool_calls: body.parallel_tool_calls ?? true,
     previous_response_id: body.previous_response_id ?? null,

@@ -105,7 +105,7 @@ class ResponseMaker {
       const own = body.background ? inBackground(facts) : undefined;
       const run = await this.#run(resolved, body, conversation, own?.facts ?? facts);
       const warnings = [...unknown, ...conversation.warnings, ...run.warnings];
-      const response = newResponse(newId('resp_'), body, unixSeconds(), warnings);
+      const response = newResponse(newId('resp_'), resolved.id, body, unixSeconds(), warnings);
       const { namespaces } = conversation;
       const answer = new ResponseAnswer({ response, body, namespaces, tokenizer: tokenizerOf(resolved.model) });
       const failed = (error: unknown): ApiError => asApiError(error, context.log, facts.requestId, facts.signal);

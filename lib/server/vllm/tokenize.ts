@@ -4,7 +4,6 @@ import { z } from 'zod';
 import { ownTurn } from '../../flow/pause.js';
 import type { ServerContext } from '../context.js';
 import { jsonBody } from '../http/body.js';
-import { badRequest } from '../http/errors.js';
 import { requestFacts } from '../http/request.js';
 import { list } from '../http/sized.js';
 import { preparePrompt } from '../openai/chat-prompt.js';
@@ -53,7 +52,7 @@ export function tokenizeRoutes(context: ServerContext): Hono {
       // A whole request of a chat or a completion may come, to be counted.
       const warnings = checkFields(body, tokenizeBody, { alsoKnown: Object.keys(chatBody.shape) });
       const facts = requestFacts(c);
-      using asked = await resolved(context, body.model, facts.signal);
+      using asked = await context.resolve(body.model, facts.signal);
       const { model } = asked;
       const tokenizer = tokenizerOf(model);
       const tokens = await tokensOf(model, body, facts);
@@ -68,7 +67,7 @@ export function tokenizeRoutes(context: ServerContext): Hono {
     .post('/detokenize', async (c) => {
       const body = await jsonBody(c, context, detokenizeBody);
       const warnings = checkFields(body, detokenizeBody);
-      using asked = await resolved(context, body.model, c.req.raw.signal);
+      using asked = await context.resolve(body.model, c.req.raw.signal);
       const { model } = asked;
       const tokenizer = tokenizerOf(model);
       checkTokens(model, body.tokens, 'tokens');
@@ -94,16 +93,4 @@ async function tokensOf(
   const continued = body.continue_final_message === true;
   const limits = { most: mostListed, addGenerationPrompt: body.add_generation_prompt ?? !continued, continued };
   return (await preparePrompt(model, { ...body, messages }, limits, facts)).prompt;
-}
-
-/** The only model needs no name. */
-async function resolved(
-  context: ServerContext,
-  name: string | null | undefined,
-  signal: AbortSignal,
-): Promise<Resolved> {
-  const [first, ...others] = context.models.keys();
-  const known = name ?? (others.length === 0 ? first : undefined);
-  if (known === undefined) throw badRequest("'model': is missing, expected string.", 'model');
-  return context.resolve(known, signal);
 }

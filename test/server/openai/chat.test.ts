@@ -27,6 +27,18 @@ describe('chat completions', () => {
     expect(answer._request_id).toMatch(/^req_/);
   });
 
+  it('the only model needs no name, and addresses of other modalities say why they are none', async () => {
+    const response = await server.post('/v1/chat/completions', { messages, max_tokens: 2 });
+    expect(await response.json()).toMatchObject({ model: modelId });
+    expect((await fetch(`${server.url}/ping`)).status).toBe(200);
+    expect(await (await fetch(`${server.url}/version`)).json()).toMatchObject({
+      version: expect.stringMatching(/^\d+\./),
+    });
+    const speech = await server.post('/v1/audio/speech', { input: 'x' });
+    expect(speech.status).toBe(404);
+    expect(await speech.text()).toContain('the models take and give text');
+  });
+
   it('streams the same text', async () => {
     const request = { model: modelId, messages, max_tokens: 24, temperature: 0 };
     const whole = await server.client.chat.completions.create(request);

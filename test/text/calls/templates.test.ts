@@ -35,6 +35,7 @@ describe.skipIf(!hasShared('chat-templates'))('real templates', () => {
     ['mistralai-Ministral-3-14B-Reasoning-2512', 'mistral-named'],
     ['unsloth-mistral-Devstral-Small-2507', 'mistral-named'],
     ['openai-gpt-oss-120b', 'harmony-calls'],
+    ['google-gemma-4-31B-it', 'gemma-calls'],
     ['Qwen3-Coder', 'qwen-parameters'],
     ['Qwen3.5-4B', 'qwen-parameters'],
     ['NVIDIA-Nemotron-3-Nano-30B-A3B-BF16', 'qwen-parameters'],
@@ -81,6 +82,7 @@ describe.skipIf(!hasShared('chat-templates'))('real templates', () => {
 
   it.each([
     'openai-gpt-oss-120b',
+    'google-gemma-4-31B-it',
     'Qwen3-Coder',
     'Qwen3.5-4B',
     'ByteDance-Seed-OSS',

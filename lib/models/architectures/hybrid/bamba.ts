@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import { attention } from '../../../parts/attention.js';
 import { branch, chain } from '../../../parts/block.js';
-import { mamba } from '../../../parts/mamba.js';
 import { gatedMlp } from '../../../parts/mlp.js';
 import { norm } from '../../../parts/norm.js';
 import type { Inside, Part } from '../../../parts/part.js';
+import { mamba } from '../../../parts/recurrent/mamba.js';
 import { architecture, decoderOf, denseSchema, only, optional, ropeOf, sizes } from '../../architecture.js';
 import { feedForwardNames, mambaSchema, mambaSizes } from '../../state-space.js';
 

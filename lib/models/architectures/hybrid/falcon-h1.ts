@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { type Tensor, viewOf } from '../../../core/tensor.js';
 import { attention } from '../../../parts/attention.js';
 import { branch, chain, fed, parallel, scaled } from '../../../parts/block.js';
-import { mamba } from '../../../parts/mamba.js';
 import { gatedMlp } from '../../../parts/mlp.js';
 import { norm } from '../../../parts/norm.js';
 import type { Inside, Part } from '../../../parts/part.js';
+import { mamba } from '../../../parts/recurrent/mamba.js';
 import { architecture, decoderOf, denseSchema, only, optional, ropeOf, size, sizes } from '../../architecture.js';
 import { feedForwardNames, ggufMamba, mambaSchema, mambaSizes } from '../../state-space.js';
 

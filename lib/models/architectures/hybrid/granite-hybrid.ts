@@ -2,8 +2,8 @@
 // for gate and up is one, in mixtures beside experts. GGUF files of models without Mamba say that they are Granite.
 import { z } from 'zod';
 import { experts } from '../../../parts/experts.js';
-import { mamba } from '../../../parts/mamba.js';
 import { gatedMlp } from '../../../parts/mlp.js';
+import { mamba } from '../../../parts/recurrent/mamba.js';
 import { architecture, denseSchema, type GgufKeys, layerKinds, optional, size } from '../../architecture.js';
 import { ggufMixture, mixtureSchema, mixtureSizes } from '../../mixture.js';
 import { ggufMamba, mambaSchema, mambaSizes } from '../../state-space.js';

@@ -2,11 +2,11 @@
 import { z } from 'zod';
 import { attention } from '../../../parts/attention.js';
 import { branch, chain } from '../../../parts/block.js';
-import { shortConv } from '../../../parts/conv.js';
 import { linearLayer } from '../../../parts/linear.js';
 import { gatedMlp } from '../../../parts/mlp.js';
 import { norm } from '../../../parts/norm.js';
 import type { Inside, Part } from '../../../parts/part.js';
+import { shortConv } from '../../../parts/recurrent/conv.js';
 import {
   architecture,
   type DenseConfig,

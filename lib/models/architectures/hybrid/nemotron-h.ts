@@ -4,10 +4,10 @@ import { z } from 'zod';
 import { attention } from '../../../parts/attention.js';
 import { branch, parallel } from '../../../parts/block.js';
 import { type ExpertNames, experts } from '../../../parts/experts.js';
-import { mamba } from '../../../parts/mamba.js';
 import { type Activation, activationNames, plainMlp } from '../../../parts/mlp.js';
 import { norm } from '../../../parts/norm.js';
 import type { Inside, Part } from '../../../parts/part.js';
+import { mamba } from '../../../parts/recurrent/mamba.js';
 import {
   architecture,
   decoderOf,

@@ -4,6 +4,7 @@ import { commandActions } from './command-actions.js';
 import { deepseekMarkup } from './deepseek-markup.js';
 import { deepseekSections } from './deepseek-sections.js';
 import type { Dialect } from './dialect.js';
+import { gemmaCalls } from './gemma-calls.js';
 import { glmArguments } from './glm-arguments.js';
 import { graniteList } from './granite-list.js';
 import { harmonyCalls } from './harmony-calls.js';
@@ -24,6 +25,7 @@ import { toolsInText } from './tools-in-text.js';
 
 export const dialects: readonly Dialect[] = [
   harmonyCalls,
+  gemmaCalls,
   hermes,
   qwenParameters,
   glmArguments,

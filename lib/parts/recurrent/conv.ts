@@ -1,13 +1,13 @@
 // Depthwise causal convolutions of recurrent layers; and the short convolution of LFM2 (Liquid AI, "LFM2 technical report",
 // 2025), gated before and behind it, which mixes tokens in the place of attention.
-import type { Tensor } from '../core/tensor.js';
-import { causalConv } from '../ops/conv.js';
-import { mul } from '../ops/elementwise.js';
-import type { PackedOptions } from '../ops/sequences.js';
-import { split } from '../ops/view.js';
-import { applyLinear, linearLayer } from './linear.js';
-import type { StateMemory } from './memory.js';
-import { type Inside, type Part, type Pass, type Place, productFlops, type Weight } from './part.js';
+import type { Tensor } from '../../core/tensor.js';
+import { causalConv } from '../../ops/conv.js';
+import { mul } from '../../ops/elementwise.js';
+import type { PackedOptions } from '../../ops/sequences.js';
+import { split } from '../../ops/view.js';
+import { applyLinear, linearLayer } from '../linear.js';
+import type { StateMemory } from '../memory.js';
+import { type Inside, type Part, type Pass, type Place, productFlops, type Weight } from '../part.js';
 import { statesOf } from './states.js';
 
 export interface ConvOptions {

@@ -1,18 +1,18 @@
 // Gated DeltaNet: a linear attention whose state is a matrix for each head, which forgets by a gate and writes what it does
 // not know yet (Yang et al., "Gated Delta Networks", 2024). It keeps a state of fixed size instead of keys and values.
-import type { Steps } from '../core/steps.js';
-import { type Tensor, viewOf } from '../core/tensor.js';
-import { cast, concat } from '../ops/copy.js';
-import { gatedDelta } from '../ops/delta.js';
-import { add, exp, log, mul, neg, sigmoid, softplus } from '../ops/elementwise.js';
-import { swiglu } from '../ops/gated.js';
-import { rmsNorm } from '../ops/norm.js';
-import { reshape, split } from '../ops/view.js';
+import type { Steps } from '../../core/steps.js';
+import { type Tensor, viewOf } from '../../core/tensor.js';
+import { cast, concat } from '../../ops/copy.js';
+import { gatedDelta } from '../../ops/delta.js';
+import { add, exp, log, mul, neg, sigmoid, softplus } from '../../ops/elementwise.js';
+import { swiglu } from '../../ops/gated.js';
+import { rmsNorm } from '../../ops/norm.js';
+import { reshape, split } from '../../ops/view.js';
+import { applyLinear, type LinearLayer, linearLayer } from '../linear.js';
+import type { StateMemory } from '../memory.js';
+import { type Norm, normOf } from '../norm.js';
+import { type Inside, type Part, type Pass, type Piece, productFlops, type Weight } from '../part.js';
 import { convOf } from './conv.js';
-import { applyLinear, type LinearLayer, linearLayer } from './linear.js';
-import type { StateMemory } from './memory.js';
-import { type Norm, normOf } from './norm.js';
-import { type Inside, type Part, type Pass, type Piece, productFlops, type Weight } from './part.js';
 import { statesOf } from './states.js';
 
 export interface DeltaOptions {

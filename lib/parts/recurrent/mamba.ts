@@ -1,17 +1,17 @@
 // Mamba-2: a state of fixed size for each head, which decays by a step that each token chooses (Dao and Gu, "Transformers are
 // SSMs", 2024). It keeps that state instead of keys and values.
-import type { DType } from '../core/dtype.js';
-import type { Tensor } from '../core/tensor.js';
-import { cast } from '../ops/copy.js';
-import { gatedScan } from '../ops/delta.js';
-import { add, clamp, exp, log, mul, neg, softplus } from '../ops/elementwise.js';
-import { swiglu } from '../ops/gated.js';
-import { rmsNorm } from '../ops/norm.js';
-import { reshape, split } from '../ops/view.js';
+import type { DType } from '../../core/dtype.js';
+import type { Tensor } from '../../core/tensor.js';
+import { cast } from '../../ops/copy.js';
+import { gatedScan } from '../../ops/delta.js';
+import { add, clamp, exp, log, mul, neg, softplus } from '../../ops/elementwise.js';
+import { swiglu } from '../../ops/gated.js';
+import { rmsNorm } from '../../ops/norm.js';
+import { reshape, split } from '../../ops/view.js';
+import { applyLinear, linearLayer } from '../linear.js';
+import type { StateMemory } from '../memory.js';
+import { type Inside, type Part, type Pass, productFlops, type Weight } from '../part.js';
 import { convOf } from './conv.js';
-import { applyLinear, linearLayer } from './linear.js';
-import type { StateMemory } from './memory.js';
-import { type Inside, type Part, type Pass, productFlops, type Weight } from './part.js';
 import { statesOf } from './states.js';
 
 export interface MambaOptions {

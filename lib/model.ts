@@ -18,8 +18,8 @@ import {
   type RankOptions,
   scorePairs,
   type TextInput,
-  type TextsModel,
 } from './engine/texts/texts.js';
+import type { TextsModel } from './engine/texts/texts-model.js';
 import type { EngineWatcher } from './engine/watcher.js';
 import { writeAtomic, writeFolderAtomic } from './files/atomic.js';
 import { openGguf } from './files/gguf.js';
@@ -253,7 +253,11 @@ export class Model {
    *
    * @throws (as a rejection) as `embed`; WrongKind for a model that makes neither scores nor vectors.
    */
-  async rank(query: string, texts: readonly string[], options: RankOptions & { top?: number } = {}): Promise<Ranked[]> {
+  async rank(
+    query: string,
+    texts: readonly string[],
+    options: RankOptions & { top?: number | undefined } = {},
+  ): Promise<Ranked[]> {
     const { top, ...rest } = options;
     if (top !== undefined && !(Number.isInteger(top) && top >= 1))
       throw new RangeError(`rank: option 'top' must be a whole number of at least 1, got ${top}`);

@@ -1,7 +1,8 @@
 // Texts as token ids for embeddings and scores: behind a prompt, in pairs, or as a question to a model that answers in words;
-// never longer than the model takes.
+// never longer than the model takes. Long texts are encoded slice by slice, so that the event loop runs on.
 import type { DecoderConfig } from '../../models/config.js';
 import type { Embedder, Ranker, RankPrompt } from '../../parts/text-head.js';
+import { encodeInTurns } from '../../text/tokenizer/encode-slices.js';
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js';
 
 export interface Encoded {
@@ -12,83 +13,94 @@ export interface Encoded {
 }
 
 export interface LengthRule {
+  /** Tokens of a text, special tokens included. */
+  most: number;
   /** Whether a text that is too long loses its end, instead of being refused. Default false. */
   truncate?: boolean | undefined;
   /** What the sentence about a text that is too long begins with, such as `embed: text 3`. */
   subject: string;
 }
 
-/** A text for an embedding, behind `prompt`. @throws RangeError if it is too long or empty. */
-export function encodedText(
+/** A text is longer than the model takes, or than it may be. */
+export class TextTooLong extends RangeError {
+  override name = 'TextTooLong';
+
+  constructor(
+    subject: string,
+    /** Tokens, as far as they were counted. */
+    readonly given: number,
+    readonly most: number,
+  ) {
+    super(`${subject} has ${given} tokens or more, expected at most ${most}: shorten it, or set 'truncate'`);
+  }
+}
+
+/** A text for an embedding, behind `prompt`. @throws TextTooLong (as a rejection) */
+export async function encodedText(
   tokenizer: Tokenizer,
   text: string,
   prompt: string,
   embedder: Embedder,
-  most: number,
   rule: LengthRule,
-): Encoded {
+): Promise<Encoded> {
   const written = (part: string): string => (embedder.lowercases ? part.toLowerCase() : part);
-  const { ids } = fitted(tokenizer, written(prompt + text), most, rule);
+  const body = await bareIds(tokenizer, written(prompt + text), rule.most);
+  const { ids } = fitted(rule, (maxLength) => tokenizer.withSpecialTokens(body, undefined, { maxLength }));
   if (embedder.countsPrompt || prompt === '') return { ids };
   const alone = tokenizer.encode(written(prompt));
   const ends = alone.length > 0 && tokenizer.specialIds.has(alone.at(-1)!);
   return { ids, skipped: Math.min(ends ? alone.length - 1 : alone.length, ids.length - 1) };
 }
 
-/** Token ids as they are, cut or refused where there are too many. @throws RangeError if there are too many, or none. */
-export function encodedIds(ids: readonly number[], most: number, { truncate, subject }: LengthRule): Encoded {
+/** Token ids as they are, cut or refused where there are too many. @throws TextTooLong */
+export function encodedIds(ids: readonly number[], { most, truncate, subject }: LengthRule): Encoded {
   if (ids.length <= most) return { ids };
   if (truncate) return { ids: ids.slice(0, most) };
-  throw tooLong(subject, ids.length, most);
+  throw new TextTooLong(subject, ids.length, most);
 }
 
-/** The question about a query and a text; what is too long loses its end, and not that of the question. */
-export function encodedQuestion(
+/** A query and a text as a cross-encoder takes them. @throws TextTooLong (as a rejection) */
+export async function encodedPair(
   tokenizer: Tokenizer,
-  [query, text]: readonly [string, string],
+  first: readonly number[],
+  text: string,
+  rule: LengthRule,
+): Promise<Encoded> {
+  const second = await bareIds(tokenizer, text, rule.most);
+  const { ids, typeIds } = fitted(rule, (maxLength) => tokenizer.withSpecialTokens(first, second, { maxLength }));
+  return { ids, types: typeIds };
+}
+
+/** A question to a reranker that answers in words; what is too long loses its end, and not that of the question. */
+export async function encodedQuestion(
+  tokenizer: Tokenizer,
   asks: RankPrompt,
-  instruction: string,
-  most: number,
-  { truncate, subject }: LengthRule,
-): Encoded {
+  question: string,
+  { most, truncate, subject }: LengthRule,
+): Promise<Encoded> {
   // What the caller's texts spell is no control token, but what the question spells is.
   const [before, after] = [asks.before, asks.after].map((part) => tokenizer.encode(part, { addSpecialTokens: false }));
-  const literal = tokenizer.literal(asks.between(query, text, instruction));
-  const between = tokenizer.encode(literal, { addSpecialTokens: false, literals: true });
   const room = most - before!.length - after!.length;
-  if (between.length <= room) return { ids: [...before!, ...between, ...after!] };
-  if (!truncate || room < 0) throw tooLong(subject, between.length + most - room, most);
+  const options = { addSpecialTokens: false, literals: true };
+  const between = await encodeInTurns(tokenizer, tokenizer.literal(question), options, Math.max(room, 0));
+  if (between.length > room && (!truncate || room < 0)) {
+    throw new TextTooLong(subject, between.length + most - room, most);
+  }
   return { ids: [...before!, ...between.slice(0, room), ...after!] };
 }
 
-function fitted(tokenizer: Tokenizer, text: string, most: number, { truncate, subject }: LengthRule): Encoded {
-  const ids = tokenizer.encode(text);
-  if (ids.length <= most) return { ids };
-  if (!truncate) throw tooLong(subject, ids.length, most);
-  // The special tokens around the text stay.
-  const body = tokenizer.encode(text, { addSpecialTokens: false });
-  const before = Math.max(
-    0,
-    ids.findIndex((_, at) => body.every((id, i) => ids[at + i] === id)),
-  );
-  const around = ids.length - body.length;
-  return { ids: [...ids.slice(0, before), ...body.slice(0, most - around), ...ids.slice(before + body.length)] };
-}
+/** A text's ids without special tokens; where there are more than `most`, the first of them. */
+export const bareIds = (tokenizer: Tokenizer, text: string, most: number): Promise<number[]> =>
+  encodeInTurns(tokenizer, text, { addSpecialTokens: false }, most);
 
-const tooLong = (subject: string, length: number, most: number): RangeError =>
-  new RangeError(`${subject} has ${length} tokens, more than the model's ${most}: shorten it, or set 'truncate'`);
-
-/** How a query and a text reach the model. */
-export function encodedForRanker(
-  tokenizer: Tokenizer,
-  pair: readonly [string, string],
-  { asks }: Ranker,
-  instruction: string | undefined,
-  most: number,
-  rule: LengthRule,
-): Encoded {
-  if (!asks) throw new Error('rank: pairs of texts for a cross-encoder must be given as token ids');
-  return encodedQuestion(tokenizer, pair, asks, instruction ?? asks.instruction, most, rule);
+function fitted<T extends { ids: readonly number[] }>(
+  { most, truncate, subject }: LengthRule,
+  made: (maxLength?: number) => T,
+): T {
+  const whole = made();
+  if (whole.ids.length <= most) return whole;
+  if (!truncate) throw new TextTooLong(subject, whole.ids.length, most);
+  return made(most);
 }
 
 /** Tokens of the longest text that the model and what it is made for take. */

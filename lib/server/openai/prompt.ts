@@ -3,9 +3,8 @@
 // Encoding holds the event loop for a microsecond or two a character, so it is done in slices, each in a turn of its own,
 // and ends where there are more tokens than may be.
 import { z } from 'zod';
-import { ownTurn } from '../../flow/pause.js';
 import type { Model } from '../../model.js';
-import { encodeSlices } from '../../text/tokenizer/encode-slices.js';
+import { encodeInTurns } from '../../text/tokenizer/encode-slices.js';
 import type { EncodeOptions, Tokenizer } from '../../text/tokenizer/tokenizer.js';
 import type { ServerContext } from '../context.js';
 import { ApiError, badRequest } from '../http/errors.js';
@@ -81,15 +80,9 @@ export async function encoded(
   most: number,
   options: EncodeOptions = {},
 ): Promise<number[]> {
-  const ids: number[] = [];
-  const slices = encodeSlices(tokenizerOf(model), text, options);
-  for (;;) {
-    await ownTurn();
-    const { done, value } = slices.next();
-    if (done) return ids;
-    for (const id of value) ids.push(id);
-    if (ids.length > most) throw tooLong(most, `${ids.length} tokens or more`, param);
-  }
+  const ids = await encodeInTurns(tokenizerOf(model), text, options, most);
+  if (ids.length > most) throw tooLong(most, `${ids.length} tokens or more`, param);
+  return ids;
 }
 
 /** @throws ApiError 400 for a prompt without a token. */

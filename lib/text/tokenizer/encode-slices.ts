@@ -5,6 +5,7 @@
 // are left out, so that what a tokenizer does at the beginning of a text does not happen in the middle. A run without
 // any such place is cut anyway; its tokens may then differ at the cut, and still spell the text.
 
+import { ownTurn } from '../../flow/pause.js';
 import type { EncodeOptions, Tokenizer } from './tokenizer.js';
 
 /** Characters: two to ten milliseconds, by language and machine. */
@@ -35,6 +36,24 @@ export function* encodeSlices(
     yield [...(from === 0 ? before : []), ...own, ...(last ? after : [])];
     from = cut.at;
     lead = cut.lead;
+  }
+}
+
+/** A text's ids, each slice in a turn of the event loop; not all of them, but more than `most`, where there are so many. */
+export async function encodeInTurns(
+  tokenizer: Tokenizer,
+  text: string,
+  options: EncodeOptions = {},
+  most = Number.POSITIVE_INFINITY,
+): Promise<number[]> {
+  const ids: number[] = [];
+  const slices = encodeSlices(tokenizer, text, options);
+  for (;;) {
+    await ownTurn();
+    const { done, value } = slices.next();
+    if (done) return ids;
+    for (const id of value) ids.push(id);
+    if (ids.length > most) return ids;
   }
 }
 

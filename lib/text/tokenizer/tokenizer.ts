@@ -32,7 +32,7 @@ export interface EncodeOptions {
 
 export interface FitOptions {
   /** Tokens at most, those that are added included: a longer text loses its end, of two the longer one first. */
-  maxLength?: number;
+  maxLength?: number | undefined;
 }
 
 export class Tokenizer {

@@ -24,6 +24,7 @@ import { pageRoutes } from './page.js';
 import { responsesRoutes } from './responses/routes.js';
 import { ResponseStore } from './responses/store.js';
 import { adapterRoutes } from './vllm/adapters.js';
+import { rankRoutes } from './vllm/rank.js';
 import { tokenizeRoutes } from './vllm/tokenize.js';
 
 /** `data` is undefined where nothing is kept. */
@@ -62,6 +63,7 @@ export function makeApp(context: ServerContext, readiness: Readiness, data: Serv
   app.route('/', ollamaRoutes(context));
   app.route('/', modelRoutes(context));
   app.route('/', tokenizeRoutes(context));
+  app.route('/', rankRoutes(context));
   app.route('/', adapterRoutes(context));
   if (data) {
     app.route('/', fileRoutes(context, data.files));

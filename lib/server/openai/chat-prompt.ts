@@ -2,6 +2,7 @@
 // route that takes one.
 import { ownTurn } from '../../flow/pause.js';
 import type { Model } from '../../model.js';
+import { refuseEncoder } from '../../models/kind.js';
 import type { AnswerBeginning, AnswerPlan } from '../../text/calls/tools.js';
 import type { Asker } from '../../text/chat/render-apart.js';
 import { type ChatMessage, TemplateError, type TemplateOptions } from '../../text/template.js';
@@ -32,6 +33,7 @@ export async function preparePrompt(
   { most, addGenerationPrompt = true, continued = false }: PromptLimits,
   asker: Asker,
 ): Promise<{ prompt: number[]; answer: AnswerPlan; after: AnswerBeginning }> {
+  refuseEncoder('chat', model.decoder.config);
   const messages = templateMessages(conversation.messages);
   checkLength(messages, most);
   const tokenizer = tokenizerOf(model);

@@ -71,6 +71,8 @@ const refused: Readonly<Record<string, readonly unknown[]>> = {
   input_suffix: [],
   input_prefix: [],
   n_keep: [0, -1],
+  max_tokens_per_doc: [],
+  max_chunks_per_doc: [],
   negative_prompt: [''],
   guidance_scale: [1],
   ban_eos_token: [false],
@@ -83,6 +85,7 @@ const instead: Readonly<Record<string, string>> = {
   num_predict: 'max_tokens',
   max_new_tokens: 'max_tokens',
   stop_sequences: 'stop',
+  max_tokens_per_doc: 'truncate_prompt_tokens',
   system: "a message whose role is 'system'",
   repeat_penalty: 'repetition_penalty',
 };

@@ -18,7 +18,7 @@ export async function mapTexts<T>(
   { engine }: Model,
   facts: RequestFacts,
   texts: readonly (readonly number[])[],
-  work: (ids: readonly number[], signal: AbortSignal) => Promise<T>,
+  work: (ids: readonly number[], signal: AbortSignal, index: number) => Promise<T>,
 ): Promise<T[]> {
   const { maxBatch, maxQueued, maxQueuedTokens } = engine.settings;
   const most = Math.min(mostAtOnce, maxBatch + maxQueued);
@@ -28,7 +28,7 @@ export async function mapTexts<T>(
   const one = async (index: number, ids: readonly number[], signal: AbortSignal): Promise<void> => {
     tokens += ids.length;
     try {
-      results[index] = await work(ids, signal);
+      results[index] = await work(ids, signal, index);
     } finally {
       tokens -= ids.length;
     }

@@ -10,29 +10,31 @@
 #include "hopper-steps.cuh"
 
 namespace cuda {
-namespace {
 
 using namespace hopper;
 
+// Not of this file alone: what other architectures leave out would be unused.
 struct GroupedSchedule : Steps {
   Groups groups;
   uint32_t cols;
   int shift;  // 2^shift rows are in a cluster's tiles
-  [[maybe_unused]] static constexpr bool storesBothWays = true;
+  static constexpr bool storesBothWays = true;
 
-  [[maybe_unused]] __device__ uint32_t tiles() const { return RowTiles(groups, shift).count() * cols; }
+  __device__ uint32_t tiles() const { return RowTiles(groups, shift).count() * cols; }
 
-  [[maybe_unused]] __device__ Work work(uint32_t index, uint32_t rank, uint32_t tiles, int tileN) const {
+  __device__ Work work(uint32_t index, uint32_t rank, uint32_t tiles, int tileN) const {
     const TileAt at = tileAt(index, tiles / cols, cols, group);
     const RowTile rows = RowTiles(groups, shift).find(at.row);
     return {rows.begin + int(rank) * tileM, int(at.col) * tileN, uint32_t(rows.group), 0, 0, int(steps), rows.end};
   }
-  [[maybe_unused]] __device__ bool byBoxes(const Work& work, int row) const { return boxes && row + 64 <= work.rowEnd; }
-  [[maybe_unused]] __device__ uint32_t outBatch(const Work&) const { return 0; }
-  [[maybe_unused]] __device__ Within within(const Finish& finish, const Work& work) const {
+  __device__ bool byBoxes(const Work& work, int row) const { return boxes && row + 64 <= work.rowEnd; }
+  __device__ uint32_t outBatch(const Work&) const { return 0; }
+  __device__ Within within(const Finish& finish, const Work& work) const {
     return cuda::within(finish, int(work.batch), work.rowEnd);
   }
 };
+
+namespace {
 
 template <class T, bool bAlongK, int tileN>
 __global__ __launch_bounds__(threads, 1) void groupedHopper(const __grid_constant__ Maps maps,

@@ -5,17 +5,17 @@
 #include "hopper-steps.cuh"
 
 namespace cuda {
-namespace {
 
 using namespace hopper;
 
-struct Schedule : Steps {
+// Not of this file alone: what other architectures leave out would be unused.
+struct DenseSchedule : Steps {
   uint32_t clusterRows, cols, batches, splits;  // clusterRows: rows of tiles / cluster, rounded up
-  [[maybe_unused]] static constexpr bool storesBothWays = false;
+  static constexpr bool storesBothWays = false;
 
   __host__ __device__ uint32_t tiles() const { return clusterRows * cols * splits * batches; }
 
-  [[maybe_unused]] __device__ Work work(uint32_t index, uint32_t rank, uint32_t, int tileN) const {
+  __device__ Work work(uint32_t index, uint32_t rank, uint32_t, int tileN) const {
     const uint32_t perSplit = clusterRows * cols;
     const TileAt at = tileAt(index % perSplit, clusterRows, cols, group);
     Work work;
@@ -27,14 +27,16 @@ struct Schedule : Steps {
     work.end = partOf(steps, work.split + 1, splits);
     return work;
   }
-  [[maybe_unused]] __device__ bool byBoxes(const Work&, int) const { return boxes; }
-  [[maybe_unused]] __device__ uint32_t outBatch(const Work& work) const { return work.batch; }
-  [[maybe_unused]] __device__ Within within(const Finish& finish, const Work&) const { return {finish.M, 0}; }
+  __device__ bool byBoxes(const Work&, int) const { return boxes; }
+  __device__ uint32_t outBatch(const Work& work) const { return work.batch; }
+  __device__ Within within(const Finish& finish, const Work&) const { return {finish.M, 0}; }
 };
+
+namespace {
 
 template <class T, bool aAlongK, bool bAlongK, int tileN>
 __global__ __launch_bounds__(threads, 1) void matmulHopper(const __grid_constant__ Maps maps,
-                                                           const __grid_constant__ Schedule s,
+                                                           const __grid_constant__ DenseSchedule s,
                                                            const __grid_constant__ Finish finish) {
 #ifdef HOPPER
   hopper::multiply<T, aAlongK, bAlongK, tileN>(maps, s, finish);
@@ -48,7 +50,7 @@ bool start(Device& device, const Product& p, const Finish& finish, const MatmulP
   const auto kernel = matmulHopper<T, aAlongK, bAlongK, tileN>;
   if (!startsWith(reinterpret_cast<const void*>(kernel), ptx::registersAtStart)) return false;
   Maps maps{};
-  Schedule s{};
+  DenseSchedule s{};
   for (int i = 0; i < p.termCount; i++) {
     const Term& term = p.terms[i];
     const BoxedMatrix a = boxed(term.a, p.batches, aAlongK, p.M, term.K),

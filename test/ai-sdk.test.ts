@@ -1,12 +1,23 @@
 // Our models through the Vercel AI SDK, in one process, on the model in the repository.
-import type { EmbeddingModelV4, LanguageModelV3, LanguageModelV4, ProviderV3, ProviderV4 } from '@ai-sdk/provider';
-import { embedMany, generateObject, generateText, jsonSchema, Output, stepCountIs, streamText, tool } from 'ai';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type {
+  EmbeddingModelV4,
+  LanguageModelV3,
+  LanguageModelV4,
+  ProviderV3,
+  ProviderV4,
+  RerankingModelV4,
+} from '@ai-sdk/provider';
+import { embedMany, generateObject, generateText, jsonSchema, Output, rerank, stepCountIs, streamText, tool } from 'ai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHelvetia, helvetia } from '../lib/ai-sdk/index.js';
 import { QueueFull } from '../lib/flow/quota.js';
 import { Stream } from '../lib/flow/stream.js';
 import { loadModel, type Model } from '../lib/model.js';
 import { RenderFailed } from '../lib/text/chat/render-thread.js';
+import { encoderFolder } from './server/encoder-models.js';
 import { thinkingModel } from './server/thinking.js';
 
 let model: Model;
@@ -285,16 +296,41 @@ describe('embeddings', () => {
   });
 });
 
+describe('rankings', () => {
+  it('are those of the model, of texts and of objects', async () => {
+    const place = mkdtempSync(join(tmpdir(), 'helvetia-ai-sdk-'));
+    try {
+      using reranker = await loadModel(await encoderFolder(place, 'bert.cross'));
+      const ranker = createHelvetia({ models: { reranker } }).rerankingModel('reranker');
+      const documents = ['hay', 'goats a', 'b c d'];
+      const { ranking } = await rerank({ model: ranker, query: 'goat', documents, topN: 2 });
+      const own = await reranker.rank('goat', documents, { top: 2 });
+      expect(ranking.map(({ originalIndex, score }) => ({ index: originalIndex, score }))).toEqual(own);
+      const objects = await rerank({ model: ranker, query: 'goat', documents: [{ a: 'hay' }, { b: 'goat' }] });
+      const written = await reranker.rank('goat', ['{"a":"hay"}', '{"b":"goat"}']);
+      expect(objects.ranking.map(({ score }) => score)).toEqual(written.map(({ score }) => score));
+    } finally {
+      rmSync(place, { recursive: true, force: true });
+    }
+  });
+
+  it('are not of a model that writes text', async () => {
+    const ranker = provider().rerankingModel('small');
+    await expect(rerank({ model: ranker, query: 'a', documents: ['b'] })).rejects.toThrow('is no reranker');
+  });
+});
+
 describe('the provider', () => {
   it('speaks versions 3 and 4', async () => {
     const three: ProviderV3 = provider();
     const four: ProviderV4 = createHelvetia({ models: { small: { model } }, specification: 'v4' });
-    const models: [LanguageModelV3, LanguageModelV4, EmbeddingModelV4] = [
+    const models: [LanguageModelV3, LanguageModelV4, EmbeddingModelV4, RerankingModelV4] = [
       three.languageModel('small'),
       four.languageModel('small'),
       four.embeddingModel('small'),
+      four.rerankingModel!('small'),
     ];
-    expect(models.map(({ specificationVersion }) => specificationVersion)).toEqual(['v3', 'v4', 'v4']);
+    expect(models.map(({ specificationVersion }) => specificationVersion)).toEqual(['v3', 'v4', 'v4', 'v4']);
     const { content, usage } = await models[1].doGenerate({
       prompt: [{ role: 'user', content: [{ type: 'text', text: prompt }] }],
       maxOutputTokens: 4,

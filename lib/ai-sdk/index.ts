@@ -5,9 +5,10 @@ import type { Adapter } from '../lora/adapter.js';
 import { Model } from '../model.js';
 import { embeddingModel } from './embedding-model.js';
 import { HelvetiaLanguageModel, type Served } from './language-model.js';
-import type { LanguageModel, Provider, Version } from './specification.js';
+import { rerankingModel } from './reranking-model.js';
+import type { EmbeddingModel, LanguageModel, Provider, Version } from './specification.js';
 
-export type { EmbeddingModel, LanguageModel, Provider } from './specification.js';
+export type { EmbeddingModel, LanguageModel, Provider, RerankingModel } from './specification.js';
 
 export interface HelvetiaOptions<V extends Version = Version> {
   /** Models by the names they are asked for; an adapter goes with its model. */
@@ -30,10 +31,13 @@ export function createHelvetia<V extends Version = 'v3'>(options: HelvetiaOption
   };
   const languageModel = (modelId: string): LanguageModel<V> =>
     new HelvetiaLanguageModel(version, modelId, served(modelId));
+  const embedding = (modelId: string): EmbeddingModel<V> => embeddingModel(version, modelId, served(modelId));
   return Object.assign((modelId: string) => languageModel(modelId), {
     specificationVersion: version,
     languageModel,
-    embeddingModel: (modelId: string) => embeddingModel(version, modelId, served(modelId)),
+    embeddingModel: embedding,
+    textEmbeddingModel: embedding,
+    rerankingModel: (modelId: string) => rerankingModel(version, modelId, served(modelId)),
     imageModel: (modelId: string): never => {
       throw absent(`image model "${modelId}"`, 'the models here write text');
     },

@@ -125,11 +125,30 @@ export interface EmbeddingModel<V extends Version = Version> {
   doEmbed(options: EmbedOptions): Promise<{ embeddings: number[][]; usage: { tokens: number }; warnings: Warning[] }>;
 }
 
+export interface RerankOptions {
+  documents: { type: 'text'; values: readonly string[] } | { type: 'object'; values: readonly unknown[] };
+  query: string;
+  topN?: number | undefined;
+  abortSignal?: AbortSignal | undefined;
+}
+
+/** The SDK's reranking model. */
+export interface RerankingModel<V extends Version = Version> {
+  readonly specificationVersion: V;
+  readonly provider: string;
+  readonly modelId: string;
+  /** The best first. */
+  doRerank(options: RerankOptions): Promise<{ ranking: { index: number; relevanceScore: number }[] }>;
+}
+
 /** The SDK's provider, which is also a function of a model's name. */
 export interface Provider<V extends Version = Version> {
   (modelId: string): LanguageModel<V>;
   readonly specificationVersion: V;
   languageModel(modelId: string): LanguageModel<V>;
   embeddingModel(modelId: string): EmbeddingModel<V>;
+  /** The name of earlier releases. */
+  textEmbeddingModel(modelId: string): EmbeddingModel<V>;
+  rerankingModel(modelId: string): RerankingModel<V>;
   imageModel(modelId: string): never;
 }

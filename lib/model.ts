@@ -397,7 +397,6 @@ const copied = [
   'vocab.txt',
   'tokenizer_config.json',
   'special_tokens_map.json',
-  'vocab.txt',
   'chat_template.jinja',
   'chat_template.json',
 ];

@@ -124,3 +124,27 @@ describe('errors', () => {
     expect(error).toContain(words);
   });
 });
+
+describe('embed', () => {
+  it('gives vectors of length 1, in both forms', async () => {
+    const { embeddings, prompt_eval_count: tokens } = await client.embed({
+      model: 'thinking',
+      input: ['a cat', 'a dog'],
+    });
+    const { data, usage } = await at.client.embeddings.create({ model: 'thinking', input: ['a cat', 'a dog'] });
+    expect(embeddings).toHaveLength(2);
+    expect(Math.hypot(...embeddings[0]!)).toBeCloseTo(1, 5);
+    embeddings.forEach((vector, i) => vector.forEach((x, k) => expect(x).toBeCloseTo(data[i]!.embedding[k]!, 6)));
+    expect(tokens).toBe(usage.prompt_tokens);
+    const short = await client.embed({ model: 'thinking', input: 'a cat', dimensions: 3 });
+    expect(short.embeddings[0]).toHaveLength(3);
+    expect((await client.embeddings({ model: 'thinking', prompt: 'a cat' })).embedding).toEqual(data[0]!.embedding);
+  });
+
+  it('cuts what is too long unless the request says otherwise', async () => {
+    const input = 'a cat '.repeat(40_000);
+    const { embeddings } = await client.embed({ model: 'thinking', input });
+    expect(embeddings).toHaveLength(1);
+    await expect(client.embed({ model: 'thinking', input, truncate: false })).rejects.toThrow("'input': has ");
+  });
+});

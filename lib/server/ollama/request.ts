@@ -1,6 +1,7 @@
 // Bodies of Ollama's API. Options that change nothing here, such as num_gpu, are let through.
 import { z } from 'zod';
 import { anyObject, list, record } from '../http/sized.js';
+import { vectorFields } from '../openai/vectors.js';
 
 const most = { messages: 4096, tools: 512, calls: 128, images: 64, options: 64 };
 
@@ -55,6 +56,23 @@ export const generateBody = z.looseObject({
   suffix: z.union([z.null(), z.literal('')], { error: 'is not supported: these models do not fill in' }).optional(),
   template: z.union([z.null(), z.literal('')], { error: "is not supported: the model's own is used" }).optional(),
   images: list(z.unknown(), most.images).nullish(),
+});
+
+export const embedBody = z.looseObject({
+  model: z.string().min(1),
+  input: vectorFields.input,
+  dimensions: vectorFields.dimensions,
+  /** True by default. */
+  truncate: z.boolean().nullish(),
+  options: record(z.unknown(), most.options).nullish(),
+  keep_alive: shared.keep_alive,
+});
+
+export const embeddingsBody = z.looseObject({
+  model: z.string().min(1),
+  prompt: z.string(),
+  options: record(z.unknown(), most.options).nullish(),
+  keep_alive: shared.keep_alive,
 });
 
 export const nameBody = z.looseObject({ model: z.string().min(1).nullish(), name: z.string().min(1).nullish() });

@@ -12,6 +12,7 @@ import { ChatRun } from '../openai/chat-run.js';
 import type { Resolved } from '../served.js';
 import { asMessage, asResponse, OllamaAnswer } from './answer.js';
 import { chatBodyOf, generateBodyOf } from './conversation.js';
+import { embedded, embeddedOne } from './embed.js';
 import { ollamaErrorBody } from './errors.js';
 import { running, shown, tagged } from './models.js';
 import { chatBody, generateBody, nameBody } from './request.js';
@@ -51,6 +52,8 @@ export function ollamaRoutes(context: ServerContext): Hono {
       const { model, stream } = body;
       return answered(c, resolved, generateBodyOf(body, resolved.id), { model, stream, write: asResponse });
     })
+    .post('/api/embed', (c) => embedded(c, context, resolve))
+    .post('/api/embeddings', (c) => embeddedOne(c, context, resolve))
     .get('/api/tags', async (c) => {
       await context.ready;
       await Promise.all(Array.from(context.models.values(), ({ adapters }) => adapters.refresh()));

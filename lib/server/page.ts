@@ -14,6 +14,7 @@ const types: Readonly<Record<string, string>> = {
   'views.css': 'text/css; charset=utf-8',
   'page.mjs': 'text/javascript; charset=utf-8',
   'shell.mjs': 'text/javascript; charset=utf-8',
+  'answer.mjs': 'text/javascript; charset=utf-8',
   'api.mjs': 'text/javascript; charset=utf-8',
   'chat.mjs': 'text/javascript; charset=utf-8',
   'compare.mjs': 'text/javascript; charset=utf-8',

@@ -36,7 +36,7 @@ it('is served whole, with a policy that lets nothing else in', async () => {
     expect(text.replace('http://www.w3.org/2000/svg', ''), path).not.toMatch(/https?:\/\//);
     for (const [, name] of text.matchAll(/from '\.\/([^']+)'/g)) waiting.push(`/assets/${name}`);
   }
-  expect(seen.size).toBe(10);
+  expect(seen.size).toBe(11);
 });
 
 describe.skipIf(!executablePath)('in a browser', () => {

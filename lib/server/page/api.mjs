@@ -49,7 +49,7 @@ export async function* entries(path, until = () => false) {
   }
 }
 
-/** The text of a chat completion as it comes, then `{ usage }`. */
+/** A chat completion as it comes: `{ thought }` for reasoning, `{ text }`, then `{ usage }`. */
 export async function* chat(body, signal) {
   const streamed = { ...body, stream: true, stream_options: { include_usage: true } };
   const response = await send('chat/completions', { method: 'POST', body: streamed, signal });
@@ -61,7 +61,8 @@ export async function* chat(body, signal) {
       if (!line.startsWith('data: ') || line === 'data: [DONE]') continue;
       const chunk = JSON.parse(line.slice('data: '.length));
       if (chunk.error) throw new Error(chunk.error.message);
-      const content = chunk.choices[0]?.delta.content;
+      const { content, reasoning_content: thought } = chunk.choices[0]?.delta ?? {};
+      if (thought) yield { thought };
       if (content) yield { text: content };
       if (chunk.usage) yield { usage: chunk.usage };
     }

@@ -1,5 +1,6 @@
 // A conversation with one model, streamed; it lives as long as the page.
 
+import { answerIn } from './answer.mjs';
 import * as api from './api.mjs';
 import { composer } from './shell.mjs';
 
@@ -25,7 +26,7 @@ export function openChat() {
     state(true);
     const answer = await write(log, conversation, writing.signal);
     // What was not answered is not part of the conversation; a new one may have begun meanwhile.
-    if (answer) conversation.push({ role: 'assistant', content: answer });
+    if (answer.text) conversation.push({ role: 'assistant', content: answer.text, reasoning_content: answer.thought });
     else conversation.pop();
     writing = undefined;
     state(false);
@@ -61,13 +62,14 @@ async function write(log, messages, signal) {
     temperature: Number(byId('temperature').value),
     max_tokens: Number(byId('most').value),
   };
-  let answer = '';
+  const answer = { text: '', thought: '' };
+  const shown = answerIn(place);
   try {
-    for await (const { text } of api.chat(body, signal)) {
-      if (!text) continue;
+    for await (const piece of api.chat(body, signal)) {
       const follows = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
-      answer += text;
-      place.append(text);
+      answer.text += piece.text ?? '';
+      answer.thought += piece.thought ?? '';
+      shown.write(piece);
       if (follows) log.scrollTop = log.scrollHeight;
     }
   } catch (error) {

@@ -1,5 +1,6 @@
 // One prompt, two models, side by side: most often a base model and an adapter on it.
 
+import { answerIn } from './answer.mjs';
 import * as api from './api.mjs';
 import { composer } from './shell.mjs';
 
@@ -45,12 +46,11 @@ async function answer(side, content, signal) {
   };
   const started = performance.now();
   let first;
+  const shown = answerIn(place);
   try {
-    for await (const { text, usage } of api.chat(body, signal)) {
-      if (text) {
-        first ??= performance.now();
-        place.append(text);
-      }
+    for await (const { text, thought, usage } of api.chat(body, signal)) {
+      if (text || thought) first ??= performance.now();
+      shown.write({ text, thought });
       if (usage)
         facts.textContent = summary(usage.completion_tokens, first && first - started, performance.now() - started);
     }

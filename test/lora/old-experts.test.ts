@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSafetensors, type SavedTensor, saveSafetensors } from '../../lib/files/safetensors.js';
 import { loadModel, type Model } from '../../lib/model.js';
-import { testDevice } from '../device.js';
+import { isEmulated, testDevice } from '../device.js';
 import { floats, type Golden, readGolden, seeded, writeFolder } from '../golden/seeded.js';
 
 const recorded = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'golden', 'old-experts.json'), 'utf8')) as {
@@ -36,7 +36,7 @@ async function writeOld({ weights }: Golden, to: string): Promise<void> {
   writeFileSync(join(to, 'adapter_config.json'), JSON.stringify(config));
 }
 
-describe.each(['qwen3_moe', 'glm4_moe'])('an old adapter of %s', (name) => {
+describe.each(isEmulated ? ['qwen3_moe'] : ['qwen3_moe', 'glm4_moe'])('an old adapter of %s', (name) => {
   const golden = readGolden(name);
   let place: string;
   let model: Model;
@@ -62,7 +62,7 @@ describe.each(['qwen3_moe', 'glm4_moe'])('an old adapter of %s', (name) => {
     floats(recorded.logits).forEach((x, i) => expect(Math.abs(got[i]! - x), `logit ${i}`).toBeLessThanOrEqual(1e-4));
   });
 
-  it('is written with the experts fused, and gives the same numbers', async () => {
+  it.skipIf(isEmulated)('is written with the experts fused, and gives the same numbers', async () => {
     using adapter = await model.loadAdapter(join(place, 'old'));
     await adapter.save(join(place, 'new'));
     using file = openSafetensors(join(place, 'new', 'adapter_model.safetensors'));

@@ -1,9 +1,9 @@
 // A compiler launcher, for a copy of the package whose sources a clone has compiled already: where the clone's command is
-// the same and every file it reads is the same but for the root's path, the clone's object is copied. All else is compiled.
+// the same and all sources are the same but for the root's path, the clone's object is copied. All else is compiled.
 //
 //   REUSE_FROM  the clone's root, whose build/cmake is up to date; REUSE_TO  the copy's root; REUSE_LOG  what was done
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const { REUSE_FROM: from, REUSE_TO: to, REUSE_LOG: log } = process.env;
@@ -34,21 +34,22 @@ function known() {
   return path && existsSync(path) ? path : undefined;
 }
 
-/** Whether the preprocessor reads the copy's own files, and these are the clone's. It leaves the list that CMake wants. */
+/** Whether the copy's sources are the clone's, all of them: then each command reads the same. */
 function readsTheSame() {
-  const preprocess = args.filter((arg, i) => arg !== '-c' && arg !== '-o' && args[i - 1] !== '-o');
-  if (!run(preprocess.map((arg) => (arg === '-MD' ? '-M' : arg)))) return false;
-  const list = readFileSync(args[args.indexOf('-MF') + 1], 'utf8')
-    .replaceAll('\\\n', ' ')
-    .split(/\s+/);
-  if (list.some((file) => file.startsWith(join(from, 'native/')))) return false;
-  return list
-    .filter((file) => file.startsWith(to))
-    .every((file) => inClone(readFileSync(file, 'utf8')) === readFileSync(inClone(file), 'utf8'));
+  const source = args[args.indexOf('-c') + 1];
+  const files = readdirSync(join(from, 'native'), { recursive: true, withFileTypes: true });
+  const sources = files.filter((file) => file.isFile()).map((file) => join(file.parentPath ?? file.path, file.name));
+  const inCopy = (file) => to + file.slice(from.length);
+  const same = (copy, file) => existsSync(copy) && inClone(readFileSync(copy, 'utf8')) === readFileSync(file, 'utf8');
+  return same(source, inClone(source)) && sources.every((file) => same(inCopy(file), file));
 }
 
 const path = known();
 const copied = path !== undefined && readsTheSame();
-if (copied) copyFileSync(path, object);
+if (copied) {
+  copyFileSync(path, object);
+  // The list of what it reads, which CMake wants: nothing in the copy is edited.
+  writeFileSync(args[args.indexOf('-MF') + 1], `${object}: ${args[args.indexOf('-c') + 1]}\n`);
+}
 if (args.includes('-c')) appendFileSync(log, `${copied ? 'copied' : 'compiled'} ${object}\n`);
 process.exit(copied || run(args) ? 0 : 1);

@@ -121,8 +121,8 @@ describe('bodies of eight megabytes', () => {
     await expectRefused(await chat({ n: 29 }), 'n', /at most 28/);
     const bias = Object.fromEntries(Array.from({ length: 1025 }, (_, i) => [i, 1]));
     await expectRefused(await chat({ logit_bias: bias }), 'logit_bias', /1024/);
-    const tools = Array.from({ length: 129 }, (_, i) => ({ type: 'function', function: { name: `f${i}` } }));
-    await expectRefused(await chat({ tools }), 'tools', /129/);
+    const tools = Array.from({ length: 513 }, (_, i) => ({ type: 'function', function: { name: `f${i}` } }));
+    await expectRefused(await chat({ tools }), 'tools', /513/);
     await expectRefused(await chat({ modalities: Array(9).fill('text') }), 'modalities', /9 entries/);
     const unknown = Object.fromEntries(Array.from({ length: 60_000 }, (_, i) => [`k${i}`, 1]));
     const refused = await chat({ structured_outputs: unknown });

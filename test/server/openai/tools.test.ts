@@ -149,7 +149,7 @@ describe('tools', () => {
     [
       'a choice of none of them',
       { tools, tool_choice: { type: 'allowed_tools', allowed_tools: { mode: 'auto', tools: [] } } },
-      /1 to 128/,
+      /1 to 512/,
     ],
     ['a tool of another kind', { tools: [{ type: 'web_search' }] }, /function/],
   ])('%s is refused', async (_, wrong, message) => {

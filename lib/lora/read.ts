@@ -132,6 +132,8 @@ function holdersIn(file: Safetensors, targets: readonly LoraTarget[]): Held {
     const module = parameter ? path.slice(0, path.lastIndexOf('.')) : path;
     known.set(module, [...(known.get(module) ?? []), path]);
   }
+  // An adapter of what transformers calls the base model, as of embedding models, has names without its prefix.
+  const ofBase = new Map([...known.keys()].map((path) => [path.slice(path.indexOf('.') + 1), path]));
   const holders = new Map<string, string>();
   const stored = new Map<string, string>();
   const ofExperts = new Set(targets.flatMap(({ each }) => each?.flat() ?? []));
@@ -139,7 +141,7 @@ function holdersIn(file: Safetensors, targets: readonly LoraTarget[]): Held {
     const [, path, wraps = ''] = /^base_model\.model\.(.+?)((?:\.base_layer)*)\.lora_[AB]\.weight$/.exec(name) ?? [];
     if (path === undefined) throw new Error(`${file.path}: tensor '${name}' is not a LoRA weight that is supported`);
     if (ofExperts.has(path)) continue;
-    const usual = known.has(path) ? path : usualName(path);
+    const usual = [path, usualName(path)].find((each) => known.has(each)) ?? ofBase.get(path) ?? path;
     const paths = known.get(usual);
     if (!paths) throw new Error(`${file.path}: tensor '${name}' is for a layer that this model does not have`);
     holders.set(`${prefix}${usual}${wraps}`, `${prefix}${path}${wraps}`);

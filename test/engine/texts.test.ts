@@ -3,10 +3,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type SavedTensor, saveSafetensors } from '../../lib/files/safetensors.js';
 import { loadModel, type Model } from '../../lib/model.js';
 import { WrongKind } from '../../lib/models/kind.js';
 import { testDevice } from '../device.js';
-import { type GoldenModel, readEncoder, writeFolder } from '../golden/seeded.js';
+import { type GoldenModel, readEncoder, seeded, writeFolder } from '../golden/seeded.js';
 
 const letters = [...'abcdefghijklmnopqrstuvwxyz'];
 const special = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '<|im_start|>', '<|im_end|>'];
@@ -129,6 +130,44 @@ describe('embed', () => {
     await expect(model.embed([''], { prompt: '' })).resolves.toHaveLength(1);
     await expect(model.embed([[]])).rejects.toThrow(RangeError);
   });
+});
+
+describe('an adapter', () => {
+  it.each([
+    ['bert', 'encoder.layer.1.attention.self.query', 48],
+    ['qwen3', 'layers.1.self_attn.q_proj', 64],
+  ])(
+    'of the base model %s fits, whose names have no prefix, and changes vectors as the merged model does',
+    async (name, path, out) => {
+      const model = await made(name);
+      const folder = join(place, `adapter.${name}`);
+      mkdirSync(folder);
+      const settings = { peft_type: 'LORA', task_type: 'FEATURE_EXTRACTION', r: 2, lora_alpha: 4 };
+      const target_modules = [path.split('.').at(-1)];
+      writeFileSync(
+        join(folder, 'adapter_config.json'),
+        JSON.stringify({ ...settings, target_modules: `.*1.*${target_modules}` }),
+      );
+      const tensor = (which: 'A' | 'B', shape: number[]): [string, SavedTensor] => {
+        const values = seeded(`adapter.${which}`, shape, 0.5);
+        return [
+          `base_model.model.${path}.lora_${which}.weight`,
+          { dtype: 'F32', shape, bytes: new Uint8Array(values.buffer) },
+        ];
+      };
+      const tensors = new Map([tensor('A', [2, 48]), tensor('B', [out, 2])]);
+      await saveSafetensors(join(folder, 'adapter_model.safetensors'), tensors);
+      using adapter = await model.loadAdapter(folder);
+      using merged = model.mergeAdapter(adapter);
+      const [[plain], [adapted], [want]] = await Promise.all([
+        model.embed([[5, 6, 7]]),
+        model.embed([[5, 6, 7]], { adapter }),
+        merged.embed([[5, 6, 7]]),
+      ]);
+      expect(Math.max(...adapted!.map((x, i) => Math.abs(x - want![i]!)))).toBeLessThan(1e-5);
+      expect(Math.max(...adapted!.map((x, i) => Math.abs(x - plain![i]!)))).toBeGreaterThan(1e-3);
+    },
+  );
 });
 
 describe('a model of vectors or scores', () => {

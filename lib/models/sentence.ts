@@ -227,6 +227,7 @@ export function withModules(folder: string, config: DecoderConfig): ModuleFolder
     sigmoid,
     maxLength,
     asks: config.asks,
+    inChat: true,
   };
   return { config: { ...config, embedder, ranker: judge ?? ranker }, folders };
 }

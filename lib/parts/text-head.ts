@@ -68,6 +68,8 @@ export interface Ranker extends TextHead {
   readonly sigmoid: boolean;
   /** What a model reads that is asked in words; default: query and text as the tokenizer's pair. */
   readonly asks?: RankPrompt | undefined;
+  /** The question is what the chat template writes of the roles `query` and `document`, where it knows them. */
+  readonly inChat?: boolean | undefined;
   readonly maxLength: number | undefined;
 }
 

@@ -1,4 +1,4 @@
-// Embeddings and scores of texts: prompts, lengths, dimensions; and what models of vectors and scores refuse.
+// Embeddings and scores of texts: prompts, lengths, dimensions, pairs, questions; and what models of vectors and scores refuse.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -129,6 +129,93 @@ describe('embed', () => {
     expect(got).toEqual(await model.engine.embed([cls, ...idsOf('abcd'), sep]));
     await expect(model.embed([''], { prompt: '' })).resolves.toHaveLength(1);
     await expect(model.embed([[]])).rejects.toThrow(RangeError);
+  });
+});
+
+describe('rank', () => {
+  it('scores pairs by a cross-encoder, whose tokens have types, and puts the best first', async () => {
+    const model = await made('bert.cross');
+    const texts = ['goat', 'cheese', 'a'];
+    const pair = (text: string) => {
+      const [first, second] = [
+        [cls, ...idsOf('milk'), sep],
+        [...idsOf(text), sep],
+      ];
+      return { ids: [...first!, ...second!], types: [...first!.map(() => 0), ...second!.map(() => 1)] };
+    };
+    const want = await Promise.all(
+      texts.map((text) => {
+        const { ids, types } = pair(text);
+        return model.engine.rate(ids, model.decoder.config.ranker!, { types });
+      }),
+    );
+    expect(await model.scorePairs(texts.map((text) => ['milk', text]))).toEqual(want);
+    const ranked = await model.rank('milk', texts);
+    expect(ranked.map(({ score }) => score)).toEqual(want.toSorted((a, b) => b - a));
+    expect(ranked.map(({ index }) => want[index])).toEqual(ranked.map(({ score }) => score));
+    expect(await model.rank('milk', texts, { top: 1 })).toEqual(ranked.slice(0, 1));
+    expect(model.kind).toBe('reranker');
+    await expect(model.scorePairs([['milk', 'a'.repeat(80)]])).rejects.toThrow(
+      /^rank: text 0 with its query has \d+ tokens or more, expected at most 64: /,
+    );
+  });
+
+  it('gives probabilities unless the model or the caller wants logits', async () => {
+    const model = await made('bert.cross', {}, { sentence_transformers: null });
+    const [[score], [logit]] = await Promise.all([
+      model.scorePairs([['milk', 'goat']]),
+      model.scorePairs([['milk', 'goat']], { raw: true }),
+    ]);
+    expect(score).toBeCloseTo(1 / (1 + Math.exp(-logit!)), 9);
+  });
+
+  it('compares the vectors of an embedding model, each behind its prompt', async () => {
+    const settings = { prompts: { query: 'query ', document: 'text ' } };
+    const model = await made('bert', { 'config_sentence_transformers.json': settings });
+    const [query] = await model.embed(['milk'], { promptName: 'query' });
+    const [goat] = await model.embed(['goat'], { promptName: 'document' });
+    const [best] = await model.rank('milk', ['goat']);
+    expect(best!.score).toBeCloseTo(
+      query!.reduce((sum, x, i) => sum + x * goat![i]!, 0),
+      9,
+    );
+  });
+
+  it('asks a Qwen3 whether the text is relevant, and takes yes against no', async () => {
+    const model = await made('qwen3.asked', { 'modules.json': [] }, { max_position_embeddings: 1024 });
+    const asks = model.decoder.config.asks!;
+    const parts = [asks.before, asks.between('milk', 'goat', 'Be strict'), asks.after];
+    const ids = parts.flatMap((part) => model.tokenizer.encode(part, { addSpecialTokens: false }));
+    expect(ids.filter((id) => vocab[id] === '<|im_start|>')).toHaveLength(3);
+    using logits = model.forward(ids);
+    const last = (await logits.data()).slice(-logits.dim(1));
+    const logit = last[vocab.indexOf('yes')]! - last[vocab.indexOf('no')]!;
+    const [score] = await model.scorePairs([['milk', 'goat']], { instruction: 'Be strict', raw: true });
+    expect(Math.abs(score! - logit)).toBeLessThan(1e-4);
+    // A text that spells a control token stays a text.
+    const spelled = asks.between('milk', '<|im_end|>', asks.instruction);
+    expect(model.tokenizer.encode(model.tokenizer.literal(spelled), { literals: true })).not.toContain(5);
+    await expect(model.rank('milk', ['a '.repeat(2000)])).rejects.toThrow(/expected at most 1024/);
+    expect(await model.rank('milk', ['goat '.repeat(300)], { truncate: true })).toHaveLength(1);
+  });
+
+  it('asks by the chat template where modules say so and it knows the roles, else as the family is asked', async () => {
+    const pair = [['milk', 'goat']] as const;
+    const roles = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + ' ' + m['content'] }}{% endfor %}";
+    const written = `${roles}{# "query", "document" #}`;
+    const settings = { 'tokenizer_config.json': { chat_template: written } };
+    const model = await made('qwen3.asked', settings, { max_position_embeddings: 1024 });
+    expect(model.kind).toBe('reranker');
+    const words = ['query', 'milk', 'document', 'goat'].map(idsOf);
+    const ids = [4, ...words[0]!, ...words[1]!, 4, ...words[2]!, ...words[3]!];
+    const { engine, decoder } = model;
+    expect(await model.scorePairs(pair, { raw: true })).toEqual([await engine.rate(ids, decoder.config.ranker!)]);
+    const plain = await made('qwen3.asked', {}, { max_position_embeddings: 1024 });
+    const asks = plain.decoder.config.asks!;
+    const parts = [asks.before, asks.between('milk', 'goat', asks.instruction), asks.after];
+    const asked = parts.flatMap((part) => plain.tokenizer.encode(part, { addSpecialTokens: false }));
+    const logit = await plain.engine.rate(asked, plain.decoder.config.ranker!);
+    expect(await plain.scorePairs(pair, { raw: true })).toEqual([logit]);
   });
 });
 

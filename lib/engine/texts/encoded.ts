@@ -89,6 +89,22 @@ export async function encodedQuestion(
   return { ids: [...before!, ...between.slice(0, room), ...after!] };
 }
 
+/** Query and text as the chat template writes them, which is never cut. @throws TextTooLong (as a rejection) */
+export async function encodedChat(
+  tokenizer: Tokenizer,
+  [query, text]: readonly [string, string],
+  instruction: string | undefined,
+  { most, subject }: LengthRule,
+): Promise<Encoded> {
+  const system = instruction === undefined ? [] : [{ role: 'system', content: instruction }];
+  const messages = [...system, { role: 'query', content: query }, { role: 'document', content: text }];
+  const options = { addSpecialTokens: false, literals: !tokenizer.controlTokensInMessages };
+  const written = tokenizer.applyChatTemplate(tokenizer.literal(messages), { addGenerationPrompt: true });
+  const ids = await encodeInTurns(tokenizer, written, options, most);
+  if (ids.length > most) throw new TextTooLong(subject, ids.length, most);
+  return { ids };
+}
+
 /** A text's ids without special tokens; where there are more than `most`, the first of them. */
 export const bareIds = (tokenizer: Tokenizer, text: string, most: number): Promise<number[]> =>
   encodeInTurns(tokenizer, text, { addSpecialTokens: false }, most);

@@ -3,8 +3,17 @@
 import { embedderOf } from '../../models/config.js';
 import { WrongKind } from '../../models/kind.js';
 import { type Ranker, tokenLogits } from '../../parts/text-head.js';
+import type { Tokenizer } from '../../text/tokenizer/tokenizer.js';
 import type { JobOptions } from '../job.js';
-import { bareIds, type Encoded, encodedPair, encodedQuestion, encodedText, longestText } from './encoded.js';
+import {
+  bareIds,
+  type Encoded,
+  encodedChat,
+  encodedPair,
+  encodedQuestion,
+  encodedText,
+  longestText,
+} from './encoded.js';
 import type { TextsModel } from './texts-model.js';
 
 export type Pair = readonly [query: string, text: string];
@@ -46,11 +55,12 @@ function byReranker(
 ): Scoring {
   const most = Math.min(longestText(model.config, ranker), model.engine.capacity, fewer);
   const tokenizer = model.tokenizer();
-  const { asks } = ranker;
+  const { asks, inChat } = ranker;
   // One query of many pairs is encoded once.
   const queries = new Map<string, Promise<number[]>>();
   const encode = async ([query, text]: Pair, index: number): Promise<Encoded> => {
     const rule = { most, truncate, subject: `rank: text ${index} with its query` };
+    if (inChat) return encodedChat(tokenizer, [query, text], instruction, rule);
     if (asks) {
       return encodedQuestion(tokenizer, asks, asks.between(query, text, instruction ?? asks.instruction), rule);
     }
@@ -71,6 +81,7 @@ function byReranker(
 /** The reranker that a model is, or can be asked to be; undefined where its vectors are compared instead. */
 function rankerOf({ config, tokenizer }: TextsModel): Ranker | undefined {
   const { ranker, embedder, asks, bidirectional } = config;
+  if (ranker?.inChat) return questionOf(ranker, tokenizer());
   if (ranker) return ranker.asks === undefined && asks && !bidirectional ? { ...ranker, asks } : ranker;
   if (embedder || bidirectional) return undefined;
   const ids = asks && ['yes', 'no'].map((word) => tokenizer().tokenToId(word));
@@ -79,6 +90,13 @@ function rankerOf({ config, tokenizer }: TextsModel): Ranker | undefined {
     throw new WrongKind(`rank: this model (${config.modelType}) is no reranker and no embedding model`);
   const layers = [tokenLogits(config.head, yes, no)];
   return { pooling: ['last'], layers, size: 1, sigmoid: true, maxLength: undefined, asks };
+}
+
+/** A reranker that is asked in words: by its chat template if that knows the roles, else as its architecture is. */
+function questionOf(ranker: Ranker, { chatTemplate = '' }: Tokenizer): Ranker {
+  if (/['"]document['"]/.test(chatTemplate)) return ranker;
+  if (ranker.asks) return { ...ranker, inChat: false };
+  throw new WrongKind("rank: this reranker is asked in words, and its chat template does not know the role 'document'");
 }
 
 /** Cosines of the vectors of queries and texts, each behind the model's own prompt for it. */

@@ -1,4 +1,5 @@
 // Layers at a model's end that make no keys and values, but read those of the last layer before them of the same kind.
+import { type BlockMemory, type SharedKeys, sharedKeys } from '../parts/memory.js';
 import type { LayerKind } from './architecture.js';
 
 export interface Sharing {
@@ -28,6 +29,17 @@ export function sharing(file: string, kinds: readonly LayerKind[], readers: numb
       const source = sources.get(kinds[index]!);
       return source === index || index >= from ? source : undefined;
     },
+  };
+}
+
+/** For each layer in turn, from the first, what `attention` needs to know of the keys that it shares. */
+export function sharedSources({ sourceOf }: Sharing) {
+  const made = new Map<number, SharedKeys>();
+  return (index: number, { kvHeads, headDim, window }: Omit<BlockMemory, 'kind'>) => {
+    const source = sourceOf(index);
+    if (source === undefined) return undefined;
+    if (source === index) made.set(index, sharedKeys({ kvHeads, headDim, window }));
+    return { keys: made.get(source)!, reads: source !== index };
   };
 }
 

@@ -5,12 +5,11 @@ import { z } from 'zod';
 import { attention } from '../../../parts/attention.js';
 import { branch, chain, parallel } from '../../../parts/block.js';
 import { experts, gemma4Names } from '../../../parts/experts.js';
-import { type SharedKeys, sharedKeys } from '../../../parts/memory.js';
+import { perLayerInput, perLayerInputs } from '../../../parts/gemma/per-layer.js';
+import { scaledRouter } from '../../../parts/gemma/scaled-router.js';
 import { gatedMlp } from '../../../parts/mlp.js';
 import { norm, normOf, scaledBy } from '../../../parts/norm.js';
 import type { Inside, Part } from '../../../parts/part.js';
-import { perLayerInput, perLayerInputs } from '../../../parts/per-layer.js';
-import { scaledRouter } from '../../../parts/scaled-router.js';
 import {
   architecture,
   decoderOf,
@@ -27,7 +26,7 @@ import {
   windowsOf,
 } from '../../architecture.js';
 import { mixtureSizes } from '../../mixture.js';
-import { sharing, unusedKeys } from '../../sharing.js';
+import { sharedSources, sharing, unusedKeys } from '../../sharing.js';
 
 export const gemma4Schema = z.looseObject({
   ...denseSchema.shape,
@@ -89,7 +88,7 @@ export function gemma4Decoder(file: string, json: Config, defaults: Defaults) {
   };
   const mixture = json.enable_moe_block ? { ...mixtureOf(file, json), hiddenSize, eps } : undefined;
   const first = sharing(file, kinds, json.num_kv_shared_layers ?? 0);
-  const lent = new Map<number, SharedKeys>();
+  const keysOf = sharedSources(first);
   const perLayerSize = json.hidden_size_per_layer_input ?? defaults.perLayerSize;
   const rows = json.vocab_size_per_layer_input ?? 262_144;
   const perLayer =
@@ -109,9 +108,6 @@ export function gemma4Decoder(file: string, json: Config, defaults: Defaults) {
     unused: unusedKeys(first.from, count),
     layer(layer, i): Part {
       const [own, kind, window] = [sized[i]!, kinds[i]!, windows[i]];
-      const source = first.sourceOf(i);
-      if (source === i) lent.set(i, sharedKeys({ ...own, window }));
-      const keys = source === undefined ? undefined : lent.get(source)!;
       const wide = i >= first.from && (json.use_double_wide_mlp ?? false) ? 2 : 1;
       const mlp = gatedMlp(layer, { hiddenSize, intermediateSize: wide * inner, activation: 'geluTanh' });
       const body = chain(
@@ -127,7 +123,7 @@ export function gemma4Decoder(file: string, json: Config, defaults: Defaults) {
             headNorm: rms,
             valueNorm: rms,
             keysAreValues: kind === 'full_attention' && (json.attention_k_eq_v ?? false),
-            shared: keys && { keys, reads: source !== i },
+            shared: keysOf(i, { ...own, window }),
           }),
           norm(layer('post_attention_layernorm', 'post_attention_norm'), sizedNorm),
         ),

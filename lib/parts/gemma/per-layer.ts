@@ -2,16 +2,16 @@
 // one wide table. They are gathered once, mixed with a projection of the residual stream, and each layer adds its own:
 //
 //   inputs = (norm(W x / √hidden) + √size · rows) / √2          x + norm(up(gelu(gate(x)) · inputs[layer]))
-import type { Steps } from '../core/steps.js';
-import type { Tensor } from '../core/tensor.js';
-import { add, affine, lessEqual, where } from '../ops/elementwise.js';
-import { embedding } from '../ops/embedding.js';
-import { geglu } from '../ops/gated.js';
-import { reshape, select } from '../ops/view.js';
-import { applyLinear, linearLayer } from './linear.js';
-import type { Link } from './link.js';
-import { normOf } from './norm.js';
-import { type Inside, type Part, productFlops, type Weight } from './part.js';
+import type { Steps } from '../../core/steps.js';
+import type { Tensor } from '../../core/tensor.js';
+import { add, affine, lessEqual, where } from '../../ops/elementwise.js';
+import { embedding } from '../../ops/embedding.js';
+import { geglu } from '../../ops/gated.js';
+import { reshape, select } from '../../ops/view.js';
+import { applyLinear, linearLayer } from '../linear.js';
+import type { Link } from '../link.js';
+import { normOf } from '../norm.js';
+import { type Inside, type Part, productFlops, type Weight } from '../part.js';
 
 export interface PerLayerOptions {
   hiddenSize: number;

@@ -1,15 +1,15 @@
 // A router that norms its input by itself and scales what it gives (Gemma 4): experts are chosen by W (norm(x) · scale / √hidden),
 // and the weights of the chosen are multiplied by a factor of each expert.
-import type { Tensor } from '../core/tensor.js';
-import { cast } from '../ops/copy.js';
-import { affine, mul } from '../ops/elementwise.js';
-import { embedding } from '../ops/embedding.js';
-import type { Routed } from '../ops/experts.js';
-import { reshape } from '../ops/view.js';
-import type { Router } from './experts.js';
-import { applyLinear, linearLayer } from './linear.js';
-import { plainRms } from './norm.js';
-import type { Inside, Pass, Weight } from './part.js';
+import type { Tensor } from '../../core/tensor.js';
+import { cast } from '../../ops/copy.js';
+import { affine, mul } from '../../ops/elementwise.js';
+import { embedding } from '../../ops/embedding.js';
+import type { Routed } from '../../ops/experts.js';
+import { reshape } from '../../ops/view.js';
+import type { Router } from '../experts.js';
+import { applyLinear, linearLayer } from '../linear.js';
+import { plainRms } from '../norm.js';
+import type { Inside, Pass, Weight } from '../part.js';
 
 /** The weights are `router.{proj,scale,per_expert_scale}` of the layer; LoRA may target `router.proj`. */
 export function scaledRouter(

@@ -2,8 +2,9 @@
 // down(activation(up(x))).
 import type { Steps } from '../core/steps.js';
 import { type Tensor, viewOf } from '../core/tensor.js';
-import { affine, gelu, geluTanh, mul, relu, silu, tanh } from '../ops/elementwise.js';
+import { add, affine, gelu, geluTanh, mul, relu, silu, sqrt, sub, tanh } from '../ops/elementwise.js';
 import { gatedHalves, geglu, swiglu } from '../ops/gated.js';
+import { mean, variance } from '../ops/reduce.js';
 import { split } from '../ops/view.js';
 import { applyLinear, type LinearLayer, type LinearOptions, linearLayer } from './linear.js';
 import { type Inside, type Part, type Pass, productFlops, type Weight } from './part.js';
@@ -27,6 +28,8 @@ const gatedRules = {
 } satisfies Readonly<Record<string, GatedRule>>;
 
 export interface GatedMlpOptions {
+  /** The gate keeps what lies more standard deviations than this above its row's mean. Not where it is fused. */
+  sparsity?: number | undefined;
   hiddenSize: number;
   intermediateSize: number;
   activation: keyof typeof gatedRules;
@@ -57,8 +60,15 @@ export function gatedMlp(layer: Inside, options: GatedMlpOptions): Part {
   const gated = gatedRules[activation];
   return mlp(into, down, inner, ([first, second]) => {
     if (!second) return gated.halves(first!);
-    return gated.of(gateScale === 1 ? first! : affine(first!, gateScale, 0), second);
+    const gate = options.sparsity === undefined ? first! : above(first!, options.sparsity);
+    return gated.of(gateScale === 1 ? gate : affine(gate, gateScale, 0), second);
   });
+}
+
+/** What each row has above its mean and so many standard deviations, else 0. */
+function above(x: Tensor, deviations: number): Tensor {
+  const spread = affine(sqrt(variance(x, -1, { keepDims: true, correction: 0 })), deviations, 0);
+  return relu(sub(x, add(mean(x, -1, { keepDims: true }), spread)));
 }
 
 function fusedLayer(layer: Inside, name: string, apart: boolean | undefined, options: LinearOptions): LinearLayer {

@@ -272,6 +272,25 @@ GOLDENS = [
         tie_word_embeddings=False),
         zero_centred=True, silent=('hidden_activation', 'rope_parameters.sliding_attention.rope_type')),
 
+    # Gemma 3n: four streams, of which the second is computed; gates that are sparse in some layers, of widths of their own.
+    Golden('gemma3n_text', rate=0.005, config=dense(
+        'gemma3n_text', 'Gemma3nForCausalLM', NEW, hidden_size=32, intermediate_size=[48, 40, 48, 56], num_hidden_layers=4,
+        hidden_activation='gelu_pytorch_tanh', rms_norm_eps=0.005, head_dim=12, sliding_window=9, num_kv_shared_layers=2,
+        layer_types=['sliding_attention', 'full_attention', 'sliding_attention', 'full_attention'], laurel_rank=6,
+        hidden_size_per_layer_input=8, vocab_size_per_layer_input=96, altup_num_inputs=3, altup_active_idx=1,
+        altup_correct_scale=False, activation_sparsity_pattern=[0.6, 0.0, 0.3, 0.0], final_logit_softcapping=7.0,
+        rope_parameters={'full_attention': {'rope_theta': 654.0, 'rope_type': 'linear', 'factor': 3.0},
+                         'sliding_attention': {'rope_theta': 77.0, 'rope_type': 'default'}},
+        tie_word_embeddings=True),
+        silent=('hidden_activation', 'rope_parameters.sliding_attention.rope_type')),
+    # What is usual: every fifth layer sees all, the first ten are sparse, with no key saying so.
+    Golden('gemma3n_text.plain', rate=0.001, config=dense(
+        'gemma3n_text', 'Gemma3nForCausalLM', OLD, hidden_size=32, num_hidden_layers=11,
+        hidden_activation='gelu_pytorch_tanh', rms_norm_eps=0.004, head_dim=12, sliding_window=9, num_kv_shared_layers=3,
+        laurel_rank=6, hidden_size_per_layer_input=8, vocab_size_per_layer_input=96, altup_num_inputs=4, altup_active_idx=0,
+        altup_coef_clip=120.0, rope_theta=4321.0, rope_local_base_freq=321.0, rope_scaling=None, attention_bias=False),
+        gguf='gemma3n', silent=('hidden_activation', 'altup_num_inputs', 'altup_active_idx', 'altup_coef_clip', 'rope_scaling', 'attention_bias')),
+
     # Gemma 4, small: per-layer embeddings, the last layers read the keys and values of earlier ones and have wider MLPs.
     Golden('gemma4_text.plain', rate=0.005, config=dense(
         'gemma4_text', 'Gemma4ForCausalLM', OLD, hidden_size=40, intermediate_size=56, num_hidden_layers=9,

@@ -46,6 +46,14 @@ def rules(golden: Golden, shapes: dict) -> dict[str, tuple[float, float | str]]:
             return 0.25, 0
         if name.endswith('linear_attn.norm.weight'):
             return 0.5, 1  # the one norm of its family that is not centred on 0
+        if 'altup.' in name and name.endswith('coefs.weight'):
+            return 0.25, 0
+        if 'correct_output_scale' in name:
+            return 0.5, 1
+        if 'modality_router' in name:
+            return 4, 0  # its input is divided by the hidden size
+        if 'altup_unembed' in name:
+            return 2.0 ** round(math.log2(math.sqrt(3 / shape[-1]))), 0
         if 'embed_tokens_per_layer' in name:
             return 0.25, 0
         if 'per_layer_model_projection' in name:

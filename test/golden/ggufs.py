@@ -7,6 +7,7 @@ import math
 import re
 
 import gguf
+import torch
 
 from configs import Golden
 
@@ -166,6 +167,13 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         add(ATTENTION.SHARED_KV_LAYERS, 'u32', config['num_kv_shared_layers'])
         add(LLM.EMBD_LENGTH_PER_LAYER_INP, 'u32', config['hidden_size_per_layer_input'] or 0)
         add(LLM.FINAL_LOGIT_SOFTCAPPING, 'f32', config['final_logit_softcapping'])
+    if arch == 'gemma3n':
+        normal = torch.distributions.normal.Normal(0, 1)
+        add(LLM.FEED_FORWARD_LENGTH, 'u32s', parsed.intermediate_size)
+        add(LLM.ALTUP_ACTIVE_IDX, 'u32', parsed.altup_active_idx)
+        add(LLM.ALTUP_NUM_INPUTS, 'u32', parsed.altup_num_inputs)
+        add(LLM.ACTIVATION_SPARSITY_SCALE, 'f32s',
+            [max(normal.icdf(torch.tensor(share)).item(), -1e30) for share in parsed.activation_sparsity_pattern])
     if arch == 'gemma4':
         layers, wide = config['num_hidden_layers'], golden.config['global_head_dim']
         for key, size in ((ATTENTION.KEY_LENGTH, wide), (ATTENTION.VALUE_LENGTH, wide), (ROPE.DIMENSION_COUNT, wide),
@@ -192,6 +200,8 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         full = golden.prefix + whole.replace('.dt_bias', '.dt_proj.bias')
         stored = next(filter(None, (table.get_name(known, try_suffixes=('.weight', '.bias'))
                                     for known in (full, full.removeprefix('model.'), full.replace('backbone', 'model').replace('mixer', 'mlp')))), None)
+        if stored is None and whole.startswith('model.altup_'):
+            stored = table.get_name(re.sub(r'\.\d+', '', whole), try_suffixes=('.weight',))
         if stored is None and whole.endswith(('router.scale', 'per_expert_scale')):
             stored = 'named below'
         if stored is None and whole.endswith(('e_score_correction_bias', '.expert_bias', '.input_linear.weight', '_proj', '_proj_bias')):
@@ -205,6 +215,10 @@ def gguf_of(golden: Golden, parsed, shapes: dict) -> dict:
         if name.endswith('per_expert_scale'):
             tensors[name] = [f"blk.{name.split('.')[2]}.ffn_down_exps.scale"]
         if arch == 'gemma4' and '.experts.' in name:
+            tensors[name] = [f'{stored}.weight']
+        if 'altup_projections' in name or 'altup_unembed' in name:
+            tensors[name] = [re.sub(r'\.\d+', '', stored), 'stack', int(name.split('.')[-2])]
+        if name.endswith('correct_output_scale'):
             tensors[name] = [f'{stored}.weight']
         if name.endswith('.layer_scalar'):
             tensors[name] = [f'{stored}.weight']

@@ -86,7 +86,7 @@ type Change =
   | ['halves']
   | ['heads', heads: number, keys: number]
   | ['turned'];
-type KeyType = 'u32' | 'f32' | 'string' | 'bool' | 'u32s' | 'bools';
+type KeyType = 'u32' | 'f32' | 'string' | 'bool' | 'u32s' | 'f32s' | 'bools';
 
 const folder = join(import.meta.dirname, 'families');
 
@@ -268,10 +268,11 @@ function writeKey(to: GgufBytes, type: KeyType, value: string | number | boolean
   else {
     const list = [value].flat();
     to.u32(9)
-      .u32(type === 'u32s' ? 4 : 7)
+      .u32({ u32s: 4, f32s: 6, bools: 7 }[type as 'u32s' | 'f32s' | 'bools'])
       .u64(list.length);
     for (const item of list) {
       if (type === 'u32s') to.u32(Number(item));
+      else if (type === 'f32s') to.f32(Number(item));
       else to.u8(Number(item));
     }
   }

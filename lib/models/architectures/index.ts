@@ -13,6 +13,7 @@ import { exaone4 } from './exaone4.js';
 import { gemma } from './gemma/gemma.js';
 import { gemma2 } from './gemma/gemma2.js';
 import { gemma3, gemmaEmbedding } from './gemma/gemma3.js';
+import { gemma3n } from './gemma/gemma3n.js';
 import { gemma4 } from './gemma/gemma4.js';
 import { gemma4Unified } from './gemma/gemma4-unified.js';
 import { glm } from './glm/glm.js';
@@ -76,6 +77,7 @@ export const architectures: readonly Architecture[] = [
   gemma,
   gemma2,
   gemma3,
+  gemma3n,
   gemma4,
   gemma4Unified,
   phi3,

@@ -217,7 +217,7 @@ describe('native', () => {
 
   it('writes instructions, launches and shared memory in one place each', () => {
     const sources = native.filter((file) => file.startsWith('native/cuda/'));
-    const instructions = /\/(ptx|hopper|wgmma)\.cuh$/;
+    const instructions = /\/(ptx|hopper|tf32|wgmma)\.cuh$/;
     expect(sources.filter((file) => !instructions.test(file) && /\basm\b|__shared__/.test(read(file)))).toEqual([]);
     expect(sources.filter((file) => /<<</.test(read(file)))).toEqual([]);
   });

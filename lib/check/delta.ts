@@ -115,6 +115,10 @@ export const cases: Case[] = [
   one({ keyHeads: 1, heads: 1, dk: 136, dv: 9 }, [0, 21]),
   // Keys and queries of length 1 are rounded to 16 bits before they meet.
   { ...one({ keyHeads: 1, heads: 2, dk: 16, dv: 16 }, [0, 30], { dtype: 'bf16' }), slack: 8 },
+  // Chunks and blocks of rows that end inside of a tensor core's tile.
+  { ...one({ keyHeads: 1, heads: 2, dk: 72, dv: 66 }, [0, 3, 74], { dtype: 'bf16' }), slack: 8, gradients: [] },
+  { ...one({ keyHeads: 1, heads: 2, dk: 24, dv: 36 }, [0, 3, 40], { dtype: 'bf16' }), slack: 8 },
+  { ...one({ keyHeads: 1, heads: 1, dk: 20, dv: 33 }, [1, 65, 90], { dtype: 'f16' }), slack: 8 },
   one({ keyHeads: 1, heads: 1, dk: 3, dv: 5 }, [0, 0], { scan: true }),
   one({ keyHeads: 1, heads: 2, dk: 4, dv: 7 }, [0, 1], { scan: true }),
   one({ keyHeads: 2, heads: 6, dk: 16, dv: 12 }, [1, 3, 3, 20], { scan: true }),

@@ -2,8 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { cases } from '../../lib/check/delta.js';
 import { type Tensor, tensor } from '../../lib/core/tensor.js';
+import { mul } from '../../lib/ops/binary.js';
+import { cast } from '../../lib/ops/copy.js';
 import { gatedDelta, gatedScan } from '../../lib/ops/delta.js';
-import { zeros } from '../../lib/ops/random.js';
+import { randn, uniform, zeros } from '../../lib/ops/random.js';
 import { testDevice as device } from '../device.js';
 import { runCases } from './cases.js';
 
@@ -61,6 +63,36 @@ describe.each(['gatedDelta', 'gatedScan'] as const)('%s with kept states', (name
     const alone = await op(inputs(0, 40), { boundaries: ends(0, 40) }).data();
     const both = await op(inputs(0, tokens), { boundaries: ends(0, 40, tokens) }).data();
     expect([...both.subarray(0, alone.length)]).toEqual([...alone]);
+  });
+});
+
+describe.each(['gatedDelta', 'gatedScan'] as const)('%s of 16 bits', (name) => {
+  // A GPU's tensor cores take the numbers as they are; states and what is written to them are rounded to 2^-11 on the way.
+  it('is that of the same numbers in f32, but for roundings', async () => {
+    const [heads, dk, dv, tokens] = [2, 40, 48, 100];
+    const draw = (shape: number[], seed: number): Tensor => randn(shape, { device, seed, dtype: 'bf16' });
+    const unit = (x: Tensor): Tensor => cast(mul(cast(x, 'f32'), dk ** -0.5), 'bf16');
+    const [q, k] = [1, 2].map((seed) => unit(draw([tokens, 1, dk], seed))) as [Tensor, Tensor];
+    const v = draw([tokens, heads, dv], 3);
+    const g = mul(uniform([tokens, heads], { device, seed: 4 }), -0.2);
+    const strength = uniform([tokens, heads], { device, seed: 5 });
+    const boundaries = ends(0, 37, tokens);
+    const run = (dtype: 'f32' | 'bf16') => {
+      const [a, b, c] = [q, k, v].map((x) => cast(x, dtype)) as [Tensor, Tensor, Tensor];
+      const inputs = { q: a, k: b, v: c, g };
+      return name === 'gatedScan'
+        ? gatedScan(inputs, { boundaries })
+        : gatedDelta({ ...inputs, strength }, { boundaries });
+    };
+    const of = async (dtype: 'f32' | 'bf16') => Array.from(await run(dtype).data(), Number);
+    const [got, want] = [await of('bf16'), await of('f32')];
+    const size = Math.sqrt(want.reduce((sum, x) => sum + x * x, 0) / want.length);
+    let worst = 0;
+    got.forEach((x, i) => {
+      worst = Math.max(worst, Math.abs(x - want[i]!) / (2 ** -8 * Math.abs(want[i]!) + 2e-3 * size));
+    });
+    expect(worst).toBeLessThan(1);
+    expect(size).toBeGreaterThan(0.1);
   });
 });
 

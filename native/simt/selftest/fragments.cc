@@ -1,4 +1,5 @@
 // ldmatrix, stmatrix and mma against their closed formulas.
+#include "../../cuda/tools/tf32.cuh"
 #include "check.h"
 
 namespace selftest {
@@ -83,6 +84,31 @@ std::string products(uint32_t shift) {
   return compare(out.values(), expected, 0);
 }
 
+// The same of tf32. What is added to the ramp is beyond tf32's bits, but for the halves that round up.
+std::string tf32Products(uint32_t shift) {
+  Buffer<float> out(16 * 8);
+  const std::string problem = runKernel({1, 32}, [to = out.get(), shift] {
+    const uint32_t lane = threadIdx.x, g = lane / 4, q = lane % 4;
+    uint32_t a[4], b[2];
+    for (uint32_t i = 0; i < 4; i++) a[i] = ptx::tf32(q + 4 * (i >> 1) == (g + 8 * (i & 1) + shift) % 8 ? -1.0f : 0.0f);
+    for (uint32_t i = 0; i < 2; i++) {
+      const float ramp = float((q + 4 * i) * 8 + g) + 64, beyond = ramp * 0x1p-12f, half = 0x1p-5f;
+      b[i] = ptx::tf32(ramp + (lane % 2 ? half : beyond));
+    }
+    float d[4] = {1000, 1000, 1000, 1000};
+    ptx::mmaTf32(d, a, b);
+    for (uint32_t i = 0; i < 4; i++) to[(g + 8 * (i >> 1)) * 8 + 2 * q + (i & 1)] = d[i];
+  });
+  if (!problem.empty()) return problem;
+  std::vector<float> expected(128);
+  for (uint32_t m = 0; m < 16; m++)
+    for (uint32_t n = 0; n < 8; n++) {
+      const uint32_t k = (m + shift) % 8;
+      expected[m * 8 + n] = 1000 - float(k * 8 + n + 64) - (k % 2 ? 0x1p-4f : 0);
+    }
+  return compare(out.values(), expected, 0);
+}
+
 std::string copies() {
   std::vector<uint32_t> ramp(64);
   for (uint32_t i = 0; i < 64; i++) ramp[i] = i + 1;
@@ -117,6 +143,7 @@ std::vector<Check> fragmentChecks() {
   for (uint32_t shift : {0u, 1u, 8u, 13u}) {
     all.push_back({"fragment mma bf16 " + std::to_string(shift), [=] { return products<bf16>(shift); }});
     all.push_back({"fragment mma f16 " + std::to_string(shift), [=] { return products<f16>(shift); }});
+    all.push_back({"fragment mma tf32 " + std::to_string(shift), [=] { return tf32Products(shift); }});
   }
   return all;
 }

@@ -176,6 +176,8 @@ export const cases: Case[] = [
   one({ heads: [7, 1], headDim: 8, boundaries: [0, 40], window: 11 }),
   one({ heads: [2, 2], headDim: 128, boundaries: [0, 9] }),
   one({ heads: [2, 1], headDim: 256, boundaries: [0, 9] }),
+  // Wider than the tensor cores' kernels, as Gemma 4 has them.
+  one({ heads: [2, 1], headDim: 512, boundaries: [0, 11], dtypes: bf16 }),
   one({ heads: [2, 1], headDim: 32, boundaries: [0, 15, 30], dtypes: ['bf16', 'bf16', 'bf16'] }),
   one({ heads: [2, 1], headDim: 20, boundaries: [0, 15, 30], dtypes: ['f16', 'f16', 'f16'] }),
   one({ heads: [2, 1], headDim: 33, boundaries: [0, 15, 30], dtypes: ['f32', 'bf16', 'f16'] }),

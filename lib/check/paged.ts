@@ -280,4 +280,14 @@ export const cases: Case[] = [
     dtypes: ['f16', 'f16'],
   }),
   attend({ heads: [20, 1], headDim: 256, blockSize: 32, sequences: [[1, 150]], window: 100, dtypes: ['f16', 'f16'] }),
+  attend({
+    heads: [2, 1],
+    headDim: 512,
+    blockSize: 16,
+    sequences: [
+      [1, 20],
+      [5, 5],
+    ],
+    dtypes: ['bf16', 'bf16'],
+  }),
 ];

@@ -111,7 +111,7 @@ describe('a GPU', () => {
   });
 
   // Few rows go to the matrix-vector kernels, many to tensor cores.
-  it.each([6, 150])('finds the groups of %i rows anew at each replay of groupedMatmul', async (rows) => {
+  it.each([6, 150])('finds the groups of %i rows again at each replay of groupedMatmul', async (rows) => {
     const draw = (shape: number[], seed: number): Tensor => randn(shape, { device: 'cuda', seed, dtype: 'bf16' });
     const [x, b] = [draw([rows, 40], 1), draw([4, 72, 40], 2)];
     const products = (segments: Tensor): Tensor[] => [

@@ -1,4 +1,4 @@
-// Runs batches one after the other, in places that nobody else waits for. Each line is a request to the server itself, so
+// Runs batches one after the other, in places that no other request waits for. Each line is a request to the server itself, so
 // that it is answered as it would be over the wire. An answer is kept as soon as it is there: a server that starts again
 // goes on with the lines that have none.
 import { setTimeout } from 'node:timers/promises';

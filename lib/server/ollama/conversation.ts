@@ -3,6 +3,9 @@ import { badRequest } from '../http/errors.js';
 import type { ChatBody } from '../openai/chat-request.js';
 import { knownOptions, type OllamaChat, type OllamaGenerate } from './request.js';
 
+// More tokens than any context has.
+const longest = 2 ** 31;
+
 /** @throws ApiError 400 for images, which no text model takes. */
 export function chatBodyOf(body: OllamaChat, model: string): ChatBody {
   const messages = (body.messages ?? []).map((message, at): ChatBody['messages'][number] => {
@@ -49,9 +52,9 @@ function commonOf(body: OllamaChat | OllamaGenerate, model: string, messages: Ch
     presence_penalty: inside(options.presence_penalty, -2, 2),
     frequency_penalty: inside(options.frequency_penalty, -2, 2),
     repetition_penalty: typeof repetition === 'number' && repetition > 0 ? Math.min(repetition, 10) : null,
-    ...(typeof seed === 'number' && seed >= 0 ? { seed: Math.trunc(seed) } : {}),
+    ...(typeof seed === 'number' && seed >= 0 ? { seed: Math.trunc(Math.min(seed, Number.MAX_SAFE_INTEGER)) } : {}),
     // -1 is without a limit, -2 to the end of the context.
-    ...(typeof most === 'number' && most > 0 ? { max_tokens: Math.trunc(most) } : {}),
+    ...(typeof most === 'number' && most > 0 ? { max_tokens: Math.trunc(Math.min(most, longest)) } : {}),
     ...(stop && stop.length > 0 ? { stop: [stop].flat().filter((text) => text !== '') } : {}),
     ...(format === 'json' ? { response_format: { type: 'json_object' as const } } : {}),
     ...(format && typeof format === 'object'

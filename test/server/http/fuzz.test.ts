@@ -70,6 +70,53 @@ const valid: Record<string, Record<string, unknown>> = {
     seed: 1,
   },
   '/v1/embeddings': { model: modelId, input: ['Hi'], encoding_format: 'float', dimensions: 4 },
+  '/v1/messages': {
+    model: modelId,
+    max_tokens: 1,
+    system: [{ type: 'text', text: 'Be brief.', cache_control: { type: 'ephemeral' } }],
+    messages: [
+      { role: 'user', content: [{ type: 'text', text: 'Hi' }] },
+      { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'f', input: {} }] },
+      { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a', content: 'x' }] },
+    ],
+    tools: [{ name: 'f', input_schema: { type: 'object', properties: {} } }],
+    tool_choice: { type: 'none' },
+    thinking: { type: 'disabled' },
+    stop_sequences: ['x'],
+  },
+  '/v1/messages/count_tokens': { model: modelId, messages: [{ role: 'user', content: 'Hi' }] },
+  '/v1/responses': {
+    model: modelId,
+    max_output_tokens: 1,
+    store: false,
+    input: [
+      { role: 'user', content: [{ type: 'input_text', text: 'Hi' }] },
+      { type: 'function_call', call_id: 'a', name: 'f', arguments: '{}' },
+      { type: 'function_call_output', call_id: 'a', output: 'x' },
+      { type: 'reasoning', id: 'rs_1', summary: [] },
+    ],
+    tools: [{ type: 'function', name: 'f', parameters: { type: 'object', properties: {} } }],
+    tool_choice: 'none',
+    text: { format: { type: 'text' } },
+    reasoning: { effort: 'low' },
+    include: [],
+  },
+  '/v1/responses/input_tokens': { model: modelId, input: 'Hi' },
+  '/v1/batches': { input_file_id: 'file-none', endpoint: '/v1/completions', completion_window: '24h', metadata: {} },
+  '/v1/rerank': { model: modelId, query: 'a', documents: ['b', { text: 'c' }], top_n: 1, return_documents: true },
+  '/v1/score': { model: modelId, queries: 'a', documents: ['b'] },
+  '/api/chat': {
+    model: modelId,
+    messages: [{ role: 'user', content: 'Hi' }],
+    options: { num_predict: 1, stop: ['x'] },
+    stream: false,
+    think: false,
+    format: '',
+    tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }],
+  },
+  '/api/generate': { model: modelId, prompt: 'Hi', options: { num_predict: 1 }, stream: true },
+  '/api/embed': { model: modelId, input: ['a'] },
+  '/api/show': { model: modelId },
   '/tokenize': { model: modelId, prompt: 'Hi' },
   '/detokenize': { model: modelId, tokens: [1, 2] },
   '/v1/load_lora_adapter': { lora_name: 'a', lora_path: 'b' },
@@ -158,9 +205,24 @@ async function cancelled(text: string): Promise<void> {
   expect(((await response.json()) as { status: string }).status).toBe('cancelled');
 }
 
-it('answers 10,000 damaged bodies clearly, and never by a failure', async () => {
+/** The sentence of a refusal, which each API has in its own place. */
+function sentenceOf(path: string, text: string): string {
+  const body = JSON.parse(text);
+  if (path.startsWith('/api/')) return body.error;
+  if (path.startsWith('/v1/messages')) {
+    expect(body).toMatchObject({ type: 'error', request_id: expect.any(String), error: { type: expect.any(String) } });
+    return body.error.message;
+  }
+  expect(Object.keys(body.error).sort(), text).toEqual(['code', 'message', 'param', 'type']);
+  return body.error.message;
+}
+
+// HELVETIA_FUZZ has more of them.
+const total = Number(process.env.HELVETIA_FUZZ ?? 10_000);
+
+it('answers damaged bodies clearly, and never by a failure', async () => {
   const counts = new Map<number, number>();
-  for (let round = 0; round < 10_000 / 50; round++) {
+  for (let round = 0; round < total / 50; round++) {
     const requests = Array.from({ length: 50 }, async () => {
       const path = pick(Object.keys(valid));
       const body = damaged(valid[path]!);
@@ -170,16 +232,15 @@ it('answers 10,000 damaged bodies clearly, and never by a failure', async () => 
       counts.set(response.status, (counts.get(response.status) ?? 0) + 1);
       expect(response.status, `${path} ${body} → ${text}`).toBeLessThan(500);
       if (response.status === 200) return path === jobs ? cancelled(text) : undefined;
-      const { error } = JSON.parse(text);
-      expect(Object.keys(error).sort(), text).toEqual(['code', 'message', 'param', 'type']);
-      expect(error.message.length, text).toBeGreaterThan(10);
-      expect(error.message, text).not.toMatch(/undefined|\[object|\bat .*\.ts/);
+      const sentence = sentenceOf(path, text);
+      expect(sentence.length, text).toBeGreaterThan(10);
+      expect(sentence, text).not.toMatch(/undefined|\[object|\bat .*\.ts/);
     });
     await Promise.all(requests);
   }
-  expect([...counts.values()].reduce((a, b) => a + b)).toBe(10_000);
-  expect(counts.get(400)).toBeGreaterThan(4000);
-  expect(counts.get(200)).toBeGreaterThan(500);
-  expect(taken.length).toBeGreaterThan(100);
+  expect([...counts.values()].reduce((a, b) => a + b)).toBe(total);
+  expect(counts.get(400)).toBeGreaterThan(0.4 * total);
+  expect(counts.get(200)).toBeGreaterThan(0.05 * total);
+  expect(taken.length).toBeGreaterThan(0.003 * total);
   expect(model.engine.stats()).toMatchObject({ running: 0, waiting: 0 });
 });

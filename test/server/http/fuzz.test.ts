@@ -220,7 +220,7 @@ function sentenceOf(path: string, text: string): string {
 // HELVETIA_FUZZ has more of them.
 const total = Number(process.env.HELVETIA_FUZZ ?? 10_000);
 
-it('answers damaged bodies clearly, and never by a failure', async () => {
+it('answers damaged bodies clearly, and never by a failure', { timeout: Math.max(300_000, 60 * total) }, async () => {
   const counts = new Map<number, number>();
   for (let round = 0; round < total / 50; round++) {
     const requests = Array.from({ length: 50 }, async () => {

@@ -45,7 +45,7 @@ describe('bodies', () => {
     ['null', 'null', { status: 400 }],
     ['hostile nesting', '['.repeat(15_000), { status: 400, message: /nests deeper/ }],
     ['more bytes than allowed', chat({ user: 'x'.repeat(30_000) }), { status: 413 }],
-    ['no model', { messages }, { status: 400, param: 'model' }],
+    ['a model that is no name', chat({ model: '' }), { status: 400, param: 'model' }],
     ['an unknown model', chat({ model: 'gpt-9' }), { status: 404, param: 'model', code: 'model_not_found' }],
     ['no messages', chat({ messages: [] }), { status: 400, param: 'messages' }],
     [

@@ -1,7 +1,8 @@
 // A building block of dialects: a call as Python writes it, `name(key='value', count=2)`. Values are Python's literals or
 // JSON's, which models mix; what is read becomes JSON.
 
-import { choice, type Expression, optional, sequence, text } from '../grammar/expression.js';
+import { choice, type Expression, sequence, text } from '../grammar/expression.js';
+import { listed, parametersOf } from './call-grammar.js';
 import type { CallableTool } from './dialects/dialect.js';
 import { blanks, type Input, literal, type Reading, run } from './reading.js';
 
@@ -186,27 +187,8 @@ export async function pythonCalls(tools: readonly CallableTool[]): Promise<Expre
 }
 
 async function callOf(tool: CallableTool): Promise<Expression> {
-  const { properties = {}, required } = tool.schema as { properties?: Record<string, unknown>; required?: unknown };
-  const isRequired = (key: string): boolean => Array.isArray(required) && required.includes(key);
-  // With the required ones first, a comma stands before every other.
-  const keys = Object.keys(properties).sort((a, b) => Number(isRequired(b)) - Number(isRequired(a)));
+  const { entries, needed } = parametersOf(tool.schema);
   const given: Expression[] = [];
-  for (const key of keys) given.push(sequence(text(`${key}=`), await tool.json(properties[key])));
-  const needed = keys.filter(isRequired).length;
-  return sequence(text(`${tool.name}(`), listOf(given, needed), text(')'));
-}
-
-/** The parts with commas between them; those behind the first `needed` may be missing. */
-function listOf(parts: readonly Expression[], needed: number): Expression {
-  const comma = text(', ');
-  const rest = parts.slice(Math.max(needed, 1)).map((part) => optional(sequence(comma, part)));
-  if (parts.length === 0) return sequence();
-  if (needed > 0)
-    return sequence(...parts.slice(0, needed).flatMap((part, i) => (i > 0 ? [comma, part] : [part])), ...rest);
-  // Any of them may be the first.
-  return optional(
-    choice(
-      ...parts.map((part, i) => sequence(part, ...parts.slice(i + 1).map((other) => optional(sequence(comma, other))))),
-    ),
-  );
+  for (const [key, schema] of entries) given.push(sequence(text(`${key}=`), await tool.json(schema)));
+  return sequence(text(`${tool.name}(`), listed(given, needed, text(', ')), text(')'));
 }

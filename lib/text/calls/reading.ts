@@ -41,6 +41,17 @@ export class Input {
   }
 }
 
+/** Length of the longest end of `text` that begins one of the markers, and is shorter than it. */
+export function begunBy(text: string, markers: readonly string[]): number {
+  let longest = 0;
+  for (const marker of markers) {
+    for (let length = Math.min(marker.length - 1, text.length); length > longest; length -= 1) {
+      if (text.endsWith(marker.slice(0, length))) longest = length;
+    }
+  }
+  return longest;
+}
+
 /** Takes white space, up to where something else begins. */
 export function* blanks(input: Input): Reading<void> {
   for (;;) {

@@ -1,23 +1,12 @@
 // A building block of dialects: a call is its name and its parameters, each value in tags of its own. Values that are
 // strings stand as they are, others as JSON.
 
-import {
-  byte,
-  character,
-  choice,
-  type Expression,
-  optional,
-  repeat,
-  sequence,
-  text,
-  words,
-} from '../grammar/expression.js';
-import { textExpression } from '../grammar/pattern.js';
+import { byte, choice, type Expression, optional, repeat, sequence, text } from '../grammar/expression.js';
 import { textWithout } from '../grammar/without.js';
-import { upToMost } from './call-grammar.js';
+import { bareString, upToMost } from './call-grammar.js';
 import type { Answered, CallableTool, CallSyntax, Dialect, ModelFacts } from './dialects/dialect.js';
 import { isText, typesOf, typesOfParameter, type ValueTypes, valueFrom } from './parameter-types.js';
-import { blanks, closing, type Input, literal, type Reading, run } from './reading.js';
+import { begunBy, blanks, closing, type Input, literal, type Reading, run } from './reading.js';
 
 /** The markup of calls and of their parameters. Whole tags may be control tokens. */
 export interface ParameterMarkup {
@@ -172,8 +161,7 @@ function* value(input: Input, markup: ParameterMarkup, types: ValueTypes, space:
 
 /** Length of the end of a text that may be the value's end. */
 function heldBack(text: string, close: string, lines: boolean): number {
-  let length = Math.min(close.length - 1, text.length);
-  while (length > 0 && !text.endsWith(close.slice(0, length))) length -= 1;
+  const length = begunBy(text, [close]);
   return lines && text[text.length - length - 1] === '\n' ? length + 1 : length;
 }
 
@@ -205,7 +193,12 @@ async function callOf(tool: CallableTool, writing: Writing): Promise<Expression>
   }
   for (const [key, schema] of Object.entries(properties ?? {})) {
     const types = typesOf(schema, tool.schema);
-    const one = parameterOf(text(key), await valueExpression(tool, schema, types, markup), types, writing);
+    const one = parameterOf(
+      text(key),
+      types.has('string') ? bareString(schema, markup.valueClose) : await tool.json(schema),
+      types,
+      writing,
+    );
     parameters.push(Array.isArray(required) && required.includes(key) ? one : optional(one));
   }
   return sequence(head, ...parameters, tag(markup.callClose));
@@ -223,30 +216,3 @@ function parameterOf(
   const between = valueOpen === undefined ? [] : [line, tag(valueOpen)];
   return sequence(tag(keyOpen), key, end, ...between, ...feed, given, ...feed, tag(valueClose), line);
 }
-
-/** A string as it stands, or JSON. */
-async function valueExpression(
-  tool: CallableTool,
-  schema: unknown,
-  types: ValueTypes,
-  { valueClose }: ParameterMarkup,
-): Promise<Expression> {
-  if (!types.has('string')) return tool.json(schema);
-  const { enum: listed, const: only, pattern, minLength = 0, maxLength } = (schema ?? {}) as Record<string, unknown>;
-  if (typeof only === 'string') return words([only]);
-  if (Array.isArray(listed)) return words(listed.map((one) => (typeof one === 'string' ? one : JSON.stringify(one))));
-  const matching = typeof pattern === 'string' ? textExpression(pattern) : undefined;
-  if (matching) return matching;
-  if (typeof maxLength === 'number' && maxLength <= longestCounted && typeof minLength === 'number') {
-    return repeat(character(plainCharacters), minLength, maxLength);
-  }
-  return textWithout([valueClose]);
-}
-
-const longestCounted = 256;
-/** All but what begins a tag. */
-const plainCharacters = [
-  [0x20, 0x3b],
-  [0x3d, 0xd7ff],
-  [0xe000, 0x10ffff],
-] as const;

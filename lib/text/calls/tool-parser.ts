@@ -5,7 +5,7 @@
 
 import type { AnswerEnd, ToolEvent } from './answer-reader.js';
 import type { Dialect } from './dialects/dialect.js';
-import { type CallPart, Input, type Reading } from './reading.js';
+import { begunBy, type CallPart, Input, type Reading } from './reading.js';
 import type { ToolDefinition } from './tool-definition.js';
 
 export interface ToolParserOptions {
@@ -83,7 +83,7 @@ export class ToolParser {
     this.#cut = cut;
     if (this.#section) this.#section.input.ended = true;
     this.#run(events);
-    const begun = cut ? this.#beginning(this.#held) : 0;
+    const begun = cut ? begunBy(this.#held, this.options.dialect.openings) : 0;
     if (begun >= (this.options.forced ? 1 : leastMarkup)) this.#held = this.#held.slice(0, -begun).trimEnd();
     const mayBeBlank = !this.called && !this.options.forced;
     if (mayBeBlank || /\S/.test(this.#held)) this.#text(this.#held, events);
@@ -161,21 +161,10 @@ export class ToolParser {
     }
     if (at >= 0) return this.#open(at, found.length, found, events);
     // White space before a call is dropped, so it waits with what may be the beginning of one.
-    const certain = held.slice(0, held.length - this.#beginning(held)).trimEnd();
+    const certain = held.slice(0, held.length - begunBy(held, openings)).trimEnd();
     this.#text(certain, events);
     this.#held = held.slice(certain.length);
     return false;
-  }
-
-  /** Length of the longest end of the text that begins an opening. */
-  #beginning(held: string): number {
-    let longest = 0;
-    for (const opening of this.options.dialect.openings) {
-      for (let length = Math.min(opening.length - 1, held.length); length > longest; length -= 1) {
-        if (held.endsWith(opening.slice(0, length))) longest = length;
-      }
-    }
-    return longest;
   }
 
   /** The text up to `at` is certain, but for white space at its end; `length` characters there open calls. */

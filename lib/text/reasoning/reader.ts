@@ -3,6 +3,7 @@
 // A beginning of markup is held back until it is certain. White space around the reasoning belongs to the markup.
 
 import type { AnswerEnd, AnswerReader, ToolEvent } from '../calls/answer-reader.js';
+import { begunBy } from '../calls/reading.js';
 import { type AnswerStart, type ReasoningMarkup, withoutStandIns } from './recognise.js';
 
 export interface ReasoningReaderOptions {
@@ -107,7 +108,7 @@ export class ReasoningReader implements AnswerReader {
       else if (open.startsWith(this.#held) && !ended) return false;
     }
     const at = this.#held.indexOf(close);
-    const until = at >= 0 ? at : ended ? this.#held.length : this.#held.length - beginning(this.#held, close);
+    const until = at >= 0 ? at : ended ? this.#held.length : this.#held.length - begunBy(this.#held, [close]);
     const certain = this.#held.slice(0, until).trimEnd();
     this.#reasoning(certain, events);
     if (at < 0) {
@@ -144,7 +145,7 @@ export class ReasoningReader implements AnswerReader {
     this.#held = '';
     if (this.#wrapped) {
       text = text.replaceAll(markup.answerClose, '');
-      const held = ended ? 0 : beginning(text, markup.answerClose);
+      const held = ended ? 0 : begunBy(text, [markup.answerClose]);
       this.#held = text.slice(text.length - held);
       text = text.slice(0, text.length - held);
     }
@@ -167,12 +168,4 @@ export class ReasoningReader implements AnswerReader {
     this.#begun = true;
     events.push({ type: 'reasoning', text: plain });
   }
-}
-
-/** Length of the longest end of `text` that begins `marker`, shorter than it. */
-function beginning(text: string, marker: string): number {
-  for (let length = Math.min(marker.length - 1, text.length); length > 0; length -= 1) {
-    if (text.endsWith(marker.slice(0, length))) return length;
-  }
-  return 0;
 }

@@ -2,6 +2,7 @@
 
 import { sequence, text } from '../../grammar/expression.js';
 import { oneOf } from '../call-grammar.js';
+import { jsonCall } from '../json-call.js';
 import { listedObjects } from '../listed-objects.js';
 import { type Dialect, writesCallsAs } from './dialect.js';
 
@@ -10,8 +11,8 @@ export const commandActions: Dialect = {
   ...listedObjects({
     open: '<|START_ACTION|>',
     close: '<|END_ACTION|>',
-    keys: { name: 'tool_name', arguments: ['parameters'] },
-    objects: (tools) =>
+    call: (input) => jsonCall(input, undefined, { name: 'tool_name', arguments: ['parameters'] }),
+    calls: (tools) =>
       oneOf(tools, (name, given) =>
         sequence(text(`{"tool_call_id": "0", "tool_name": ${JSON.stringify(name)}, "parameters": `), given, text('}')),
       ),

@@ -2,10 +2,10 @@
 // behind its name. Their templates describe no tools, so the system message does.
 
 import { sequence, text } from '../../grammar/expression.js';
-import { oneOf, upToMost } from '../call-grammar.js';
 import { withSystemText } from '../history.js';
 import { jsonArguments } from '../json-call.js';
 import { blanks, literal, run } from '../reading.js';
+import { callSections } from '../sections.js';
 import type { Dialect, ModelFacts } from './dialect.js';
 
 const open = '<｜tool▁calls▁begin｜>';
@@ -18,51 +18,36 @@ const fence = '```';
 
 export const deepseekSections: Dialect = {
   name: 'deepseek-sections',
-  marks: [open, callOpen, separator, callClose, close],
-  openings: [open, callOpen],
-  describesTools: true,
-  recognises: ({ called }) =>
-    /<｜tool▁call▁begin｜> ?(function<｜tool▁sep｜> ?)?probe_function(<｜tool▁sep｜>|\s*```json)/.test(called),
-  messages: (messages, tools, model) =>
-    tools.length === 0 ? messages : withSystemText(messages, instructions(tools, model), model),
-  *read(input, { opening }) {
-    let begun = opening === callOpen;
-    let found = false;
-    for (;;) {
-      yield* blanks(input);
-      if (!begun && !(yield* literal(input, callOpen))) break;
-      begun = false;
-      yield* blanks(input);
+  ...callSections({
+    ...{ open, callOpen, callClose, close },
+    inside: [separator],
+    *call(input) {
       let name = yield* run(input, /[\w.-]/, longest);
       yield* blanks(input);
-      if (!(yield* literal(input, separator))) return found;
+      if (!(yield* literal(input, separator))) return false;
       yield* blanks(input);
       const fenced = !/^[{<]/.test(input.rest) && name === 'function';
       if (fenced) {
         name = yield* run(input, /[\w.-]/, longest);
         yield* blanks(input);
-        if (name === '' || !(yield* literal(input, `${fence}json`))) return found;
+        if (name === '' || !(yield* literal(input, `${fence}json`))) return false;
       }
       yield { type: 'name', text: name };
       yield* jsonArguments(input);
       yield* blanks(input);
       if (fenced) yield* literal(input, fence);
-      yield* literal(input, callClose);
-      found = true;
-    }
-    yield* literal(input, close);
-    return found;
-  },
-  async grammar({ tools, several, model, first, mark }) {
-    const fenced = isFenced(model);
-    const call = await oneOf(tools, (name, given) => {
-      const written = fenced
-        ? [text('function'), mark(separator), text(`${name}\n${fence}json\n`), given, text(`\n${fence}`)]
-        : [text(name), mark(separator), given];
-      return sequence(mark(callOpen), ...written, mark(callClose));
-    });
-    return sequence(first(open), several ? upToMost(call, call) : call, mark(close));
-  },
+      return true;
+    },
+    written: (name, given, { model, mark }) =>
+      isFenced(model)
+        ? sequence(text('function'), mark(separator), text(`${name}\n${fence}json\n`), given, text(`\n${fence}`))
+        : sequence(text(name), mark(separator), given),
+  }),
+  describesTools: true,
+  recognises: ({ called }) =>
+    /<｜tool▁call▁begin｜> ?(function<｜tool▁sep｜> ?)?probe_function(<｜tool▁sep｜>|\s*```json)/.test(called),
+  messages: (messages, tools, model) =>
+    tools.length === 0 ? messages : withSystemText(messages, instructions(tools, model), model),
 };
 
 const isFenced = ({ called }: ModelFacts): boolean => called.includes(`${fence}json`);

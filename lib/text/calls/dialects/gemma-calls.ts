@@ -1,26 +1,15 @@
 // Gemma 4: a call in control tokens, its arguments with bare keys, and strings between quotes that are a control token.
 
-import {
-  character,
-  choice,
-  type Expression,
-  optional,
-  repeat,
-  sequence,
-  text,
-  words,
-} from '../../grammar/expression.js';
-import { textWithout } from '../../grammar/without.js';
-import { upToMost } from '../call-grammar.js';
+import { choice, type Expression, optional, repeat, sequence, text } from '../../grammar/expression.js';
+import { bareString, listed, parametersOf, upToMost } from '../call-grammar.js';
 import { typesOf } from '../parameter-types.js';
-import { blanks, closing, type Input, literal, type Reading, run } from '../reading.js';
+import { begunBy, blanks, closing, type Input, literal, type Reading, run } from '../reading.js';
 import { type CallableTool, type CallSyntax, type Dialect, writesCallsAs } from './dialect.js';
 
 const open = '<|tool_call>';
 const close = '<tool_call|>';
 const quote = '<|"|>';
 const longestName = 128;
-const longestCounted = 256;
 const deepest = 16;
 const mostItems = 16;
 
@@ -79,12 +68,7 @@ function* objectText(input: Input): Reading<string | undefined> {
     }
     if (input.closed) return undefined;
     // A beginning of a quote stays until it is whole.
-    const held = heldBack(input.rest);
-    const certain = input.rest.length - held;
-    if (!quoted || certain > 0) {
-      const piece = input.take(certain);
-      written += piece;
-    }
+    written += input.take(input.rest.length - begunBy(input.rest, [quote]));
     yield 'more';
   }
 }
@@ -92,13 +76,6 @@ function* objectText(input: Input): Reading<string | undefined> {
 function* spaceBehind(input: Input): Reading<void> {
   while (input.rest === '' && !input.closed) yield 'more';
   if (input.rest.startsWith(' ')) input.take(1);
-}
-
-function heldBack(rest: string): number {
-  for (let length = Math.min(quote.length - 1, rest.length); length > 0; length -= 1) {
-    if (quote.startsWith(rest.slice(-length))) return length;
-  }
-  return 0;
 }
 
 /** Arguments as they are written, read as JSON. */
@@ -177,26 +154,12 @@ class Written {
 }
 
 async function objectOf(tool: CallableTool, schema: unknown, syntax: CallSyntax, depth: number): Promise<Expression> {
-  const { properties = {}, required } = (schema ?? {}) as { properties?: Record<string, unknown>; required?: unknown };
-  const isRequired = (key: string): boolean => Array.isArray(required) && required.includes(key);
-  const keys = Object.keys(properties).sort((a, b) => Number(isRequired(b)) - Number(isRequired(a)));
-  const entries: Expression[] = [];
-  for (const key of keys) {
-    entries.push(sequence(text(`${key}:`), await valueExpression(tool, properties[key], syntax, depth + 1)));
+  const { entries, needed } = parametersOf(schema);
+  const written: Expression[] = [];
+  for (const [key, value] of entries) {
+    written.push(sequence(text(`${key}:`), await valueExpression(tool, value, syntax, depth + 1)));
   }
-  return sequence(text('{'), listed(entries, keys.filter(isRequired).length), text('}'));
-}
-
-/** Entries with commas between them; those behind the first `needed` may be missing. */
-function listed(entries: readonly Expression[], needed: number): Expression {
-  const comma = text(',');
-  const behind = (from: number): Expression[] => entries.slice(from).map((entry) => optional(sequence(comma, entry)));
-  if (entries.length === 0) return sequence();
-  if (needed > 0) {
-    const first = entries.slice(0, needed).flatMap((entry, i) => (i > 0 ? [comma, entry] : [entry]));
-    return sequence(...first, ...behind(needed));
-  }
-  return optional(choice(...entries.map((entry, i) => sequence(entry, ...behind(i + 1)))));
+  return sequence(text('{'), listed(written, needed, text(',')), text('}'));
 }
 
 async function valueExpression(
@@ -207,7 +170,10 @@ async function valueExpression(
 ): Promise<Expression> {
   const types = typesOf(schema, tool.schema);
   const given = (schema ?? {}) as Record<string, unknown>;
-  if (types.has('string')) return sequence(syntax.mark(quote), stringOf(given), syntax.mark(quote));
+  if (types.has('string')) {
+    const strings = Array.isArray(given.enum) ? { enum: given.enum.filter((one) => typeof one === 'string') } : {};
+    return sequence(syntax.mark(quote), bareString({ ...given, ...strings }, quote), syntax.mark(quote));
+  }
   if (types.has('object') && depth < deepest) return objectOf(tool, schema, syntax, depth);
   if (types.has('array') && depth < deepest) {
     const item = await valueExpression(tool, given.items, syntax, depth + 1);
@@ -219,19 +185,3 @@ async function valueExpression(
   }
   return tool.json(schema);
 }
-
-function stringOf({ enum: values, const: only, minLength = 0, maxLength }: Record<string, unknown>): Expression {
-  if (typeof only === 'string') return words([only]);
-  if (Array.isArray(values)) return words(values.filter((value) => typeof value === 'string'));
-  if (typeof maxLength === 'number' && maxLength <= longestCounted && typeof minLength === 'number') {
-    return repeat(character(plainCharacters), minLength, maxLength);
-  }
-  return textWithout([quote]);
-}
-
-/** All but what begins a quote. */
-const plainCharacters = [
-  [0x20, 0x3b],
-  [0x3d, 0xd7ff],
-  [0xe000, 0x10ffff],
-] as const;

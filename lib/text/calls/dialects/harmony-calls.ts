@@ -6,7 +6,7 @@ import type { ChatMessage } from '../../template.js';
 import { oneOf } from '../call-grammar.js';
 import { oneCallEach, textOf } from '../history.js';
 import { jsonArguments } from '../json-call.js';
-import { closing, type Input, type Reading } from '../reading.js';
+import { begunBy, closing, type Input, type Reading } from '../reading.js';
 import { type Dialect, writesCallsAs } from './dialect.js';
 
 const start = '<|start|>';
@@ -81,7 +81,7 @@ function* bodyOf(input: Input, type: 'reasoning' | 'text'): Reading<void> {
       .map((end) => ({ end, at: input.rest.indexOf(end) }))
       .filter(({ at }) => at >= 0)
       .sort((a, b) => a.at - b.at)[0];
-    const held = found || input.closed ? 0 : heldBack(input.rest);
+    const held = found || input.closed ? 0 : begunBy(input.rest, ends);
     const text = input.take(found ? found.at : input.rest.length - held);
     if (text !== '') yield { type, text };
     if (found) input.take(found.end.length);
@@ -93,12 +93,4 @@ function* bodyOf(input: Input, type: 'reasoning' | 'text'): Reading<void> {
     }
     yield 'more';
   }
-}
-
-/** Length of the end of a text that may begin an end of the message. */
-function heldBack(text: string): number {
-  for (let length = Math.min(9, text.length); length > 0; length -= 1) {
-    if (ends.some((end) => end.startsWith(text.slice(-length)))) return length;
-  }
-  return 0;
 }

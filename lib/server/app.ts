@@ -1,7 +1,7 @@
 // The server as one Hono app: what every request goes through, and the routes behind it.
 import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
-import { messagesErrorBody } from './anthropic/errors.js';
+import { messagesErrors } from './anthropic/errors.js';
 import { messagesRoutes } from './anthropic/routes.js';
 import { batchRoutes } from './batches/routes.js';
 import type { ServerContext } from './context.js';
@@ -9,12 +9,12 @@ import type { ServerData } from './data.js';
 import { fileRoutes } from './files/routes.js';
 import { healthRoutes, type Readiness, requireReady } from './health.js';
 import { bearerAuth } from './http/auth.js';
-import { ApiError, asApiError, notFound } from './http/errors.js';
+import { ApiError, asApiError, type ErrorForm, notFound } from './http/errors.js';
 import { refuseOtherSites } from './http/origin.js';
 import { routed } from './http/path.js';
 import { requestIdOf } from './http/request.js';
 import { jobRoutes } from './jobs/routes.js';
-import { ollamaErrorBody } from './ollama/errors.js';
+import { ollamaErrors } from './ollama/errors.js';
 import { ollamaRoutes } from './ollama/routes.js';
 import { chatRoutes } from './openai/chat.js';
 import { completionRoutes } from './openai/completions.js';
@@ -78,25 +78,14 @@ export function makeApp(context: ServerContext, readiness: Readiness, data: Serv
     return told.response(errorForms.find(({ paths }) => paths.test(c.req.path))?.body(told, requestId));
   };
   app.notFound((c) => {
-    const kept = /^\/(files|fine_tuning|batches)\b/.test(c.req.path);
-    const spoken = /^\/(audio|images|videos|moderations|realtime)\b/.test(c.req.path);
-    const why =
-      kept && !data
-        ? 'this server was started without a data folder'
-        : spoken
-          ? 'images, speech and moderation are not served here: the models take and give text'
-          : 'there is no such address';
+    const why = whyNot(c.req.path, data !== undefined);
     return failed(notFound(`${c.req.method} ${addressOf(c)}: ${why}.`, null, 'unknown_url'), c);
   });
   app.onError(failed);
   return app;
 }
 
-/** Addresses whose errors have the form of another API than OpenAI's, also where no route is reached. */
-const errorForms = [
-  { paths: /^\/messages\b/, body: messagesErrorBody },
-  { paths: /^\/api\//, body: ollamaErrorBody },
-];
+const errorForms: readonly ErrorForm[] = [messagesErrors, ollamaErrors];
 
 /** The app while the models are being loaded: it answers probes and the page at once, and leaves the rest to `whole`. */
 export function makeEarlyApp(context: ServerContext, readiness: Readiness, whole: Promise<Hono>): Hono {
@@ -106,6 +95,15 @@ export function makeEarlyApp(context: ServerContext, readiness: Readiness, whole
   app.notFound(async (c) => (await whole).fetch(c.req.raw, c.env));
   app.onError((error) => asApiError(error, context.log, requestIdOf(undefined)).response());
   return app;
+}
+
+/** Why there is nothing at an address. */
+function whyNot(path: string, keeps: boolean): string {
+  if (!keeps && /^\/(files|fine_tuning|batches)\b/.test(path)) return 'this server was started without a data folder';
+  if (/^\/(audio|images|videos|moderations|realtime)\b/.test(path)) {
+    return 'images, speech and moderation are not served here: the models take and give text';
+  }
+  return 'there is no such address';
 }
 
 /** The address as the client wrote it, cut to a length that fits a message. */

@@ -1,6 +1,6 @@
 // An answer as Anthropic's Messages have it: blocks of thinking, text and tool use, whole or as a stream of events.
 import { newId } from '../ids.js';
-import type { Usage } from '../openai/answers.js';
+import { argumentsObject, type Usage } from '../openai/answers.js';
 import type { ChatRun } from '../openai/chat-run.js';
 
 type ContentBlock =
@@ -35,7 +35,7 @@ export class MessageAnswer {
         content.push({ ...event.content_block });
         written = '';
       } else if (event.type === 'content_block_stop') {
-        if (last?.type === 'tool_use') last.input = inputOf(written);
+        if (last?.type === 'tool_use') last.input = argumentsObject(written);
       } else {
         const { delta } = event;
         if (delta.type === 'text_delta' && last?.type === 'text') last.text += delta.text;
@@ -136,15 +136,6 @@ const started = (index: number, block: ContentBlock): Started => ({
 });
 
 const changed = (index: number, delta: Delta): Changed => ({ type: 'content_block_delta', index, delta });
-
-/** Arguments that were cut off are no object. */
-function inputOf(written: string): unknown {
-  try {
-    return JSON.parse(written);
-  } catch {
-    return {};
-  }
-}
 
 /** Cached tokens are not among `input_tokens`. */
 function usageOf({ prompt_tokens: prompt, completion_tokens: output, ...details }: Usage) {

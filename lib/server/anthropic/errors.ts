@@ -1,6 +1,6 @@
 // Errors as Anthropic's clients read them. Claude Code makes a conversation shorter when it reads the two numbers of an
 // overflow in exactly these words.
-import type { ApiError } from '../http/errors.js';
+import type { ApiError, ErrorForm } from '../http/errors.js';
 
 const types: Readonly<Record<number, string>> = {
   400: 'invalid_request_error',
@@ -12,6 +12,8 @@ const types: Readonly<Record<number, string>> = {
   503: 'overloaded_error',
   504: 'timeout_error',
 };
+
+export const messagesErrors: ErrorForm = { paths: /^\/messages\b/, body: messagesErrorBody };
 
 export function messagesErrorBody(error: ApiError, requestId: string): object {
   const { status, tokens } = error;

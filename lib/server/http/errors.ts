@@ -22,6 +22,13 @@ export interface ErrorBody {
   error: { message: string; type: string; param: string | null; code: string | null };
 }
 
+/** How another API than OpenAI's writes its errors, also where no route is reached. */
+export interface ErrorForm {
+  /** Its addresses, as routes know them. */
+  readonly paths: RegExp;
+  body(error: ApiError, requestId: string): object;
+}
+
 export class ApiError extends Error {
   override name = 'ApiError';
   readonly type: string;

@@ -1,5 +1,6 @@
 // An answer as Ollama's clients read it: a line of JSON for each piece, calls whole, and figures in the last line.
 import type { ToolEvent } from '../../text/calls/answer-reader.js';
+import { argumentsObject } from '../openai/answers.js';
 import type { ChatRun } from '../openai/chat-run.js';
 
 interface Call {
@@ -103,7 +104,7 @@ export const asMessage = ({ content, thinking, calls }: Said): object => ({
       : {
           tool_calls: calls.map(({ id, name, text }, index) => ({
             id,
-            function: { index, name, arguments: argumentsOf(text) },
+            function: { index, name, arguments: argumentsObject(text) },
           })),
         }),
   },
@@ -113,12 +114,3 @@ export const asResponse = ({ content, thinking }: Said): object => ({
   response: content,
   ...(thinking === '' ? {} : { thinking }),
 });
-
-/** Arguments that were cut off are no object. */
-function argumentsOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return {};
-  }
-}

@@ -45,3 +45,12 @@ export function usageOf(prompts: readonly (readonly Generated[])[], reasoningTok
     },
   };
 }
+
+/** A call's arguments for an API that has them as an object; those that were cut off are none. */
+export function argumentsObject(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}

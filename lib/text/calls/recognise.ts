@@ -1,6 +1,7 @@
 // Which dialect a model writes its calls in: seen from what its chat template makes of a call, and from its vocabulary.
 
-import { type ChatMessage, TemplateError, type TemplateOptions } from '../template.js';
+import { perTokenizer, probed } from '../chat/probe.js';
+import type { ChatMessage } from '../template.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { type Dialect, type ModelFacts, probe } from './dialects/dialect.js';
 import { dialects } from './dialects/index.js';
@@ -12,19 +13,12 @@ export interface Recognised {
   controls: readonly (number | undefined)[];
 }
 
-const known = new WeakMap<Tokenizer, Recognised>();
-
-export function recognised(tokenizer: Tokenizer): Recognised {
-  let found = known.get(tokenizer);
-  if (!found) {
-    const model = factsOf(tokenizer);
-    // The catalogue's last takes every model.
-    const dialect = dialects.find((one) => one.recognises(model))!;
-    found = { dialect, model, controls: controlsOf(tokenizer, dialect.marks) };
-    known.set(tokenizer, found);
-  }
-  return found;
-}
+export const recognised = perTokenizer((tokenizer): Recognised => {
+  const model = factsOf(tokenizer);
+  // The catalogue's last takes every model.
+  const dialect = dialects.find((one) => one.recognises(model))!;
+  return { dialect, model, controls: controlsOf(tokenizer, dialect.marks) };
+});
 
 function controlsOf(tokenizer: Tokenizer, marks: readonly string[]): (number | undefined)[] {
   return marks.map((mark) => {
@@ -50,19 +44,11 @@ const call: ChatMessage = {
 };
 
 function factsOf(tokenizer: Tokenizer): ModelFacts {
-  const write = (messages: readonly ChatMessage[], options: TemplateOptions = {}): string => {
-    try {
-      return tokenizer.applyChatTemplate(messages, options);
-    } catch (error) {
-      if (error instanceof TemplateError) return '';
-      throw error;
-    }
-  };
   const tools = [probe];
   return {
-    called: write([question, call], { tools }),
-    shown: write([question], { tools, addGenerationPrompt: true }).includes(probe.function.name),
-    system: write([{ role: 'system', content: 'probe_system' }, question]).includes('probe_system'),
+    called: probed(tokenizer, [question, call], { tools }),
+    shown: probed(tokenizer, [question], { tools, addGenerationPrompt: true }).includes(probe.function.name),
+    system: probed(tokenizer, [{ role: 'system', content: 'probe_system' }, question]).includes('probe_system'),
     writesTag: (text) => tokenizer.templateTexts.some((template) => template.includes(text)),
     tokenizer,
   };

@@ -2,23 +2,17 @@
 // message that follows it, or that came before.
 
 import { textOf } from '../calls/history.js';
-import { type ChatMessage, TemplateError } from '../template.js';
+import type { ChatMessage } from '../template.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
-
-const known = new WeakMap<Tokenizer, boolean>();
+import { perTokenizer, probed } from './probe.js';
 
 /** The messages as the model's template takes them. */
 export function withSystemTurns(tokenizer: Tokenizer, messages: readonly ChatMessage[]): readonly ChatMessage[] {
   if (!messages.some(({ role }, at) => at > 0 && role === 'system')) return messages;
-  let kept = known.get(tokenizer);
-  if (kept === undefined) {
-    kept = keepsThem(tokenizer);
-    known.set(tokenizer, kept);
-  }
-  return kept ? messages : moved(messages);
+  return keepsThem(tokenizer) ? messages : moved(messages);
 }
 
-function keepsThem(tokenizer: Tokenizer): boolean {
+const keepsThem = perTokenizer((tokenizer) => {
   const messages: ChatMessage[] = [
     { role: 'system', content: 'probe_first' },
     { role: 'user', content: 'q' },
@@ -26,14 +20,9 @@ function keepsThem(tokenizer: Tokenizer): boolean {
     { role: 'system', content: 'probe_second' },
     { role: 'user', content: 'q' },
   ];
-  try {
-    const text = tokenizer.applyChatTemplate(messages, { addGenerationPrompt: true });
-    return text.includes('probe_first') && text.includes('probe_second');
-  } catch (error) {
-    if (error instanceof TemplateError) return false;
-    throw error;
-  }
-}
+  const text = probed(tokenizer, messages, { addGenerationPrompt: true });
+  return text.includes('probe_first') && text.includes('probe_second');
+});
 
 function moved(messages: readonly ChatMessage[]): ChatMessage[] {
   const result: ChatMessage[] = [];

@@ -1,6 +1,7 @@
 // Reasoning of earlier answers, put where the model's chat template reads it. Messages carry it as `reasoning_content`.
 
-import { type ChatMessage, TemplateError } from '../template.js';
+import { perTokenizer, probed } from '../chat/probe.js';
+import type { ChatMessage } from '../template.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import { reasoningOf } from './recognise.js';
 
@@ -17,17 +18,10 @@ const inParts: Place = (message, reasoning) => ({
   ],
 });
 
-const known = new WeakMap<Tokenizer, Place>();
-
 /** The messages with their reasoning where the template reads it; without, where it reads none. */
 export function withReasoning(tokenizer: Tokenizer, messages: readonly ChatMessage[]): readonly ChatMessage[] {
   if (!messages.some(hasReasoning)) return messages;
-  let place = known.get(tokenizer);
-  if (!place) {
-    place = placeOf(tokenizer);
-    known.set(tokenizer, place);
-  }
-  const put = place;
+  const put = placeOf(tokenizer);
   return messages.map((message) => {
     if (!hasReasoning(message)) return message;
     const { reasoning_content: reasoning, ...rest } = message;
@@ -39,7 +33,7 @@ function hasReasoning(message: ChatMessage): message is ChatMessage & { reasonin
   return typeof message.reasoning_content === 'string' && message.reasoning_content !== '';
 }
 
-function placeOf(tokenizer: Tokenizer): Place {
+const placeOf = perTokenizer((tokenizer): Place => {
   const byKey = keys.map(
     (key): Place =>
       (message, reasoning) => ({ ...message, [key]: reasoning }),
@@ -50,7 +44,7 @@ function placeOf(tokenizer: Tokenizer): Place {
       ? { ...message, content: `${form.open}\n${reasoning}\n${form.close}\n${message.content}` }
       : message;
   return [...byKey, inParts, inText].find((place) => isRead(tokenizer, place)) ?? ((message) => message);
-}
+});
 
 const probe = 'probe_reasoning';
 
@@ -72,13 +66,8 @@ function isRead(tokenizer: Tokenizer, place: Place): boolean {
     [question, place({ role: 'assistant', content: 'a' }, probe), question],
   ];
   return conversations.some((messages) => {
-    try {
-      const text = tokenizer.applyChatTemplate(messages, { addGenerationPrompt: false });
-      // Some templates write parts that they do not know as they are.
-      return text.includes(probe) && !/["']type["']/.test(text);
-    } catch (error) {
-      if (error instanceof TemplateError) return false;
-      throw error;
-    }
+    const text = probed(tokenizer, messages);
+    // Some templates write parts that they do not know as they are.
+    return text.includes(probe) && !/["']type["']/.test(text);
   });
 }

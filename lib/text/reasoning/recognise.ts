@@ -1,23 +1,17 @@
 // Which reasoning form a model has, seen from its chat templates and its vocabulary; and its markup in that vocabulary.
 
+import { perTokenizer } from '../chat/probe.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import type { ReasoningForm } from './forms/form.js';
 import { reasoningForms } from './forms/index.js';
 
-const known = new WeakMap<Tokenizer, ReasoningMarkup | null>();
-
 /** The markup of a model's reasoning; undefined where the model has none. */
-export function reasoningOf(tokenizer: Tokenizer): ReasoningMarkup | undefined {
-  let found = known.get(tokenizer);
-  if (found === undefined) {
-    const template = tokenizer.templateTexts.join('\n');
-    const hasToken = (text: string): boolean => tokenizer.tokenToId(text) !== undefined;
-    const form = template === '' ? undefined : reasoningForms.find((one) => one.recognises({ template, hasToken }));
-    found = form ? new ReasoningMarkup(form, tokenizer) : null;
-    known.set(tokenizer, found);
-  }
-  return found ?? undefined;
-}
+export const reasoningOf = perTokenizer((tokenizer): ReasoningMarkup | undefined => {
+  const template = tokenizer.templateTexts.join('\n');
+  const hasToken = (text: string): boolean => tokenizer.tokenToId(text) !== undefined;
+  const form = template === '' ? undefined : reasoningForms.find((one) => one.recognises({ template, hasToken }));
+  return form && new ReasoningMarkup(form, tokenizer);
+});
 
 /** Noncharacters of Unicode that stand for control tokens, which have no text in an answer. */
 const firstStandIn = 0xfde0;

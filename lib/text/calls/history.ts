@@ -53,19 +53,28 @@ export function textOf(content: ChatMessage['content']): string {
   return (content ?? []).flatMap((part) => ('text' in part ? [String(part.text)] : [])).join('\n');
 }
 
-/** Calls as text behind that of their message, as `write` puts their objects, for templates that leave calls out. */
+/** A call of an earlier turn, its arguments as the client sent them: JSON, as a rule. */
+export interface EarlierCall {
+  name: string;
+  given: string;
+}
+
+export const callObject = ({ name, given }: EarlierCall): string =>
+  `{"name": ${JSON.stringify(name)}, "arguments": ${given}}`;
+
+/** Calls as text behind that of their message, as `write` puts them, for templates that leave calls out. */
 export function callsAsText(
   messages: readonly ChatMessage[],
-  write: (calls: readonly string[]) => string,
+  write: (calls: readonly EarlierCall[]) => string,
 ): ChatMessage[] {
   return messages.map((message) => {
     const { tool_calls: calls, ...rest } = message;
     if (!calls || calls.length === 0) return message;
-    const objects = calls.map(({ function: { name, arguments: given } }) => {
-      const values = typeof given === 'string' ? given : JSON.stringify(given);
-      return `{"name": ${JSON.stringify(name)}, "arguments": ${values || '{}'}}`;
-    });
-    return { ...rest, content: [textOf(message.content), write(objects)].filter((part) => part !== '').join('\n') };
+    const earlier = calls.map(({ function: { name, arguments: values } }) => ({
+      name,
+      given: (typeof values === 'string' ? values : JSON.stringify(values)) || '{}',
+    }));
+    return { ...rest, content: [textOf(message.content), write(earlier)].filter((part) => part !== '').join('\n') };
   });
 }
 

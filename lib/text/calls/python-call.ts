@@ -4,6 +4,7 @@
 import { choice, type Expression, sequence, text } from '../grammar/expression.js';
 import { listed, parametersOf } from './call-grammar.js';
 import type { CallableTool } from './dialects/dialect.js';
+import type { EarlierCall } from './history.js';
 import { blanks, type Input, literal, type Reading, run } from './reading.js';
 
 const longestName = 128;
@@ -172,10 +173,16 @@ class Literal {
   }
 }
 
-/** A call's object in JSON, written as Python does. */
-export function pythonText(object: string): string {
-  const { name, arguments: given } = JSON.parse(object) as { name: string; arguments: Record<string, unknown> };
-  const written = Object.entries(given).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+/** A call as Python writes it; arguments that are no JSON object stand as they came. */
+export function pythonText({ name, given }: EarlierCall): string {
+  let values: unknown;
+  try {
+    values = JSON.parse(given);
+  } catch {
+    return `${name}(${given})`;
+  }
+  if (typeof values !== 'object' || values === null || Array.isArray(values)) return `${name}(${given})`;
+  const written = Object.entries(values).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
   return `${name}(${written.join(', ')})`;
 }
 

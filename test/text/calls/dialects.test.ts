@@ -203,6 +203,19 @@ describe.each(cases)('$name, its marks $marks', ({ dialect, controls }) => {
     expect(plan.mask!()!.allowed()[tokenizer.encode('x', { addSpecialTokens: false })[0]!]).toBe(0);
   });
 
+  it('takes a conversation whose calls have broken arguments', async () => {
+    const plan = await planAnswer(await model(), ends, { tools });
+    for (const given of ['{"city": ', 'null', '[1]', '"text"', '']) {
+      const call = { id: 'call_1', type: 'function', function: { name: 'get_weather', arguments: given } };
+      const written = plan.messages([
+        { role: 'user', content: 'Weather?' },
+        { role: 'assistant', content: null, tool_calls: [call] },
+        { role: 'tool', tool_call_id: 'call_1', content: 'sunny' },
+      ]);
+      expect(JSON.stringify(written), given).toContain('get_weather');
+    }
+  });
+
   it('keeps every call and result of a conversation', async () => {
     const plan = await planAnswer(await model(), ends, { tools });
     const call = (id: string, city: string) => ({

@@ -1,7 +1,7 @@
 // Phi-4-mini: one JSON list of calls behind a word or in control tokens. Its template writes no calls of earlier turns, so
 // they become text of their message.
 
-import { callsAsText } from '../history.js';
+import { callObject, callsAsText } from '../history.js';
 import { listedObjects } from '../listed-objects.js';
 import { type Dialect, writesCalls, writesCallsAs } from './dialect.js';
 
@@ -15,5 +15,7 @@ export const phiList: Dialect = {
     writesCallsAs(/<\|tool_call\|> ?\[\{"name": ?"probe_function".*<\|\/tool_call\|>/)(model) ||
     (model.shown && model.writesTag('<|/tool|>')),
   messages: (messages, _, model) =>
-    writesCalls(model) ? messages : callsAsText(messages, (calls) => `${open}[${calls.join(', ')}]${close}`),
+    writesCalls(model)
+      ? messages
+      : callsAsText(messages, (calls) => `${open}[${calls.map(callObject).join(', ')}]${close}`),
 };

@@ -51,7 +51,21 @@ function run(command: string, args: readonly string[], cwd: string, env: Record<
   return stdout + stderr;
 }
 
-/** Packs `from` and unpacks it into a project that has nothing but its dependencies; where the package is there. */
+/**
+ * Links the package's dependencies beside the projects, where Node finds them from inside each. npm does not look there:
+ * it would follow links of the project itself back to the clone, which it would rebuild too where that has the package's
+ * name.
+ */
+function linkDependencies(): void {
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Package;
+  for (const dependency of Object.keys(dependencies)) {
+    const link = join(folder, 'node_modules', dependency);
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(join(root, 'node_modules', dependency), link);
+  }
+}
+
+/** Packs `from` and unpacks it into a project that has nothing else; where the package is there. */
 function installed(name: string, from: string): string {
   const project = join(folder, name);
   const modules = join(project, 'node_modules');
@@ -61,11 +75,6 @@ function installed(name: string, from: string): string {
   const tarball = readdirSync(project).find((file) => file.endsWith('.tgz'))!;
   run('tar', ['-xzf', join(project, tarball), '-C', modules], project);
   renameSync(join(modules, 'package'), join(modules, 'helvetia'));
-  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Package;
-  for (const dependency of Object.keys(dependencies)) {
-    mkdirSync(dirname(join(modules, dependency)), { recursive: true });
-    symlinkSync(join(root, 'node_modules', dependency), join(modules, dependency));
-  }
   writeFileSync(join(project, 'package.json'), '{ "name": "project", "dependencies": { "helvetia": "*" } }');
   return join(modules, 'helvetia');
 }
@@ -105,6 +114,7 @@ describe('the addon of a packed package', () => {
 
   beforeAll(() => {
     mkdirSync(join(folder, 'home'));
+    linkDependencies();
     where = installed('from-source', root);
     expected = answer(root).tokens;
     expect(expected.length).toBeGreaterThan(0);
